@@ -1,0 +1,35 @@
+"""How the pages are built."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+
+project = "proctree_kill"
+author = "The proctree_kill authors"
+project_copyright = "2026, The proctree_kill authors"
+release = version = version_of("proctree-kill")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.doctest",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"proctree_kill {release}"
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autoclass_content = "class"
+napoleon_use_rtype = False
+
+# The build asks no other site, so that it works alone: what is documented elsewhere has no link.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!proctree_kill).*"),
+]

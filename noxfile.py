@@ -1,0 +1,107 @@
+"""The project's chores: `nox -l` lists them, `nox -s NAME` does one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+WHEEL = f"dist/proctree_kill-{PROJECT['project']['version']}-py3-none-any.whl"
+CODE = ("proctree_kill", "tests", "benchmarks", "noxfile.py", "docs/conf.py")
+PLATFORMS = ("linux", "darwin", "win32")
+
+nox.needs_version = ">=2025.11"
+nox.options.sessions = ["lint", "types", "docs", "tests"]
+nox.options.download_python = "never"
+
+
+def install(session: nox.Session, *groups: str, extras: str = "cli,trio") -> None:
+    """Install the project, to be edited, with its extras and some dependency groups."""
+    needs = nox.project.dependency_groups(PROJECT, *groups)
+    session.install("-e", f".[{extras}]", *needs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the suite with coverage, on the Python that runs nox; arguments go to pytest."""
+    install(session, "test")
+    session.run("pytest", "--cov", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """Run the suite on every supported Python that this machine has."""
+    install(session, "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run the long tests, eight minutes at most; a test that hangs ends the session."""
+    install(session, "test")
+    limits = ("--timeout=460", "--session-timeout=470")
+    session.run("pytest", "-m", "soak", "--durations=0", *limits, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def windows(session: nox.Session) -> None:
+    """Run the suite on the Windows Python that PROCTREE_WINDOWS_PYTHON names."""
+    python = os.environ.get("PROCTREE_WINDOWS_PYTHON")
+    if not python:
+        session.skip("PROCTREE_WINDOWS_PYTHON names no Windows Python")
+    # A Python under Wine takes its import path from WPYTHONPATH, and sees / as drive Z.
+    env = {"WPYTHONPATH": "Z:" + str(Path.cwd()).replace("/", "\\"), "PYTHONDONTWRITEBYTECODE": "1"}
+    pytest = ("-m", "pytest", "-p", "no:cacheprovider")
+    session.run(python, *pytest, *session.posargs, env=env, external=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, format and the floors."""
+    install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-cache", "--no-logo")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types on every platform, and the public ones as a user would."""
+    install(session, "type", "bench")
+    for platform in PLATFORMS:
+        session.run("mypy", "--platform", platform, "proctree_kill")
+    session.run("mypy", *CODE)
+    session.run("pyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the pages, where a warning is an error, and run their examples."""
+    install(session, "docs")
+    for builder in ("html", "doctest"):
+        session.run("sphinx-build", "-W", "-n", "-b", builder, "docs", f"docs/_build/{builder}")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel and the source distribution, and check what a registry would."""
+    session.install("build", "twine")
+    session.run("python", "-m", "build", "--outdir", "dist")
+    session.run("twine", "check", "--strict", WHEEL, WHEEL.replace("-py3-none-any.whl", ".tar.gz"))
+
+
+@nox.session(requires=["wheel"])
+def demo(session: nox.Session) -> None:
+    """Install the wheel as a user would, into an environment of its own, and run the demo."""
+    session.install(f"{WHEEL}[cli]")
+    session.run("proctree-kill", "demo")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against the peers; arguments go to the harness."""
+    install(session, "bench")
+    session.run("python", "benchmarks", *session.posargs)
