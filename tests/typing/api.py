@@ -1,0 +1,187 @@
+"""Typed calls of the public names: a type checker reads them, nobody runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, assert_type
+
+import psutil
+
+import proctree_kill
+from proctree_kill import (
+    Evidence,
+    Fate,
+    KillEvent,
+    KillPolicy,
+    KillResult,
+    ProcessIdentity,
+    ProcessOutcome,
+    TreeMember,
+    TreeSnapshot,
+    akill_tree,
+    errors,
+    identify,
+    kill_tree,
+    snapshot_tree,
+)
+
+
+def every_kind_of_target(
+    popen: subprocess.Popen[bytes],
+    text: subprocess.Popen[str],
+    found: psutil.Process,
+    awaited: asyncio.subprocess.Process,
+    worker: multiprocessing.Process,
+    identity: ProcessIdentity,
+    snapshot: TreeSnapshot,
+) -> None:
+    """Whatever has a pid is a target, and so is a sequence of them."""
+    kill_tree(1234)
+    kill_tree(popen)
+    kill_tree(text)
+    kill_tree(found)
+    kill_tree(awaited)
+    kill_tree(worker)
+    kill_tree(identity)
+    kill_tree(snapshot)
+    kill_tree([1234, popen, identity])
+    kill_tree((worker, snapshot))
+
+
+def no_target() -> None:
+    """Text and fractions name no process; each suppression proves that the checker says so."""
+    kill_tree("1234")  # pyright: ignore[reportArgumentType] -- must be refused
+    kill_tree(1.5)  # pyright: ignore[reportArgumentType] -- must be refused
+    kill_tree(None)  # pyright: ignore[reportArgumentType] -- must be refused
+    kill_tree(object())  # pyright: ignore[reportArgumentType] -- must be refused
+    kill_tree(1234, 2.0)  # pyright: ignore[reportCallIssue] -- options have names
+    kill_tree(1234, terminate="all")  # pyright: ignore[reportArgumentType] -- must be refused
+
+
+def every_option(policy: KillPolicy, tell: Callable[[KillEvent], None]) -> KillResult:
+    """The options replace those of the policy."""
+    return kill_tree(
+        1234,
+        grace=2,
+        settle=5.0,
+        terminate="root",
+        include_root=False,
+        helper_timeout=5.0,
+        policy=policy,
+        marker="NAME=VALUE",
+        spare=[4321],
+        on_event=tell,
+    )
+
+
+def whom_to_spare(identity: ProcessIdentity) -> None:
+    """Numbers, identities, or a predicate over a member."""
+    kill_tree(1234, spare=[4321, identity])
+    kill_tree(1234, spare={4321})
+    kill_tree(1234, spare=lambda member: member.name == "sshd")
+    snapshot_tree(1234, spare=[identity], marker="NAME=VALUE", include_root=False)
+
+
+async def awaited(popen: subprocess.Popen[bytes], policy: KillPolicy) -> None:
+    """The same, awaited."""
+    assert_type(await akill_tree(popen, grace=0.5, policy=policy), KillResult)
+    assert_type(await akill_tree([popen, 1234], spare=[4321], marker="A=B"), KillResult)
+
+
+def results() -> None:
+    """What is told of a kill."""
+    result = kill_tree(1234)
+    assert_type(result, KillResult)
+    assert_type(result.target, tuple[ProcessIdentity, ...])
+    assert_type(result.outcomes, tuple[ProcessOutcome, ...])
+    assert_type(result.survivors, tuple[ProcessOutcome, ...])
+    assert_type(result.root, ProcessOutcome | None)
+    assert_type(result.verified, tuple[Evidence, ...])
+    assert_type(result.ok, bool)
+    assert_type(result.forced, bool)
+    assert_type(result.seconds, float)
+    assert_type(result.summary(), str)
+    assert_type(result.raise_for_survivors(), KillResult)
+    for outcome in result.outcomes:
+        assert_type(outcome.fate, Fate)
+        assert_type(outcome.signals, tuple[str, ...])
+        assert_type(outcome.exit_code, int | None)
+        assert_type(outcome.seconds, float | None)
+        assert_type(outcome.detail, str | None)
+
+
+def trees() -> None:
+    """What is told of a tree."""
+    snapshot = snapshot_tree(1234)
+    assert_type(snapshot, TreeSnapshot)
+    assert_type(snapshot.members, tuple[TreeMember, ...])
+    assert_type(snapshot.refusal, str | None)
+    assert_type(snapshot.render(), str)
+    for member in snapshot.members:
+        assert_type(member.identity, ProcessIdentity)
+        assert_type(member.name, str | None)
+        assert_type(member.ppid, int | None)
+        assert_type(member.depth, int)
+        assert_type(member.evidence, tuple[Evidence, ...])
+        assert_type(member.spared, str | None)
+
+
+def identities() -> None:
+    """What is told of one process."""
+    identity = identify(1234)
+    assert_type(identity, ProcessIdentity | None)
+    if identity is not None:
+        assert_type(identity.pid, int)
+        assert_type(identity.same_process(identity), bool | None)
+
+
+def events(event: KillEvent) -> None:
+    """What is told while it happens."""
+    assert_type(event.kind, Literal["asked", "escalated", "found", "gone", "settled"])
+    assert_type(event.identity, ProcessIdentity | None)
+    assert_type(event.seconds, float)
+    assert_type(event.remaining, int)
+
+
+def policies(config: Mapping[str, Any]) -> None:
+    """The options as a value."""
+    policy = KillPolicy(grace=1, settle=2.5, terminate="root", include_root=False)
+    assert_type(policy.grace, float)
+    assert_type(policy.terminate, Literal["tree", "root"])
+    assert_type(KillPolicy.from_config(config), KillPolicy)
+    assert_type(KillPolicy.from_config(config, section="kill"), KillPolicy)
+    KillPolicy(patience=1)  # pyright: ignore[reportCallIssue] -- must be refused
+    policy.grace = 3  # pyright: ignore[reportAttributeAccessIssue] -- frozen
+
+
+def exceptions(result: KillResult) -> None:
+    """What is raised, by its name and by the closest built-in."""
+    try:
+        kill_tree(1234)
+    except errors.TargetRefusedError as refused:
+        assert_type(refused.pid, int)
+        assert_type(refused.reason, str)
+    try:
+        result.raise_for_survivors()
+    except errors.SurvivorsError as survivors:
+        assert_type(survivors.result, KillResult)
+    wrong: ValueError = errors.PolicyError("one", "two")
+    base: type[Exception] = errors.ProctreeKillError
+    raise wrong from base()
+
+
+def every_fate(fate: Fate) -> str:
+    """The fates are these and no others: the checker knows that each one returns."""
+    match fate:
+        case Fate.ALREADY_GONE | Fate.TERMINATED | Fate.KILLED:
+            return "dead"
+        case Fate.DENIED | Fate.SURVIVED | Fate.SPARED:
+            return "alive"
+
+
+def by_the_package(targets: Sequence[subprocess.Popen[bytes]]) -> KillResult:
+    """The names are there by attribute too."""
+    return proctree_kill.kill_tree(targets)
