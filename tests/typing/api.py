@@ -29,26 +29,28 @@ from proctree_kill import (
 )
 
 
-def every_kind_of_target(
+def whatever_has_a_pid(
     popen: subprocess.Popen[bytes],
     text: subprocess.Popen[str],
     found: psutil.Process,
     awaited: asyncio.subprocess.Process,
     worker: multiprocessing.Process,
-    identity: ProcessIdentity,
-    snapshot: TreeSnapshot,
 ) -> None:
-    """Whatever has a pid is a target, and so is a sequence of them."""
-    kill_tree(1234)
+    """An object of any library that has a pid is a target."""
     kill_tree(popen)
     kill_tree(text)
     kill_tree(found)
     kill_tree(awaited)
     kill_tree(worker)
+
+
+def values(identity: ProcessIdentity, snapshot: TreeSnapshot, other: TreeSnapshot) -> None:
+    """A number and what the library returned are targets, and so is a sequence."""
+    kill_tree(1234)
     kill_tree(identity)
     kill_tree(snapshot)
-    kill_tree([1234, popen, identity])
-    kill_tree((worker, snapshot))
+    kill_tree([1234, identity])
+    kill_tree((snapshot, other, 1234))
 
 
 def no_target() -> None:
