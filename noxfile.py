@@ -18,30 +18,29 @@ nox.options.sessions = ["lint", "types", "docs", "tests"]
 nox.options.download_python = "never"
 
 
-def install(session: nox.Session, *groups: str, extras: str = "cli,trio") -> None:
-    """Install the project, to be edited, with its extras and some dependency groups."""
-    needs = nox.project.dependency_groups(PROJECT, *groups)
-    session.install("-e", f".[{extras}]", *needs)
+def needs(*groups: str) -> tuple[str, ...]:
+    """Expand dependency groups: an older pip does not know them."""
+    return nox.project.dependency_groups(PROJECT, *groups)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the suite with coverage, on the Python that runs nox; arguments go to pytest."""
-    install(session, "test")
+    session.install("-e", ".[cli,trio]", *needs("test"))
     session.run("pytest", "--cov", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def pythons(session: nox.Session) -> None:
     """Run the suite on every supported Python that this machine has."""
-    install(session, "test")
+    session.install("-e", ".[cli,trio]", *needs("test"))
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
     """Run the long tests, eight minutes at most; a test that hangs ends the session."""
-    install(session, "test")
+    session.install("-e", ".[cli,trio]", *needs("test"))
     limits = ("--timeout=460", "--session-timeout=470")
     session.run("pytest", "-m", "soak", "--durations=0", *limits, *session.posargs)
 
@@ -61,7 +60,7 @@ def windows(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format and the floors."""
-    install(session, "lint")
+    session.install(*needs("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports", "--no-cache", "--no-logo")
@@ -70,7 +69,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types on every platform, and the public ones as a user would."""
-    install(session, "type", "bench")
+    session.install("-e", ".[cli,trio]", *needs("type", "bench"))
     for platform in PLATFORMS:
         session.run("mypy", "--platform", platform, "proctree_kill")
     session.run("mypy", *CODE)
@@ -80,7 +79,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the pages, where a warning is an error, and run their examples."""
-    install(session, "docs")
+    session.install("-e", ".[cli,trio]", *needs("docs"))
     for builder in ("html", "doctest"):
         session.run("sphinx-build", "-W", "-n", "-b", builder, "docs", f"docs/_build/{builder}")
 
@@ -103,5 +102,5 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure against the peers; arguments go to the harness."""
-    install(session, "bench")
+    session.install("-e", ".", *needs("bench"))
     session.run("python", "benchmarks", *session.posargs)
