@@ -103,4 +103,4 @@ def demo(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure against the peers; arguments go to the harness."""
     session.install("-e", ".", *needs("bench"))
-    session.run("python", "benchmarks", *session.posargs)
+    session.run("python", "-m", "benchmarks", *session.posargs)
