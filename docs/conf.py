@@ -23,6 +23,7 @@ html_title = f"proctree_kill {release}"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
+python_use_unqualified_type_names = True  # the public name, wherever it was defined
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
