@@ -24,9 +24,10 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 python_use_unqualified_type_names = True  # the public name, wherever it was defined
+autodoc_default_options = {"exclude-members": "model_config"}
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
+autodoc_typehints_description_target = "documented_params"
 autoclass_content = "class"
 napoleon_use_rtype = False
 
