@@ -1,0 +1,116 @@
+"""One command: ``python -m benchmarks``."""
+
+import argparse
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import startup
+from benchmarks.cases import CASES, CROWD, Case
+from benchmarks.measure import Ground, run
+from benchmarks.peers import OURS, Peer, available
+from benchmarks.plant import Plot, Shape
+from benchmarks.report import as_json, render
+from benchmarks.targets import Results
+from benchmarks.toolchain import build, cgroup_leaf, describe, missing_room
+
+STARTS = "starts"
+
+
+def main() -> None:
+    """Measure, and print the report."""
+    options = _parse()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="proctree-benchmarks-")))
+        ground = Ground(build("plant", folder), stack.enter_context(cgroup_leaf()))
+        peers, missing = available(folder, ground.cgroup)
+        for sentence in missing:
+            _say(f"left out: {sentence}")
+        bench = Bench(options, ground, peers)
+        bench.run_all()
+    print(bench.results.machine, render(bench.results, list(peers)), sep="\n\n")
+    if options.json:
+        options.json.write_text(json.dumps(as_json(bench.results), indent=1), encoding="utf-8")
+
+
+class Bench:
+    """One run: the chosen cases, the quiet ones first, then those beside the crowd."""
+
+    def __init__(self, options: argparse.Namespace, ground: Ground, peers: dict[str, Peer]) -> None:
+        """Choose the cases."""
+        self.results = Results(describe())
+        self._options, self._ground, self._peers = options, ground, peers
+        self._cases = [
+            case
+            for case in CASES
+            if self._is_chosen(case.name) and (options.large or not case.large)
+        ]
+
+    def run_all(self) -> None:
+        """Run everything that was chosen."""
+        self._run([case for case in self._cases if not case.crowd])
+        self._run_crowded([case for case in self._cases if case.crowd])
+        if self._is_chosen(STARTS):
+            _say(STARTS)
+            with Plot(self._ground.plant, Shape(1)) as plot:
+                self.results.starts = startup.measure(self._options.rounds, plot.root)
+
+    def _is_chosen(self, name: str) -> bool:
+        return not self._options.only or any(word in name for word in self._options.only)
+
+    def _takes_part(self, name: str) -> bool:
+        return name in self._peers and (not self._options.killer or name in self._options.killer)
+
+    def _run(self, cases: list[Case]) -> None:
+        for case in cases:
+            _say(case.name)
+            peers = [self._peers[name] for name in case.killers if self._takes_part(name)]
+            self.results.cases[case.name] = run(case, peers, self._ground, self._options.rounds)
+
+    def _run_crowded(self, cases: list[Case]) -> None:
+        count = self._options.crowd
+        reason = missing_room(count)
+        if cases and reason:
+            _say(f"left out: everything beside {count:,} others: {reason}")
+        elif cases:
+            with Plot(
+                self._ground.plant, Shape(count, depth=1, below_init=self._options.below_init)
+            ):
+                self._run(cases)
+
+
+def _parse() -> argparse.Namespace:
+    names = ", ".join(case.name for case in CASES)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=f"Cases: {names}, {STARTS}.",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="kills of each killer in each case (default: 7)"
+    )
+    parser.add_argument("--large", action="store_true", help="trees of 5,000 as well")
+    parser.add_argument(
+        "--crowd", type=int, default=CROWD, help=f"how many others run beside (default: {CROWD})"
+    )
+    parser.add_argument(
+        "--below-init", action="store_true", help="hang the others below init, as daemons do"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="WORD", help="only the cases whose name holds this word"
+    )
+    parser.add_argument(
+        "--killer", action="append", metavar="NAME", help=f"only this killer ({OURS} is one)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample into a file")
+    return parser.parse_args()
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Measures kills: one worker a killer, one fresh tree a kill, the killers in turn."""
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import IO, TYPE_CHECKING, Self, cast
+
+from benchmarks.plant import Plot, Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from benchmarks.cases import Case
+    from benchmarks.peers import Peer
+
+PATIENCE = 300.0
+AFTERMATH = 5.0  # how long a tree may outlive the return of a killer that did not wait for it
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One kill, in seconds.
+
+    Attributes:
+        returned: from the call to its return.
+        gone: from the call to the last death; None if somebody outlived the killer.
+        cpu: what the killer's process and its children used.
+        alive: how many the killer itself says live.
+    """
+
+    returned: float
+    gone: float | None
+    cpu: float
+    alive: int
+
+
+@dataclass
+class Record:
+    """All kills of one killer in one case, and the system calls of one more."""
+
+    samples: list[Sample] = field(default_factory=list)
+    calls: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def wall(self) -> float:
+        """Return the median time until the call was back and everybody was dead."""
+        return median(max(sample.returned, sample.gone or 0.0) for sample in self.samples)
+
+    @property
+    def cpu(self) -> float:
+        """Return the median CPU time."""
+        return median(sample.cpu for sample in self.samples)
+
+    @property
+    def lag(self) -> float | None:
+        """Return the median from the last death to the return; negative: it did not wait."""
+        lags = [sample.returned - sample.gone for sample in self.samples if sample.gone is not None]
+        return median(lags) if lags else None
+
+    @property
+    def survivors(self) -> int:
+        """Return how many kills left somebody alive."""
+        return sum(sample.gone is None for sample in self.samples)
+
+    @property
+    def alive(self) -> int:
+        """Return the most processes that the killer said live."""
+        return max(sample.alive for sample in self.samples)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What trees are planted with: the compiled planter and, for who needs one, an empty cgroup."""
+
+    plant: Path
+    cgroup: Path | None
+
+
+class Worker:
+    """A killer's process: a context manager that is warm on entry."""
+
+    def __init__(self, peer: "Peer", ground: Ground) -> None:
+        """Remember whom to start and what its trees are planted with."""
+        self._peer, self._plant = peer, ground.plant
+        self._cgroup = ground.cgroup if peer.contained else None
+
+    def __enter__(self) -> Self:
+        """Start the killer and let it end a small tree, so that imports do not count."""
+        # A session of its own, so that Ctrl-C reaches only us, who clear away in order.
+        self._process = subprocess.Popen(
+            self._peer.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self._peer.variables,
+            start_new_session=True,
+        )
+        try:
+            self.kill(Shape(3), 0)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
+    ) -> None:
+        """End the killer, also in the middle of a kill."""
+        self._end()
+
+    def kill(self, shape: Shape, grace: float) -> Sample:
+        """Plant a tree, have it ended, and see when it was."""
+        with Plot(self._plant, shape, self._cgroup) as plot:
+            died = self._request(plot, grace)
+            start, end, cpu, alive = (float(word) for word in self._output.readline().split())
+            died = died or plot.death(AFTERMATH)
+            return Sample(end - start, died - start if died else None, cpu, int(alive))
+
+    def count_calls(self, shape: Shape, grace: float) -> dict[str, int]:
+        """Return the system calls of one kill by name; empty where they cannot be counted."""
+        with Plot(self._plant, shape, self._cgroup) as plot, strace(self._process.pid) as calls:
+            self._request(plot, grace)
+            self._output.readline()
+        return calls
+
+    @property
+    def _output(self) -> IO[bytes]:
+        return cast("IO[bytes]", self._process.stdout)
+
+    def _request(self, plot: Plot, grace: float) -> float | None:
+        """Have a tree ended; return when it died, if that was before the answer."""
+        line = f"{plot.root} {grace} {self._cgroup or '-'}\n"
+        os.write(cast("IO[bytes]", self._process.stdin).fileno(), line.encode())
+        pulse = plot.fileno()
+        readable, _, _ = select.select([pulse, self._output.fileno()], [], [], PATIENCE)
+        died = time.monotonic() if pulse in readable else None
+        if not select.select([self._output], [], [], PATIENCE)[0]:
+            message = f"{self._peer.name} did not answer in {PATIENCE:.0f} s"
+            raise TimeoutError(message)
+        return died
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+@contextmanager
+def strace(pid: int) -> "Iterator[dict[str, int]]":
+    """Count the system calls of a process and its children: known on leaving, if at all."""
+    calls: dict[str, int] = {}
+    program = shutil.which("strace")
+    if program is None:
+        yield calls
+        return
+    with TemporaryDirectory() as folder:
+        table = Path(folder) / "calls"
+        command = [program, "-c", "-f", "-U", "calls,name", "-o", str(table), "-p", str(pid)]
+        tracer = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+        # It says "Process N attached", or why it may not.
+        attached = b"attached" in cast("IO[bytes]", tracer.stderr).readline()
+        try:
+            yield calls
+        finally:
+            tracer.send_signal(signal.SIGINT)
+            tracer.communicate()
+        if attached:
+            calls.update(_read_calls(table.read_text(encoding="ascii")))
+
+
+def _read_calls(table: str) -> dict[str, int]:
+    """Read the rows "CALLS NAME" between the two rulers."""
+    _, ruler, body = table.partition("\n---")
+    rows = body.partition("\n---")[0].splitlines()[1:] if ruler else []
+    return {name: int(calls) for calls, name in map(str.split, rows)}
+
+
+def run(case: "Case", peers: "Sequence[Peer]", ground: Ground, rounds: int) -> dict[str, Record]:
+    """Run one case: the killers in turn, as often as the case says, then once more under strace."""
+    records = {peer.name: Record() for peer in peers}
+    with ExitStack() as stack:
+        workers = {peer.name: stack.enter_context(Worker(peer, ground)) for peer in peers}
+        for turn in range(rounds):
+            for name, worker in workers.items():
+                if turn < case.rounds(name, rounds):
+                    records[name].samples.append(worker.kill(case.shape, case.grace))
+        for name, worker in workers.items():
+            if case.is_counted(name):
+                records[name].calls = worker.count_calls(case.shape, case.grace)
+    return records

@@ -1,0 +1,68 @@
+"""Who is measured, and how each one's worker is started."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.toolchain import SOURCES, build, find_npm_prefix
+
+OURS = "ours"
+PSUTIL = "psutil"
+LOKY = "loky"
+TREE_KILL = "tree-kill"
+WALK = "C walk"
+CGROUP = "cgroup.kill"
+
+WITHOUT_TREE_KILL = (
+    "needs node, and after `npm install --prefix DIR tree-kill` PROCTREE_NPM_PREFIX=DIR"
+)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A killer: the command line of its worker, and what that needs in its environment."""
+
+    name: str
+    command: tuple[str | Path, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    contained: bool = False
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Return the whole environment of the worker."""
+        return {**os.environ, **dict(self.environment)}
+
+
+def available(folder: Path, cgroup: Path | None) -> tuple[dict[str, Peer], list[str]]:
+    """Return the peers that this machine has, ours first, and a sentence for each that it has not.
+
+    Args:
+        folder: where the C programs are built.
+        cgroup: an empty cgroup with ``cgroup.kill``, if there is one.
+    """
+    missing = []
+    peers = [_python(OURS, "ours"), _python(PSUTIL, "psutil_recipe")]
+    if importlib.util.find_spec("loky"):
+        peers.append(_python(LOKY, "loky_tree"))
+    else:
+        missing.append("loky is not installed")
+    prefix, node = find_npm_prefix(), shutil.which("node")
+    if prefix and node:
+        modules = (("NODE_PATH", str(prefix / "node_modules")),)
+        peers.append(Peer(TREE_KILL, (node, SOURCES / "tree_kill.js"), modules))
+    else:
+        missing.append(f"tree-kill: {WITHOUT_TREE_KILL}")
+    walk = build("walk", folder)
+    peers.append(Peer(WALK, (walk,)))
+    if cgroup:
+        peers.append(Peer(CGROUP, (walk, "cgroup"), contained=True))
+    else:
+        missing.append("no writable cgroup v2 with cgroup.kill")
+    return {peer.name: peer for peer in peers}, missing
+
+
+def _python(name: str, module: str) -> Peer:
+    return Peer(name, (sys.executable, "-m", "benchmarks.worker", module))
