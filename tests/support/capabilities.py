@@ -1,0 +1,81 @@
+"""What this machine can do: probed, never concluded from its name."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from .leaf import Leaf
+from .users import ordinary_user
+
+NPM_PACKAGE = "@modelcontextprotocol/server-everything"
+NPM_PREFIX = "PROCTREE_NPM_PREFIX"
+"""The environment variable that names the folder into which the npm package was installed."""
+
+
+@functools.cache
+def has(capability: str) -> bool:
+    """Tell whether this machine has a capability: one of the probes, or a program of that name."""
+    probe = PROBES.get(capability)
+    return shutil.which(capability) is not None if probe is None else probe()
+
+
+def npm_prefix() -> Path | None:
+    """Return the folder that holds the npm package."""
+    prefix = os.environ.get(NPM_PREFIX)
+    if prefix and (Path(prefix) / "node_modules" / NPM_PACKAGE).is_dir():
+        return Path(prefix)
+    return None
+
+
+def _pidfd() -> bool:
+    """Probe pidfd_open (Linux 5.3) and pidfd_send_signal (Linux 5.1)."""
+    try:
+        fd = os.pidfd_open(os.getpid())
+    except (AttributeError, OSError):
+        return False
+    try:
+        signal.pidfd_send_signal(fd, 0)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _cgroup() -> bool:
+    """Probe a cgroup v2 that we may make, enter and kill."""
+    leaf = Leaf.make()
+    if leaf is None:
+        return False
+    leaf.remove()
+    return True
+
+
+def _pid_namespace() -> bool:
+    """Probe a pid namespace with its own ``/proc``."""
+    command = ["unshare", "--pid", "--fork", "--mount-proc", "true"]
+    if os.geteuid():
+        command.insert(1, "--map-root-user")
+    return (
+        has("unshare") and subprocess.run(command, capture_output=True, check=False).returncode == 0
+    )
+
+
+PROBES: dict[str, Callable[[], bool]] = {
+    "pidfd": _pidfd,
+    "cgroup": _cgroup,
+    "fork": lambda: hasattr(os, "fork"),
+    "procfs": Path("/proc/self/stat").exists,
+    "children file": lambda: Path(f"/proc/self/task/{os.getpid()}/children").exists(),
+    "root": lambda: hasattr(os, "geteuid") and os.geteuid() == 0,
+    "ordinary user": lambda: ordinary_user() is not None,
+    "pid namespace": _pid_namespace,
+    "next pid": Path("/proc/sys/kernel/ns_last_pid").exists,
+    "npm package": lambda: npm_prefix() is not None,
+}

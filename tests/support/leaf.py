@@ -1,0 +1,106 @@
+"""A cgroup v2 around a planted tree, so that not even a storm outlives its test."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+PREFIX = "proctree-test-"
+
+
+class Leaf:
+    """A new, empty cgroup below that of this process."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the cgroup."""
+        path.mkdir()
+        self.path = path
+
+    @classmethod
+    def make(cls) -> Self | None:
+        """Make one where this process may, or return None."""
+        parent = own_cgroup()
+        if parent is None:
+            return None
+        try:
+            leaf = cls(parent / f"{PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+        except OSError:
+            return None
+        if leaf._can_hold_and_kill():
+            return leaf
+        leaf.remove()
+        return None
+
+    def entrance(self) -> int:
+        """Open ``cgroup.procs``: whoever writes ``0`` to the descriptor is inside."""
+        return os.open(self.path / "cgroup.procs", os.O_WRONLY)
+
+    def kill(self) -> None:
+        """End everybody inside at once."""
+        (self.path / "cgroup.kill").write_text("1")
+
+    def is_empty(self, within: float) -> bool:
+        """Tell whether everybody inside is dead, at the latest after ``within`` seconds."""
+        deadline = time.monotonic() + within
+        with (self.path / "cgroup.events").open() as events:
+            poll = select.poll()
+            poll.register(events, select.POLLPRI)
+            while "populated 0" not in events.read():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                poll.poll(left * 1000)
+                events.seek(0)
+        return True
+
+    def remove(self) -> None:
+        """Remove the empty cgroup."""
+        self.path.rmdir()
+
+    def _can_hold_and_kill(self) -> bool:
+        """Tell whether a process may move in here and be killed here (Linux 5.14)."""
+        if not (self.path / "cgroup.kill").exists():
+            return False
+        pid = os.fork()
+        if not pid:
+            with suppress(OSError):
+                entrance = self.entrance()
+                os.write(entrance, b"0")
+                os._exit(0)
+            os._exit(1)
+        _, status = os.waitpid(pid, 0)
+        return status == 0 and self.is_empty(within=5)
+
+
+def leaves() -> list[Path]:
+    """Return the cgroups that this process made and that are still there."""
+    parent = own_cgroup()
+    return list(parent.glob(f"{PREFIX}{os.getpid()}-*")) if parent else []
+
+
+def own_cgroup() -> Path | None:
+    """Return the directory of this process's cgroup v2, or None where none is mounted."""
+    mount = _mount_point()
+    if mount is None:
+        return None
+    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    path = next(line[3:] for line in lines if line.startswith("0::"))
+    return mount / path.lstrip("/")
+
+
+def _mount_point() -> Path | None:
+    """Find where cgroup v2 is mounted (proc_pid_mountinfo(5)): under v1 it has a folder too."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    for mount in mounts:
+        fields, _, source = mount.partition(" - ")
+        if source.startswith("cgroup2 "):
+            return Path(fields.split()[4])
+    return None

@@ -1,0 +1,159 @@
+"""Play one process of a planted tree, and start those below it.
+
+Run as ``python -I -S - PIPE LEAF DESCRIPTION < node.py``.
+PIPE is the inherited descriptor on which each node speaks once, after its handlers stand.
+LEAF is an open ``cgroup.procs`` that the first node enters before it forks, or -1.
+DESCRIPTION is the JSON of a `trees.Node`, its defaults left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False  # importing typing would double the time that a node takes to start
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    Description = dict[str, Any]
+    Children = dict[int, Description]
+
+LIFETIME = 120
+"""Seconds after which even a forgotten node ends by itself."""
+
+voice = int(sys.argv[1])
+
+
+def live(node: Description) -> NoReturn:
+    """Be this node until something ends it."""
+    if node.get("session"):
+        os.setsid()
+    signal.alarm(LIFETIME)
+    listen(node)
+    children = {start(child): child for child in node.get("children", ())}
+    settle(node, children)
+    if node.get("main_thread_ends"):
+        end_main_thread(node)
+    speak(node)
+    if node.get("dies"):
+        os._exit(0)
+    if node.get("stopped"):
+        os.kill(os.getpid(), signal.SIGSTOP)
+    stay(node, children)
+
+
+def listen(node: Description) -> None:
+    """Install what SIGTERM does here."""
+    exit_code = node.get("exit_code", 0)
+
+    def leave(_signal: int, _frame: object) -> NoReturn:
+        os._exit(exit_code)
+
+    def leave_a_child(_signal: int, _frame: object) -> NoReturn:
+        start({"silent": True})
+        os._exit(exit_code)
+
+    actions: dict[str, Any] = {
+        "die": signal.SIG_DFL,
+        "ignore": signal.SIG_IGN,
+        "exit": leave,
+        "fork": leave_a_child,
+    }
+    signal.signal(signal.SIGTERM, actions[node.get("on_term", "die")])
+
+
+def start(node: Description) -> int:
+    """Fork a child that plays ``node``, and return its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        live(node)
+    finally:
+        os._exit(1)
+
+
+def settle(node: Description, children: Children) -> None:
+    """Wait until each child that dies or stops has done so, and reap the dead if we ever do."""
+    for pid, child in list(children.items()):
+        if child.get("dies") or child.get("stopped"):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
+        if child.get("dies") and node.get("reaps", True):
+            os.waitpid(pid, 0)
+            children.pop(pid)
+
+
+def speak(node: Description) -> None:
+    """Tell the planter who this is: name, pid and start ticks, 0 without ``/proc``."""
+    if node.get("silent"):
+        return
+    stat = read_stat()
+    start = int(stat.rpartition(b")")[2].split()[19]) if stat else 0
+    os.write(voice, f"{node['name']} {os.getpid()} {start}\n".encode())
+
+
+def read_stat() -> bytes:
+    """Return what the kernel says of this process, if it does (proc_pid_stat(5))."""
+    try:
+        stat = os.open(f"/proc/{os.getpid()}/stat", os.O_RDONLY)
+    except FileNotFoundError:
+        return b""
+    try:
+        return os.read(stat, 4096)
+    finally:
+        os.close(stat)
+
+
+def end_main_thread(node: Description) -> None:
+    """End the main thread, and let another one go on as the process."""
+    import _thread  # noqa: PLC0415 - few nodes need it
+    import ctypes  # noqa: PLC0415 - few nodes need it
+
+    def go_on() -> None:
+        while b") Z " not in read_stat():
+            os.sched_yield()
+        speak(node)
+        signal.pause()
+
+    _thread.start_new_thread(go_on, ())
+    ctypes.CDLL(None).pthread_exit(None)
+
+
+def stay(node: Description, children: Children) -> NoReturn:
+    """Wait for signals, reap, restart and fork, as described."""
+    every = node.get("forks_every")
+    while every:
+        time.sleep(every)
+        reap_the_dead(children)
+        if len(children) < node["at_most"]:
+            children[start({"silent": True})] = {}
+    while node.get("reaps", True) and children:
+        pid, _ = os.waitpid(-1, 0)
+        child = children.pop(pid)
+        if node.get("restarts"):
+            children[start({**child, "silent": True})] = child
+    while True:
+        signal.pause()
+
+
+def reap_the_dead(children: Children) -> None:
+    """Reap each child that has died, without waiting."""
+    while children:
+        pid, _ = os.waitpid(-1, os.WNOHANG)
+        if not pid:
+            return
+        children.pop(pid)
+
+
+def enter(leaf: int) -> None:
+    """Move into the cgroup whose ``cgroup.procs`` is open here."""
+    if leaf >= 0:
+        os.write(leaf, b"0")
+        os.close(leaf)
+
+
+enter(int(sys.argv[2]))
+live(json.loads(sys.argv[3]))

@@ -1,0 +1,162 @@
+/* Fork as fast as described, with a bounded number of live processes.
+ *
+ *   storm KIND BIRTHS
+ *
+ * KIND is one of
+ *   growing     each process forks a child every 5 ms
+ *   workers     two workers fork a lasting child each, every 5 ms
+ *   sessions    the same, and each child leads a session of its own
+ *   successors  each process forks its successor and exits within 3 ms
+ *   fugitives   the same, and each successor leads a session of its own
+ *
+ * After so many BIRTHS the storm speaks: it writes a line to the descriptor in PLANT_VOICE.
+ *
+ * A live process holds a record lock on one byte of a file without a name, so the kernel itself
+ * counts the living, however they die (fcntl(2)); who finds no free byte exits at once.
+ * Nobody is born after LIFETIME seconds or once the other end of standard input, a pipe, is closed,
+ * and everybody ends after LIFETIME seconds.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { AT_MOST = 300, LIFETIME = 60 };
+
+static struct shared {
+    long births, wanted;
+    time_t end;
+} *shared;
+static int seats;
+
+static time_t now(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return at.tv_sec;
+}
+
+static int leash_is_cut(void)
+{
+    struct pollfd leash = {.fd = STDIN_FILENO};
+    return poll(&leash, 1, 0);
+}
+
+static void nap(long microseconds)
+{
+    struct timespec span = {0, microseconds * 1000};
+    nanosleep(&span, NULL);
+    while (leash_is_cut())
+        pause();
+}
+
+static void speak(void)
+{
+    dprintf(atoi(getenv("PLANT_VOICE")), "storm %d 0\n", getpid());
+}
+
+static void take_a_seat(void)
+{
+    for (int i = 0; i < AT_MOST; i++) {
+        struct flock seat = {.l_type = F_WRLCK, .l_start = (getpid() + i) % AT_MOST, .l_len = 1};
+        if (!fcntl(seats, F_SETLK, &seat))
+            return;
+    }
+    _exit(0);
+}
+
+static void be_born(void)
+{
+    time_t left = shared->end - now();
+    if (left <= 0 || leash_is_cut())
+        _exit(0);
+    alarm(left);
+    take_a_seat();
+    srandom(getpid());
+    if (__atomic_add_fetch(&shared->births, 1, __ATOMIC_RELAXED) == shared->wanted)
+        speak();
+}
+
+static void grow(int new_sessions)
+{
+    for (;;) {
+        nap(5000);
+        if (!fork()) {
+            be_born();
+            if (new_sessions)
+                setsid();
+        }
+    }
+}
+
+static void work(int new_sessions)
+{
+    for (;;) {
+        if (!fork()) {
+            be_born();
+            if (new_sessions)
+                setsid();
+            for (;;)
+                pause();
+        }
+        nap(5000);
+    }
+}
+
+static void succeed(int new_sessions)
+{
+    for (;;) {
+        nap(random() % 2500);
+        pid_t successor = fork();
+        if (successor > 0)
+            _exit(0);
+        if (!successor) {
+            be_born();
+            if (new_sessions)
+                setsid();
+        }
+    }
+}
+
+static const struct kind {
+    const char *name;
+    void (*rage)(int);
+    int new_sessions, seeds;
+} kinds[] = {
+    {"growing", grow, 0, 1},
+    {"workers", work, 0, 2},
+    {"sessions", work, 1, 2},
+    {"successors", succeed, 0, 8},
+    {"fugitives", succeed, 1, 8},
+    {NULL},
+};
+
+int main(int argc, char **argv)
+{
+    const struct kind *kind = kinds;
+    while (argc == 3 && kind->name && strcmp(kind->name, argv[1]))
+        kind++;
+    if (argc != 3 || !kind->name)
+        return 2;
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    seats = memfd_create("seats", 0);
+    if (shared == MAP_FAILED || seats < 0 || ftruncate(seats, AT_MOST))
+        return 2;
+    shared->wanted = atol(argv[2]);
+    shared->end = now() + LIFETIME;
+    signal(SIGCHLD, SIG_IGN);
+    alarm(LIFETIME);
+    for (int i = 0; i < kind->seeds; i++)
+        if (!fork()) {
+            be_born();
+            kind->rage(kind->new_sessions);
+        }
+    for (;;)
+        pause();
+}
