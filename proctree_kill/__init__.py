@@ -1,0 +1,72 @@
+"""End process trees: all of them, soon, politely if possible, and never anything else."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import errors
+    from ._identity import identify
+    from ._kill import akill_tree, kill_tree, snapshot_tree
+    from ._models import (
+        Evidence,
+        Fate,
+        KillEvent,
+        KillResult,
+        ProcessIdentity,
+        ProcessOutcome,
+        TreeMember,
+        TreeSnapshot,
+    )
+    from ._policy import KillPolicy
+
+_HOME = {
+    "Evidence": "_models",
+    "Fate": "_models",
+    "KillEvent": "_models",
+    "KillPolicy": "_policy",
+    "KillResult": "_models",
+    "ProcessIdentity": "_models",
+    "ProcessOutcome": "_models",
+    "TreeMember": "_models",
+    "TreeSnapshot": "_models",
+    "akill_tree": "_kill",
+    "errors": "errors",
+    "identify": "_identity",
+    "kill_tree": "_kill",
+    "snapshot_tree": "_kill",
+}
+"""Where each public name lives; a module is imported when one of its names is first touched."""
+
+__all__ = [
+    "Evidence",
+    "Fate",
+    "KillEvent",
+    "KillPolicy",
+    "KillResult",
+    "ProcessIdentity",
+    "ProcessOutcome",
+    "TreeMember",
+    "TreeSnapshot",
+    "akill_tree",
+    "errors",
+    "identify",
+    "kill_tree",
+    "snapshot_tree",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the home of a public name (PEP 562)."""
+    if name not in _HOME:
+        text = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(text)
+    module = importlib.import_module(f".{_HOME[name]}", __name__)
+    found = globals()[name] = module if name == _HOME[name] else getattr(module, name)
+    return found
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__

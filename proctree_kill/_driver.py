@@ -1,0 +1,112 @@
+"""Running the plan over a system: the only loop that acts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+from ._events import Teller
+from ._member import Member
+from ._plan import Ask, CloseInput, Facts, Freeze, Inspect, Kill, Ladder, Rescan, Step, Verdict, Wait
+from ._platform._system import Reply, System
+from ._tree import Tree
+
+
+class Driver:
+    """One plan, one system, one tree."""
+
+    def __init__(
+        self,
+        ladder: Ladder,
+        system: System,
+        tree: Tree,
+        teller: Teller,
+        close_input: Callable[[], None] | None,
+    ) -> None:
+        """Begin before the first step."""
+        self._ladder = ladder
+        self._system = system
+        self._tree = tree
+        self._teller = teller
+        self._close_input = close_input
+        self._frozen: list[Member] = []
+        self._outside: list[Member] | None = None
+
+    def run(self) -> list[Verdict]:
+        """Run the plan to its end; whatever goes wrong, nobody is left stopped."""
+        climb = self._ladder.climb()
+        try:
+            step = next(climb)
+            while True:
+                self._teller.before(step)
+                facts = self._facts(step)
+                self._teller.after(step, facts, frozen=bool(self._frozen))
+                step = climb.send(facts)
+        except StopIteration as end:
+            verdicts: list[Verdict] = end.value
+            return verdicts
+        finally:
+            self._system.release(self._frozen)
+            self._continue_parents()
+
+    def _facts(self, step: Step) -> Facts:
+        """Do one step."""
+        reply = Reply([], [])
+        appeared: Iterable[Member] = ()
+        match step:
+            case CloseInput():
+                if self._close_input is not None:
+                    self._close_input()
+            case Ask(members):
+                reply = self._system.ask(members)
+            case Wait(members, until):
+                reply = Reply(self._system.wait(members, until), [])
+            case Rescan():
+                appeared = self._tree.scan()
+            case Freeze(members):
+                reply = self._freeze(members)
+            case Kill(members):
+                reply = self._kill(members)
+            case Inspect(members):
+                self._system.inspect(members)
+        return Facts(
+            self._system.now(), reply.gone, reply.denied, appeared, hurry=self._system.hurried
+        )
+
+    def _freeze(self, members: list[Member]) -> Reply:
+        """Stop members, and remember who outside the tree could stop with them."""
+        self._watch_parents()
+        self._frozen += members
+        return self._system.freeze(members, self._groups())
+
+    def _kill(self, members: list[Member]) -> Reply:
+        """Kill members; a killed process needs no continuing."""
+        reply = self._system.kill(members, self._groups())
+        refused = set(reply.denied)
+        self._frozen = [one for one in self._frozen if one in refused]
+        return reply
+
+    def _watch_parents(self) -> None:
+        """Note the parents of the roots that run before anybody is stopped."""
+        if self._outside is None:
+            ours = {one.pid for one in self._tree.members} | {None, 0, 1, os.getpid()}
+            numbers = {one.ppid for one in self._tree.roots} - ours
+            found = [self._system.bind(pid) for pid in numbers if pid is not None]
+            self._outside = [one for one in found if one and not self._system.stopped(one.pid)]
+
+    def _continue_parents(self) -> None:
+        """Continue parents that stopped because their child was: su, sudo and script do so."""
+        stopped = [one for one in self._outside or () if self._system.stopped(one.pid)]
+        self._system.release(stopped)
+
+    def _groups(self) -> list[Member]:
+        """Return the roots whose whole session may die, so that its first group may be signalled."""
+        if any(one.spared for one in self._tree.members):
+            return []
+        ours = self._system.session(os.getpid())
+        included = set(self._tree.members)
+        return [
+            one
+            for one in self._tree.roots
+            if one.sid == one.pid and one in included and one.pid != ours
+        ]

@@ -1,0 +1,169 @@
+"""From what the caller names to the tree: bound, checked, and refused before anything is touched."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from ._identity import identity_of
+from ._owners import has_ended, is_our_child
+from ._member import ALIVE, ROOT, Member, mask
+from ._models import ProcessIdentity
+from ._platform._system import System
+from ._spare import Sparing
+from ._target import Claim
+from ._tree import Tree
+from .errors import TargetRefusedError
+
+
+class Missing(NamedTuple):
+    """A claim whose process is gone."""
+
+    claim: Claim
+    detail: str
+
+
+class Gathered(NamedTuple):
+    """The tree of a target after the first scan, and which of its claims were gone."""
+
+    tree: Tree
+    missing: list[Missing]
+    target: list[ProcessIdentity]
+
+
+def read_marker(marker: str | None) -> bytes | None:
+    """Check a marker and return it as the environment holds it.
+
+    Raises:
+        TypeError: it is no string.
+        ValueError: it is no ``NAME=VALUE``.
+    """
+    if marker is None:
+        return None
+    if not isinstance(marker, str):
+        text = f"marker must be a string NAME=VALUE, not {marker!r}"
+        raise TypeError(text)
+    name, _, value = marker.partition("=")
+    if not name or not value or "\0" in marker:
+        text = f"marker is {marker!r}, expected NAME=VALUE with both parts"
+        raise ValueError(text)
+    return os.fsencode(marker)
+
+
+def gather(
+    system: System,
+    claims: list[Claim],
+    spared: Sparing,
+    marker: bytes | None,
+    *,
+    include_root: bool,
+) -> Gathered:
+    """Bind what was claimed, scan once, and refuse what must not be ended.
+
+    Raises:
+        TargetRefusedError: before anything was touched.
+    """
+    refuse_special(system, claims, marker, include_root=include_root)
+    gathered = Gathered(Tree(system, spared, marker), [], [])
+    for claim in claims:
+        _add(system, gathered, claim, _depth(system, claim, claims), include_root=include_root)
+    gathered.tree.scan()
+    return gathered
+
+
+def refuse_special(
+    system: System, claims: list[Claim], marker: bytes | None, *, include_root: bool
+) -> None:
+    """Refuse what no tree has to be built for.
+
+    Raises:
+        TargetRefusedError: always before anything was touched.
+    """
+    caller = os.getpid()
+    for claim in claims:
+        if claim.pid == caller and include_root:
+            reason = "it is the caller itself; include_root=False means its children"
+            raise TargetRefusedError(claim.pid, reason)
+        if claim.found is None and (reason := system.refusal(claim.pid)) is not None:
+            raise TargetRefusedError(claim.pid, reason)
+    if marker is not None and (_in_environment(marker) or system.carries(caller, marker)):
+        reason = f"the caller itself carries the marker {os.fsdecode(marker)!r}"
+        raise TargetRefusedError(caller, reason)
+
+
+def refuse_caller(gathered: Gathered) -> None:
+    """Refuse a tree that was found to hold the caller.
+
+    Raises:
+        TargetRefusedError: it does.
+    """
+    if gathered.tree.holds_caller:
+        pid = gathered.target[0].pid
+        raise TargetRefusedError(pid, f"its tree holds the caller ({os.getpid()})")
+
+
+def _in_environment(marker: bytes) -> bool:
+    """Tell whether our children would inherit the marker."""
+    name, _, value = marker.partition(b"=")
+    return os.fsencode(os.environ.get(os.fsdecode(name), "")) == value
+
+
+def _add(
+    system: System, gathered: Gathered, claim: Claim, depth: int, *, include_root: bool
+) -> None:
+    """Add one claim to the tree, or to the missing."""
+    tree = gathered.tree
+    member = None if claim.owner is not None and has_ended(claim.owner) else system.bind(claim.pid)
+    stranger = member is not None and not _is_claimed(system, claim, member)
+    if member is None or stranger:
+        known = claim.identity or ProcessIdentity(pid=claim.pid)
+        detail = "it was gone already"
+        if member is not None:
+            detail = f"its number belongs to {member.name or 'another process'} now, not touched"
+            system.drop(member)
+        gathered.missing.append(Missing(claim, detail))
+        tree.miss_root(claim.pid, trusted=claim.bare)
+    else:
+        known = identity_of(member, system.boot_id)
+        _place(tree, claim, member, depth, include_root=include_root)
+    if claim.found is None or ROOT & mask(claim.found.evidence):
+        gathered.target.append(known)
+
+
+def _place(tree: Tree, claim: Claim, member: Member, depth: int, *, include_root: bool) -> None:
+    """Put a bound process into the tree."""
+    if claim.found is not None:
+        tree.add_root(member, evidence=mask(claim.found.evidence), depth=claim.found.depth)
+        member.spared = member.spared or claim.found.spared
+    elif include_root and not claim.excluded:
+        tree.add_root(member, evidence=ROOT, depth=depth)
+    else:
+        tree.add_parent(member)
+
+
+def _is_claimed(system: System, claim: Claim, member: Member) -> bool:
+    """Tell whether the process that has the number is the one that was meant.
+
+    Raises:
+        TargetRefusedError: it cannot be known.
+    """
+    if claim.owner is not None:
+        if is_our_child(claim.owner):
+            return member.ppid == os.getpid()
+        return member.state != ALIVE or not has_ended(claim.owner)
+    if claim.identity is None:
+        return True
+    same = claim.identity.same_process(identity_of(member, system.boot_id))
+    if same is None:
+        reason = "its identity does not tell which process it is; pass the number to give your word"
+        raise TargetRefusedError(claim.pid, reason)
+    return same
+
+
+def _depth(system: System, claim: Claim, claims: list[Claim]) -> int:
+    """Count how far a target is below the topmost other target."""
+    if len(claims) == 1 or claim.found is not None:
+        return 0
+    others = {one.pid for one in claims}
+    line = enumerate(system.ancestors(claim.pid), 1)
+    return max((depth for depth, pid in line if pid in others), default=0)

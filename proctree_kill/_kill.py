@@ -1,0 +1,237 @@
+"""The calls: kill_tree, akill_tree, snapshot_tree."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from . import _owners, _report, _uninterrupted
+from ._driver import Driver
+from ._events import Listener, Teller
+from ._gather import Gathered, gather, read_marker, refuse_caller
+from ._owners import CallSoon
+from ._models import KillResult, TreeSnapshot
+from ._plan import Ladder
+from ._platform import current
+from ._policy import KillPolicy
+from ._spare import Spare, sparing
+from ._target import Claim, Target, claims
+from .errors import TargetRefusedError
+
+
+def kill_tree(
+    target: Target,
+    *,
+    grace: float | None = None,
+    settle: float | None = None,
+    terminate: Literal["tree", "root"] | None = None,
+    include_root: bool | None = None,
+    helper_timeout: float | None = None,
+    policy: KillPolicy | None = None,
+    marker: str | None = None,
+    spare: Spare | None = None,
+    on_event: Listener | None = None,
+) -> KillResult:
+    """End a process and everything that it started, and say what happened to each.
+
+    Everybody is asked first (SIGTERM, children before parents; a pipe to the root's standard input
+    that the target object holds is closed before).
+    Who is alive after the grace is frozen, killed and looked for again until nobody is left.
+    A target that is gone already is not an error.
+    An interrupt (Ctrl-C) forces at once, and is raised when the tree is gone.
+
+    Args:
+        target: a pid, a :class:`ProcessIdentity`, a :class:`TreeSnapshot`, or anything with an
+            integer ``pid`` (``Popen``, ``psutil.Process``, ...); a sequence of them is ended
+            together, under one deadline.
+            A bare number is your word that no other process had it since.
+        grace: seconds between the polite request and the force; 0 forces at once.
+        settle: seconds after the force within which death must be confirmed.
+        terminate: ``"tree"`` asks everybody, ``"root"`` only the root.
+        include_root: whether the root itself dies.
+        helper_timeout: seconds that an external helper may take (Windows only).
+        policy: what holds for the options that are not given; default ``KillPolicy()``.
+        marker: ``"NAME=VALUE"``: processes started with this in their environment belong to the tree.
+        spare: pids, identities, or a predicate over a :class:`TreeMember`, asked once when a process
+            is found; a spared process keeps its descendants.
+        on_event: called with each :class:`KillEvent`, in the thread that kills, between its steps;
+            its time counts against the grace.
+
+    Returns:
+        One outcome for each process; a survivor is a value, see ``raise_for_survivors()``.
+
+    Raises:
+        TargetRefusedError: the target must not be ended; nothing was touched.
+        PolicyError: an option is wrong; nothing was touched.
+        TypeError, ValueError: an argument is wrong; nothing was touched.
+    """
+    options = (policy or KillPolicy()).but(
+        grace=grace,
+        settle=settle,
+        terminate=terminate,
+        include_root=include_root,
+        helper_timeout=helper_timeout,
+    )
+    kill = Killing(claims(target), options, marker, spare, on_event)
+    return _owners.with_codes(_uninterrupted.run(kill), kill.claims)
+
+
+async def akill_tree(
+    target: Target,
+    *,
+    grace: float | None = None,
+    settle: float | None = None,
+    terminate: Literal["tree", "root"] | None = None,
+    include_root: bool | None = None,
+    helper_timeout: float | None = None,
+    policy: KillPolicy | None = None,
+    marker: str | None = None,
+    spare: Spare | None = None,
+    on_event: Listener | None = None,
+) -> KillResult:
+    """Do what :func:`kill_tree` does, without blocking the event loop.
+
+    asyncio needs nothing more; trio goes through anyio (``pip install proctree_kill[trio]``).
+    The work is done by a thread of its own, which calls ``on_event`` as well.
+    Cancelled, it forces at once, finishes, and lets the cancellation through.
+
+    Args:
+        target: as for :func:`kill_tree`; the process objects of asyncio, anyio and trio as well,
+            whose ``returncode`` is true on return.
+        grace: as for :func:`kill_tree`.
+        settle: as for :func:`kill_tree`.
+        terminate: as for :func:`kill_tree`.
+        include_root: as for :func:`kill_tree`.
+        helper_timeout: as for :func:`kill_tree`.
+        policy: as for :func:`kill_tree`.
+        marker: as for :func:`kill_tree`.
+        spare: as for :func:`kill_tree`.
+        on_event: as for :func:`kill_tree`.
+
+    Returns:
+        As :func:`kill_tree`.
+
+    Raises:
+        TargetRefusedError: as for :func:`kill_tree`.
+        PolicyError: as for :func:`kill_tree`.
+        TypeError, ValueError: as for :func:`kill_tree`.
+    """
+    options = (policy or KillPolicy()).but(
+        grace=grace,
+        settle=settle,
+        terminate=terminate,
+        include_root=include_root,
+        helper_timeout=helper_timeout,
+    )
+    kill = Killing(claims(target), options, marker, spare, on_event)
+    result = await _uninterrupted.arun(kill)
+    await _owners.settle(kill.claims, result, kill.deadline)
+    return _owners.with_codes(result, kill.claims)
+
+
+def snapshot_tree(
+    target: Target,
+    *,
+    marker: str | None = None,
+    spare: Spare | None = None,
+    include_root: bool = True,
+) -> TreeSnapshot:
+    """Find out whom :func:`kill_tree` would end, in which order and why, and touch nobody.
+
+    A snapshot is itself a target: what it names can be ended later, even if the root is gone by then.
+
+    Args:
+        target: as for :func:`kill_tree`.
+        marker: as for :func:`kill_tree`.
+        spare: as for :func:`kill_tree`.
+        include_root: as for :func:`kill_tree`.
+
+    Returns:
+        The members in the order in which they would be asked;
+        ``refusal`` says why :func:`kill_tree` would refuse.
+
+    Raises:
+        TypeError, ValueError: an argument is wrong.
+    """
+    named, mark = claims(target), read_marker(marker)
+    system = current()
+    try:
+        spared = sparing(spare, system.boot_id)
+        gathered = gather(system, named, spared, mark, include_root=include_root)
+        refusal = _refusal(gathered)
+        return _report.snapshot(gathered, system.boot_id, refusal)
+    except TargetRefusedError as error:
+        return _report.refused(named, str(error))
+    finally:
+        system.close()
+
+
+def _refusal(gathered: Gathered) -> str | None:
+    """Say why a tree that was found would be refused."""
+    try:
+        refuse_caller(gathered)
+    except TargetRefusedError as error:
+        return str(error)
+    return None
+
+
+class Killing:
+    """One call of kill_tree: what was asked for, and the run that does it."""
+
+    def __init__(
+        self,
+        named: list[Claim],
+        policy: KillPolicy,
+        marker: str | None,
+        spare: Spare | None,
+        listener: Listener | None,
+    ) -> None:
+        """Check the arguments; nothing is looked at yet."""
+        if listener is not None and not callable(listener):
+            text = f"on_event must be callable, not {listener!r}"
+            raise TypeError(text)
+        self.claims = named
+        self._policy = policy
+        self._marker = read_marker(marker)
+        self._listener = listener
+        self._system = current()
+        try:
+            self._spared = sparing(spare, self._system.boot_id)
+        except BaseException:
+            self._system.close()
+            raise
+        self._start = self._system.now()
+        self.deadline = self._start + policy.grace + policy.settle
+        self.call_soon: CallSoon | None = None
+
+    def run(self) -> KillResult:
+        """Gather the tree, climb the ladder, report."""
+        system = self._system
+        try:
+            gathered = gather(
+                system,
+                self.claims,
+                self._spared,
+                self._marker,
+                include_root=self._policy.include_root,
+            )
+            refuse_caller(gathered)
+            close_inputs = _owners.input_closer(self.claims, self.call_soon)
+            policy = self._policy if system.polite or close_inputs else self._policy.but(grace=0.0)
+            ladder = Ladder(
+                policy, gathered.tree.members, self._start, holds_input=close_inputs is not None
+            )
+            teller = Teller(self._listener, ladder, system.boot_id)
+            driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
+            verdicts = driver.run()
+            teller.settled(system.now())
+            for claim in self.claims:
+                _owners.poll(claim.owner)
+            return _report.result(
+                gathered, verdicts, system.now() - self._start, system.boot_id
+            )
+        finally:
+            system.close()
+
+    def hurry(self) -> None:
+        """Let the force begin now."""
+        self._system.hurry()

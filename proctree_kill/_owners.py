@@ -1,0 +1,132 @@
+"""The objects that started a process: asked how it ended, never overtaken.
+
+What the standard library, psutil, anyio, trio and pexpect call these things differs;
+this file is the only one that knows their names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ._models import KillResult, ProcessOutcome
+from ._target import Claim
+
+CallSoon = Callable[[Callable[[], object]], object]
+"""Has a function called in the thread of an event loop."""
+
+
+def has_ended(owner: Any) -> bool:
+    """Tell whether the owner knows the process to have ended, so that its number is free."""
+    known = getattr(owner, "_popen", owner)  # multiprocessing: its exitcode would reap, this tells
+    if getattr(known, "returncode", None) is not None or getattr(owner, "terminated", None) is True:
+        return True
+    running = getattr(owner, "is_running", None)  # psutil, which compares start times
+    return callable(running) and not running()
+
+
+def is_our_child(owner: Any) -> bool:
+    """Tell whether an object stands for a child of this process, as all do that know its end."""
+    return any(hasattr(owner, name) for name in ("returncode", "_popen", "exitstatus"))
+
+
+def poll(owner: Any) -> None:
+    """Let the owner see the end of its process, so that its exit code is true from now on."""
+    for name in ("poll", "isalive"):  # Popen, trio; pexpect
+        if callable(method := getattr(owner, name, None)):
+            method()
+            return
+    getattr(owner, "exitcode", None)  # multiprocessing: reading it polls
+
+
+def with_codes(result: KillResult, claims: Iterable[Claim]) -> KillResult:
+    """Fill in exit codes that only the owners know, for they reaped first."""
+    codes = {one.pid: _code(one.owner) for one in claims}
+
+    def fill(one: ProcessOutcome) -> ProcessOutcome:
+        code = codes.get(one.identity.pid)
+        if one.exit_code is None and one.seconds is not None and code is not None:
+            return one.model_copy(update={"exit_code": code})
+        return one
+
+    if not any(code is not None for code in codes.values()):
+        return result
+    return result.model_copy(update={"outcomes": tuple(map(fill, result.outcomes))})
+
+
+async def settle(claims: Iterable[Claim], result: KillResult, deadline: float) -> None:
+    """Await the owners whose ``wait`` is a coroutine function, until the deadline.
+
+    asyncio's waits for the pipes as well (cpython#119710), so that it needs a bound.
+    """
+    alive = {one.identity.pid for one in result.survivors}
+    for claim in claims:
+        wait = getattr(claim.owner, "wait", None)
+        if claim.pid not in alive and inspect.iscoroutinefunction(wait):
+            await _within(wait, deadline - time.monotonic())
+
+
+def input_closer(claims: Iterable[Claim], call_soon: CallSoon | None) -> Callable[[], None] | None:
+    """Return what closes the standard inputs that we hold, or None where we hold none."""
+    closers = [closer for one in claims if (closer := _closer(one.owner, call_soon)) is not None]
+
+    def close() -> None:
+        for closer in closers:
+            closer()
+
+    return close if closers else None
+
+
+def _closer(owner: Any, call_soon: CallSoon | None) -> Callable[[], object] | None:
+    """Return what closes one standard input."""
+    stdin = getattr(owner, "stdin", None)
+    if stdin is None or getattr(stdin, "closed", False):
+        return None
+    if callable(getattr(stdin, "fileno", None)):
+        return lambda: _cut(stdin.fileno())
+    if call_soon is not None and callable(getattr(stdin, "is_closing", None)):  # asyncio
+        return lambda: call_soon(stdin.close)
+    return None
+
+
+def _cut(fd: int) -> None:
+    """Put the null device in the place of a pipe.
+
+    That closes the pipe at once; ``close()`` of a buffered file would first write what it holds,
+    into a pipe that may be full, or wait for a thread that does.
+    """
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, fd, inheritable=False)
+    finally:
+        os.close(null)
+
+
+def _code(owner: Any) -> int | None:
+    """Return the exit code that an owner knows."""
+    for name in ("returncode", "exitcode"):
+        if isinstance(code := getattr(owner, name, None), int):
+            return code
+    signal = getattr(owner, "signalstatus", None)  # pexpect
+    return -signal if isinstance(signal, int) else getattr(owner, "exitstatus", None)
+
+
+async def _within(wait: Callable[[], Any], seconds: float) -> None:
+    """Await until the time is over, on asyncio or, through anyio, on trio."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        import anyio  # noqa: PLC0415 - an extra; only trio's users have it
+
+        with anyio.move_on_after(max(seconds, 0)):
+            await wait()
+        return
+    try:
+        async with asyncio.timeout(max(seconds, 0)):
+            await wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,239 @@
+"""The escalation: ask, wait, freeze, kill, verify. Pure.
+
+:meth:`Ladder.climb` is a generator.
+It yields steps, receives facts, and returns what became of everybody.
+It knows the policy and never the world: no clock, no signal, no system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import NamedTuple
+
+from ._member import ALIVE, Member
+from ._models import Fate
+from ._policy import KillPolicy
+
+INPUT_SHARE = 0.25
+"""The part of the grace that a closed standard input has before the first signal."""
+SCAN_PAUSE = 10
+"""During the grace a rescan waits for this many times what the last one took."""
+FIRST_LOOK = 0.1
+"""Seconds after the force until the first look for somebody who escaped it; doubles each time."""
+SIGKILL_CODE = -9
+
+
+class CloseInput(NamedTuple):
+    """Close the standard input of the roots where we hold it."""
+
+
+class Ask(NamedTuple):
+    """Ask these to leave, in this order."""
+
+    members: list[Member]
+
+
+class Wait(NamedTuple):
+    """Wait until one of these is gone, or until this time."""
+
+    members: list[Member]
+    until: float
+
+
+class Rescan(NamedTuple):
+    """Look for members that are not known yet, until nothing new appears."""
+
+
+class Freeze(NamedTuple):
+    """Stop these, so that they cannot fork."""
+
+    members: list[Member]
+
+
+class Kill(NamedTuple):
+    """End these by force, in this order."""
+
+    members: list[Member]
+
+
+class Inspect(NamedTuple):
+    """Read how these dead ended."""
+
+    members: list[Member]
+
+
+Step = CloseInput | Ask | Wait | Rescan | Freeze | Kill | Inspect
+
+
+class Facts(NamedTuple):
+    """What a step brought to light.
+
+    Args:
+        now: the time, in seconds on the clock of the plan.
+        gone: who was seen to be dead.
+        denied: whom the system did not let us signal.
+        appeared: who is a member and was not known before.
+        hurry: whether somebody wants the force now.
+    """
+
+    now: float
+    gone: Iterable[Member] = ()
+    denied: Iterable[Member] = ()
+    appeared: Iterable[Member] = ()
+    hurry: bool = False
+
+
+class Verdict(NamedTuple):
+    """What became of one member, and when its death was seen."""
+
+    member: Member
+    fate: Fate
+    seconds: float | None
+
+
+Climb = Generator[Step, Facts, list[Verdict]]
+Steps = Generator[Step, Facts, None]
+
+
+class Ladder:
+    """One kill from the first request to the last verdict."""
+
+    def __init__(
+        self, policy: KillPolicy, members: Iterable[Member], start: float, *, holds_input: bool = False
+    ) -> None:
+        """Begin with the members of the first scan, the spared among them.
+
+        Args:
+            policy: the options.
+            members: everybody whom the first scan found.
+            start: when the call began.
+            holds_input: whether :class:`CloseInput` has something to close.
+        """
+        self.policy = policy
+        self.start = self.now = start
+        self.hurry = False
+        self.holds_input = holds_input
+        self.members: list[Member] = []
+        self.living: dict[Member, None] = {}
+        self.frozen: set[Member] = set()
+        self.asked: set[Member] = set()
+        self.killed: set[Member] = set()
+        self.denied: set[Member] = set()
+        self.seen_dead: dict[Member, float] = {}
+        self._admit(members)
+
+    def climb(self) -> Climb:
+        """Yield the steps of the whole ladder and return the verdicts."""
+        if self.living and self.policy.grace and not self.hurry:
+            yield from self._polite(self.start + self.policy.grace)
+        if self.living:
+            yield from self._force()
+        yield from self._do(Inspect([one for one in self.members if one in self.seen_dead]))
+        return [self._verdict(one) for one in leaves_first(self.members)]
+
+    def _polite(self, until: float) -> Steps:
+        """Ask everybody once, then wait; end early when a scan finds nobody."""
+        if self.holds_input:
+            yield from self._do(CloseInput())
+            yield from self._wait(self._roots(), self.now + self.policy.grace * INPUT_SHARE)
+        only_roots = self.policy.terminate == "root" and self._roots()
+        asked = only_roots or list(self.living)
+        if asked and not self.hurry:
+            self.asked.update(asked)
+            yield from self._do(Ask(leaves_first(asked)))
+        next_scan = self.now
+        while self.now < until and not self.hurry:
+            left = len(self.living)
+            if left:
+                yield from self._do(Wait(list(self.living), until))
+            if not self.living or (len(self.living) < left and self.now >= next_scan):
+                before = self.now
+                yield from self._do(Rescan())
+                next_scan = self.now + SCAN_PAUSE * (self.now - before)
+            if not self.living:
+                return
+
+    def _force(self) -> Steps:
+        """Freeze, kill and look again, until nobody is left or the time is over."""
+        deadline = self.now + self.policy.settle
+        look = FIRST_LOOK
+        while self.living:
+            yield from self._freeze(deadline)
+            yield from self._kill()
+            yield from self._wait(self._mortal(), min(deadline, self.now + look))
+            yield from self._do(Rescan())
+            look *= 2
+            if self.now >= deadline or not self._mortal():
+                break
+        yield from self._kill()
+        if self.living:
+            yield from self._do(Wait(list(self.living), self.now))
+
+    def _freeze(self, deadline: float) -> Steps:
+        """Stop everybody, and those who were born meanwhile, until a scan finds no more."""
+        while running := [one for one in self._mortal() if one not in self.frozen]:
+            self.frozen.update(running)
+            yield from self._do(Freeze(leaves_first(running)))
+            yield from self._do(Rescan())
+            if self.now >= deadline:
+                break
+
+    def _kill(self) -> Steps:
+        """Kill whoever was not killed yet, the denied once as well."""
+        if doomed := [one for one in self.living if one not in self.killed]:
+            self.killed.update(doomed)
+            yield from self._do(Kill(leaves_first(doomed)))
+
+    def _wait(self, members: list[Member], until: float) -> Steps:
+        """Wait until all of these are gone, or until this time."""
+        while (left := [one for one in members if one in self.living]) and not (
+            self.now >= until or (self.hurry and not self.killed)
+        ):
+            yield from self._do(Wait(left, until))
+
+    def _roots(self) -> list[Member]:
+        """Return the living roots."""
+        return [one for one in self.living if not one.depth]
+
+    def _mortal(self) -> list[Member]:
+        """Return the living whom the system lets us end."""
+        return [one for one in self.living if one not in self.denied]
+
+    def _do(self, step: Step) -> Steps:
+        """Yield one step and take in its facts."""
+        facts = yield step
+        self.now = facts.now
+        self.hurry = self.hurry or facts.hurry
+        self.denied.update(facts.denied)
+        for one in facts.gone:
+            if self.living.pop(one, self) is None:
+                self.seen_dead[one] = facts.now
+        self._admit(facts.appeared)
+
+    def _admit(self, members: Iterable[Member]) -> None:
+        """Take in members that were found; the dead and the spared only to be reported."""
+        for one in members:
+            self.members.append(one)
+            if one.spared is None and one.state == ALIVE:
+                self.living[one] = None
+
+    def _verdict(self, one: Member) -> Verdict:
+        """Say what became of a member."""
+        seconds = self.seen_dead.get(one)
+        when = None if seconds is None else seconds - self.start
+        if one.spared is not None:
+            fate = Fate.SPARED
+        elif one in self.living:
+            fate = Fate.DENIED if one in self.denied else Fate.SURVIVED
+        elif one not in self.seen_dead:
+            fate = Fate.ALREADY_GONE
+        elif one in self.killed and one.exit_code in (None, SIGKILL_CODE):
+            fate = Fate.KILLED
+        else:
+            fate = Fate.TERMINATED
+        return Verdict(one, fate, when)
+
+
+def leaves_first(members: Iterable[Member]) -> list[Member]:
+    """Order members so that children come before their parents and roots last."""
+    return sorted(members, key=lambda one: -one.depth)

@@ -1,0 +1,28 @@
+"""The systems, and the only place that asks which one this is.
+
+What may be assumed of each is said in :mod:`._system`:
+members are bound to processes, answers are values, waiting ends at a time.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._system import System
+
+
+def current() -> System:
+    """Return a new view of this system, for one kill."""
+    if sys.platform == "linux":
+        from ._linux import LinuxSystem
+
+        return LinuxSystem()
+    if sys.platform == "win32":
+        from ._windows import WindowsSystem
+
+        return WindowsSystem()
+    from ._posix import PosixSystem
+
+    return PosixSystem()

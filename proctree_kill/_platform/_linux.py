@@ -1,0 +1,230 @@
+"""Linux: who is below whom, who may be an orphan, and what is sent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from .._member import ALIVE, GONE, Member
+from . import _pidfd, _procfs
+from ._pidfd_grip import PidfdGrip
+from ._system import Reply
+from ._ticks_grip import TicksGrip
+
+PIDFD = _pidfd.supported()
+"""Whether processes are held by descriptors; else by start ticks, with a gap before each signal."""
+CHILDREN_FILE = os.path.exists("/proc/thread-self/children")
+"""Whether the kernel lists children (CONFIG_PROC_CHILDREN); else everybody's parent is read."""
+
+
+class LinuxSystem:
+    """One kill's view of Linux; :class:`~._system.System` says what each method promises."""
+
+    polite = True
+
+    def __init__(self) -> None:
+        """Choose how processes are held."""
+        self.disturbed = False
+        self.hurried = False
+        self.boot_id: str | None = _procfs.boot_id()
+        self._grip: PidfdGrip | TicksGrip = PidfdGrip() if PIDFD else TicksGrip()
+        self._table: dict[int, list[int]] | None = None
+        self._line: set[int] | None = None
+        self._foreign = False
+
+    def now(self) -> float:
+        """Return the monotonic time in seconds."""
+        return time.monotonic()
+
+    def moment(self) -> int:
+        """Return the time in clock ticks since boot."""
+        return _procfs.ticks()
+
+    def begin_scan(self) -> None:
+        """Forget the table of everybody's children."""
+        self.disturbed = False
+        self._table = None
+
+    def refusal(self, pid: int) -> str | None:
+        """Name init, a kernel thread, or the process of a thread."""
+        if pid == 1:
+            return "it is init, the first process of this pid namespace"
+        found = _procfs.stat(pid)
+        if found is not None and found.flags & _procfs.PF_KTHREAD:
+            return f"it is the kernel thread {found.name}"
+        leader = _procfs.leader_of(pid)
+        if leader not in (None, pid):
+            return f"it is a thread id; the process of that thread is {leader}"
+        return None
+
+    def bind(self, pid: int) -> Member | None:
+        """Open the process, alive or a zombie."""
+        member = self._grip.open(pid)
+        if member is None:
+            return None
+        self._grip.look([member])
+        if member.state == GONE:
+            self.drop(member)
+            return None
+        return member
+
+    def children(
+        self, parents: Sequence[Member], known: Mapping[int, Member]
+    ) -> list[tuple[Member, Member]]:
+        """List a whole generation: read their parents' lists, check the parents, open, check.
+
+        A child whose parent died meanwhile has another parent by now;
+        it is the one that was listed if it had started before the list was read.
+        """
+        before = self.moment()
+        listed = [(parent, self._grip.with_room(lambda one=parent: self._list(one))) for parent in parents]
+        dead = {one for one in self._grip.look(parents) if one.state == GONE}
+        found = []
+        for parent, pids in listed:
+            if parent in dead:  # the list may have been another process's
+                self.disturbed = self.disturbed or bool(pids)
+                continue
+            for pid in pids:
+                if not self._is_known(pid, known):
+                    child = self._grip.open(pid)
+                    if child is None:
+                        self.disturbed = True
+                    elif child.ppid == parent.pid or (child.start or before) < before:
+                        found.append((parent, child))
+                    else:
+                        self.drop(child)
+        return self._living(found)
+
+    def owns_number(self, member: Member) -> bool:
+        """Tell whether it lives or is a zombie."""
+        return self._grip.owns_number(member)
+
+    def holds_session(self, leader: Member) -> bool:
+        """Ask for the process, then for the group that it led."""
+        return self._grip.holds_session(leader)
+
+    def drop(self, member: Member) -> None:
+        """Close what is held of it."""
+        self._grip.drop(member)
+
+    def strays(self, roots: Sequence[Member], *, everywhere: bool) -> Iterable[int]:
+        """List the children of the roots' ancestors: of init, and of subreapers (prctl(2)).
+
+        In another pid namespace orphans hang under an init that is no ancestor: everybody is asked.
+        """
+        if self._line is None:
+            ours = _procfs.namespace("self")
+            self._foreign = any(_procfs.namespace(one.pid) != ours for one in roots)
+            self._line = {pid for one in roots for pid in _procfs.ancestors(one.pid)}
+        if everywhere or self._foreign or not self._line:
+            return self._grip.with_room(_procfs.pids)
+        return [pid for one in self._line for pid in self._pids_below(one, alone=False)]
+
+    def session(self, pid: int) -> int | None:
+        """Ask getsid(2), a microsecond each."""
+        try:
+            return os.getsid(pid)
+        except (ProcessLookupError, PermissionError):
+            return None
+
+    def carries(self, pid: int, marker: bytes) -> bool:
+        """Read the environment the process was started with."""
+        return self._grip.with_room(lambda: _procfs.carries(pid, marker))
+
+    def ancestors(self, pid: int) -> list[int]:
+        """Read the parents one after the other."""
+        return _procfs.ancestors(pid)
+
+    def ask(self, members: Iterable[Member]) -> Reply:
+        """Send SIGTERM, and SIGCONT right after, for a stopped process acts on nothing else."""
+        return self._send(members, signal.SIGTERM, signal.SIGCONT)
+
+    def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
+        """Send SIGSTOP, to the group first: that is atomic against a fork."""
+        self._send_groups(groups, signal.SIGSTOP)
+        return self._send(members, signal.SIGSTOP)
+
+    def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
+        """Send SIGKILL one by one, and to the group last.
+
+        A parent that died first would orphan groups of frozen children: the kernel continues those.
+        """
+        reply = self._send(members, signal.SIGKILL)
+        self._send_groups(groups, signal.SIGKILL)
+        return reply
+
+    def release(self, members: Iterable[Member]) -> None:
+        """Send SIGCONT."""
+        self._send(members, signal.SIGCONT)
+
+    def stopped(self, pid: int) -> bool:
+        """Tell whether the state is T: stopped by a signal."""
+        found = _procfs.stat(pid)
+        return found is not None and found.state == b"T"
+
+    def wait(self, members: Sequence[Member], until: float) -> list[Member]:
+        """Sleep in poll(2) on the descriptors."""
+        return self._grip.wait(members, until)
+
+    def inspect(self, members: Iterable[Member]) -> None:
+        """Ask waitid(2) for our children and the descriptor for others."""
+        self._grip.inspect(members)
+
+    def hurry(self) -> None:
+        """Note it and wake the wait."""
+        self.hurried = True
+        self._grip.hurry()
+
+    def close(self) -> None:
+        """Close all descriptors."""
+        self._grip.close()
+
+    def _list(self, parent: Member) -> list[int]:
+        """List the children of a member; how many threads it has is known when it is new."""
+        threads = parent.threads or _procfs.threads(parent.pid)
+        parent.threads = 0
+        return self._pids_below(parent.pid, alone=threads == 1)
+
+    def _pids_below(self, pid: int, *, alone: bool) -> list[int]:
+        """List the numbers of a process's children."""
+        if CHILDREN_FILE:
+            return _procfs.children(pid, alone=alone)
+        if self._table is None:
+            self._table = _procfs.table()
+        return self._table.get(pid, [])
+
+    def _is_known(self, pid: int, known: Mapping[int, Member]) -> bool:
+        """Tell whether a number is a member's still."""
+        member = known.get(pid)
+        return member is not None and (member.state == ALIVE or self.owns_number(member))
+
+    def _living(self, found: list[tuple[Member, Member]]) -> list[tuple[Member, Member]]:
+        """Drop the dead; one that is gone may have taken a sibling off the list that was read."""
+        for one in (dead := self._grip.look([child for _, child in found])):
+            self.disturbed = self.disturbed or one.state == GONE
+            self.drop(one)
+        return [pair for pair in found if pair[1].state == ALIVE] if dead else found
+
+    def _send_groups(self, leaders: Iterable[Member], number: signal.Signals) -> None:
+        """Signal whole groups beside their members, who are signalled one by one as well."""
+        for one in leaders:
+            with contextlib.suppress(ProcessLookupError):  # an empty group
+                self._grip.send_group(one, number)
+
+    def _send(self, members: Iterable[Member], *numbers: signal.Signals) -> Reply:
+        """Send these signals to each, and note what arrived."""
+        reply = Reply([], [])
+        for one in members:
+            try:
+                for number in numbers:
+                    self._grip.send(one, number)
+                    one.signals.append(number.name)
+            except ProcessLookupError:
+                reply.gone.append(one)
+                one.state = GONE
+            except PermissionError:
+                reply.denied.append(one)
+        return reply

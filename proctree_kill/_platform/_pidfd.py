@@ -1,0 +1,100 @@
+"""Process descriptors (pidfd_open(2)): a process that stays the same, whatever becomes of its number."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import functools
+import os
+import select
+import signal
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+
+PIDFD_GET_INFO = 0xC040FF0B
+"""The ioctl of Linux 6.13 for a struct of 64 bytes (include/uapi/linux/pidfd.h)."""
+PIDFD_INFO_EXIT = 1 << 3
+"""Asks for the exit status, which is there once somebody has reaped the process (Linux 6.15)."""
+PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
+"""Makes a signal reach the process group that this process leads (Linux 6.9)."""
+_INFO = struct.Struct("=QQIII8Ii")
+_NO_PROCESS = {errno.ESRCH, errno.ENOENT, errno.EINVAL}  # the last two: a thread id, by kernel
+
+
+class Info(NamedTuple):
+    """What the kernel says through a descriptor."""
+
+    ppid: int
+    status: int | None
+
+
+def supported() -> bool:
+    """Tell whether this kernel and this Python have process descriptors."""
+    if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:  # ENOSYS before Linux 5.3, EPERM under some seccomp filters
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return True
+
+
+def open(pid: int) -> int | None:  # noqa: A001 - read as _pidfd.open
+    """Open the process that has this number now; None where there is none."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno in _NO_PROCESS:
+            return None
+        raise
+
+
+def inode(fd: int) -> int | None:
+    """Return the number that names the process for this boot; None before Linux 6.9.
+
+    There, all descriptors share one anonymous inode, so the file system tells which kind it is.
+    """
+    found = os.fstat(fd)
+    return found.st_ino if found.st_dev != _anonymous() else None
+
+
+@functools.cache
+def _anonymous() -> int:
+    """Return the device of the inode that descriptors without one of their own share."""
+    fd = os.eventfd(0)
+    try:
+        return os.fstat(fd).st_dev
+    finally:
+        os.close(fd)
+
+
+def readable(fds: Iterable[int], milliseconds: float | None) -> list[int]:
+    """Wait until one of these is readable and return those that are: their processes are dead."""
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return [fd for fd, _ in poll.poll(milliseconds)]
+
+
+def owns_number(fd: int) -> bool:
+    """Tell whether the process has not been reaped, so that its number is still its own."""
+    try:
+        signal.pidfd_send_signal(fd, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def info(fd: int) -> Info | None:
+    """Return parent and exit status; None where the kernel does not tell (any more)."""
+    request = bytearray(_INFO.size)
+    request[:8] = PIDFD_INFO_EXIT.to_bytes(8, "little")
+    try:
+        fcntl.ioctl(fd, PIDFD_GET_INFO, request)
+    except OSError:  # ENOTTY before 6.13; ESRCH once it was reaped, before 6.15
+        return None
+    fields = _INFO.unpack(request)
+    return Info(fields[4], fields[-1] if fields[0] & PIDFD_INFO_EXIT else None)

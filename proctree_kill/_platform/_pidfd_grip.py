@@ -1,0 +1,276 @@
+"""Holding Linux processes by descriptors: exact, and awake at once when one dies."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from typing import TypeVar
+
+from .._member import GONE, ZOMBIE, Member
+from . import _pidfd, _procfs
+
+SPARE_DESCRIPTORS = 24
+"""Descriptors that are left to the rest of the program."""
+FEW = 16
+"""This many are opened without asking how many there may be."""
+LINGER = 20
+"""After a death we wait this many times what a look at everybody costs before the next look."""
+
+_FULL = {errno.EMFILE, errno.ENFILE}
+_T = TypeVar("_T")
+
+
+class PidfdGrip:
+    """Members held by pidfds, as many as the limit of descriptors allows.
+
+    The others are opened again for each act, and compared by the inode of the pidfd.
+    """
+
+    def __init__(self) -> None:
+        """Open what wakes a wait."""
+        self._held: dict[Member, None] = {}
+        self._budget = FEW
+        self._measured = False
+        self._pause = 0.0
+        self._woken = False
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def open(self, pid: int) -> Member | None:
+        """Open the process first and read its facts then, so that they are its own.
+
+        If it is reaped in between, the facts may be its successor's:
+        :meth:`look` then finds it gone, and a signal through the descriptor reaches nobody.
+        """
+        return self.with_room(lambda: self._open(pid))
+
+    def look(self, members: Sequence[Member]) -> list[Member]:
+        """Return those who are dead, each with its state: a zombie still owns its number."""
+        dead = self._ready(members, 0)
+        for one in dead:
+            one.state = ZOMBIE if self.owns_number(one) else GONE
+        return dead
+
+    def owns_number(self, one: Member) -> bool:
+        """Tell whether it lives or has not been reaped."""
+        try:
+            self.send(one, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    def holds_session(self, leader: Member) -> bool:
+        """Tell whether the process is there, or a group that has its very number.
+
+        Before Linux 6.9 a free number looks like an unbroken one.
+        """
+        if self.owns_number(leader):
+            return True
+        if leader.handle is not None:
+            try:
+                if self.send_group(leader, 0):
+                    return True
+            except ProcessLookupError:
+                return False
+        return _procfs.stat(leader.pid) is None
+
+    def send(self, one: Member, number: int) -> None:
+        """Signal that very process.
+
+        Raises:
+            ProcessLookupError: it is gone.
+            PermissionError: it is not ours to signal.
+        """
+        if one.handle is not None:
+            signal.pidfd_send_signal(one.handle, number)
+            return
+        fd = self.with_room(lambda: _reopen(one))
+        if fd is None:
+            raise ProcessLookupError
+        try:
+            signal.pidfd_send_signal(fd, number)
+        finally:
+            os.close(fd)
+
+    def send_group(self, leader: Member, number: int) -> bool:
+        """Signal the very group that this process leads or led; False where the kernel cannot.
+
+        Raises:
+            ProcessLookupError: the group is empty.
+        """
+        if leader.handle is None:
+            return False
+        try:
+            signal.pidfd_send_signal(
+                leader.handle, number, None, _pidfd.PIDFD_SIGNAL_PROCESS_GROUP
+            )
+        except PermissionError:  # it is there, and none of it is ours to signal
+            return True
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # before Linux 6.9
+                raise
+            return False
+        return True
+
+    def wait(self, members: Sequence[Member], until: float) -> list[Member]:
+        """Wait until one of these is dead, until this time, or for a hurry; return the dead."""
+        crowd = [one for one in members if one.handle is None]
+        dead = [one for one in crowd if not self._hold(one)]
+        if not dead:
+            dead = self._wait(members, until)
+        if crowd and time.monotonic() >= until:
+            dead += [one for one in crowd if one.handle is None and self._is_dead(one)]
+        for one in dead:
+            one.state = ZOMBIE
+            if crowd:  # others need the descriptor
+                self.inspect([one])
+                self.drop(one)
+        return dead
+
+    def inspect(self, members: Iterable[Member]) -> None:
+        """Fill in exit codes, and reap those who became our children when their parents died."""
+        for one in members:
+            if one.handle is None or one.exit_code is not None:
+                continue
+            found = _pidfd.info(one.handle)
+            if found is not None and found.status is not None:
+                one.exit_code = os.waitstatus_to_exitcode(found.status)
+            elif found is None or found.ppid == os.getpid():
+                one.exit_code = _wait_status(one.handle, keep=one.ppid == os.getpid())
+
+    def drop(self, one: Member) -> None:
+        """Close the descriptor of a member."""
+        if one.handle is not None:
+            os.close(one.handle)
+            one.handle = None
+            self._held.pop(one, None)
+
+    def hurry(self) -> None:
+        """Wake one wait."""
+        os.eventfd_write(self._wake, 1)
+
+    def close(self) -> None:
+        """Close every descriptor; neighbours in one call."""
+        fds = sorted([self._wake, *(one.handle for one in self._held if one.handle is not None)])
+        for one in self._held:
+            one.handle = None
+        self._held.clear()
+        for _, run in groupby(enumerate(fds), key=lambda pair: pair[1] - pair[0]):
+            numbers = [fd for _, fd in run]
+            os.closerange(numbers[0], numbers[-1] + 1)
+
+    def with_room(self, act: Callable[[], _T]) -> _T:
+        """Do what opens a descriptor; when none is left, give up half of ours and do it again."""
+        try:
+            return act()
+        except OSError as error:
+            if error.errno not in _FULL or not self._held:
+                raise
+        for one in list(self._held)[: (len(self._held) + 1) // 2]:
+            self.drop(one)
+        self._budget = len(self._held)
+        return act()
+
+    def _open(self, pid: int) -> Member | None:
+        fd = _pidfd.open(pid)
+        if fd is None:
+            return None
+        found = _procfs.stat(pid)
+        member = None
+        if found is not None:
+            member = _procfs.member(pid, found)
+            member.inode = _pidfd.inode(fd)
+            if self._room():
+                member.handle = fd
+                self._held[member] = None
+                return member
+            if _pidfd.readable([fd], 0):
+                member = None
+        os.close(fd)
+        return member
+
+    def _hold(self, one: Member) -> bool:
+        """Hold a member again if there is room; False when it is gone."""
+        if self._room():
+            one.handle = self.with_room(lambda: _reopen(one))
+            if one.handle is None:
+                return False
+            self._held[one] = None
+        return True
+
+    def _room(self) -> bool:
+        """Tell whether one more descriptor may be kept."""
+        if len(self._held) >= self._budget and not self._measured:
+            self._measured = True
+            soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            free = soft - len(os.listdir("/proc/self/fd")) - SPARE_DESCRIPTORS
+            self._budget = len(self._held) + max(free, 0)
+        return len(self._held) < self._budget
+
+    def _is_dead(self, one: Member) -> bool:
+        """Look at a member that is not held."""
+        fd = self.with_room(lambda: _reopen(one))
+        if fd is None:
+            return True
+        try:
+            return bool(_pidfd.readable([fd], 0))
+        finally:
+            os.close(fd)
+
+    def _wait(self, members: Sequence[Member], until: float) -> list[Member]:
+        """Wait for one of the held.
+
+        Deaths come in swarms, and each look at everybody costs: after one we wait a moment
+        on a single member first, so that a thousand deaths are a few looks.
+        """
+        self._woken = False
+        if self._pause:
+            self._ready(members[-1:], min(self._pause, until - time.monotonic()))
+        begun = time.monotonic()
+        dead = self._ready(members, 0)
+        cost = time.monotonic() - begun
+        if not dead and not self._woken:
+            dead = self._ready(members, until - time.monotonic())
+        self._pause = LINGER * cost if dead else 0.0
+        return dead
+
+    def _ready(self, members: Sequence[Member], seconds: float) -> list[Member]:
+        """Return the dead among the held, after a wait for the first of them or for a hurry."""
+        held = {one.handle: one for one in members if one.handle is not None}
+        fds = [self._wake, *(fd for fd in held if fd is not None)] if seconds > 0 else held
+        ready = _pidfd.readable(fds, max(seconds, 0) * 1000)
+        if self._wake in ready:
+            os.eventfd_read(self._wake)
+            self._woken = True
+        return [held[fd] for fd in ready if fd != self._wake]
+
+
+def _reopen(one: Member) -> int | None:
+    """Open a member again; None where its number is free or somebody else's."""
+    fd = _pidfd.open(one.pid)
+    if fd is None:
+        return None
+    if one.inode is not None:
+        same = _pidfd.inode(fd) == one.inode
+    else:
+        found = _procfs.stat(one.pid)
+        same = found is not None and found.start == one.start
+    if same:
+        return fd
+    os.close(fd)
+    return None
+
+
+def _wait_status(fd: int, *, keep: bool) -> int | None:
+    """Return the exit code of a child of ours; ``keep`` leaves the zombie to its owner."""
+    options = os.WEXITED | os.WNOHANG | (os.WNOWAIT if keep else 0)
+    try:
+        return _procfs.exit_code(os.waitid(os.P_PIDFD, fd, options))
+    except ChildProcessError:  # somebody else's child
+        return None

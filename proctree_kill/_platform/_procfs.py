@@ -1,0 +1,165 @@
+"""What Linux tells in ``/proc`` (proc(5)), read with as few system calls as it takes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from typing import NamedTuple
+
+from .._member import Member
+
+PF_KTHREAD = 0x00200000
+"""The flag of kernel threads in field 9 of ``stat`` (include/linux/sched.h)."""
+_SHORT = 2048
+"""A read below half a page is the last one: the kernel fills a page up to its last small record."""
+_HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
+
+
+class Stat(NamedTuple):
+    """The fields of ``/proc/PID/stat`` that matter here."""
+
+    name: str
+    state: bytes
+    ppid: int
+    sid: int
+    flags: int
+    threads: int
+    start: int
+
+
+def read(path: str) -> bytes:
+    """Return a whole file; b"" where the process is gone or does not let us look."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except _HIDDEN:
+        return b""
+    try:
+        data = part = os.read(fd, 1 << 17)
+        while len(part) >= _SHORT:
+            part = os.read(fd, 1 << 17)
+            data += part
+    except _HIDDEN:
+        return b""
+    finally:
+        os.close(fd)
+    return data
+
+
+def stat(pid: int) -> Stat | None:
+    """Read the stat line; None where there is none."""
+    data = read(f"/proc/{pid}/stat")
+    if not data:
+        return None
+    head, _, tail = data.rpartition(b")")  # a name may hold brackets and spaces: the last one counts
+    fields = tail.split(None, 20)
+    return Stat(
+        head.partition(b"(")[2].decode(errors="replace"),
+        fields[0],
+        int(fields[1]),
+        int(fields[3]),
+        int(fields[6]),
+        int(fields[17]),
+        int(fields[19]),
+    )
+
+
+def member(pid: int, found: Stat) -> Member:
+    """Turn a stat line into a member."""
+    one = Member(pid, found.ppid)
+    one.name, one.sid, one.start, one.threads = found.name, found.sid, found.start, found.threads
+    return one
+
+
+def threads(pid: int) -> int:
+    """Count the threads of a process by the links of its task folder; 0 where it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}/task").st_nlink - 2
+    except _HIDDEN:
+        return 0
+
+
+def tasks(pid: int) -> list[str]:
+    """Name the threads of a process."""
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except _HIDDEN:
+        return []
+
+
+def children(pid: int, *, alone: bool) -> list[int]:
+    """List the children of a process; ``alone`` says that it has one thread."""
+    if alone:
+        return [int(one) for one in read(f"/proc/{pid}/task/{pid}/children").split()]
+    lists = [read(f"/proc/{pid}/task/{task}/children") for task in tasks(pid)]
+    return [int(one) for one in b" ".join(lists).split()]
+
+
+def pids() -> list[int]:
+    """List every process of our pid namespace."""
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+
+
+def table() -> dict[int, list[int]]:
+    """List the children of everybody, for a kernel without CONFIG_PROC_CHILDREN."""
+    below: dict[int, list[int]] = {}
+    for pid in pids():
+        if (found := stat(pid)) is not None:
+            below.setdefault(found.ppid, []).append(pid)
+    return below
+
+
+def carries(pid: int, marker: bytes) -> bool:
+    """Tell whether the environment that a process was started with holds ``NAME=VALUE``.
+
+    A process in uninterruptible sleep is not asked: the read could block with it.
+    """
+    found = stat(pid)
+    if found is None or found.state == b"D":
+        return False
+    path = f"/proc/{pid}/environ"
+    if found.state == b"Z":  # the main thread ended; another one still has the memory
+        path = next((f"/proc/{pid}/task/{one}/environ" for one in tasks(pid) if one != str(pid)), "")
+    return b"\0" + marker + b"\0" in b"\0" + read(path) + b"\0" if path else False
+
+
+def ancestors(pid: int) -> list[int]:
+    """Return the parent of a process, its parent, and so on up to the first of the namespace."""
+    line: list[int] = []
+    while (found := stat(pid)) is not None and found.ppid and found.ppid not in line:
+        line.append(pid := found.ppid)
+    return line
+
+
+def leader_of(thread: int) -> int | None:
+    """Return the process that a thread id belongs to (Tgid in ``status``)."""
+    for line in read(f"/proc/{thread}/status").splitlines():
+        if line.startswith(b"Tgid:"):
+            return int(line.split()[1])
+    return None
+
+
+def namespace(pid: int | str) -> int | None:
+    """Return the inode of the pid namespace of a process (pid_namespaces(7)); None where hidden."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/pid").st_ino
+    except _HIDDEN:
+        return None
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return the random id of this boot."""
+    return read("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def ticks() -> int:
+    """Return the time in the unit of :attr:`Stat.start`: clock ticks since boot."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+
+def exit_code(found: os.waitid_result | None) -> int | None:
+    """Turn what waitid(2) tells into an exit code as ``subprocess`` has it, negative for a signal."""
+    if found is None:
+        return None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status

@@ -1,0 +1,120 @@
+"""The contract between the engine and a system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from .._member import Member
+
+
+class Reply(NamedTuple):
+    """What happened to a batch of signals: who is gone, and whom the system protects."""
+
+    gone: list[Member]
+    denied: list[Member]
+
+
+class System(Protocol):
+    """One system during one kill.
+
+    No method raises for what a process does: one that vanishes or refuses is told in the answer.
+    A member stands for the process that :meth:`bind` or :meth:`children` saw, never for its number:
+    whatever is done to it later reaches that very process or nobody.
+    An instance belongs to one thread, but for :meth:`hurry`.
+    """
+
+    boot_id: str | None
+    """The id of this boot, which belongs to every identity; None where start times span boots."""
+
+    polite: bool
+    """Whether :meth:`ask` can reach a process without ending it by force."""
+
+    disturbed: bool
+    """Whether a child vanished during the scan, so that its parent's list may have hidden another."""
+
+    hurried: bool
+    """Whether :meth:`hurry` was called."""
+
+    def now(self) -> float:
+        """Return the monotonic time in seconds."""
+
+    def begin_scan(self) -> None:
+        """Forget what was read of the whole machine: another scan begins."""
+
+    def refusal(self, pid: int) -> str | None:
+        """Say why this number may never be ended (a system's own process, a thread), or None."""
+
+    def bind(self, pid: int) -> Member | None:
+        """Find the process that has this number now, or None; a zombie is found, with its state."""
+
+    def children(
+        self, parents: Sequence[Member], known: Mapping[int, Member]
+    ) -> list[tuple[Member, Member]]:
+        """Find the living children of living parents that are not known; return (parent, child).
+
+        On return each child was a child of its parent while both were alive, and is bound.
+        A number is known while the member that had it owns it.
+        """
+
+    def owns_number(self, member: Member) -> bool:
+        """Tell whether a member still has its number: it lives, or nobody has reaped it."""
+
+    def holds_session(self, leader: Member) -> bool:
+        """Tell whether the number of a member, dead or alive, still means the session that it led.
+
+        The kernel keeps a number while it has a process, a group or a session.
+        """
+
+    def drop(self, member: Member) -> None:
+        """Let go of a process that turned out to be none of ours."""
+
+    def strays(self, roots: Sequence[Member], *, everywhere: bool) -> Iterable[int]:
+        """List the numbers of processes that may be orphans of these trees.
+
+        The roots are those of the first call; what was found out about them then is kept.
+        With ``everywhere`` it is every process that we can see.
+        """
+
+    def moment(self) -> int:
+        """Return the time in the unit of :attr:`Member.start`; 0 where members have none."""
+
+    def session(self, pid: int) -> int | None:
+        """Return the session of a number; None where there is none or it cannot be read."""
+
+    def carries(self, pid: int, marker: bytes) -> bool:
+        """Tell whether the environment of a process holds this ``NAME=VALUE``; unreadable is no."""
+
+    def ancestors(self, pid: int) -> list[int]:
+        """Return the parent of a process, its parent, and so on."""
+
+    def ask(self, members: Iterable[Member]) -> Reply:
+        """Ask these to leave, in this order; a stopped one is continued, so that it can."""
+
+    def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
+        """Stop these; ``groups`` are roots whose whole process group may be stopped at once."""
+
+    def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
+        """End these by force, in this order; ``groups`` as in :meth:`freeze`, after them."""
+
+    def release(self, members: Iterable[Member]) -> None:
+        """Continue these."""
+
+    def stopped(self, pid: int) -> bool:
+        """Tell whether a process is stopped (job control), not merely waiting."""
+
+    def wait(self, members: Sequence[Member], until: float) -> list[Member]:
+        """Wait until one of these is dead, until this time, or until :meth:`hurry`; return the dead.
+
+        A process is dead when its last thread has ended, whether or not its parent has reaped it.
+        A time that is past only looks.
+        """
+
+    def inspect(self, members: Iterable[Member]) -> None:
+        """Fill in the exit codes of the dead that can be told, and reap whom nobody owns."""
+
+    def hurry(self) -> None:
+        """Set :attr:`hurried` and wake one :meth:`wait`, this or the next; callable from any thread."""
+
+    def close(self) -> None:
+        """Give back every descriptor and handle."""

@@ -1,0 +1,108 @@
+"""Holding Linux processes by number and start ticks, where the kernel has no pidfds.
+
+Before each signal the number is compared; what happens between the look and the signal stays a gap.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from .._member import GONE, ZOMBIE, Member
+from . import _procfs
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
+"""Seconds between two looks: short at first, then doubled up to the second."""
+
+_T = TypeVar("_T")
+
+
+class TicksGrip:
+    """Members known by their numbers; nothing is held open."""
+
+    def __init__(self) -> None:
+        """Prepare what wakes a wait."""
+        self._wake = threading.Event()
+
+    def open(self, pid: int) -> Member | None:
+        """Read the facts of the process that has this number now."""
+        found = _procfs.stat(pid)
+        return None if found is None else _procfs.member(pid, found)
+
+    def look(self, members: Sequence[Member]) -> list[Member]:
+        """Return those who are dead, each with its state: a zombie still owns its number."""
+        dead = []
+        for one in members:
+            found = _procfs.stat(one.pid)
+            if found is None or found.start != one.start:
+                one.state = GONE
+            elif found.state in (b"Z", b"X") and _procfs.threads(one.pid) <= 1:
+                one.state = ZOMBIE
+            else:
+                continue
+            dead.append(one)
+        return dead
+
+    def owns_number(self, one: Member) -> bool:
+        """Tell whether it lives or has not been reaped."""
+        found = _procfs.stat(one.pid)
+        return found is not None and found.start == one.start
+
+    def holds_session(self, leader: Member) -> bool:
+        """Tell whether nobody else has the number; that it was free in between cannot be seen."""
+        found = _procfs.stat(leader.pid)
+        return found is None or found.start == leader.start
+
+    def send(self, one: Member, number: int) -> None:
+        """Signal the number after one more look at it.
+
+        Raises:
+            ProcessLookupError: it is gone.
+            PermissionError: it is not ours to signal.
+        """
+        if one.pid <= 1 or not self.owns_number(one):
+            raise ProcessLookupError
+        os.kill(one.pid, number)
+
+    def send_group(self, leader: Member, number: int) -> bool:  # noqa: ARG002 - as the other grip
+        """Signal nobody: the number of a group may have been used again."""
+        return False
+
+    def wait(self, members: Sequence[Member], until: float) -> list[Member]:
+        """Look again and again until one of these is dead, until this time, or for a hurry."""
+        pause = FIRST_PAUSE
+        while not (dead := self.look(members)):
+            left = until - time.monotonic()
+            if left <= 0 or self._wake.wait(min(pause, left)):
+                break
+            pause = min(2 * pause, LONGEST_PAUSE)
+        self._wake.clear()
+        return dead
+
+    def inspect(self, members: Iterable[Member]) -> None:
+        """Fill in the exit codes of our own zombies, and reap those that nobody owns."""
+        for one in members:
+            if one.exit_code is None and self.owns_number(one):
+                keep = os.WNOWAIT if one.ppid == os.getpid() else 0
+                try:
+                    found = os.waitid(os.P_PID, one.pid, os.WEXITED | os.WNOHANG | keep)
+                except ChildProcessError:  # somebody else's child
+                    continue
+                one.exit_code = _procfs.exit_code(found)
+
+    def drop(self, one: Member) -> None:
+        """Let go: nothing is held."""
+
+    def hurry(self) -> None:
+        """Wake one wait."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Give back nothing: nothing was opened."""
+
+    def with_room(self, act: Callable[[], _T]) -> _T:
+        """Do what opens a descriptor; we hold none that could be given up for it."""
+        return act()

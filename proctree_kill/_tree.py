@@ -1,0 +1,190 @@
+"""Evidence becomes a tree: who belongs to it, why, and in which order it was found."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+
+from ._member import ALIVE, DESCENDANT, GONE, MARKER, ROOT, SESSION, Member
+from ._platform._system import System
+from ._spare import Sparing
+
+_log = logging.getLogger("proctree_kill")
+
+PASSES = 3
+"""How often one scan starts over where processes vanish while it reads; freezing ends that."""
+
+
+class Tree:
+    """The union of all evidence about some roots, growing from scan to scan."""
+
+    def __init__(self, system: System, spared: Sparing, marker: bytes | None = None) -> None:
+        """Begin with nobody.
+
+        Args:
+            system: who tells the facts.
+            spared: says why a member is spared.
+            marker: ``NAME=VALUE`` that members carry in their environment.
+        """
+        self.system = system
+        self.spared = spared
+        self.marker = marker
+        self.members: list[Member] = []
+        self.roots: list[Member] = []
+        self.holds_caller = False
+        self.examined = DESCENDANT
+        self._known: dict[int, Member] = {}
+        self._trusted: dict[int, int] = {}
+        self._caller = os.getpid()
+        self._protected = {self._caller, *system.ancestors(self._caller)}
+        self._outside: list[Member] = []
+        self._everywhere = False
+        self._begun = False
+
+    def add_root(self, root: Member, *, evidence: int = ROOT, depth: int = 0) -> None:
+        """Take in a process that the caller named."""
+        self.roots.append(root)
+        self._admit(root, evidence, depth)
+
+    def add_parent(self, root: Member) -> None:
+        """Take in a process that the caller named and whose descendants alone are meant."""
+        self.roots.append(root)
+        self._known[root.pid] = root
+        self._outside.append(root)
+
+    def miss_root(self, number: int, *, trusted: bool) -> None:
+        """Note a root that is gone: its orphans may be anywhere.
+
+        With ``trusted`` the caller gave his word that nobody had this number since,
+        so that the session of this number is still the root's.
+        """
+        self._everywhere = True
+        if trusted:
+            self._trusted[number] = self.system.moment()
+
+    def scan(self) -> list[Member]:
+        """Look for members that are not known yet, until nothing new appears; return them."""
+        before = len(self.members)
+        for _ in range(PASSES):
+            self.system.begin_scan()
+            self._descend([*self._outside, *self.members])
+            if self._wants_strays():
+                self._find_strays()
+            if not self.system.disturbed:
+                break
+        self._begun = True
+        return self.members[before:]
+
+    def _wants_strays(self) -> bool:
+        """Tell whether an orphan could be known: by a marker, or by a session that somebody leads."""
+        leaders = (one.sid == one.pid for one in (*self._outside, *self.members))
+        return bool(self.marker or self._trusted or any(leaders))
+
+    def _descend(self, parents: Iterable[Member]) -> None:
+        """Walk down, a generation at a time."""
+        while generation := [one for one in parents if one.state == ALIVE]:
+            parents = []
+            for parent, child in self.system.children(generation, self._known):
+                if child.pid == self._caller:
+                    self.holds_caller = True
+                    self.system.drop(child)
+                elif self._is_new(child):
+                    evidence = DESCENDANT | (SESSION if self._leads(child.sid) else 0)
+                    self._admit(child, evidence, parent.depth + 1, parent)
+                    parents.append(child)
+
+    def _find_strays(self) -> None:
+        """Look for orphans by session and marker, and walk down from each."""
+        strays = self.system.strays(self.roots, everywhere=self._everywhere)
+        numbers = [pid for pid in strays if not self._is_member(pid)]
+        self.examined |= SESSION
+        if self.marker is not None:
+            self.examined |= MARKER
+            self._descend(list(self._by_marker(numbers, self.marker)))
+        while found := list(self._by_session(numbers)):
+            self._descend(found)
+
+    def _by_marker(self, numbers: Iterable[int], marker: bytes) -> Iterator[Member]:
+        """Admit those who carry the marker."""
+        for pid in numbers:
+            if self.system.carries(pid, marker) and (one := self._bind(pid)) is not None:
+                # the second look is at the process that is bound now
+                if self.system.carries(pid, marker) and self.system.owns_number(one):
+                    self._admit(one, MARKER, 1)
+                    yield one
+                else:
+                    self.system.drop(one)
+
+    def _by_session(self, numbers: Iterable[int]) -> Iterator[Member]:
+        """Admit those whose session is led by a member: only a leader hands its session down."""
+        for pid in numbers:
+            sid = self.system.session(pid)
+            if self._leads(sid) and not self._is_member(pid) and (one := self._bind(pid)):
+                if one.sid == sid and self._session_is_ours(one):
+                    leader = self._known.get(one.sid or 0)
+                    self._admit(one, SESSION, leader.depth + 1 if leader else 1, leader)
+                    yield one
+                else:
+                    self.system.drop(one)
+
+    def _leads(self, sid: int | None) -> bool:
+        """Tell whether a session bears the number of a member that is not spared."""
+        if sid is None:
+            return False
+        leader = self._known.get(sid)
+        return sid in self._trusted or (leader is not None and leader.spared is None)
+
+    def _session_is_ours(self, one: Member) -> bool:
+        """Tell whether a session's number still means the session of the member that led it."""
+        sid = one.sid or 0
+        if one.pid == sid:  # the leader itself: of a dead member's number, so a stranger
+            return False
+        trusted = self._trusted.get(sid)
+        if trusted is not None and (one.start is None or one.start <= trusted):
+            return True
+        leader = self._known.get(sid)
+        if leader is not None and self.system.holds_session(leader):
+            return True
+        return any(other.sid == sid and self.system.owns_number(other) for other in self.members)
+
+    def _bind(self, pid: int) -> Member | None:
+        """Bind a candidate that lives and is not the caller's own line."""
+        if pid in self._protected:
+            self.holds_caller = True
+            return None
+        one = self.system.bind(pid)
+        if one is not None and one.state != ALIVE:
+            self.system.drop(one)
+            return None
+        return one
+
+    def _is_member(self, pid: int) -> bool:
+        """Tell whether a number is a member's own."""
+        one = self._known.get(pid)
+        return one is not None and (one.state == ALIVE or self.system.owns_number(one))
+
+    def _is_new(self, child: Member) -> bool:
+        """Tell whether a child is not a member yet; a number may be listed by two parents."""
+        one = self._known.get(child.pid)
+        if one is None or one.state == GONE or one.start != child.start:
+            return True
+        self.system.drop(child)
+        return False
+
+    def _admit(self, one: Member, evidence: int, depth: int, parent: Member | None = None) -> None:
+        """Make a process a member and ask, once, whether it is spared."""
+        one.evidence, one.depth = evidence, depth
+        one.spared = f"below {parent.pid}" if parent and parent.spared else self._ask_spared(one)
+        self._known[one.pid] = one
+        self.members.append(one)
+
+    def _ask_spared(self, one: Member) -> str | None:
+        """Ask the caller; once something was touched, a predicate that raises spares."""
+        try:
+            return self.spared(one)
+        except Exception:
+            if not self._begun:
+                raise
+            _log.exception("the spare predicate raised for process %s, which is spared", one.pid)
+            return "the predicate raised"
