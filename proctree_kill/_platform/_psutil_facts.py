@@ -1,0 +1,101 @@
+"""What psutil tells of a process, without an exception for what the process does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psutil
+
+KERNEL_PARENTS = (0, 2)
+"""Whose children kernel threads are: the scheduler's, and on Linux kthreadd's."""
+
+_os: Any = os  # waitid exists on POSIX only, on macOS from Python 3.13 on
+_T = TypeVar("_T")
+
+
+def find(pid: int) -> psutil.Process | None:
+    """Return the process that has this number now."""
+    try:
+        return psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
+
+
+def told(ask: Callable[[], _T]) -> _T | None:
+    """Return what is asked for, or None where it is not told."""
+    try:
+        return ask()
+    except psutil.Error:
+        return None
+
+
+def families() -> dict[int, list[psutil.Process]]:
+    """Read the process table: the children of each number."""
+    found: dict[int, list[psutil.Process]] = {}
+    for pid in psutil.pids():
+        with contextlib.suppress(psutil.Error):  # it vanished, or hides its parent: nobody's child
+            process = psutil.Process(pid)
+            found.setdefault(process.ppid(), []).append(process)
+    return found
+
+
+def is_dead(process: psutil.Process) -> bool:
+    """Tell whether it is a zombie without a living thread; one that hides its state lives.
+
+    Linux shows a leader whose main thread has ended as a zombie while others go on;
+    macOS has no such thing, and tells nobody about the threads of a zombie.
+    """
+    try:
+        if process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return False
+    except psutil.AccessDenied:
+        return False
+    except psutil.NoSuchProcess:
+        return True
+    return (told(process.num_threads) or 1) == 1
+
+
+def is_kernel_thread(process: psutil.Process) -> bool:
+    """Tell whether it is a child of the kernel without any memory of its own."""
+    return (
+        process.ppid() in KERNEL_PARENTS
+        and process.status() != psutil.STATUS_ZOMBIE
+        and process.memory_info().vms == 0
+    )
+
+
+def leader(thread: psutil.Process) -> int | None:
+    """Return the process of a thread: the only one among its threads that is a process."""
+    return next((one.id for one in thread.threads() if psutil.pid_exists(one.id)), None)
+
+
+def variable(pid: int, name: str) -> str | None:
+    """Read a variable from the environment of a process.
+
+    Never of one in uninterruptible sleep, where the reader could be blocked as well:
+    it needs the lock of that process's memory.
+    """
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_DISK_SLEEP:
+            return None
+        return process.environ().get(name)
+    except (psutil.Error, OSError):
+        return None
+
+
+def exit_code(pid: int) -> int | None:
+    """Return the exit code of a dead child of ours and leave it dead; None where nobody tells."""
+    if not hasattr(os, "waitid"):
+        return None
+    try:
+        found = _os.waitid(_os.P_PID, pid, _os.WEXITED | _os.WNOHANG | _os.WNOWAIT)
+    except ChildProcessError:  # somebody else's child
+        return None
+    if found is None:
+        return None
+    code: int = found.si_status
+    return code if found.si_code == _os.CLD_EXITED else -code
