@@ -56,7 +56,7 @@ class Caller:
         """Return who plants what this caller may end; None is ourselves."""
         return ordinary_user() if self.ordinary else None
 
-    def kill(self, target: Any, **options: Any) -> KillResult:
+    def kill(self, target: int, **options: Any) -> KillResult:
         """Call ``kill_tree`` as this caller."""
 
         def call() -> KillResult:

@@ -1,0 +1,316 @@
+"""Real: the trees that the usual tools leave somebody of, ended by each kind of caller."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import uuid
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from proctree_kill import Evidence, Fate, KillResult, ProcessOutcome
+from support.callers import Caller
+from support.trees import BOUND, Node, Planter, Tree, chain
+
+pytestmark = pytest.mark.needs("fork")
+
+PATIENCE = 10.0
+"""A grace in seconds that nobody needs: it ends when the last process has left."""
+HASTE = 0.3
+"""A grace in seconds that somebody sits out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A tree, and what becomes of those whose end is determined.
+
+    Args:
+        name: how it appears in the names of tests.
+        node: the tree.
+        grace: seconds until the force.
+        fates: what becomes of whom.
+        codes: with what they leave, by the same names.
+        marker: whether only a marker leads to everybody.
+    """
+
+    name: str
+    node: Node
+    grace: float = PATIENCE
+    fates: dict[str, Fate] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
+    marker: bool = False
+
+
+LEFT, KILLED = Fate.TERMINATED, Fate.KILLED
+SCENARIOS = [
+    Scenario(
+        name="plain tree of four",
+        node=chain("root", "child", "grandchild", "leaf"),
+        fates=dict.fromkeys(("root", "child", "grandchild", "leaf"), LEFT),
+        codes=dict.fromkeys(("root", "child", "grandchild", "leaf"), -signal.SIGTERM),
+    ),
+    Scenario(
+        name="one ignores SIGTERM",
+        node=Node(name="root", children=(Node(name="deaf", on_term="ignore"), chain("a", "b"))),
+        grace=HASTE,
+        fates={"deaf": KILLED},
+        codes={"deaf": -signal.SIGKILL},
+    ),
+    Scenario(
+        name="one is stopped and would exit on SIGTERM",
+        node=Node(
+            name="root", children=(Node(name="stopped", stopped=True, on_term="exit", exit_code=7),)
+        ),
+        fates={"root": LEFT, "stopped": LEFT},
+        codes={"stopped": 7},
+    ),
+    Scenario(
+        name="an orphan whose parent died, same session",
+        node=Node(
+            name="root",
+            children=(Node(name="middle", dies=True, children=(chain("orphan", "x"),)),),
+        ),
+        fates={"root": LEFT, "orphan": LEFT, "x": LEFT},
+    ),
+    Scenario(
+        name="a child with a session of its own",
+        node=Node(
+            name="root", children=(Node(name="leader", session=True, children=(chain("x"),)),)
+        ),
+        fates={"root": LEFT, "leader": LEFT, "x": LEFT},
+    ),
+    Scenario(
+        name="a daemon with a marker",
+        node=Node(
+            name="root",
+            children=(
+                Node(name="first", session=True, dies=True, children=(Node(name="daemon"),)),
+                Node(name="child"),
+            ),
+        ),
+        fates={"root": LEFT, "child": LEFT, "daemon": LEFT},
+        marker=True,
+    ),
+    Scenario(
+        name="one forks a child in its SIGTERM handler and exits",
+        node=Node(name="root", children=(Node(name="forker", on_term="fork", exit_code=3),)),
+        grace=HASTE,
+        fates={"forker": LEFT},
+        codes={"forker": 3},
+    ),
+    Scenario(
+        name="a middle ignores SIGTERM and restarts its worker",
+        node=Node(
+            name="root",
+            children=(
+                Node(
+                    name="middle", on_term="ignore", restarts=True, children=(Node(name="worker"),)
+                ),
+            ),
+        ),
+        grace=HASTE,
+        fates={"middle": KILLED, "worker": LEFT},
+    ),
+    Scenario(
+        name="one forks every 4 ms",
+        node=Node(
+            name="root",
+            children=(Node(name="forker", on_term="ignore", forks_every=0.004, at_most=60),),
+        ),
+        grace=HASTE,
+        fates={"forker": KILLED},
+    ),
+    Scenario(
+        name="a live middle that never reaps",
+        node=Node(
+            name="root",
+            children=(Node(name="middle", reaps=False, children=(chain("a"), chain("b"))),),
+        ),
+        fates=dict.fromkeys(("root", "middle", "a", "b"), LEFT),
+    ),
+    Scenario(
+        name="a dead root with a child in its session",
+        node=Node(name="root", dies=True, children=(chain("child", "x"),)),
+        fates={"child": LEFT, "x": LEFT},
+    ),
+    Scenario(
+        name="a leader whose main thread ended",
+        node=Node(name="root", children=(Node(name="threads", main_thread_ends=True),)),
+        fates={"root": LEFT, "threads": LEFT},
+    ),
+    Scenario(
+        name="a leader whose main thread ended and that ignores SIGTERM",
+        node=Node(
+            name="root", children=(Node(name="threads", main_thread_ends=True, on_term="ignore"),)
+        ),
+        grace=HASTE,
+        fates={"threads": KILLED},
+    ),
+]
+CALLERS = [
+    pytest.param(Caller(name="root"), marks=pytest.mark.needs("root")),
+    pytest.param(
+        Caller(name="ordinary user", ordinary=True), marks=pytest.mark.needs("ordinary user")
+    ),
+    pytest.param(Caller(name="no pidfd", pidfd=False), marks=pytest.mark.needs("pidfd")),
+    pytest.param(
+        Caller(name="no children file", children_file=False),
+        marks=pytest.mark.needs("children file"),
+    ),
+    Caller(name="64 descriptors", descriptors=64),
+]
+
+
+def named(value: Any) -> str:  # noqa: ANN401 - pytest asks about every parameter
+    return str(value.name)
+
+
+@pytest.mark.parametrize("caller", CALLERS, ids=named)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=named)
+def test_nobody_survives(plant: Planter, scenario: Scenario, caller: Caller) -> None:
+    marker = f"PLANTED_{uuid.uuid4().hex}=1" if scenario.marker else None
+    tree = plant(scenario.node, account=caller.account, marker=marker)
+    if scenario.node.dies:
+        tree.root.wait()
+    result = caller.kill(tree.root.pid, grace=scenario.grace, marker=marker)
+    assert result.ok, result.summary()
+    assert tree.all_dead()
+    found = by_name(tree, result)
+    assert {name: found[name].fate for name in scenario.fates} == scenario.fates
+    codes = {name: found[name].exit_code for name in scenario.codes}
+    assert all(codes[name] in (None, code) for name, code in scenario.codes.items()), codes
+
+
+@pytest.mark.needs("fork", "procfs")
+@pytest.mark.parametrize("caller", CALLERS, ids=named)
+def test_five_hundred_processes_fit_under_sixty_four_descriptors(
+    plant: Planter, caller: Caller
+) -> None:
+    names = [f"child {number}" for number in range(499)]
+    tree = plant(
+        Node(name="root", children=tuple(chain(one) for one in names)), account=caller.account
+    )
+    few = replace(caller, descriptors=64)
+    result = few.kill(tree.root.pid, grace=PATIENCE)
+    assert result.ok, result.summary()
+    assert tree.all_dead()
+    assert {one.identity.pid for one in result.outcomes} == set(tree.pids.values())
+    assert {one.fate for one in result.outcomes} == {LEFT}
+
+
+def test_a_root_that_nobody_reaps_is_dead_at_once(plant: Planter) -> None:
+    tree = plant(chain("root", "child"))
+    result = Caller(name="somebody").kill(tree.root.pid, grace=PATIENCE)
+    assert [one.fate for one in result.outcomes] == [LEFT, LEFT]
+    assert result.seconds < PATIENCE
+    assert tree.state("root") == psutil.STATUS_ZOMBIE
+    assert tree.all_dead()
+
+
+def test_the_session_of_a_root_that_is_dead_and_not_reaped_is_its_tree(plant: Planter) -> None:
+    tree = plant(Node(name="root", dies=True, children=(chain("child"),)))
+    os.waitid(os.P_PID, tree.root.pid, os.WEXITED | os.WNOWAIT)
+    result = Caller(name="somebody").kill(tree.root.pid, grace=PATIENCE)
+    found = by_name(tree, result)
+    assert found["child"].fate is LEFT
+    assert Evidence.SESSION in found["child"].evidence
+    assert tree.all_dead()
+
+
+def test_a_daemon_without_a_marker_is_out_of_reach_and_only_what_was_empty_is_verified(
+    plant: Planter,
+) -> None:
+    node = Node(
+        name="root",
+        children=(Node(name="first", session=True, dies=True, children=(chain("daemon"),)),),
+    )
+    tree = plant(node)
+    result = Caller(name="somebody").kill(tree.root.pid, grace=PATIENCE)
+    assert result.ok
+    assert set(result.verified) == {Evidence.DESCENDANT, Evidence.SESSION}
+    assert psutil.pid_exists(tree.pids["daemon"])
+    assert not tree.all_dead()
+
+
+def test_a_stopped_tree_acts_on_sigterm(plant: Planter) -> None:
+    tree = plant(Node(name="root", children=(Node(name="child", stopped=True),)))
+    os.kill(tree.root.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, tree.root.pid, os.WSTOPPED | os.WNOWAIT)
+    result = Caller(name="somebody").kill(tree.root.pid, grace=PATIENCE)
+    assert [one.fate for one in result.outcomes] == [LEFT, LEFT]
+    assert all(one.signals == ("SIGTERM", "SIGCONT") for one in result.outcomes)
+
+
+@pytest.mark.needs("root", "ordinary user", "setpriv")
+def test_a_child_that_became_root_is_denied_and_the_rest_is_gone(
+    plant: Planter, setuid_setpriv: Path
+) -> None:
+    caller = Caller(name="ordinary user", ordinary=True)
+    script = f"sleep 1000 & {setuid_setpriv} --reuid=0 cat; true"
+    tree = plant.program(
+        ["sh", "-c", script],
+        account=caller.account,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+    )
+    assert tree.root.stdin
+    assert tree.root.stdout
+    tree.root.stdin.write(b"the child is root\n")
+    assert tree.root.stdout.readline() == b"the child is root\n"
+    result = caller.kill(tree.root.pid, grace=HASTE, settle=HASTE)
+    fates = {one.name: one.fate for one in result.outcomes}
+    assert fates.pop("cat") is Fate.DENIED
+    assert set(fates) == {"sh", "sleep"}
+    assert set(fates.values()) <= {LEFT, KILLED}
+    assert not result.ok
+    assert [one.name for one in result.survivors] == ["cat"]
+
+
+@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        pytest.param(["su", "-c"], id="su", marks=pytest.mark.needs("su", "root")),
+        pytest.param(
+            ["script", "-q", "/dev/null", "-c"], id="script", marks=pytest.mark.needs("script")
+        ),
+    ],
+)
+def test_a_parent_that_stops_with_its_child_is_not_left_stopped(
+    plant: Planter, wrapper: list[str], attempt: int
+) -> None:
+    del attempt
+    tree = plant.program(
+        [*wrapper, "echo $$; exec sleep 1000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert tree.root.stdout
+    child = int(tree.root.stdout.readline())
+    result = Caller(name="somebody").kill(child, grace=0)
+    assert [one.fate for one in result.outcomes] == [KILLED]
+    assert tree.all_dead(within=BOUND), f"{wrapper[0]} is {psutil.Process(tree.root.pid).status()}"
+
+
+@pytest.fixture(scope="module")
+def setuid_setpriv(open_folder: Path) -> Path:
+    """Copy a program that becomes root for whoever starts it."""
+    found = shutil.which("setpriv")
+    assert found
+    program = Path(shutil.copy(found, open_folder))
+    program.chmod(0o755 | stat.S_ISUID)
+    if os.statvfs(open_folder).f_flag & os.ST_NOSUID:
+        pytest.skip("this file system knows no setuid programs")
+    return program
+
+
+def by_name(tree: Tree, result: KillResult) -> dict[str, ProcessOutcome]:
+    """Return the outcomes by the names of the nodes."""
+    names = {pid: name for name, pid in tree.pids.items()}
+    return {names.get(one.identity.pid, "?"): one for one in result.outcomes}
