@@ -11,8 +11,8 @@ import pytest
 
 from support.capabilities import has
 from support.leaf import leaves
+from support.planter import Planter
 from support.storms import build_storm
-from support.trees import Planter
 
 DESCRIPTORS = (Path("/proc/self/fd"), Path("/dev/fd"))
 

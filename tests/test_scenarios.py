@@ -17,7 +17,9 @@ import pytest
 
 from proctree_kill import Evidence, Fate, KillResult, ProcessOutcome
 from support.callers import Caller
-from support.trees import BOUND, Node, Planter, Tree, chain
+from support.nodes import Node, chain
+from support.planter import Planter
+from support.trees import BOUND, Tree
 
 pytestmark = pytest.mark.needs("fork")
 

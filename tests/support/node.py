@@ -1,9 +1,9 @@
 """Play one process of a planted tree, and start those below it.
 
-Run as ``python -I -S - PIPE LEAF DESCRIPTION < node.py``.
-PIPE is the inherited descriptor on which each node speaks once, after its handlers stand.
-LEAF is an open ``cgroup.procs`` that the first node enters before it forks, or -1.
-DESCRIPTION is the JSON of a `trees.Node`, its defaults left out.
+Run as ``python -I -S - DESCRIPTION < node.py``.
+DESCRIPTION is the JSON of a `nodes.Node`, its defaults left out.
+PLANT_VOICE names the inherited descriptor on which each node speaks once its handlers stand.
+PLANT_LEAF names an open ``cgroup.procs`` that the first node enters before it forks, or -1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LIFETIME = 120
 """Seconds after which even a forgotten node ends by itself."""
 
-voice = int(sys.argv[1])
+voice = int(os.environ["PLANT_VOICE"])
 
 
 def live(node: Description) -> NoReturn:
@@ -155,5 +155,5 @@ def enter(leaf: int) -> None:
         os.close(leaf)
 
 
-enter(int(sys.argv[2]))
-live(json.loads(sys.argv[3]))
+enter(int(os.environ["PLANT_LEAF"]))
+live(json.loads(sys.argv[1]))

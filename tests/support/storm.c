@@ -58,7 +58,7 @@ static void nap(long microseconds)
 
 static void speak(void)
 {
-    dprintf(atoi(getenv("PLANT_VOICE")), "storm %d 0\n", getpid());
+    dprintf(atoi(getenv("PLANT_VOICE")), "storm %d 0\n", getpid()); /* no start: it may be gone */
 }
 
 static void take_a_seat(void)

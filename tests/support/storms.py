@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Any, Literal
 
-from .trees import Planter, Tree
+from .planter import Planter
+from .trees import Tree
 
 SOURCE = Path(__file__).with_name("storm.c")
 Kind = Literal["growing", "workers", "sessions", "successors", "fugitives"]
@@ -32,5 +33,5 @@ def plant_storm(
     """
     argv = [str(program), kind, str(births)]
     tree = plant.program(argv, stdin=subprocess.PIPE, **options)
-    tree.hear(iter(["storm"]))
+    tree.hear(["storm"])
     return tree

@@ -10,8 +10,10 @@ import psutil
 import pytest
 
 from support.leaf import Leaf
+from support.nodes import Node, chain
+from support.planter import Planter
 from support.storms import Kind, plant_storm
-from support.trees import Node, Planter, Tree, chain
+from support.trees import Tree
 from support.users import ordinary_user
 
 pytestmark = pytest.mark.needs("fork")

@@ -1,4 +1,4 @@
-"""Plant trees of real processes whose birth and death are events.
+"""Planted trees: who was born in them, whether they are dead, and how they end in any case.
 
 **Birth**: each node writes its pid to an inherited pipe after it has installed its handlers,
 and the planter reads until all have spoken.
@@ -11,93 +11,23 @@ a cgroup where there is one, pidfds that were opened at birth, and a sweep over 
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import IO
 
 import psutil
 
 from .capabilities import has
 from .leaf import Leaf
-from .users import Account
 
-BOUND = 30.0
+BOUND = 25.0
 """Seconds after which something that should have happened counts as a failure."""
-NODE = Path(__file__).with_name("node.py")
-LAUNCH = """\
-import os, sys
-voice, leaf, argv = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-if leaf >= 0:
-    os.write(leaf, b"0")
-    os.close(leaf)
-os.write(voice, f"root {os.getpid()} 0\\n".encode())
-os.execvp(argv[0], argv)
-"""
-"""Move into the cgroup, speak, then become the program."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """One process of a tree, as it shall behave.
-
-    Args:
-        name: what its pid is filed under.
-        children: whom it forks.
-        on_term: what SIGTERM does: the default, nothing, an exit, or a new child and an exit.
-        exit_code: what it exits with on SIGTERM, if it exits.
-        session: whether it leads a session of its own.
-        dies: whether it exits once its children are forked.
-        stopped: whether it stops itself once it has spoken.
-        reaps: whether it reaps its dead children.
-        restarts: whether it replaces a child that died.
-        main_thread_ends: whether another thread goes on alone.
-        forks_every: seconds between the births of more children, or 0.
-        at_most: how many children it then has at once.
-    """
-
-    name: str
-    children: tuple[Node, ...] = ()
-    on_term: Literal["die", "ignore", "exit", "fork"] = "die"
-    exit_code: int = 0
-    session: bool = False
-    dies: bool = False
-    stopped: bool = False
-    reaps: bool = True
-    restarts: bool = False
-    main_thread_ends: bool = False
-    forks_every: float = 0
-    at_most: int = 0
-
-    def names(self) -> Iterator[str]:
-        """Yield the names of the whole tree."""
-        yield self.name
-        for child in self.children:
-            yield from child.names()
-
-    def description(self) -> dict[str, Any]:
-        """Return what ``node.py`` reads: everything but the defaults."""
-        said = {one.name: getattr(self, one.name) for one in fields(self)}
-        said["children"] = [child.description() for child in self.children]
-        return {
-            one.name: said[one.name]
-            for one in fields(self)
-            if said[one.name] not in (one.default, [])
-        }
-
-
-def chain(*names: str) -> Node:
-    """Describe a tree in which each name is the only child of the one before."""
-    first, *rest = names
-    return Node(name=first, children=(chain(*rest),) if rest else ())
 
 
 class Grip:
@@ -136,18 +66,28 @@ class Tree:
     """A planted tree, from the root's birth to everybody's death.
 
     Attributes:
-        root: the process that the planter started.
         pids: who was born under which name.
     """
 
-    def __init__(self, root: subprocess.Popen[bytes], ear: int, leaf: Leaf | None) -> None:
-        """Take over what the planter made."""
-        self.root = root
+    def __init__(self, ear: int, leaf: Leaf | None) -> None:
+        """Begin with nobody, a pipe to listen to, and a cgroup where there is one."""
         self.pids: dict[str, int] = {}
+        self._root: subprocess.Popen[bytes] | None = None
         self._grips: list[Grip] = []
         self._ear = ear
         self._leaf = leaf
         self._heard = b""
+
+    @property
+    def root(self) -> subprocess.Popen[bytes]:
+        """Return the root, if it is the planter's child."""
+        assert self._root
+        return self._root
+
+    @root.setter
+    def root(self, root: subprocess.Popen[bytes]) -> None:
+        """Own the root."""
+        self._root = root
 
     def all_dead(self, within: float = 0) -> bool:
         """Tell whether everybody is dead, at the latest after ``within`` seconds.
@@ -161,7 +101,7 @@ class Tree:
         """Return what psutil calls the state of a node."""
         return psutil.Process(self.pids[name]).status()
 
-    def hear(self, names: Iterator[str]) -> None:
+    def hear(self, names: Iterable[str]) -> None:
         """Wait until all of these have spoken."""
         missing = set(names)
 
@@ -177,10 +117,26 @@ class Tree:
         """End everybody who is left, and give everything back."""
         try:
             self._kill()
-            self.root.wait(BOUND)
+            if self._root:
+                self._root.wait(BOUND)
             assert self.all_dead(BOUND), "a planted tree cannot be ended"
         finally:
-            self._close()
+            self.close()
+
+    def close(self) -> None:
+        """Close every descriptor and remove the cgroup."""
+        for grip in self._grips:
+            grip.close()
+        for stream in self._streams():
+            stream.close()
+        os.close(self._ear)
+        if self._leaf:
+            self._leaf.remove()
+
+    def _streams(self) -> list[IO[bytes]]:
+        """Return our ends of the root's pipes."""
+        root = self._root
+        return [one for one in (root.stdin, root.stdout, root.stderr) if one] if root else []
 
     def _listen_until(self, enough: Callable[[], bool], within: float) -> bool:
         """Read the pipe until it is enough, or for so many seconds; tell whether it ended."""
@@ -206,22 +162,23 @@ class Tree:
                 self._take_hold(int(pid), int(start))
 
     def _take_hold(self, pid: int, start: int) -> None:
-        """Keep a grip on a process, if it is still the one that spoke; the root is our child."""
+        """Keep a grip on a process, if it is still the one that spoke."""
         grip = Grip(pid)
-        if pid == self.root.pid or start_ticks(pid) == start:
+        if start_ticks(pid) == start:
             self._grips.append(grip)
         else:
             grip.close()
 
     def _kill(self) -> None:
         """Kill everybody, without the library."""
-        if self.root.stdin:
-            self.root.stdin.close()
+        if self._root and self._root.stdin:
+            self._root.stdin.close()
         if self._leaf:
             self._leaf.kill()
         for grip in self._grips:
             grip.send(signal.SIGKILL)
-        self.root.kill()
+        if self._root:
+            self._root.kill()
         if has("procfs") and not self._leaf:
             self._sweep()
 
@@ -257,17 +214,6 @@ class Tree:
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             return False
 
-    def _close(self) -> None:
-        """Close every descriptor and remove the cgroup."""
-        for grip in self._grips:
-            grip.close()
-        for stream in (self.root.stdin, self.root.stdout, self.root.stderr):
-            if stream:
-                stream.close()
-        os.close(self._ear)
-        if self._leaf:
-            self._leaf.remove()
-
 
 def start_ticks(pid: int) -> int:
     """Return when a process started, in clock ticks, or 0 where nobody says so."""
@@ -276,113 +222,3 @@ def start_ticks(pid: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return int(stat.rpartition(b")")[2].split()[19])
-
-
-class Planter:
-    """Plants trees, and ends them all at its own end."""
-
-    def __init__(self) -> None:
-        """Begin with an empty garden."""
-        self.trees: list[Tree] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.end()
-
-    def __call__(self, node: Node, *, account: Account | None = None, **options: Any) -> Tree:
-        """Plant a tree of nodes, and return it when everybody in it has spoken.
-
-        Args:
-            node: the root.
-            account: who runs it; None is ourselves.
-            options: as for :meth:`program`.
-        """
-        interpreter = account.interpreter if account else sys.executable
-        with NODE.open("rb") as source:
-            tree = self._start(
-                lambda pipe, leaf: [
-                    interpreter,
-                    "-I",
-                    "-S",
-                    "-",
-                    pipe,
-                    leaf,
-                    json.dumps(node.description()),
-                ],
-                account=account,
-                stdin=source,
-                **options,
-            )
-        tree.hear(node.names())
-        return tree
-
-    def program(
-        self, argv: Sequence[str], *, account: Account | None = None, **options: Any
-    ) -> Tree:
-        """Plant a program with all that it starts; nobody speaks there, but a death is heard.
-
-        Args:
-            argv: the program and its arguments.
-            account: who runs it; None is ourselves.
-            options: ``env`` (added to a bare environment), ``marker`` and what Popen takes.
-        """
-        python = account.interpreter if account else sys.executable
-        launch = [python, "-I", "-S", "-c", LAUNCH]
-        tree = self._start(
-            lambda pipe, leaf: [*launch, pipe, leaf, *argv], account=account, **options
-        )
-        tree.hear(iter(["root"]))
-        return tree
-
-    def end(self) -> None:
-        """End every tree, the last first."""
-        while self.trees:
-            self.trees.pop().end()
-
-    def _start(
-        self,
-        argv: Callable[[str, str], list[str]],
-        *,
-        account: Account | None = None,
-        env: Mapping[str, str] | None = None,
-        marker: str | None = None,
-        start_new_session: bool = True,
-        **options: Any,
-    ) -> Tree:
-        """Start the root, which inherits the pipe and the way into the cgroup."""
-        if account and not os.geteuid():
-            options.update(user=account.uid, group=account.gid, extra_groups=[])
-        leaf = Leaf.make()
-        ear, voice = os.pipe()
-        entrance = leaf.entrance() if leaf else -1
-        given = (voice, entrance) if leaf else (voice,)
-        try:
-            root = subprocess.Popen(
-                argv(str(voice), str(entrance)),
-                pass_fds=given,
-                env=bare_environment(marker) | {"PLANT_VOICE": str(voice)} | dict(env or {}),
-                start_new_session=start_new_session,
-                **{"stdin": subprocess.DEVNULL, "cwd": "/", **options},
-            )
-        except BaseException:
-            os.close(ear)
-            if leaf:
-                leaf.remove()
-            raise
-        finally:
-            for one in given:
-                os.close(one)
-        tree = Tree(root, ear, leaf)
-        self.trees.append(tree)
-        return tree
-
-
-def bare_environment(marker: str | None = None) -> dict[str, str]:
-    """Return the environment of a planted root, with a marker in it if there is one."""
-    names = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-    if marker:
-        name, _, value = marker.partition("=")
-        names[name] = value
-    return names
