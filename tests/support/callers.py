@@ -31,6 +31,7 @@ CLONE_NEWPID = 0x20000000
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
 PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,11 @@ def in_namespace(call: Callable[[], T], within: float = BOUND) -> T:
         return apart(with_own_proc, within)
 
     return apart(enter, within)
+
+
+def become_subreaper() -> None:
+    """Let orphans below this process become its children (prctl(2))."""
+    _checked(_libc().prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
 def limit_descriptors(count: int) -> None:
