@@ -6,11 +6,19 @@ import subprocess
 from pathlib import Path
 from typing import Any, Literal
 
+from proctree_kill import KillResult
+
+from .callers import Caller
 from .planter import Planter
 from .trees import Tree
 
 SOURCE = Path(__file__).with_name("storm.c")
+BIRTHS = 200
 Kind = Literal["growing", "workers", "sessions", "successors", "fugitives"]
+TRACEABLE: tuple[Kind, ...] = ("growing", "workers", "sessions", "successors")
+"""The kinds that leave evidence: parents that live, or a session that is kept."""
+CALLERS = (Caller(name="we"), Caller(name="ordinary user", ordinary=True))
+GRACES = (0.0, 0.1)
 
 
 def build_storm(folder: Path) -> Path:
@@ -21,11 +29,7 @@ def build_storm(folder: Path) -> Path:
 
 
 def plant_storm(
-    plant: Planter,
-    program: Path,
-    kind: Kind,
-    births: int,
-    **options: Any,
+    plant: Planter, program: Path, kind: Kind, births: int = BIRTHS, **options: Any
 ) -> Tree:
     """Plant a storm, and return it after so many births, 300 at most where children last.
 
@@ -35,3 +39,14 @@ def plant_storm(
     tree = plant.program(argv, stdin=subprocess.PIPE, **options)
     tree.hear(["storm"])
     return tree
+
+
+def end_storm(plant: Planter, program: Path, kind: Kind, run: int) -> tuple[Tree, KillResult]:
+    """Plant a storm and end it: every other run asks first, every other two as an ordinary user.
+
+    Children with sessions of their own are traced by their parents only, who must not die first.
+    """
+    caller = CALLERS[run // 2 % 2]
+    tree = plant_storm(plant, program, kind, account=caller.account)
+    grace = 0 if kind == "sessions" else GRACES[run % 2]
+    return tree, caller.kill(tree.root.pid, grace=grace)

@@ -1,0 +1,8 @@
+"""How often the tests of chance are run: a handful in the suite, the promised numbers in the soak."""
+
+from __future__ import annotations
+
+STORMS = 2
+SOAK_STORMS = 50
+RECYCLINGS = 24
+SOAK_RECYCLINGS = 1000

@@ -1,0 +1,225 @@
+"""Real: programs that people run, with all that they start."""
+
+from __future__ import annotations
+
+import multiprocessing
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proctree_kill import Evidence, KillResult, kill_tree, snapshot_tree
+from support.callers import Caller
+from support.capabilities import npm_prefix
+from support.planter import Planter
+from support.trees import Tree
+
+pytestmark = pytest.mark.needs("fork")
+
+PATIENCE = 10.0
+"""A grace in seconds that nobody needs: it ends when the last process has left."""
+GRACES = pytest.mark.parametrize("grace", [PATIENCE, 0], ids=["asked", "forced"])
+PYTHON_PARENT = "import subprocess, sys; subprocess.run(sys.argv[1:], check=False)"
+SERVER = "mcp-server-everything"
+CHROMIUM = (
+    "chromium",
+    "--headless",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",
+)
+# Who says "ready" is the last to be born: who is born after the request is awaited, not asked.
+JOBS = {
+    "background": "sleep 1000 & sleep 1000 & echo ready; wait",
+    "nohup": "nohup sleep 1000 & echo ready; wait",
+    "disown": "sleep 1000 & disown; echo ready; exec sleep 1000",
+    "pipeline": "sleep 1000 | sleep 1000 | { echo ready; exec sleep 1000; }",
+    "background pipeline": "sleep 1000 | sleep 1000 & sleep 1000 | sleep 1000 & echo ready; wait",
+    "orphan": "(sleep 1000 & sleep 1000 &); echo ready; exec sleep 1000",
+    "job control": "set -m; sleep 1000 & sleep 1000 | sleep 1000 & echo ready; wait",
+    "coprocess": "coproc sleep 1000; echo ready; wait",
+    "process substitution": "exec 3< <(sleep 1000); echo ready; exec sleep 1000",
+    "trap": "trap '' TERM; sleep 1000 & echo ready; while :; do wait; done",
+    "new session": "setsid sleep 1000 & echo ready; wait",
+}
+POOL = """\
+import multiprocessing, signal, sys
+with multiprocessing.get_context(sys.argv[1]).Pool(3) as pool:
+    pool.map(abs, range(9))
+    print("ready", flush=True)
+    signal.pause()
+"""
+MAKEFILE = """\
+all: a b c d
+a b c d:
+\t@sleep 1000 | { echo ready; exec sleep 1000; }
+"""
+
+
+@GRACES
+@pytest.mark.needs("npm package", "npx")
+def test_an_mcp_server_under_npx_under_python(plant: Planter, tmp_path: Path, grace: float) -> None:
+    tree = plant.program(
+        [sys.executable, "-c", PYTHON_PARENT, "npx", "--no-install", SERVER],
+        cwd=npm_prefix(),
+        env={"HOME": str(tmp_path), "npm_config_update_notifier": "false"},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    await_line(tree, "Starting default (STDIO) server")
+    names = [one.name for one in reversed(snapshot_tree(tree.root.pid).members)]
+    assert len(names) >= len(["python", "npm", "sh", "node"])
+    assert "sh" in names
+    assert nobody_is_left(tree, kill_tree(tree.root.pid, grace=grace))
+
+
+@pytest.mark.needs("npm package", "node")
+def test_an_mcp_server_started_by_path_is_told_by_its_input(plant: Planter) -> None:
+    prefix = npm_prefix()
+    assert prefix
+    tree = plant.program(
+        ["node", str(prefix / "node_modules" / ".bin" / SERVER)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    await_line(tree, "Starting default (STDIO) server")
+    assert nobody_is_left(tree, kill_tree(tree.root, grace=PATIENCE))
+    assert tree.root.returncode is not None
+
+
+@GRACES
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize(
+    "caller",
+    [
+        pytest.param(Caller(name="root"), marks=pytest.mark.needs("root")),
+        pytest.param(Caller(name="user", ordinary=True), marks=pytest.mark.needs("ordinary user")),
+    ],
+    ids=["root", "ordinary user"],
+)
+def test_headless_chromium_with_its_zygotes_and_its_crash_handler(
+    plant: Planter, public_folder: Path, caller: Caller, grace: float
+) -> None:
+    marker = new_marker()
+    sandbox = [] if caller.ordinary else ["--no-sandbox"]
+    tree = plant.program(
+        [*CHROMIUM, *sandbox, f"--user-data-dir={public_folder / 'profile'}", "about:blank"],
+        account=caller.account,
+        marker=marker,
+        env={"HOME": str(public_folder)},
+        stderr=subprocess.PIPE,
+    )
+    await_line(tree, "DevTools listening on")
+    result = caller.kill(tree.root.pid, marker=marker, grace=grace)
+    assert nobody_is_left(tree, result)
+    handlers = [one for one in result.outcomes if str(one.name).startswith("chrome_crashpad")]
+    assert {one.evidence for one in handlers} == {(Evidence.MARKER,)}
+
+
+@GRACES
+@pytest.mark.needs("bash")
+@pytest.mark.parametrize("job", JOBS)
+def test_a_shell_with_jobs(plant: Planter, job: str, grace: float) -> None:
+    tree = plant.program(["bash", "-c", JOBS[job]], stdout=subprocess.PIPE)
+    await_line(tree, "ready")
+    short = min(grace, 0.3) if job == "trap" else grace
+    assert nobody_is_left(tree, kill_tree(tree.root.pid, grace=short))
+
+
+@pytest.mark.needs("bash")
+def test_the_jobs_of_a_shell_that_is_gone(plant: Planter) -> None:
+    script = "sleep 1000 & sleep 1000 | sleep 1000 & nohup sleep 1000 & disown -a; echo ready"
+    tree = plant.program(["bash", "-c", script], stdout=subprocess.PIPE)
+    await_line(tree, "ready")
+    tree.root.wait()
+    result = kill_tree(tree.root.pid, grace=PATIENCE)
+    assert nobody_is_left(tree, result)
+    found = [one for one in result.outcomes if one.evidence == (Evidence.SESSION,)]
+    assert len(found) == 4
+
+
+@GRACES
+@pytest.mark.needs("tmux", "mkfifo")
+def test_a_tmux_server_that_was_started_inside_is_found_by_the_marker(
+    plant: Planter, tmp_path: Path, grace: float
+) -> None:
+    marker = new_marker()
+    pane = "echo up > up; exec sleep 1000"
+    script = "mkfifo up; $TMUX_COMMAND new-session -d \"$PANE\"; cat up; exec sleep 1000"
+    tree = plant.program(
+        ["sh", "-c", script],
+        cwd=tmp_path,
+        marker=marker,
+        env={
+            "PANE": pane,
+            "TMUX_COMMAND": f"tmux -L {uuid.uuid4().hex} -f /dev/null",
+            "TMUX_TMPDIR": str(tmp_path),
+        },
+        stdout=subprocess.PIPE,
+    )
+    await_line(tree, "up")
+    result = kill_tree(tree.root.pid, marker=marker, grace=grace)
+    assert nobody_is_left(tree, result)
+    servers = [one for one in result.outcomes if str(one.name).startswith("tmux")]
+    assert {one.evidence for one in servers} == {(Evidence.MARKER,)}
+
+
+@GRACES
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_a_multiprocessing_pool(plant: Planter, method: str, grace: float) -> None:
+    tree = plant.program([sys.executable, "-c", POOL, method], stdout=subprocess.PIPE)
+    await_line(tree, "ready")
+    result = kill_tree(tree.root.pid, grace=grace)
+    assert nobody_is_left(tree, result)
+    assert len(result.outcomes) >= len(["parent", *range(3)])
+
+
+@GRACES
+@pytest.mark.needs("make")
+def test_a_parallel_make(plant: Planter, tmp_path: Path, grace: float) -> None:
+    (tmp_path / "Makefile").write_text(MAKEFILE)
+    tree = plant.program(["make", "-j4"], cwd=tmp_path, stdout=subprocess.PIPE, bufsize=0)
+    for _ in range(4):
+        await_line(tree, "ready")
+    result = kill_tree(tree.root.pid, grace=grace)
+    assert nobody_is_left(tree, result)
+
+
+@pytest.fixture
+def public_folder(open_folder: Path) -> Iterator[Path]:
+    """Make a folder that every user may write to."""
+    with tempfile.TemporaryDirectory(dir=open_folder) as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
+
+
+def await_line(tree: Tree, expected: str) -> None:
+    """Read what the root says until a line holds this."""
+    stream = tree.root.stdout or tree.root.stderr
+    assert stream
+    said = []
+    for line in stream:
+        said.append(line)
+        if expected.encode() in line:
+            return
+    raise AssertionError(b"".join(said))
+
+
+def nobody_is_left(tree: Tree, result: KillResult) -> bool:
+    """Tell whether a result is good and true."""
+    assert result.ok, result.summary()
+    return tree.all_dead()
+
+
+def new_marker() -> str:
+    """Return a marker that nobody else carries."""
+    return f"PLANTED_{uuid.uuid4().hex}=1"

@@ -1,0 +1,32 @@
+"""Real: trees that fork as fast as they can, bounded at 300 live processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proctree_kill import Evidence
+from support.counts import STORMS
+from support.planter import Planter
+from support.storms import TRACEABLE, Kind, end_storm
+
+pytestmark = pytest.mark.needs("fork", "cc")
+
+
+@pytest.mark.parametrize("run", range(STORMS))
+@pytest.mark.parametrize("kind", TRACEABLE)
+def test_nobody_survives_a_storm(plant: Planter, storm: Path, kind: Kind, run: int) -> None:
+    tree, result = end_storm(plant, storm, kind, run)
+    assert result.ok, result.summary()
+    assert tree.all_dead()
+    assert set(result.verified) == {Evidence.DESCENDANT, Evidence.SESSION}
+
+
+@pytest.mark.parametrize("run", range(STORMS))
+def test_no_evidence_is_claimed_against_successors_in_new_sessions(
+    plant: Planter, storm: Path, run: int
+) -> None:
+    _, result = end_storm(plant, storm, "fugitives", run)
+    assert set(result.verified) <= {Evidence.DESCENDANT, Evidence.SESSION}
+    assert all(one.evidence != (Evidence.MARKER,) for one in result.outcomes)
