@@ -7,7 +7,19 @@ from collections.abc import Callable, Iterable
 
 from ._events import Teller
 from ._member import Member
-from ._plan import Ask, CloseInput, Facts, Freeze, Inspect, Kill, Ladder, Rescan, Step, Verdict, Wait
+from ._plan import (
+    Ask,
+    CloseInput,
+    Facts,
+    Freeze,
+    Inspect,
+    Kill,
+    Ladder,
+    Rescan,
+    Step,
+    Verdict,
+    Wait,
+)
 from ._platform._system import Reply, System
 from ._tree import Tree
 
@@ -92,7 +104,7 @@ class Driver:
             ours = {one.pid for one in self._tree.members} | {None, 0, 1, os.getpid()}
             numbers = {one.ppid for one in self._tree.roots} - ours
             found = [self._system.bind(pid) for pid in numbers if pid is not None]
-            self._outside = [one for one in found if one and not self._system.stopped(one.pid)]
+            self._outside = [one for one in found if one and not one.stopped]
 
     def _continue_parents(self) -> None:
         """Continue parents that stopped because their child was: su, sudo and script do so."""
@@ -100,7 +112,7 @@ class Driver:
         self._system.release(stopped)
 
     def _groups(self) -> list[Member]:
-        """Return the roots whose whole session may die, so that its first group may be signalled."""
+        """Return the roots whose whole session may die: their groups may be signalled at once."""
         if any(one.spared for one in self._tree.members):
             return []
         ours = self._system.session(os.getpid())

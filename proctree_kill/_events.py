@@ -75,6 +75,6 @@ class Teller:
                 return
             try:
                 self._listener(event)
-            except Exception:
+            except Exception:  # noqa: BLE001 - foreign code must not break a kill
                 self._listener = None
                 _log.exception("on_event raised and is not called again")

@@ -1,4 +1,4 @@
-"""From what the caller names to the tree: bound, checked, and refused before anything is touched."""
+"""From what the caller names to a tree that is bound, checked and not refused."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 from typing import NamedTuple
 
 from ._identity import identity_of
-from ._owners import has_ended, is_our_child
 from ._member import ALIVE, ROOT, Member, mask
 from ._models import ProcessIdentity
+from ._owners import has_ended, is_our_child
 from ._platform._system import System
 from ._spare import Sparing
 from ._target import Claim
@@ -63,7 +63,7 @@ def gather(
     Raises:
         TargetRefusedError: before anything was touched.
     """
-    refuse_special(system, claims, marker, include_root=include_root)
+    _refuse_caller(system, claims, marker, include_root=include_root)
     gathered = Gathered(Tree(system, spared, marker), [], [])
     for claim in claims:
         _add(system, gathered, claim, _depth(system, claim, claims), include_root=include_root)
@@ -71,21 +71,14 @@ def gather(
     return gathered
 
 
-def refuse_special(
+def _refuse_caller(
     system: System, claims: list[Claim], marker: bytes | None, *, include_root: bool
 ) -> None:
-    """Refuse what no tree has to be built for.
-
-    Raises:
-        TargetRefusedError: always before anything was touched.
-    """
+    """Refuse the caller's own number and the marker that it carries."""
     caller = os.getpid()
-    for claim in claims:
-        if claim.pid == caller and include_root:
-            reason = "it is the caller itself; include_root=False means its children"
-            raise TargetRefusedError(claim.pid, reason)
-        if claim.found is None and (reason := system.refusal(claim.pid)) is not None:
-            raise TargetRefusedError(claim.pid, reason)
+    if include_root and any(one.pid == caller for one in claims):
+        reason = "it is the caller itself; include_root=False means its children"
+        raise TargetRefusedError(caller, reason)
     if marker is not None and (_in_environment(marker) or system.carries(caller, marker)):
         reason = f"the caller itself carries the marker {os.fsdecode(marker)!r}"
         raise TargetRefusedError(caller, reason)
@@ -114,20 +107,27 @@ def _add(
     """Add one claim to the tree, or to the missing."""
     tree = gathered.tree
     member = None if claim.owner is not None and has_ended(claim.owner) else system.bind(claim.pid)
+    refusal = system.refusal(claim.pid, member) if claim.found is None else None
+    if refusal is not None:
+        raise TargetRefusedError(claim.pid, refusal)
     stranger = member is not None and not _is_claimed(system, claim, member)
     if member is None or stranger:
         known = claim.identity or ProcessIdentity(pid=claim.pid)
-        detail = "it was gone already"
-        if member is not None:
-            detail = f"its number belongs to {member.name or 'another process'} now, not touched"
-            system.drop(member)
-        gathered.missing.append(Missing(claim, detail))
+        gathered.missing.append(Missing(claim, _lost(system, member)))
         tree.miss_root(claim.pid, trusted=claim.bare)
     else:
         known = identity_of(member, system.boot_id)
         _place(tree, claim, member, depth, include_root=include_root)
     if claim.found is None or ROOT & mask(claim.found.evidence):
         gathered.target.append(known)
+
+
+def _lost(system: System, stranger: Member | None) -> str:
+    """Say what was found in the place of a process that is gone."""
+    if stranger is None:
+        return "it was gone already"
+    system.drop(stranger)
+    return f"its number belongs to {stranger.name or 'another process'} now, which was not touched"
 
 
 def _place(tree: Tree, claim: Claim, member: Member, depth: int, *, include_root: bool) -> None:

@@ -7,6 +7,9 @@ from ._models import ProcessIdentity
 from ._platform import current
 from .errors import TargetRefusedError
 
+LARGEST = 2**32 - 1
+"""Windows' process ids are 32 bits wide; other systems have smaller ones."""
+
 
 def identify(pid: int) -> ProcessIdentity:
     """Tell which process a number means now.
@@ -24,7 +27,7 @@ def identify(pid: int) -> ProcessIdentity:
     try:
         member = system.bind(pid)
         if member is None:
-            if (reason := system.refusal(pid)) is not None:
+            if (reason := system.refusal(pid, None)) is not None:
                 raise TargetRefusedError(pid, reason)
             text = f"there is no process {pid}"
             raise ProcessLookupError(text)
@@ -38,19 +41,19 @@ def check_pid(pid: object) -> int:
 
     Raises:
         TypeError: it is no integer.
-        TargetRefusedError: it is zero or negative, which the system reads as a group of processes.
+        TargetRefusedError: no process has such a number (zero and less mean groups).
     """
     if isinstance(pid, bool) or not isinstance(pid, int):
         text = f"a pid must be an int, not {type(pid).__name__} ({pid!r})"
         raise TypeError(text)
-    if pid <= 0:
-        raise TargetRefusedError(pid, "the numbers of processes are positive")
+    if not 0 < pid <= LARGEST:
+        raise TargetRefusedError(pid, f"the numbers of processes are from 1 to {LARGEST}")
     return pid
 
 
 def identity_of(member: Member, boot_id: str | None) -> ProcessIdentity:
     """Build the model of a member's identity."""
-    return ProcessIdentity(**identity_fields(member, boot_id))
+    return ProcessIdentity.model_validate(identity_fields(member, boot_id))
 
 
 def identity_fields(member: Member, boot_id: str | None) -> dict[str, int | float | str | None]:

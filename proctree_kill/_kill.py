@@ -8,8 +8,8 @@ from . import _owners, _report, _uninterrupted
 from ._driver import Driver
 from ._events import Listener, Teller
 from ._gather import Gathered, gather, read_marker, refuse_caller
-from ._owners import CallSoon
 from ._models import KillResult, TreeSnapshot
+from ._owners import CallSoon
 from ._plan import Ladder
 from ._platform import current
 from ._policy import KillPolicy
@@ -50,9 +50,10 @@ def kill_tree(
         include_root: whether the root itself dies.
         helper_timeout: seconds that an external helper may take (Windows only).
         policy: what holds for the options that are not given; default ``KillPolicy()``.
-        marker: ``"NAME=VALUE"``: processes started with this in their environment belong to the tree.
-        spare: pids, identities, or a predicate over a :class:`TreeMember`, asked once when a process
-            is found; a spared process keeps its descendants.
+        marker: ``"NAME=VALUE"``: processes that were started with this in their environment
+            belong to the tree.
+        spare: pids, identities, or a predicate over a :class:`TreeMember`, asked once when a
+            process is found; a spared process keeps its descendants.
         on_event: called with each :class:`KillEvent`, in the thread that kills, between its steps;
             its time counts against the grace.
 
@@ -72,7 +73,9 @@ def kill_tree(
         helper_timeout=helper_timeout,
     )
     kill = Killing(claims(target), options, marker, spare, on_event)
-    return _owners.with_codes(_uninterrupted.run(kill), kill.claims)
+    result = _uninterrupted.run(kill)
+    _owners.poll_all(kill.claims)
+    return _owners.with_codes(result, kill.claims)
 
 
 async def akill_tree(
@@ -123,8 +126,11 @@ async def akill_tree(
         helper_timeout=helper_timeout,
     )
     kill = Killing(claims(target), options, marker, spare, on_event)
-    result = await _uninterrupted.arun(kill)
-    await _owners.settle(kill.claims, result, kill.deadline)
+    from . import _async  # noqa: PLC0415 - asyncio is a fifth of the start-up of a command line
+
+    result = await _async.run(kill)
+    _owners.poll_all(kill.claims)
+    await _async.settle(kill.claims, result, kill.deadline)
     return _owners.with_codes(result, kill.claims)
 
 
@@ -137,7 +143,8 @@ def snapshot_tree(
 ) -> TreeSnapshot:
     """Find out whom :func:`kill_tree` would end, in which order and why, and touch nobody.
 
-    A snapshot is itself a target: what it names can be ended later, even if the root is gone by then.
+    A snapshot is itself a target: what it names can be ended later,
+    even if the root is gone by then.
 
     Args:
         target: as for :func:`kill_tree`.
@@ -224,11 +231,7 @@ class Killing:
             driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
             verdicts = driver.run()
             teller.settled(system.now())
-            for claim in self.claims:
-                _owners.poll(claim.owner)
-            return _report.result(
-                gathered, verdicts, system.now() - self._start, system.boot_id
-            )
+            return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
         finally:
             system.close()
 

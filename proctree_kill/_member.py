@@ -21,8 +21,6 @@ EVIDENCE = {
 """Every mask of evidence as the sorted tuple that a model wants."""
 
 
-
-
 def mask(evidence: Iterable[Evidence]) -> int:
     """Return evidence as a mask."""
     return sum(_BITS[one] for one in set(evidence))
@@ -47,6 +45,7 @@ class Member:
         "exit_code",
         "handle",
         "inode",
+        "kernel",
         "name",
         "pid",
         "ppid",
@@ -55,6 +54,7 @@ class Member:
         "spared",
         "start",
         "state",
+        "stopped",
         "threads",
     )
 
@@ -69,6 +69,8 @@ class Member:
         self.name: str | None = None
         self.state = ALIVE
         self.threads = 1
+        self.kernel = False
+        self.stopped = False
         self.handle: int | None = None
         self.depth = 0
         self.evidence = 0

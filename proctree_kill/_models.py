@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from ._drawing import branches
 from .errors import SurvivorsError
 
 WEAK_TOLERANCE = 2.0
-"""Seconds by which two wall-clock start times of one process may differ (1.00 s was seen on macOS)."""
+"""Seconds by which wall-clock start times of one process may differ (macOS: 1.00 s was seen)."""
 
 
 class _Model(BaseModel):
@@ -56,7 +56,7 @@ class ProcessIdentity(_Model):
     Args:
         pid: the number, as seen from the caller's pid namespace.
         boot_id: Linux: the random id of this boot (``/proc/sys/kernel/random/boot_id``).
-        start: Linux: start time in clock ticks since boot (field 22 of ``/proc/PID/stat``, proc(5));
+        start: Linux: start in clock ticks since boot (field 22 of ``/proc/PID/stat``, proc(5));
             Windows: the creation FILETIME, in units of 100 ns.
         inode: Linux 6.9 and later: the inode of a pidfd, unique for the boot.
         create_time: macOS, BSD: start in seconds since the epoch; weak, for the clock may be set.
@@ -74,7 +74,7 @@ class ProcessIdentity(_Model):
         return self.start is None
 
     def same_process(self, other: ProcessIdentity) -> bool | None:
-        """Tell whether two identities name one process: yes, no, or None where it cannot be known."""
+        """Tell whether two identities name one process; None where it cannot be known."""
         if self.pid != other.pid:
             return False
         if self.start is not None and other.start is not None:
@@ -159,27 +159,15 @@ class TreeSnapshot(_Model):
 
     def render(self) -> str:
         """Draw the tree as text, parents above their children, a line a process."""
-        below: dict[int | None, list[TreeMember]] = {}
-        pids = {one.identity.pid for one in self.members}
-        for one in self.members:
-            parent = one.ppid if one.depth and one.ppid in pids else None
-            below.setdefault(parent, []).append(one)
         lines = [f"refused: {self.refusal}"] if self.refusal else []
-        lines += _branch(below, None, "") if below else ["nobody"]
-        return "\n".join(lines)
+        lines += [f"{indent}{_line(one)}" for indent, one in branches(self.members)]
+        return "\n".join(lines) or "nobody"
 
 
-def _branch(
-    below: dict[int | None, list[TreeMember]], parent: int | None, indent: str
-) -> Iterator[str]:
-    """Draw everybody below one parent."""
-    children = sorted(below.get(parent, []), key=lambda one: (one.depth, one.identity.pid))
-    for one in children:
-        last = one is children[-1]
-        joint, space = ("", "") if parent is None else ("└─ ", "   ") if last else ("├─ ", "│  ")
-        spared = f", spared: {one.spared}" if one.spared else ""
-        yield f"{indent}{joint}{one.name or '?'} {one.identity.pid} [{', '.join(one.evidence)}{spared}]"
-        yield from _branch(below, one.identity.pid, indent + space)
+def _line(one: TreeMember) -> str:
+    """Write a member in one line."""
+    reasons = [*one.evidence, *([f"spared: {one.spared}"] if one.spared else [])]
+    return f"{one.name or '?'} {one.identity.pid} [{', '.join(reasons)}]"
 
 
 class KillResult(_Model):

@@ -6,21 +6,24 @@ this file is the only one that knows their names.
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import inspect
 import os
-import time
+import stat
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from ._models import KillResult, ProcessOutcome
 from ._target import Claim
 
+STDERR = 2
+"""Descriptors up to this one are the caller's own, whatever they are."""
+
 CallSoon = Callable[[Callable[[], object]], object]
 """Has a function called in the thread of an event loop."""
 
 
-def has_ended(owner: Any) -> bool:
+def has_ended(owner: object) -> bool:
     """Tell whether the owner knows the process to have ended, so that its number is free."""
     known = getattr(owner, "_popen", owner)  # multiprocessing: its exitcode would reap, this tells
     if getattr(known, "returncode", None) is not None or getattr(owner, "terminated", None) is True:
@@ -29,13 +32,24 @@ def has_ended(owner: Any) -> bool:
     return callable(running) and not running()
 
 
-def is_our_child(owner: Any) -> bool:
+def is_our_child(owner: object) -> bool:
     """Tell whether an object stands for a child of this process, as all do that know its end."""
     return any(hasattr(owner, name) for name in ("returncode", "_popen", "exitstatus"))
 
 
-def poll(owner: Any) -> None:
-    """Let the owner see the end of its process, so that its exit code is true from now on."""
+def poll_all(claims: Iterable[Claim]) -> None:
+    """Let the owners see the ends of their processes, so that exit codes are true from now on."""
+    for one in claims:
+        _poll(one.owner)
+
+
+def _poll(owner: object) -> None:
+    """Let one owner see the end of its process.
+
+    One whose ``wait`` has to be awaited is not asked: only its event loop may.
+    """
+    if inspect.iscoroutinefunction(getattr(owner, "wait", None)):
+        return
     for name in ("poll", "isalive"):  # Popen, trio; pexpect
         if callable(method := getattr(owner, name, None)):
             method()
@@ -58,18 +72,6 @@ def with_codes(result: KillResult, claims: Iterable[Claim]) -> KillResult:
     return result.model_copy(update={"outcomes": tuple(map(fill, result.outcomes))})
 
 
-async def settle(claims: Iterable[Claim], result: KillResult, deadline: float) -> None:
-    """Await the owners whose ``wait`` is a coroutine function, until the deadline.
-
-    asyncio's waits for the pipes as well (cpython#119710), so that it needs a bound.
-    """
-    alive = {one.identity.pid for one in result.survivors}
-    for claim in claims:
-        wait = getattr(claim.owner, "wait", None)
-        if claim.pid not in alive and inspect.iscoroutinefunction(wait):
-            await _within(wait, deadline - time.monotonic())
-
-
 def input_closer(claims: Iterable[Claim], call_soon: CallSoon | None) -> Callable[[], None] | None:
     """Return what closes the standard inputs that we hold, or None where we hold none."""
     closers = [closer for one in claims if (closer := _closer(one.owner, call_soon)) is not None]
@@ -81,16 +83,22 @@ def input_closer(claims: Iterable[Claim], call_soon: CallSoon | None) -> Callabl
     return close if closers else None
 
 
-def _closer(owner: Any, call_soon: CallSoon | None) -> Callable[[], object] | None:
+def _closer(owner: object, call_soon: CallSoon | None) -> Callable[[], object] | None:
     """Return what closes one standard input."""
-    stdin = getattr(owner, "stdin", None)
-    if stdin is None or getattr(stdin, "closed", False):
-        return None
-    if callable(getattr(stdin, "fileno", None)):
-        return lambda: _cut(stdin.fileno())
+    stdin: Any = getattr(owner, "stdin", None)
     if call_soon is not None and callable(getattr(stdin, "is_closing", None)):  # asyncio
         return lambda: call_soon(stdin.close)
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # nothing, no file, closed
+        fd = stdin.fileno()
+        if _is_pipe(fd):
+            return lambda: _cut(fd)
     return None
+
+
+def _is_pipe(fd: int) -> bool:
+    """Tell whether a descriptor is a pipe's; pexpect's ``stdin`` is the caller's own terminal."""
+    mode = os.fstat(fd).st_mode
+    return fd > STDERR and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
 
 
 def _cut(fd: int) -> None:
@@ -106,27 +114,10 @@ def _cut(fd: int) -> None:
         os.close(null)
 
 
-def _code(owner: Any) -> int | None:
+def _code(owner: object) -> int | None:
     """Return the exit code that an owner knows."""
     for name in ("returncode", "exitcode"):
         if isinstance(code := getattr(owner, name, None), int):
             return code
     signal = getattr(owner, "signalstatus", None)  # pexpect
     return -signal if isinstance(signal, int) else getattr(owner, "exitstatus", None)
-
-
-async def _within(wait: Callable[[], Any], seconds: float) -> None:
-    """Await until the time is over, on asyncio or, through anyio, on trio."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        import anyio  # noqa: PLC0415 - an extra; only trio's users have it
-
-        with anyio.move_on_after(max(seconds, 0)):
-            await wait()
-        return
-    try:
-        async with asyncio.timeout(max(seconds, 0)):
-            await wait()
-    except TimeoutError:
-        return

@@ -99,7 +99,12 @@ class Ladder:
     """One kill from the first request to the last verdict."""
 
     def __init__(
-        self, policy: KillPolicy, members: Iterable[Member], start: float, *, holds_input: bool = False
+        self,
+        policy: KillPolicy,
+        members: Iterable[Member],
+        start: float,
+        *,
+        holds_input: bool = False,
     ) -> None:
         """Begin with the members of the first scan, the spared among them.
 

@@ -54,7 +54,7 @@ class KillPolicy(BaseModel):
         Raises:
             PolicyError: as for the constructor.
         """
-        given = {name: value for name, value in options.items() if value is not None}
+        given: dict[str, Any] = {name: one for name, one in options.items() if one is not None}
         return type(self)(**{**self.model_dump(), **given}) if given else self
 
     @classmethod
@@ -85,16 +85,16 @@ class KillPolicy(BaseModel):
                 problems.append(f"{section}: {key!r} is given twice, by two names of {name!r}")
             else:
                 options[name] = value
-                problems += [f"{section}: {key!r}: {text}" for text in _wrong(cls, name, value)]
+                problems += [f"{section}: {key!r}: {text}" for text in _wrong(cls, {name: value})]
         if problems:
             raise PolicyError(*problems)
         return cls(**options)
 
 
-def _wrong(policy: type[KillPolicy], name: str, value: object) -> tuple[str, ...]:
+def _wrong(policy: type[KillPolicy], option: dict[str, Any]) -> tuple[str, ...]:
     """Say what is wrong with one option."""
     try:
-        policy(**{name: value})
+        policy(**option)
     except PolicyError as error:
         return error.problems
     return ()
@@ -102,7 +102,8 @@ def _wrong(policy: type[KillPolicy], name: str, value: object) -> tuple[str, ...
 
 def _section(config: object, section: str) -> Mapping[str, Any]:
     """Descend to a dotted section; what is absent or empty counts as an empty section."""
-    found, path = config, "the configuration"
+    found: Any = config
+    path = "the configuration"
     for name in [*section.split("."), None]:
         if not isinstance(found, Mapping):
             text = f"{path} is {found!r}, expected a mapping"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ._gather import Gathered, Missing
-from ._identity import identity_of
 from ._member import EVIDENCE, ROOT
 from ._models import Fate, KillResult, ProcessIdentity, TreeSnapshot
 from ._plan import Verdict, leaves_first

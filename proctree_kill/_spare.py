@@ -61,7 +61,7 @@ def member_fields(member: Member, boot_id: str | None) -> dict[str, Any]:
     }
 
 
-def _identity(one: Any) -> ProcessIdentity:
+def _identity(one: object) -> ProcessIdentity:
     """Read one process that is to be spared."""
     if isinstance(one, ProcessIdentity):
         return one

@@ -10,7 +10,7 @@ from ._models import ProcessIdentity, TreeMember, TreeSnapshot
 
 
 class HasPid(Protocol):
-    """Anything that names a process by an integer ``pid``: Popen, psutil, asyncio, trio, pexpect."""
+    """Anything that names a process by an integer ``pid``."""
 
     @property
     def pid(self) -> int | None:
@@ -49,11 +49,15 @@ def claims(target: Target) -> list[Claim]:
         ValueError: it is not started, or its number is no process's.
     """
     several = isinstance(target, Sequence) and not isinstance(target, str | bytes)
-    named = [one for single in (target if several else [target]) for one in _claims(single)]
-    return list({one.pid: one for one in reversed(named)}.values())[::-1]
+    singles: Iterable[object] = target if isinstance(target, Sequence) and several else [target]
+    named: dict[int, Claim] = {}
+    for single in singles:
+        for one in _claims(single):
+            named.setdefault(one.pid, one)
+    return list(named.values())
 
 
-def _claims(target: Any) -> Iterable[Claim]:
+def _claims(target: object) -> Iterable[Claim]:
     """Return what a single target names."""
     if isinstance(target, ProcessIdentity):
         return [Claim(check_pid(target.pid), target)]
@@ -73,5 +77,7 @@ def _claims(target: Any) -> Iterable[Claim]:
 def _snapshot_claims(snapshot: TreeSnapshot) -> list[Claim]:
     """Name the members of a snapshot, and a root that was not to be included."""
     members = {one.identity.pid: one for one in snapshot.members}
-    roots = [Claim(one.pid, one, excluded=True) for one in snapshot.target if one.pid not in members]
+    roots = [
+        Claim(one.pid, one, excluded=True) for one in snapshot.target if one.pid not in members
+    ]
     return roots + [Claim(pid, one.identity, found=one) for pid, one in members.items()]

@@ -13,7 +13,7 @@ from ._spare import Sparing
 _log = logging.getLogger("proctree_kill")
 
 PASSES = 3
-"""How often one scan starts over where processes vanish while it reads; freezing ends that."""
+"""How often a scan starts over because processes came or went meanwhile; freezing ends that."""
 
 
 class Tree:
@@ -37,7 +37,7 @@ class Tree:
         self._known: dict[int, Member] = {}
         self._trusted: dict[int, int] = {}
         self._caller = os.getpid()
-        self._protected = {self._caller, *system.ancestors(self._caller)}
+        self._protected: set[int] = set()
         self._outside: list[Member] = []
         self._everywhere = False
         self._begun = False
@@ -71,13 +71,13 @@ class Tree:
             self._descend([*self._outside, *self.members])
             if self._wants_strays():
                 self._find_strays()
-            if not self.system.disturbed:
+            if not self.system.disturbed and not self.system.stirred():
                 break
         self._begun = True
         return self.members[before:]
 
     def _wants_strays(self) -> bool:
-        """Tell whether an orphan could be known: by a marker, or by a session that somebody leads."""
+        """Tell whether an orphan could be known: by a marker, or by a session that one leads."""
         leaders = (one.sid == one.pid for one in (*self._outside, *self.members))
         return bool(self.marker or self._trusted or any(leaders))
 
@@ -96,6 +96,7 @@ class Tree:
 
     def _find_strays(self) -> None:
         """Look for orphans by session and marker, and walk down from each."""
+        self._protected = self._protected or {self._caller, *self.system.ancestors(self._caller)}
         strays = self.system.strays(self.roots, everywhere=self._everywhere)
         numbers = [pid for pid in strays if not self._is_member(pid)]
         self.examined |= SESSION

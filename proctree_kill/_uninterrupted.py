@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
@@ -23,15 +22,15 @@ class Work(Protocol):
         """Let it use force now; from any thread."""
 
 
-class _Job:
+class Job:
     """A work in a thread of its own; a shared pool would let one hung tree delay another."""
 
     def __init__(self, work: Work, finished: Callable[[], object]) -> None:
+        """Prepare the thread; ``finished`` is called at its end, in it."""
         self._work = work
         self._finished = finished
         self._claim = threading.Lock()
-        self._result: KillResult | None = None
-        self._error: BaseException | None = None
+        self._outcome: KillResult | BaseException | None = None
         context = contextvars.copy_context()
         self._thread = threading.Thread(
             target=lambda: context.run(self._run), name="proctree_kill", daemon=True
@@ -52,18 +51,17 @@ class _Job:
 
     def result(self) -> KillResult:
         """Return what came of it once it has finished, or raise what it raised."""
-        if self._error is not None:
-            raise self._error
-        assert self._result is not None
-        return self._result
+        if isinstance(self._outcome, KillResult):
+            return self._outcome
+        raise self._outcome or RuntimeError("it has not finished")
 
     def _run(self) -> None:
         if not self._claim.acquire(blocking=False):
             return
         try:
-            self._result = self._work.run()
-        except BaseException as error:  # raised again by result(), in the caller's thread
-            self._error = error
+            self._outcome = self._work.run()
+        except BaseException as error:  # noqa: BLE001 - result() raises it in the caller's thread
+            self._outcome = error
         self._finished()
 
 
@@ -75,7 +73,7 @@ def run(work: Work) -> KillResult:
     if threading.current_thread() is not threading.main_thread():
         return work.run()
     done = threading.Event()
-    job = _Job(work, done.set)
+    job = Job(work, done.set)
     try:
         job.start()
     except RuntimeError:  # the interpreter is at its exit; there Ctrl-C may interrupt
@@ -84,54 +82,9 @@ def run(work: Work) -> KillResult:
     while not done.is_set():
         try:
             done.wait()
-        except BaseException as error:  # KeyboardInterrupt, SystemExit, a test's timeout
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises, held back
             interruption = interruption or error
             work.hurry()
     if interruption is not None:
         raise interruption
-    return job.result()
-
-
-async def arun(work: Work) -> KillResult:
-    """Run it beside an event loop; a cancellation waits until it has finished."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        return await _arun_anyio(work)
-    return await _arun_asyncio(work, loop)
-
-
-async def _arun_asyncio(work: Work, loop: asyncio.AbstractEventLoop) -> KillResult:
-    done = asyncio.Event()
-    work.call_soon = loop.call_soon_threadsafe
-    job = _Job(work, lambda: loop.call_soon_threadsafe(done.set))
-    job.start()
-    cancelled: asyncio.CancelledError | None = None
-    while not done.is_set():
-        try:
-            await done.wait()
-        except asyncio.CancelledError as error:
-            cancelled = error
-            work.hurry()
-    if cancelled is not None:
-        raise cancelled
-    return job.result()
-
-
-async def _arun_anyio(work: Work) -> KillResult:
-    import anyio  # noqa: PLC0415 - an extra; only trio's users have it
-    import anyio.from_thread  # noqa: PLC0415
-    import anyio.lowlevel  # noqa: PLC0415
-
-    done = anyio.Event()
-    token = anyio.lowlevel.current_token()
-    job = _Job(work, lambda: anyio.from_thread.run_sync(done.set, token=token))
-    job.start()
-    try:
-        await done.wait()
-    except anyio.get_cancelled_exc_class():
-        work.hurry()
-        with anyio.CancelScope(shield=True):
-            await done.wait()
-        raise
     return job.result()

@@ -7,7 +7,8 @@
     +-- SurvivorsError       raised by KillResult.raise_for_survivors() only
     +-- PolicyError          also a ValueError: an option or a configuration is wrong
 
-A process that survives or is denied is a value (:class:`~proctree_kill.ProcessOutcome`), never an exception.
+A process that survives or is denied is a value (:class:`~proctree_kill.ProcessOutcome`),
+never an exception.
 """
 
 from __future__ import annotations

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 def current() -> System:
     """Return a new view of this system, for one kill."""
     if sys.platform == "linux":
-        from ._linux import LinuxSystem
+        from ._linux import LinuxSystem  # noqa: PLC0415 - the others' modules do not load here
 
         return LinuxSystem()
     if sys.platform == "win32":
-        from ._windows import WindowsSystem
+        from ._windows import WindowsSystem  # noqa: PLC0415 - as above
 
         return WindowsSystem()
-    from ._posix import PosixSystem
+    from ._posix import PosixSystem  # noqa: PLC0415 - as above
 
     return PosixSystem()

@@ -34,6 +34,7 @@ class LinuxSystem:
         self._table: dict[int, list[int]] | None = None
         self._line: set[int] | None = None
         self._foreign = False
+        self._last_pid = b""
 
     def now(self) -> float:
         """Return the monotonic time in seconds."""
@@ -47,14 +48,18 @@ class LinuxSystem:
         """Forget the table of everybody's children."""
         self.disturbed = False
         self._table = None
+        self._last_pid = _procfs.last_pid()
 
-    def refusal(self, pid: int) -> str | None:
+    def stirred(self) -> bool:
+        """Compare the last number that was given out; a container may show a constant one."""
+        return _procfs.last_pid() != self._last_pid
+
+    def refusal(self, pid: int, member: Member | None) -> str | None:
         """Name init, a kernel thread, or the process of a thread."""
         if pid == 1:
             return "it is init, the first process of this pid namespace"
-        found = _procfs.stat(pid)
-        if found is not None and found.flags & _procfs.PF_KTHREAD:
-            return f"it is the kernel thread {found.name}"
+        if member is not None:
+            return f"it is the kernel thread {member.name}" if member.kernel else None
         leader = _procfs.leader_of(pid)
         if leader not in (None, pid):
             return f"it is a thread id; the process of that thread is {leader}"
@@ -80,7 +85,7 @@ class LinuxSystem:
         it is the one that was listed if it had started before the list was read.
         """
         before = self.moment()
-        listed = [(parent, self._grip.with_room(lambda one=parent: self._list(one))) for parent in parents]
+        listed = [(parent, self._list(parent)) for parent in parents]
         dead = {one for one in self._grip.look(parents) if one.state == GONE}
         found = []
         for parent, pids in listed:
@@ -186,7 +191,7 @@ class LinuxSystem:
         """List the children of a member; how many threads it has is known when it is new."""
         threads = parent.threads or _procfs.threads(parent.pid)
         parent.threads = 0
-        return self._pids_below(parent.pid, alone=threads == 1)
+        return self._grip.with_room(lambda: self._pids_below(parent.pid, alone=threads == 1))
 
     def _pids_below(self, pid: int, *, alone: bool) -> list[int]:
         """List the numbers of a process's children."""

@@ -1,4 +1,4 @@
-"""Process descriptors (pidfd_open(2)): a process that stays the same, whatever becomes of its number."""
+"""Process descriptors (pidfd_open(2)): they mean one process, whatever becomes of its number."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ def open(pid: int) -> int | None:  # noqa: A001 - read as _pidfd.open
     """Open the process that has this number now; None where there is none."""
     try:
         return os.pidfd_open(pid)
+    except OverflowError:  # wider than any pid of Linux
+        return None
     except OSError as error:
         if error.errno in _NO_PROCESS:
             return None

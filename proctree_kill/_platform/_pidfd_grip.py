@@ -38,6 +38,7 @@ class PidfdGrip:
         self._measured = False
         self._pause = 0.0
         self._woken = False
+        self._caller = os.getpid()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     def open(self, pid: int) -> Member | None:
@@ -107,9 +108,7 @@ class PidfdGrip:
         if leader.handle is None:
             return False
         try:
-            signal.pidfd_send_signal(
-                leader.handle, number, None, _pidfd.PIDFD_SIGNAL_PROCESS_GROUP
-            )
+            signal.pidfd_send_signal(leader.handle, number, None, _pidfd.PIDFD_SIGNAL_PROCESS_GROUP)
         except PermissionError:  # it is there, and none of it is ours to signal
             return True
         except OSError as error:
@@ -141,8 +140,8 @@ class PidfdGrip:
             found = _pidfd.info(one.handle)
             if found is not None and found.status is not None:
                 one.exit_code = os.waitstatus_to_exitcode(found.status)
-            elif found is None or found.ppid == os.getpid():
-                one.exit_code = _wait_status(one.handle, keep=one.ppid == os.getpid())
+            elif found is None or found.ppid == self._caller:
+                one.exit_code = _wait_status(one.handle, keep=_is_owned(one, self._caller))
 
     def drop(self, one: Member) -> None:
         """Close the descriptor of a member."""
@@ -157,11 +156,13 @@ class PidfdGrip:
 
     def close(self) -> None:
         """Close every descriptor; neighbours in one call."""
-        fds = sorted([self._wake, *(one.handle for one in self._held if one.handle is not None)])
+        fds = [self._wake]
         for one in self._held:
-            one.handle = None
+            if one.handle is not None:
+                fds.append(one.handle)
+                one.handle = None
         self._held.clear()
-        for _, run in groupby(enumerate(fds), key=lambda pair: pair[1] - pair[0]):
+        for _, run in groupby(enumerate(sorted(fds)), key=lambda pair: pair[1] - pair[0]):
             numbers = [fd for _, fd in run]
             os.closerange(numbers[0], numbers[-1] + 1)
 
@@ -242,8 +243,11 @@ class PidfdGrip:
 
     def _ready(self, members: Sequence[Member], seconds: float) -> list[Member]:
         """Return the dead among the held, after a wait for the first of them or for a hurry."""
-        held = {one.handle: one for one in members if one.handle is not None}
-        fds = [self._wake, *(fd for fd in held if fd is not None)] if seconds > 0 else held
+        held: dict[int, Member] = {}
+        for one in members:
+            if one.handle is not None:
+                held[one.handle] = one
+        fds = [self._wake, *held] if seconds > 0 else held
         ready = _pidfd.readable(fds, max(seconds, 0) * 1000)
         if self._wake in ready:
             os.eventfd_read(self._wake)
@@ -265,6 +269,14 @@ def _reopen(one: Member) -> int | None:
         return fd
     os.close(fd)
     return None
+
+
+def _is_owned(one: Member, caller: int) -> bool:
+    """Tell whether we may have started it, so that somebody here may want to reap it.
+
+    What we fork is in our session or leads its own; a child in another one was adopted.
+    """
+    return one.ppid == caller and one.sid in (os.getsid(0), one.pid)
 
 
 def _wait_status(fd: int, *, keep: bool) -> int | None:

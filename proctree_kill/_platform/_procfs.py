@@ -51,7 +51,9 @@ def stat(pid: int) -> Stat | None:
     data = read(f"/proc/{pid}/stat")
     if not data:
         return None
-    head, _, tail = data.rpartition(b")")  # a name may hold brackets and spaces: the last one counts
+    head, _, tail = data.rpartition(
+        b")"
+    )  # a name may hold brackets and spaces: the last one counts
     fields = tail.split(None, 20)
     return Stat(
         head.partition(b"(")[2].decode(errors="replace"),
@@ -68,6 +70,8 @@ def member(pid: int, found: Stat) -> Member:
     """Turn a stat line into a member."""
     one = Member(pid, found.ppid)
     one.name, one.sid, one.start, one.threads = found.name, found.sid, found.start, found.threads
+    one.kernel = bool(found.flags & PF_KTHREAD)
+    one.stopped = found.state == b"T"
     return one
 
 
@@ -95,6 +99,11 @@ def children(pid: int, *, alone: bool) -> list[int]:
     return [int(one) for one in b" ".join(lists).split()]
 
 
+def last_pid() -> bytes:
+    """Return the number that was given out last in our pid namespace, to a process or a thread."""
+    return read("/proc/loadavg").rpartition(b" ")[2]
+
+
 def pids() -> list[int]:
     """List every process of our pid namespace."""
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
@@ -119,7 +128,9 @@ def carries(pid: int, marker: bytes) -> bool:
         return False
     path = f"/proc/{pid}/environ"
     if found.state == b"Z":  # the main thread ended; another one still has the memory
-        path = next((f"/proc/{pid}/task/{one}/environ" for one in tasks(pid) if one != str(pid)), "")
+        path = next(
+            (f"/proc/{pid}/task/{one}/environ" for one in tasks(pid) if one != str(pid)), ""
+        )
     return b"\0" + marker + b"\0" in b"\0" + read(path) + b"\0" if path else False
 
 
@@ -159,7 +170,7 @@ def ticks() -> int:
 
 
 def exit_code(found: os.waitid_result | None) -> int | None:
-    """Turn what waitid(2) tells into an exit code as ``subprocess`` has it, negative for a signal."""
+    """Turn what waitid(2) tells into an exit code as ``subprocess`` has it."""
     if found is None:
         return None
     return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status

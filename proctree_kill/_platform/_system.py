@@ -31,7 +31,7 @@ class System(Protocol):
     """Whether :meth:`ask` can reach a process without ending it by force."""
 
     disturbed: bool
-    """Whether a child vanished during the scan, so that its parent's list may have hidden another."""
+    """Whether a child vanished during the scan, so that a list may have hidden another."""
 
     hurried: bool
     """Whether :meth:`hurry` was called."""
@@ -42,8 +42,17 @@ class System(Protocol):
     def begin_scan(self) -> None:
         """Forget what was read of the whole machine: another scan begins."""
 
-    def refusal(self, pid: int) -> str | None:
-        """Say why this number may never be ended (a system's own process, a thread), or None."""
+    def stirred(self) -> bool:
+        """Tell whether a process may have been born since the scan began, where that is cheap.
+
+        A hint: it saves nobody from being looked for.
+        """
+
+    def refusal(self, pid: int, member: Member | None) -> str | None:
+        """Say why what :meth:`bind` found under a number may never be ended, or None.
+
+        It is the system's own process, or the number is a thread's.
+        """
 
     def bind(self, pid: int) -> Member | None:
         """Find the process that has this number now, or None; a zombie is found, with its state."""
@@ -92,7 +101,7 @@ class System(Protocol):
         """Ask these to leave, in this order; a stopped one is continued, so that it can."""
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
-        """Stop these; ``groups`` are roots whose whole process group may be stopped at once."""
+        """Stop these; ``groups`` are roots whose process groups may be stopped at once."""
 
     def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
         """End these by force, in this order; ``groups`` as in :meth:`freeze`, after them."""
@@ -104,7 +113,7 @@ class System(Protocol):
         """Tell whether a process is stopped (job control), not merely waiting."""
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
-        """Wait until one of these is dead, until this time, or until :meth:`hurry`; return the dead.
+        """Wait until one of these is dead, until this time, or for a hurry; return the dead.
 
         A process is dead when its last thread has ended, whether or not its parent has reaped it.
         A time that is past only looks.
@@ -114,7 +123,7 @@ class System(Protocol):
         """Fill in the exit codes of the dead that can be told, and reap whom nobody owns."""
 
     def hurry(self) -> None:
-        """Set :attr:`hurried` and wake one :meth:`wait`, this or the next; callable from any thread."""
+        """Set :attr:`hurried` and wake one :meth:`wait`; callable from any thread."""
 
     def close(self) -> None:
         """Give back every descriptor and handle."""

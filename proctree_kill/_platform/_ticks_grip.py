@@ -29,6 +29,8 @@ class TicksGrip:
 
     def open(self, pid: int) -> Member | None:
         """Read the facts of the process that has this number now."""
+        if _procfs.leader_of(pid) != pid:  # a thread has a folder in /proc as well
+            return None
         found = _procfs.stat(pid)
         return None if found is None else _procfs.member(pid, found)
 

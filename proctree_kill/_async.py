@@ -1,0 +1,86 @@
+"""Running a kill beside an event loop: asyncio as it is, trio through anyio."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ._models import KillResult
+from ._target import Claim
+from ._uninterrupted import Job, Work
+
+
+async def run(work: Work) -> KillResult:
+    """Run it in a thread of its own; a cancellation hurries it and waits until it has finished."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return await _run_on_anyio(work)
+    return await _run_on_asyncio(work, loop)
+
+
+async def settle(claims: Iterable[Claim], result: KillResult, deadline: float) -> None:
+    """Await the owners whose ``wait`` is a coroutine function, until the deadline.
+
+    asyncio's waits for the pipes as well (cpython#119710), so that it needs a bound.
+    """
+    alive = {one.identity.pid for one in result.survivors}
+    for claim in claims:
+        wait = getattr(claim.owner, "wait", None)
+        if claim.pid not in alive and inspect.iscoroutinefunction(wait):
+            await _within(wait, max(deadline - time.monotonic(), 0))
+
+
+async def _run_on_asyncio(work: Work, loop: asyncio.AbstractEventLoop) -> KillResult:
+    done = asyncio.Event()
+    work.call_soon = loop.call_soon_threadsafe
+    job = Job(work, lambda: loop.call_soon_threadsafe(done.set))
+    job.start()
+    cancelled: asyncio.CancelledError | None = None
+    while not done.is_set():
+        try:
+            await done.wait()
+        except asyncio.CancelledError as error:
+            cancelled = error
+            work.hurry()
+    if cancelled is not None:
+        raise cancelled
+    return job.result()
+
+
+async def _run_on_anyio(work: Work) -> KillResult:
+    import anyio.from_thread  # noqa: PLC0415 - an extra; only trio's users have it
+    import anyio.lowlevel  # noqa: PLC0415 - as above
+
+    done = anyio.Event()
+    token = anyio.lowlevel.current_token()
+    job = Job(work, lambda: anyio.from_thread.run_sync(done.set, token=token))
+    job.start()
+    try:
+        await done.wait()
+    except anyio.get_cancelled_exc_class():
+        work.hurry()
+        with anyio.CancelScope(shield=True):
+            await done.wait()
+        raise
+    return job.result()
+
+
+async def _within(wait: Callable[[], Any], seconds: float) -> None:
+    """Await for so many seconds at most."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        import anyio  # noqa: PLC0415 - an extra; only trio's users have it
+
+        with anyio.move_on_after(seconds):
+            await wait()
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await wait()
+    except TimeoutError:  # its pipes are open still; it has a returncode all the same
+        return
