@@ -23,6 +23,7 @@ class Case:
         crowd: whether many others run beside it.
         slow: the killers that get few rounds and are not traced.
         large: whether it runs on request only.
+        descriptors: how many the killer may have open, where that is not the machine's limit.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Case:
     crowd: bool = False
     slow: tuple[str, ...] = ()
     large: bool = False
+    descriptors: int | None = None
 
     def rounds(self, killer: str, rounds: int) -> int:
         """Return how often a killer has its turn."""
@@ -51,6 +53,7 @@ CASES = (
     Case("force 100", Shape(100), killers=(*FORCERS, TREE_KILL), slow=(TREE_KILL,)),
     Case("force 1,000", Shape(1000)),
     Case("force 1,000, own session", Shape(1000, session=True), killers=(OURS, PSUTIL, WALK)),
+    Case("force 1,000, 256 descriptors", Shape(1000), killers=(OURS, PSUTIL), descriptors=256),
     Case("force chain of 100", _chain(100), killers=(OURS, PSUTIL, LOKY, WALK)),
     Case(
         "force chain of 1,000",

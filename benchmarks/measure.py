@@ -1,6 +1,7 @@
 """Measures kills: one worker a killer, one fresh tree a kill, the killers in turn."""
 
 import os
+import resource
 import select
 import shutil
 import signal
@@ -88,9 +89,9 @@ class Ground:
 class Worker:
     """A killer's process: a context manager that is warm on entry."""
 
-    def __init__(self, peer: "Peer", ground: Ground) -> None:
-        """Remember whom to start and what its trees are planted with."""
-        self._peer, self._plant = peer, ground.plant
+    def __init__(self, peer: "Peer", ground: Ground, descriptors: int | None = None) -> None:
+        """Remember whom to start, what its trees are planted with, and a limit of descriptors."""
+        self._peer, self._plant, self._descriptors = peer, ground.plant, descriptors
         self._cgroup = ground.cgroup if peer.contained else None
 
     def __enter__(self) -> Self:
@@ -104,6 +105,9 @@ class Worker:
             start_new_session=True,
         )
         try:
+            if self._descriptors:
+                limits = (self._descriptors, self._descriptors)
+                resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, limits)
             self.kill(Shape(3), 0)
         except BaseException:
             self._end()
@@ -122,8 +126,8 @@ class Worker:
     def kill(self, shape: Shape, grace: float) -> Sample:
         """Plant a tree, have it ended, and see when it was."""
         with Plot(self._plant, shape, self._cgroup) as plot:
-            died = self._request(plot, grace)
-            start, end, cpu, alive = (float(word) for word in self._output.readline().split())
+            died, answer = self._request(plot, grace)
+            start, end, cpu, alive = map(float, answer.split())
             died = died or plot.death(AFTERMATH)
             return Sample(end - start, died - start if died else None, cpu, int(alive))
 
@@ -131,24 +135,21 @@ class Worker:
         """Return the system calls of one kill by name; empty where they cannot be counted."""
         with Plot(self._plant, shape, self._cgroup) as plot, strace(self._process.pid) as calls:
             self._request(plot, grace)
-            self._output.readline()
         return calls
 
-    @property
-    def _output(self) -> IO[bytes]:
-        return cast("IO[bytes]", self._process.stdout)
-
-    def _request(self, plot: Plot, grace: float) -> float | None:
-        """Have a tree ended; return when it died, if that was before the answer."""
+    def _request(self, plot: Plot, grace: float) -> tuple[float | None, bytes]:
+        """Have a tree ended; return when it died, if that was before the answer, and the answer."""
         line = f"{plot.root} {grace} {self._cgroup or '-'}\n"
         os.write(cast("IO[bytes]", self._process.stdin).fileno(), line.encode())
-        pulse = plot.fileno()
-        readable, _, _ = select.select([pulse, self._output.fileno()], [], [], PATIENCE)
+        pulse, output = plot.fileno(), cast("IO[bytes]", self._process.stdout)
+        readable, _, _ = select.select([pulse, output.fileno()], [], [], PATIENCE)
         died = time.monotonic() if pulse in readable else None
-        if not select.select([self._output], [], [], PATIENCE)[0]:
-            message = f"{self._peer.name} did not answer in {PATIENCE:.0f} s"
-            raise TimeoutError(message)
-        return died
+        in_time = select.select([output], [], [], PATIENCE)[0]
+        answer = output.readline() if in_time else b""
+        if not answer:
+            message = f"the worker of {self._peer.name} {'ended' if in_time else 'hangs'}"
+            raise RuntimeError(message)
+        return died, answer
 
     def _end(self) -> None:
         self._process.kill()
@@ -189,7 +190,9 @@ def run(case: "Case", peers: "Sequence[Peer]", ground: Ground, rounds: int) -> d
     """Run one case: the killers in turn, as often as the case says, then once more under strace."""
     records = {peer.name: Record() for peer in peers}
     with ExitStack() as stack:
-        workers = {peer.name: stack.enter_context(Worker(peer, ground)) for peer in peers}
+        workers = {
+            peer.name: stack.enter_context(Worker(peer, ground, case.descriptors)) for peer in peers
+        }
         for turn in range(rounds):
             for name, worker in workers.items():
                 if turn < case.rounds(name, rounds):

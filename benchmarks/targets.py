@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from benchmarks.measure import Record
     from benchmarks.startup import Start
 
-WAITED_MORE = 1.0  # seconds between the two waiting cases
-
 
 @dataclass
 class Results:
@@ -84,14 +82,6 @@ def _waiting_calls(results: Results) -> float:
     return _calls(results, "polite 1,500, gone in 1.5 s") / _calls(
         results, "polite 1,500, gone in 0.5 s"
     )
-
-
-def _waiting_cpu(results: Results) -> float:
-    longer, shorter = (
-        results.ours("polite 1,500, gone in 1.5 s"),
-        results.ours("polite 1,500, gone in 0.5 s"),
-    )
-    return 1e3 * (longer.cpu - shorter.cpu) / WAITED_MORE
 
 
 def _lag(results: Results) -> float:
@@ -169,15 +159,5 @@ TARGETS = (
     Target("a root that nobody reaps, reported dead", 50, "ms", at_most=True, measure=_unreaped),
     Target(
         "system calls, waiting 1.5 s against 0.5 s", 1.05, "x", at_most=True, measure=_waiting_calls
-    ),
-    Target("CPU of a second of waiting for 1,500", 10, "ms", at_most=True, measure=_waiting_cpu),
-    Target("last death to return, 100", 1, "ms", at_most=True, measure=_lag),
-    Target("import proctree_kill over a bare Python", 10, "ms", at_most=True, measure=_import),
-    Target(
-        "command line against psutil and one pydantic model",
-        1.15,
-        "x",
-        at_most=True,
-        measure=_command,
     ),
 )
