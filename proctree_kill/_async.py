@@ -5,12 +5,22 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
+from . import _uninterrupted
 from ._models import KillResult
+from ._owners import CallSoon
 from ._target import Claim
-from ._uninterrupted import Job, Work
+from ._uninterrupted import Job
+
+
+class Work(_uninterrupted.Work, Protocol):
+    """What is run here: its owners may have to be awaited."""
+
+    claims: list[Claim]
+    deadline: float
+    call_soon: CallSoon | None
 
 
 async def run(work: Work) -> KillResult:
@@ -20,18 +30,6 @@ async def run(work: Work) -> KillResult:
     except RuntimeError:
         return await _run_on_anyio(work)
     return await _run_on_asyncio(work, loop)
-
-
-async def settle(claims: Iterable[Claim], result: KillResult, deadline: float) -> None:
-    """Await the owners whose ``wait`` is a coroutine function, until the deadline.
-
-    asyncio's waits for the pipes as well (cpython#119710), so that it needs a bound.
-    """
-    alive = {one.identity.pid for one in result.survivors}
-    for claim in claims:
-        wait = getattr(claim.owner, "wait", None)
-        if claim.pid not in alive and inspect.iscoroutinefunction(wait):
-            await _within(wait, max(deadline - time.monotonic(), 0))
 
 
 async def _run_on_asyncio(work: Work, loop: asyncio.AbstractEventLoop) -> KillResult:
@@ -46,6 +44,7 @@ async def _run_on_asyncio(work: Work, loop: asyncio.AbstractEventLoop) -> KillRe
         except asyncio.CancelledError as error:
             cancelled = error
             work.hurry()
+    await _settle(work, job)
     if cancelled is not None:
         raise cancelled
     return job.result()
@@ -65,8 +64,22 @@ async def _run_on_anyio(work: Work) -> KillResult:
         work.hurry()
         with anyio.CancelScope(shield=True):
             await done.wait()
+            await _settle(work, job)
         raise
+    await _settle(work, job)
     return job.result()
+
+
+async def _settle(work: Work, job: Job) -> None:
+    """Await the owners whose ``wait`` is a coroutine function, until the deadline.
+
+    asyncio's waits for the pipes as well (cpython#119710), so that it needs a bound.
+    """
+    alive = {one.identity.pid for one in job.result().survivors}
+    for claim in work.claims:
+        wait = getattr(claim.owner, "wait", None)
+        if claim.pid not in alive and inspect.iscoroutinefunction(wait):
+            await _within(wait, max(work.deadline - time.monotonic(), 0))
 
 
 async def _within(wait: Callable[[], Any], seconds: float) -> None:

@@ -80,7 +80,8 @@ def _refuse_caller(
         reason = "it is the caller itself; include_root=False means its children"
         raise TargetRefusedError(caller, reason)
     if marker is not None and (_in_environment(marker) or system.carries(caller, marker)):
-        reason = f"the caller itself carries the marker {os.fsdecode(marker)!r}"
+        name = os.fsdecode(marker.partition(b"=")[0])
+        reason = f"the caller itself carries the marker {name}"
         raise TargetRefusedError(caller, reason)
 
 
@@ -148,14 +149,15 @@ def _is_claimed(system: System, claim: Claim, member: Member) -> bool:
         TargetRefusedError: it cannot be known.
     """
     if claim.owner is not None:
-        if is_our_child(claim.owner):
-            return member.ppid == os.getpid()
+        if is_our_child(claim.owner) and member.ppid != os.getpid():
+            reason = "it is no child of this process; pass its number to give your word for it"
+            raise TargetRefusedError(claim.pid, reason)
         return member.state != ALIVE or not has_ended(claim.owner)
     if claim.identity is None:
         return True
     same = claim.identity.same_process(identity_of(member, system.boot_id))
     if same is None:
-        reason = "its identity does not tell which process it is; pass the number to give your word"
+        reason = "its identity is too weak to tell; pass its number to give your word for it"
         raise TargetRefusedError(claim.pid, reason)
     return same
 

@@ -130,7 +130,6 @@ async def akill_tree(
 
     result = await _async.run(kill)
     _owners.poll_all(kill.claims)
-    await _async.settle(kill.claims, result, kill.deadline)
     return _owners.with_codes(result, kill.claims)
 
 

@@ -13,11 +13,13 @@ import stat
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ._models import KillResult, ProcessOutcome
+from ._models import Fate, KillResult, ProcessOutcome
 from ._target import Claim
 
 STDERR = 2
 """Descriptors up to this one are the caller's own, whatever they are."""
+
+ENDED = {Fate.ALREADY_GONE, Fate.TERMINATED, Fate.KILLED}
 
 CallSoon = Callable[[Callable[[], object]], object]
 """Has a function called in the thread of an event loop."""
@@ -63,7 +65,7 @@ def with_codes(result: KillResult, claims: Iterable[Claim]) -> KillResult:
 
     def fill(one: ProcessOutcome) -> ProcessOutcome:
         code = codes.get(one.identity.pid)
-        if one.exit_code is None and one.seconds is not None and code is not None:
+        if one.exit_code is None and one.fate in ENDED and code is not None:
             return one.model_copy(update={"exit_code": code})
         return one
 

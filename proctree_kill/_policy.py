@@ -85,7 +85,8 @@ class KillPolicy(BaseModel):
                 problems.append(f"{section}: {key!r} is given twice, by two names of {name!r}")
             else:
                 options[name] = value
-                problems += [f"{section}: {key!r}: {text}" for text in _wrong(cls, {name: value})]
+                wrong = _wrong(cls, {name: value})
+                problems += [f"{section}: {key}{text.removeprefix(name)}" for text in wrong]
         if problems:
             raise PolicyError(*problems)
         return cls(**options)

@@ -112,7 +112,8 @@ class Tree:
             if self.system.carries(pid, marker) and (one := self._bind(pid)) is not None:
                 # the second look is at the process that is bound now
                 if self.system.carries(pid, marker) and self.system.owns_number(one):
-                    self._admit(one, MARKER, 1)
+                    in_session = self._leads(one.sid) and self._session_is_ours(one)
+                    self._admit(one, MARKER | (SESSION if in_session else 0), 1)
                     yield one
                 else:
                     self.system.drop(one)

@@ -13,8 +13,6 @@ from ._models import KillResult
 class Work(Protocol):
     """What is run: it can be told to hurry."""
 
-    call_soon: Callable[[Callable[[], object]], object] | None
-
     def run(self) -> KillResult:
         """Do it, in any thread."""
 

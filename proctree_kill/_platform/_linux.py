@@ -33,7 +33,7 @@ class LinuxSystem:
         self._grip: PidfdGrip | TicksGrip = PidfdGrip() if PIDFD else TicksGrip()
         self._table: dict[int, list[int]] | None = None
         self._line: set[int] | None = None
-        self._foreign = False
+        self._everywhere = False
         self._last_pid = b""
 
     def now(self) -> float:
@@ -116,15 +116,18 @@ class LinuxSystem:
         self._grip.drop(member)
 
     def strays(self, roots: Sequence[Member], *, everywhere: bool) -> Iterable[int]:
-        """List the children of the roots' ancestors: of init, and of subreapers (prctl(2)).
+        """List the children of init and of the roots' ancestors, who may be subreapers (prctl(2)).
 
-        In another pid namespace orphans hang under an init that is no ancestor: everybody is asked.
+        In another pid namespace orphans hang under another init, and ancestors may be hidden
+        (``hidepid``, proc(5)): then everybody is asked.
         """
         if self._line is None:
             ours = _procfs.namespace("self")
-            self._foreign = any(_procfs.namespace(one.pid) != ours for one in roots)
-            self._line = {pid for one in roots for pid in _procfs.ancestors(one.pid)}
-        if everywhere or self._foreign or not self._line:
+            self._line = {1, *(pid for one in roots for pid in _procfs.ancestors(one.pid))}
+            self._everywhere = any(_procfs.namespace(one.pid) != ours for one in roots) or any(
+                _procfs.stat(pid) is None for pid in self._line
+            )
+        if everywhere or self._everywhere:
             return self._grip.with_room(_procfs.pids)
         return [pid for one in self._line for pid in self._pids_below(one, alone=False)]
 
