@@ -71,22 +71,26 @@ class PsutilSystem:
         """Forget the process table."""
         self._families = None
 
-    def refusal(self, pid: int) -> str | None:
-        """Name what must never be ended: the system's own, a kernel thread, a thread."""
+    def stirred(self) -> bool:
+        """Return False: to know of a birth, the process table would have to be read again."""
+        return False
+
+    def refusal(self, pid: int, member: Member | None) -> str | None:
+        """Name the system's own processes, kernel threads, and the process of a thread."""
         if pid in self.protected:
             return self.protected[pid]
-        with contextlib.suppress(psutil.Error):  # nobody, or somebody else's: no reason to refuse
-            process = psutil.Process(pid)
-            if not psutil.pid_exists(pid):  # on Linux, /proc/TID exists and is no process
-                return f"it is a thread id; the process of that thread is {_facts.leader(process)}"
-            if _facts.is_kernel_thread(process):
-                return f"it is the kernel thread {process.name()}"
-        return None
+        process = _facts.find(pid) if member is None else self._bound.get(member)
+        if process is None:
+            return None
+        if member is not None:
+            return f"it is the kernel thread {member.name}" if _facts.is_kernel(process) else None
+        return f"it is a thread id; the process of that thread is {_facts.leader(process)}"
 
     def bind(self, pid: int) -> Member | None:
         """Read the facts of a number, then look again, so that they are all of one process."""
         process = _facts.find(pid)
-        return None if process is None else self._bind(process)
+        # On Linux psutil opens a thread as well, and knows that its number is no process's.
+        return self._bind(process) if process is not None and psutil.pid_exists(pid) else None
 
     def children(
         self, parents: Sequence[Member], known: Mapping[int, Member]
@@ -182,7 +186,7 @@ class PsutilSystem:
     def stopped(self, pid: int) -> bool:
         """Tell whether it is stopped; a traced stop is the tracer's matter."""
         process = _facts.find(pid)
-        return process is not None and _facts.told(process.status) == psutil.STATUS_STOPPED
+        return process is not None and self._is_stopped(process)
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Look again and again, with growing pauses: nothing better works on every system."""
@@ -217,6 +221,7 @@ class PsutilSystem:
             one.create_time = _facts.told(process.create_time)
             one.ppid = _facts.told(process.ppid) if ppid is None else ppid
             one.name = _facts.told(process.name)
+            one.stopped = self._is_stopped(process)
         one.sid = self.session(one.pid)
         self._bound[one] = process
         if self._living(one) is None and one.state == GONE:
@@ -309,6 +314,10 @@ class PsutilSystem:
     def _is_dead(self, process: psutil.Process) -> bool:
         """Tell whether it only waits to be reaped."""
         return _facts.is_dead(process)
+
+    def _is_stopped(self, process: psutil.Process) -> bool:
+        """Tell whether job control stopped it."""
+        return _facts.told(process.status) == psutil.STATUS_STOPPED
 
     def _woken(self, seconds: float) -> bool:
         """Pause; tell whether somebody was in a hurry meanwhile."""

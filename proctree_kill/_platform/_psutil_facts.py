@@ -58,18 +58,16 @@ def is_dead(process: psutil.Process) -> bool:
     return (told(process.num_threads) or 1) == 1
 
 
-def is_kernel_thread(process: psutil.Process) -> bool:
+def is_kernel(process: psutil.Process) -> bool:
     """Tell whether it is a child of the kernel without any memory of its own."""
-    return (
-        process.ppid() in KERNEL_PARENTS
-        and process.status() != psutil.STATUS_ZOMBIE
-        and process.memory_info().vms == 0
-    )
+    memory = told(process.memory_info) if told(process.ppid) in KERNEL_PARENTS else None
+    return memory is not None and memory.vms == 0 and not is_dead(process)
 
 
 def leader(thread: psutil.Process) -> int | None:
     """Return the process of a thread: the only one among its threads that is a process."""
-    return next((one.id for one in thread.threads() if psutil.pid_exists(one.id)), None)
+    threads = told(thread.threads) or []
+    return next((one.id for one in threads if psutil.pid_exists(one.id)), None)
 
 
 def variable(pid: int, name: str) -> str | None:

@@ -45,7 +45,11 @@ class WindowsSystem(PsutilSystem):
     killing: ClassVar[Sequence[Signal]] = (Signal("TerminateProcess", methodcaller("kill")),)
     releasing: ClassVar[Sequence[Signal]] = (Signal("NtResumeProcess", methodcaller("resume")),)
 
-    def refusal(self, pid: int) -> str | None:
+    def refusal(
+        self,
+        pid: int,
+        member: Member | None,  # noqa: ARG002 - the numbers say it all
+    ) -> str | None:
         """Name the system's own processes."""
         return self.protected.get(pid)
 
@@ -57,10 +61,6 @@ class WindowsSystem(PsutilSystem):
         """Look into the environment, where names have no case and psutil shows them in capitals."""
         name, _, value = marker.partition(b"=")
         return super().carries(pid, os.fsencode(os.fsdecode(name).upper()) + b"=" + value)
-
-    def stopped(self, pid: int) -> bool:  # noqa: ARG002 - nobody's
-        """Return False: there is no job control, and who was suspended by others stays so."""
-        return False
 
     def _children(self, parent: Member) -> list[psutil.Process]:
         """Let psutil read a table for each parent; it would read one for each process's parent."""
@@ -77,4 +77,8 @@ class WindowsSystem(PsutilSystem):
 
     def _is_dead(self, process: psutil.Process) -> bool:  # noqa: ARG002 - it was found
         """Return False: whom psutil finds is alive, for Windows has no zombies."""
+        return False
+
+    def _is_stopped(self, process: psutil.Process) -> bool:  # noqa: ARG002 - nobody is
+        """Return False: there is no job control, and who was suspended by others stays so."""
         return False

@@ -1,0 +1,171 @@
+"""Grow small trees of real processes on every system, Windows as well.
+
+**Birth**: each process says its name and pid to the garden, by a loopback socket of its own.
+**Death**: the system closes that socket when the process dies.
+A process leaves by itself when the garden closes its end, so that nothing outlives a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+BOUND = 20.0
+"""Seconds after which something that should have happened counts as a failure."""
+SOURCE = Path(__file__).with_name("sprout.py")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sprout:
+    """One process of a tree, as it shall behave.
+
+    Args:
+        name: what its pid is filed under.
+        children: whom it starts.
+        dies: whether it exits once everybody has spoken.
+        restarts: whether it replaces its only child when that one dies.
+    """
+
+    name: str
+    children: tuple[Sprout, ...] = ()
+    dies: bool = False
+    restarts: bool = False
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of the whole tree."""
+        yield self.name
+        for child in self.children:
+            yield from child.names()
+
+    def doomed(self) -> Iterator[str]:
+        """Yield the names of those who exit by themselves."""
+        if self.dies:
+            yield self.name
+        for child in self.children:
+            yield from child.doomed()
+
+
+def row(*names: str) -> Sprout:
+    """Describe a tree in which each name is the only child of the one before."""
+    first, *rest = names
+    return Sprout(name=first, children=(row(*rest),) if rest else ())
+
+
+class Garden:
+    """Where trees grow, until it is left.
+
+    Attributes:
+        pids: who was born last under which name.
+    """
+
+    def __init__(self) -> None:
+        """Listen."""
+        self.pids: dict[str, int] = {}
+        self._token = f"garden-{uuid.uuid4().hex}"
+        self._gate = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._voices: dict[socket.socket, str] = {}
+        self._roots: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.end()
+
+    def grow(self, sprout: Sprout, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a tree; return its root when everybody has spoken and who should die is dead.
+
+        Args:
+            sprout: the root.
+            options: what Popen takes.
+        """
+        port = self._gate.getsockname()[1]
+        # Without the redirector of a virtual environment on Windows, a process more.
+        command = [getattr(sys, "_base_executable", sys.executable), "-I", "-S", str(SOURCE)]
+        command += [str(port), self._token, json.dumps(asdict(sprout))]
+        root = subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)
+        self._roots.append(root)
+        names, doomed = set(sprout.names()), set(sprout.doomed())
+        heard = self._listen_until(lambda: names <= set(self._voices.values()))
+        assert heard, f"these never spoke: {sorted(names - set(self._voices.values()))}"
+        for voice, name in self._voices.items():
+            if name in doomed:
+                voice.sendall(b"!")
+        gone = self._listen_until(lambda: not doomed & set(self._voices.values()))
+        assert gone, f"these should have left: {sorted(doomed)}"
+        return root
+
+    def all_dead(self) -> bool:
+        """Tell whether everybody who ever spoke is dead, and nobody is there who has not yet."""
+        return self._listen_until(lambda: not self._voices) and not self.living()
+
+    def living(self) -> list[psutil.Process]:
+        """Return whoever was started for this garden and lives."""
+        return [one for one in psutil.process_iter() if self._token in _arguments(one)]
+
+    def end(self) -> None:
+        """Let everybody leave, and end who cannot."""
+        self._gate.close()
+        for voice in self._voices:
+            voice.close()
+        for one in self.living():
+            with suppress(psutil.NoSuchProcess):
+                one.resume()
+                one.kill()
+        for root in self._roots:
+            root.wait(BOUND)
+
+    def _listen_until(self, enough: Callable[[], bool]) -> bool:
+        """Listen until it is enough; tell whether that came to pass in time."""
+        deadline = time.monotonic() + BOUND
+        while not enough():
+            left = max(0.0, deadline - time.monotonic())
+            ready, _, _ = select.select([self._gate, *self._voices], [], [], left)
+            if not ready:
+                return False
+            for one in ready:
+                self._hear(one)
+        return True
+
+    def _hear(self, one: socket.socket) -> None:
+        """Take a new voice in, file what one says, or strike out one that fell silent."""
+        if one is self._gate:
+            voice, _ = one.accept()
+            self._voices[voice] = ""
+            return
+        said = _said(one)
+        if said:
+            name, pid = said.decode().split()
+            self._voices[one] = name
+            self.pids[name] = int(pid)
+        else:
+            del self._voices[one]
+            one.close()
+
+
+def _said(voice: socket.socket) -> bytes:
+    """Read a line from a voice; nothing when its process is dead."""
+    try:
+        return voice.recv(1 << 10)
+    except ConnectionResetError:
+        return b""
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    """Return the command line of a process; nothing for the dead, and for who hides it."""
+    try:
+        return process.cmdline()
+    except (psutil.Error, OSError):
+        return []

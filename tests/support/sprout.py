@@ -1,0 +1,50 @@
+"""Play one process of a garden, and start those below it.
+
+Run as ``python -I -S sprout.py PORT TOKEN DESCRIPTION``.
+PORT is where the garden listens, TOKEN tells its processes from all others in the process table,
+DESCRIPTION is the JSON of a `garden.Sprout`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from typing import Any
+
+port, token = int(sys.argv[1]), sys.argv[2]
+
+
+def start(node: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """Start a child that plays ``node``."""
+    command = [sys.executable, "-I", "-S", __file__, str(port), token, json.dumps(node)]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL)
+
+
+def leave_with(voice: socket.socket) -> None:
+    """End this process when the garden closes its end."""
+    try:
+        voice.recv(1)
+    finally:
+        os._exit(0)
+
+
+def live(node: dict[str, Any]) -> None:
+    """Be this node until something ends it."""
+    voice = socket.create_connection(("127.0.0.1", port))
+    children = [start(child) for child in node["children"]]
+    voice.sendall(f"{node['name']} {os.getpid()}\n".encode())
+    if node["dies"]:
+        voice.recv(1)  # the garden answers when everybody has spoken
+        os._exit(0)
+    threading.Thread(target=leave_with, args=(voice,), daemon=True).start()
+    while node["restarts"]:
+        children.pop().wait()
+        children.append(start(node["children"][0]))
+    threading.Event().wait()
+
+
+live(json.loads(sys.argv[3]))

@@ -1,0 +1,167 @@
+"""Real: whole trees ended on every system, Windows as well; birth and death by loopback sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from proctree_kill import (
+    Evidence,
+    Fate,
+    KillResult,
+    akill_tree,
+    errors,
+    identify,
+    kill_tree,
+    snapshot_tree,
+)
+from support.garden import Garden, Sprout, row
+
+POLITE = not hasattr(signal, "CTRL_BREAK_EVENT")
+"""Whether a plain process can be asked to leave."""
+LEFT = Fate.TERMINATED if POLITE else Fate.KILLED
+SENT = "SIGTERM" if POLITE else "TerminateProcess"
+PATIENCE = 10.0
+"""A grace in seconds that nobody needs: it ends when the last process has left."""
+
+
+@pytest.fixture
+def garden() -> Iterator[Garden]:
+    with Garden() as garden:
+        yield garden
+
+
+def fates(garden: Garden, result: KillResult) -> dict[str, Fate]:
+    """Return what became of whom, by name."""
+    names = {pid: name for name, pid in garden.pids.items()}
+    return {names.get(one.identity.pid, str(one.name)): one.fate for one in result.outcomes}
+
+
+def test_a_tree_of_three_levels_is_ended_and_reported(garden: Garden) -> None:
+    root = garden.grow(Sprout(name="root", children=(row("a", "b"), row("c"))))
+    result = kill_tree(root, grace=PATIENCE)
+    assert garden.living() == []
+    assert garden.all_dead()
+    assert result.ok
+    assert fates(garden, result) == dict.fromkeys(("root", "a", "b", "c"), LEFT)
+    assert all(SENT in one.signals for one in result.outcomes)
+    assert [one.identity.pid for one in result.outcomes][-1] == root.pid
+    assert result.forced is not POLITE
+    assert root.returncode is not None
+
+
+def test_force_at_once_ends_everybody(garden: Garden) -> None:
+    root = garden.grow(row("root", "child", "grandchild"))
+    result = kill_tree(root.pid, grace=0)
+    assert garden.all_dead()
+    assert fates(garden, result) == dict.fromkeys(("root", "child", "grandchild"), Fate.KILLED)
+
+
+def test_a_middle_that_restarts_its_worker_leaves_nobody(garden: Garden) -> None:
+    middle = Sprout(name="middle", restarts=True, children=(row("worker"),))
+    root = garden.grow(Sprout(name="root", children=(middle,)))
+    result = kill_tree(root, grace=0)
+    assert garden.all_dead()
+    assert result.ok
+
+
+def test_twenty_at_once_are_ended(garden: Garden) -> None:
+    names = [f"child {number}".replace(" ", "-") for number in range(20)]
+    root = garden.grow(Sprout(name="root", children=tuple(row(one) for one in names)))
+    result = kill_tree(root, grace=PATIENCE)
+    assert garden.all_dead()
+    assert fates(garden, result) == dict.fromkeys((*names, "root"), LEFT)
+
+
+def test_an_orphan_is_found_by_its_marker(garden: Garden) -> None:
+    marker = f"PLANTED_{uuid.uuid4().hex.upper()}=1"
+    name, _, value = marker.partition("=")
+    middle = Sprout(name="middle", dies=True, children=(row("orphan", "x"),))
+    tree = Sprout(name="root", children=(middle, row("child")))
+    root = garden.grow(tree, env={**os.environ, name: value})
+    result = kill_tree(root, grace=PATIENCE, marker=marker)
+    assert garden.all_dead()
+    assert fates(garden, result) == dict.fromkeys(("root", "child", "orphan", "x"), LEFT)
+    orphan = next(one for one in result.outcomes if one.identity.pid == garden.pids["orphan"])
+    assert Evidence.MARKER in orphan.evidence
+
+
+def test_the_dry_run_names_the_same_and_touches_nobody(garden: Garden) -> None:
+    root = garden.grow(row("root", "child"))
+    snapshot = snapshot_tree(root)
+    assert snapshot.refusal is None
+    assert len(garden.living()) == 2
+    result = kill_tree(snapshot, grace=PATIENCE)
+    assert garden.all_dead()
+    assert {one.identity for one in snapshot.members} == {one.identity for one in result.outcomes}
+
+
+def test_who_is_spared_lives_with_all_its_descendants(garden: Garden) -> None:
+    root = garden.grow(Sprout(name="root", children=(row("spared", "below"), row("other"))))
+    result = kill_tree(root, grace=PATIENCE, spare=[garden.pids["spared"]])
+    assert fates(garden, result) == {
+        "root": LEFT,
+        "other": LEFT,
+        "spared": Fate.SPARED,
+        "below": Fate.SPARED,
+    }
+    assert sorted(one.pid for one in garden.living()) == sorted(
+        garden.pids[name] for name in ("spared", "below")
+    )
+
+
+def test_the_root_may_stay(garden: Garden) -> None:
+    root = garden.grow(row("root", "child", "grandchild"))
+    result = kill_tree(root, grace=PATIENCE, include_root=False)
+    assert fates(garden, result) == {"child": LEFT, "grandchild": LEFT}
+    assert [one.pid for one in garden.living()] == [root.pid]
+    assert root.poll() is None
+
+
+def test_what_is_gone_is_no_error(garden: Garden) -> None:
+    root = garden.grow(row("root"))
+    identity = identify(root.pid)
+    assert kill_tree(root, grace=0).ok
+    for target in (root, identity):
+        again = kill_tree(target, grace=0)
+        assert [one.fate for one in again.outcomes] == [Fate.ALREADY_GONE]
+    assert root.poll() is not None
+
+
+def test_an_identity_names_the_process_and_survives_json(garden: Garden) -> None:
+    root = garden.grow(row("root"))
+    identity = identify(root.pid)
+    assert type(identity).model_validate_json(identity.model_dump_json()) == identity
+    assert identity.same_process(identify(root.pid))
+    assert not identity.same_process(identify(os.getpid()))
+    assert kill_tree(identity, grace=PATIENCE).ok
+    assert garden.all_dead()
+
+
+def test_the_caller_is_refused_and_its_children_are_not(garden: Garden) -> None:
+    garden.grow(row("root", "child"))
+    for target in (os.getpid(), os.getppid()):
+        with pytest.raises(errors.TargetRefusedError):
+            kill_tree(target)
+    assert len(garden.living()) == 2
+
+
+def test_an_awaited_kill_ends_the_tree(garden: Garden) -> None:
+    root = garden.grow(row("root", "child"))
+    result = asyncio.run(akill_tree(root, grace=PATIENCE))
+    assert garden.all_dead()
+    assert fates(garden, result) == {"root": LEFT, "child": LEFT}
+    assert root.returncode is not None
+
+
+def test_several_trees_share_one_call(garden: Garden) -> None:
+    roots = [garden.grow(row(f"root-{number}", f"child-{number}")) for number in range(3)]
+    result = kill_tree(roots, grace=PATIENCE)
+    assert garden.all_dead()
+    assert len(result.outcomes) == 6
+    assert all(root.poll() is not None for root in roots)
