@@ -153,7 +153,7 @@ def test_a_tmux_server_that_was_started_inside_is_found_by_the_marker(
 ) -> None:
     marker = new_marker()
     pane = "echo up > up; exec sleep 1000"
-    script = "mkfifo up; $TMUX_COMMAND new-session -d \"$PANE\"; cat up; exec sleep 1000"
+    script = 'mkfifo up; $TMUX_COMMAND new-session -d "$PANE"; cat up; exec sleep 1000'
     tree = plant.program(
         ["sh", "-c", script],
         cwd=tmp_path,

@@ -48,6 +48,18 @@ def _pidfd() -> bool:
     return True
 
 
+def _pidfd_inode() -> bool:
+    """Probe pidfds with an inode each (Linux 6.9): without, two processes of one tick look alike."""
+    if not _pidfd():
+        return False
+    fds = [os.pidfd_open(os.getpid()), os.pidfd_open(os.getppid())]
+    try:
+        return os.fstat(fds[0]).st_ino != os.fstat(fds[1]).st_ino
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
 def _cgroup() -> bool:
     """Probe a cgroup v2 that we may make, enter and kill."""
     leaf = Leaf.make()
@@ -69,6 +81,7 @@ def _pid_namespace() -> bool:
 
 PROBES: dict[str, Callable[[], bool]] = {
     "pidfd": _pidfd,
+    "pidfd inode": _pidfd_inode,
     "cgroup": _cgroup,
     "fork": lambda: hasattr(os, "fork"),
     "procfs": Path("/proc/self/stat").exists,

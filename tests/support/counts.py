@@ -4,5 +4,5 @@ from __future__ import annotations
 
 STORMS = 2
 SOAK_STORMS = 50
-RECYCLINGS = 24
+RECYCLINGS = 3
 SOAK_RECYCLINGS = 1000

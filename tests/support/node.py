@@ -63,6 +63,7 @@ def listen(node: Description) -> None:
         "fork": leave_a_child,
     }
     signal.signal(signal.SIGTERM, actions[node.get("on_term", "die")])
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN if node.get("disowns") else signal.SIG_DFL)
 
 
 def start(node: Description) -> int:
@@ -130,7 +131,7 @@ def stay(node: Description, children: Children) -> NoReturn:
         reap_the_dead(children)
         if len(children) < node["at_most"]:
             children[start({"silent": True})] = {}
-    while node.get("reaps", True) and children:
+    while node.get("reaps", True) and not node.get("disowns") and children:
         pid, _ = os.waitpid(-1, 0)
         child = children.pop(pid)
         if node.get("restarts"):

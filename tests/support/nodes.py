@@ -20,6 +20,7 @@ class Node:
         dies: whether it exits once its children are forked.
         stopped: whether it stops itself once it has spoken.
         reaps: whether it reaps its dead children.
+        disowns: whether it lets the kernel reap them, even while it is stopped itself.
         restarts: whether it replaces a child that died.
         main_thread_ends: whether another thread goes on alone.
         forks_every: seconds between the births of more children, or 0.
@@ -34,6 +35,7 @@ class Node:
     dies: bool = False
     stopped: bool = False
     reaps: bool = True
+    disowns: bool = False
     restarts: bool = False
     main_thread_ends: bool = False
     forks_every: float = 0

@@ -51,9 +51,10 @@ class Seed(NamedTuple):
 class Planter:
     """Plants trees, and ends them all at its own end."""
 
-    def __init__(self) -> None:
-        """Begin with an empty garden."""
+    def __init__(self, *, in_cgroups: bool = True) -> None:
+        """Begin with an empty garden, where each tree gets a cgroup if there is any to be had."""
         self.trees: list[Tree] = []
+        self._in_cgroups = in_cgroups
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +95,7 @@ class Planter:
         self, env: Mapping[str, str] | None = None, marker: str | None = None
     ) -> Iterator[Seed]:
         """Prepare a tree whose root is started inside the block, by whatever means."""
-        leaf = Leaf.make()
+        leaf = Leaf.make() if self._in_cgroups else None
         ear, voice = os.pipe()
         entrance = leaf.entrance() if leaf else -1
         fds = (voice, entrance) if leaf else (voice,)

@@ -28,6 +28,8 @@ from .leaf import Leaf
 
 BOUND = 25.0
 """Seconds after which something that should have happened counts as a failure."""
+LAG = 1.0
+"""Seconds within which the kernel must have noted that a cgroup of the dead is empty."""
 
 
 class Grip:
@@ -95,7 +97,7 @@ class Tree:
         Nothing is lost by asking at once: a process closes its files before it can be seen dead.
         """
         dead = self._listen_until(lambda: False, within)
-        return dead and (self._leaf is None or self._leaf.is_empty(BOUND))
+        return dead and (self._leaf is None or self._leaf.is_empty(max(within, LAG)))
 
     def state(self, name: str) -> str:
         """Return what psutil calls the state of a node."""

@@ -1,0 +1,25 @@
+"""Real: a thousand recycled pids, spread over all system calls of every kind of kill."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from support.callers import in_namespace
+from support.counts import SOAK_RECYCLINGS
+from support.histories import HISTORIES, History, live_through
+
+pytestmark = [pytest.mark.soak, pytest.mark.needs("pid namespace", "next pid", "pidfd inode")]
+
+TRIES = math.ceil(SOAK_RECYCLINGS / len(HISTORIES))
+
+
+@pytest.mark.parametrize("history", HISTORIES, ids=str)
+def test_no_new_owner_of_a_number_is_ever_touched(history: History) -> None:
+    quiet, *tries = in_namespace(lambda: live_through(history, TRIES), within=200)
+    assert quiet.ok
+    assert quiet.dead
+    assert [one.harm for one in tries if one.harm] == []
+    assert sum(one.recycled for one in tries) > TRIES // 2
+    assert all(one.ok and one.dead for one in tries)

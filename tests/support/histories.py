@@ -1,0 +1,129 @@
+"""Kills during which the pid of one member is recycled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from proctree_kill import identify, kill_tree
+
+from .nodes import Node
+from .planter import Planter
+from .recycling import Midwife, Stranger, happening, recycle
+
+MARKER = "PLANTED_FOR_RECYCLING=1"
+NEVER = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A tree, who of it loses its number, and how it is ended.
+
+    Args:
+        victim: whose number is recycled.
+        node: the tree.
+        grace: seconds between the request and the force.
+        deaf: whether everybody ignores the request.
+        leads: whether the root leads a session.
+    """
+
+    victim: str
+    node: Node
+    grace: float
+    deaf: bool = False
+    leads: bool = True
+
+    def __str__(self) -> str:
+        """Name it in the names of tests."""
+        how = "asked and forced" if self.deaf else "asked" if self.grace else "forced"
+        return f"{self.victim}, {how}"
+
+
+class Try(NamedTuple):
+    """What came of one kill with a recycled pid.
+
+    Args:
+        calls: how many system calls there were in which it could have happened.
+        recycled: whether it happened.
+        harm: what was done to the stranger; nothing, if all is well.
+        ok: whether the kill says that nobody is left.
+        dead: whether nobody of the tree is left.
+    """
+
+    calls: int
+    recycled: bool
+    harm: str
+    ok: bool
+    dead: bool
+
+
+VICTIMS: dict[str, tuple[Node, bool]] = {
+    "root": (Node(name="root"), False),
+    "root that leads": (
+        Node(name="root that leads", children=(Node(name="child", session=True),)),
+        True,
+    ),
+    "child": (
+        Node(name="root", disowns=True, children=(Node(name="child"), Node(name="sibling"))),
+        True,
+    ),
+    "leader": (
+        Node(
+            name="root",
+            disowns=True,
+            children=(Node(name="leader", session=True), Node(name="sibling")),
+        ),
+        True,
+    ),
+    "orphan": (
+        Node(
+            name="root", children=(Node(name="middle", dies=True, children=(Node(name="orphan"),)),)
+        ),
+        True,
+    ),
+    "daemon": (
+        Node(
+            name="root",
+            children=(
+                Node(name="first", session=True, dies=True, children=(Node(name="daemon"),)),
+            ),
+        ),
+        True,
+    ),
+}
+MANNERS = ((0.0, False), (5.0, False), (0.02, True))
+HISTORIES = [
+    History(victim=victim, node=node, grace=grace, deaf=deaf, leads=leads)
+    for victim, (node, leads) in VICTIMS.items()
+    for grace, deaf in MANNERS
+]
+
+
+def live_through(history: History, tries: int) -> list[Try]:
+    """Try so often, spread evenly over the system calls of the kill, the first without an event."""
+    with Midwife() as midwife:
+        quiet = live_once(history, midwife, NEVER)
+        steps = [index * quiet.calls // tries for index in range(tries)]
+        return [quiet, *(live_once(history, midwife, at) for at in steps)]
+
+
+def live_once(history: History, midwife: Midwife, at: int) -> Try:
+    """Plant the tree and end it; just before one system call, a number gets a new owner."""
+    strangers: list[Stranger] = []
+    node = deafened(history.node) if history.deaf else history.node
+    with Planter(in_cgroups=False) as plant:
+        tree = plant(node, marker=MARKER, start_new_session=history.leads)
+        root, victim = identify(tree.root.pid), tree.pids[history.victim]
+        try:
+            with happening(at, lambda: strangers.append(recycle(victim, midwife))) as calls:
+                result = kill_tree(root, grace=history.grace, marker=MARKER)
+            harm = "".join(one.harm() for one in strangers)
+            return Try(calls[0], bool(strangers), harm, result.ok, tree.all_dead())
+        finally:
+            for one in strangers:
+                one.end()
+
+
+def deafened(node: Node) -> Node:
+    """Describe the same tree, in which nobody heeds the request."""
+    return replace(node, on_term="ignore", children=tuple(map(deafened, node.children)))

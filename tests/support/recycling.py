@@ -1,0 +1,203 @@
+"""Recycling pids on purpose: a member dies during a kill, and a stranger is given its number.
+
+This takes a pid namespace of our own, where nobody else forks and the last pid may be set.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+NEXT_PID = Path("/proc/sys/kernel/ns_last_pid")
+FORKS = 1000
+"""How often a number is asked for before it counts as taken for good."""
+STEPS: dict[object, tuple[str, ...]] = {
+    fcntl: ("ioctl",),
+    os: (
+        "getsid",
+        "kill",
+        "killpg",
+        "listdir",
+        "open",
+        "pidfd_open",
+        "read",
+        "stat",
+        "waitid",
+        "waitpid",
+    ),
+    select: ("poll",),
+    signal: ("pidfd_send_signal",),
+}
+"""The system calls by which a kill sees and acts; something may happen before each of them."""
+
+
+class Midwife:
+    """A process that lets strangers be born under given numbers.
+
+    It is forked before the kill begins, because a thread should not fork.
+    """
+
+    def __init__(self) -> None:
+        """Fork the process."""
+        ours, theirs = socket.socketpair()
+        self._pid = os.fork()
+        if not self._pid:
+            ours.close()
+            _serve(theirs)
+        theirs.close()
+        self._line = ours
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._line.close()
+        os.waitpid(self._pid, 0)
+
+    def bear(self, pid: int) -> None:
+        """Let a stranger be born who has this number, is our child, and leads a session."""
+        self._line.sendall(str(pid).encode())
+        born = int(self._line.recv(64))
+        assert born == pid, f"the stranger was born as {born}, not as {pid}"
+
+
+class Stranger:
+    """Somebody who took the number of a member, and keeps whatever was sent to it pending."""
+
+    def __init__(self, pid: int) -> None:
+        """Look at who has the number now."""
+        self.pid = pid
+
+    def harm(self) -> str:
+        """Say what was done to the stranger, or nothing.
+
+        It blocks every signal: but for SIGKILL and SIGSTOP, they stay pending for all to see.
+        """
+        try:
+            status = dict(
+                line.split(":\t", 1)
+                for line in Path(f"/proc/{self.pid}/status").read_text().splitlines()
+            )
+        except FileNotFoundError:
+            return "killed and reaped"
+        if status["State"][0] in "ZT":
+            return f"state {status['State']}"
+        pending = int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)
+        return f"pending {pending:#x}" if pending else ""
+
+    def end(self) -> None:
+        """Kill and reap it, unless somebody did."""
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+
+
+def recycle(pid: int, midwife: Midwife) -> Stranger:
+    """Kill a process, wait until its number is free, and give it to a stranger."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    while _is_taken(pid):
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        os.sched_yield()
+    midwife.bear(pid)
+    return Stranger(pid)
+
+
+@contextmanager
+def happening(at: int, event: Callable[[], None]) -> Iterator[list[int]]:
+    """Let something happen just before the system call of this index, once.
+
+    Yields:
+        A list that holds, afterwards, how many calls there were.
+    """
+    count = [0]
+    busy = False
+
+    def before() -> None:
+        nonlocal busy
+        if busy:
+            return
+        busy = True
+        if count[0] == at:
+            event()
+        count[0] += 1
+        busy = False
+
+    def wrapped(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: object, **options: object) -> object:
+            before()
+            return call(*args, **options)
+
+        return wrapper
+
+    real = {
+        (module, name): getattr(module, name) for module, names in STEPS.items() for name in names
+    }
+    for (module, name), call in real.items():
+        setattr(module, name, wrapped(call))
+    try:
+        yield count
+    finally:
+        for (module, name), call in real.items():
+            setattr(module, name, call)
+
+
+def _is_taken(pid: int) -> bool:
+    """Tell whether a number has an owner, a zombie included."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _serve(line: socket.socket) -> NoReturn:
+    """Be the midwife until the line is closed."""
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        while wanted := line.recv(64):
+            line.sendall(str(_bear(int(wanted), line)).encode())
+    finally:
+        os._exit(0)
+
+
+def _bear(pid: int, line: socket.socket) -> int:
+    """Fork one who forks the stranger and exits: so the stranger is the first process's child."""
+    reading, writing = os.pipe()
+    between = os.fork()
+    if not between:
+        _fork_as(pid)
+        os.setsid()
+        line.close()
+        os.write(writing, str(os.getpid()).encode())
+        while True:
+            signal.pause()
+    os.close(writing)
+    os.waitpid(between, 0)
+    born = int(os.read(reading, 64) or b"0")
+    os.close(reading)
+    return born
+
+
+def _fork_as(pid: int) -> None:
+    """Return in a child that has this number; the parent exits.
+
+    The kernel forgets a process a moment before it frees its number (release_task, Linux 6.15).
+    """
+    for _ in range(FORKS):
+        NEXT_PID.write_text(str(pid - 1))
+        child = os.fork()
+        if not child and os.getpid() == pid:
+            return
+        if not child or child == pid:
+            os._exit(0)
+        os.waitpid(child, 0)
+    os._exit(1)

@@ -1,0 +1,21 @@
+"""Real: a member's pid gets a new owner just before one of the system calls of a kill."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.callers import in_namespace
+from support.counts import RECYCLINGS
+from support.histories import HISTORIES, History, live_through
+
+pytestmark = pytest.mark.needs("pid namespace", "next pid", "pidfd inode")
+
+
+@pytest.mark.parametrize("history", HISTORIES, ids=str)
+def test_the_new_owner_of_a_number_is_not_touched(history: History) -> None:
+    quiet, *tries = in_namespace(lambda: live_through(history, RECYCLINGS))
+    assert quiet.ok
+    assert quiet.dead
+    assert [one.harm for one in tries] == [""] * RECYCLINGS
+    assert any(one.recycled for one in tries)
+    assert all(one.ok and one.dead for one in tries)
