@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Literal
 
 from . import _owners, _report, _uninterrupted
@@ -74,7 +75,6 @@ def kill_tree(
     )
     kill = Killing(claims(target), options, marker, spare, on_event)
     result = _uninterrupted.run(kill)
-    _owners.poll_all(kill.claims)
     return _owners.with_codes(result, kill.claims)
 
 
@@ -129,7 +129,6 @@ async def akill_tree(
     from . import _async  # noqa: PLC0415 - asyncio is a fifth of the start-up of a command line
 
     result = await _async.run(kill)
-    _owners.poll_all(kill.claims)
     return _owners.with_codes(result, kill.claims)
 
 
@@ -205,6 +204,8 @@ class Killing:
         except BaseException:
             self._system.close()
             raise
+        self._ending = threading.Lock()
+        self._ended = False
         self._start = self._system.now()
         self.deadline = self._start + policy.grace + policy.settle
         self.call_soon: CallSoon | None = None
@@ -229,11 +230,16 @@ class Killing:
             teller = Teller(self._listener, ladder, system.boot_id)
             driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
             verdicts = driver.run()
+            _owners.poll_all(self.claims)
             teller.settled(system.now())
             return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
         finally:
-            system.close()
+            with self._ending:
+                self._ended = True
+                system.close()
 
     def hurry(self) -> None:
-        """Let the force begin now."""
-        self._system.hurry()
+        """Let the force begin now; nothing, once it is over."""
+        with self._ending:
+            if not self._ended:
+                self._system.hurry()

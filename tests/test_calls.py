@@ -1,0 +1,327 @@
+"""Real: what a caller of kill_tree and akill_tree may rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from proctree_kill import (
+    Fate,
+    KillEvent,
+    KillPolicy,
+    KillResult,
+    akill_tree,
+    errors,
+    kill_tree,
+    snapshot_tree,
+)
+from support.nodes import Node, chain
+from support.planter import Planter
+
+pytestmark = pytest.mark.needs("fork")
+
+PATIENCE = 20.0
+"""A grace in seconds that a test never sits out."""
+DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
+
+
+def when_asked(act: Callable[[], object]) -> Callable[[KillEvent], None]:
+    """Return a listener that acts once the tree was asked."""
+
+    def listen(event: KillEvent) -> None:
+        if event.kind == "asked":
+            act()
+
+    return listen
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "words"),
+    [
+        (True, TypeError, "not bool"),
+        (1.0, TypeError, "not float"),
+        ("12", TypeError, "not str"),
+        (b"12", TypeError, "not bytes"),
+        (None, TypeError, "not NoneType"),
+        (0, errors.TargetRefusedError, "from 1 to"),
+        (-5, ValueError, "from 1 to"),
+        (1, errors.TargetRefusedError, "init"),
+    ],
+)
+def test_what_is_no_target_is_refused(target: object, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        kill_tree(target)  # type: ignore[arg-type] # that is the point
+
+
+@pytest.mark.needs("procfs", "root")
+def test_a_kernel_thread_is_refused() -> None:
+    with pytest.raises(errors.TargetRefusedError, match="the kernel thread kthreadd"):
+        kill_tree(2)
+
+
+@pytest.mark.needs("procfs")
+def test_a_thread_is_refused_by_the_name_of_its_process() -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        assert thread.native_id is not None
+        with pytest.raises(errors.TargetRefusedError, match=f"that thread is {os.getpid()}"):
+            kill_tree(thread.native_id)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_the_caller_and_its_ancestors_are_refused() -> None:
+    with pytest.raises(errors.TargetRefusedError, match="include_root=False means its children"):
+        kill_tree(os.getpid())
+    with pytest.raises(errors.TargetRefusedError, match="holds the caller"):
+        kill_tree(os.getppid())
+    with pytest.raises(errors.TargetRefusedError, match="holds the caller"):
+        kill_tree(os.getppid(), include_root=False)
+    assert "holds the caller" in str(snapshot_tree(os.getppid()).refusal)
+
+
+def test_a_refused_target_saves_the_others(plant: Planter) -> None:
+    tree = plant(chain("root"))
+    with pytest.raises(errors.TargetRefusedError):
+        kill_tree([tree.root, os.getppid()])
+    assert tree.root.poll() is None
+
+
+def test_a_marker_that_the_caller_carries_is_refused(
+    plant: Planter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROCTREE_TEST_MARK", "1")
+    tree = plant(chain("root"))
+    with pytest.raises(errors.TargetRefusedError, match="carries the marker PROCTREE_TEST_MARK"):
+        kill_tree(tree.root, marker="PROCTREE_TEST_MARK=1")
+    assert tree.root.poll() is None
+
+
+@pytest.mark.parametrize("marker", ["NAME", "=1", "NAME=", "A=\0"])
+def test_a_marker_needs_a_name_and_a_value(plant: Planter, marker: str) -> None:
+    tree = plant(chain("root"))
+    with pytest.raises(ValueError, match="expected NAME=VALUE"):
+        kill_tree(tree.root, marker=marker)
+    assert tree.root.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"grace": -1}, errors.PolicyError),
+        ({"grace": "2"}, errors.PolicyError),
+        ({"settle": float("inf")}, errors.PolicyError),
+        ({"terminate": "leaves"}, errors.PolicyError),
+        ({"marker": 5}, TypeError),
+        ({"spare": 5}, TypeError),
+        ({"spare": "5"}, TypeError),
+        ({"spare": [True]}, TypeError),
+        ({"on_event": 5}, TypeError),
+    ],
+)
+def test_a_wrong_option_touches_nobody(
+    plant: Planter, options: dict[str, Any], error: type[Exception]
+) -> None:
+    tree = plant(chain("root"))
+    with pytest.raises(error, match=r"(?s).+"):
+        kill_tree(tree.root, **options)
+    assert tree.root.poll() is None
+
+
+def test_the_own_children_are_ended_without_the_own_process(plant: Planter) -> None:
+    tree = plant(chain("root", "child"), start_new_session=False)
+    result = kill_tree(os.getpid(), include_root=False, spare=lambda one: one.ppid == os.getpid())
+    assert result.ok
+    assert tree.root.poll() is None
+    result = kill_tree(os.getpid(), include_root=False)
+    assert {one.identity.pid for one in result.outcomes} >= set(tree.pids.values())
+    assert tree.all_dead()
+
+
+def test_a_target_that_is_gone_is_no_error(plant: Planter) -> None:
+    tree = plant(chain("root"))
+    tree.root.kill()
+    tree.root.wait()
+    for target in (tree.root, tree.root.pid):
+        result = kill_tree(target)
+        assert result.ok
+        assert [one.fate for one in result.outcomes] == [Fate.ALREADY_GONE]
+
+
+def test_a_result_is_its_json(plant: Planter) -> None:
+    result = kill_tree(plant(chain("root", "child")).root)
+    assert KillResult.model_validate_json(result.model_dump_json()) == result
+
+
+def test_the_root_alone_may_be_asked(plant: Planter) -> None:
+    tree = plant(Node(name="root", reaps=False, on_term="exit", children=(chain("child"),)))
+    result = kill_tree(tree.root, terminate="root", grace=0.2)
+    sent = {one.identity.pid: one.signals for one in result.outcomes}
+    assert sent[tree.root.pid] == ("SIGTERM", "SIGCONT")
+    assert sent[tree.pids["child"]] == ("SIGSTOP", "SIGKILL")
+
+
+def test_options_override_the_policy(plant: Planter) -> None:
+    result = kill_tree(plant(DEAF).root, policy=KillPolicy(grace=PATIENCE), grace=0)
+    assert result.forced
+    assert result.seconds < PATIENCE
+
+
+def test_events_tell_the_whole_story(plant: Planter) -> None:
+    tree = plant(DEAF)
+    events: list[KillEvent] = []
+    kill_tree(tree.root, grace=0.1, on_event=events.append)
+    kinds = [one.kind for one in events]
+    assert kinds == ["asked", "escalated", "gone", "gone", "settled"]
+    assert [one.remaining for one in events] == [2, 2, 1, 0, 0]
+    assert [one.seconds for one in events] == sorted(one.seconds for one in events)
+
+
+def test_an_interrupt_forces_at_once_and_is_raised_afterwards(plant: Planter) -> None:
+    tree = plant(DEAF)
+    with pytest.raises(KeyboardInterrupt):
+        kill_tree(
+            tree.root,
+            grace=PATIENCE,
+            on_event=when_asked(lambda: os.kill(os.getpid(), signal.SIGINT)),
+        )
+    assert tree.all_dead()
+
+
+def test_whatever_a_signal_handler_raises_is_held_back(plant: Planter) -> None:
+    class AlarmError(Exception):
+        pass
+
+    def ring(_number: int, _frame: object) -> None:
+        raise AlarmError
+
+    tree = plant(DEAF)
+    before = signal.signal(signal.SIGUSR1, ring)
+    try:
+        with pytest.raises(AlarmError):
+            kill_tree(
+                tree.root,
+                grace=PATIENCE,
+                on_event=when_asked(lambda: os.kill(os.getpid(), signal.SIGUSR1)),
+            )
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert tree.all_dead()
+
+
+def test_a_thread_may_kill_as_well(plant: Planter) -> None:
+    tree = plant(chain("root", "child"))
+    results: list[KillResult] = []
+    thread = threading.Thread(target=lambda: results.append(kill_tree(tree.root)))
+    thread.start()
+    thread.join()
+    assert results[0].ok
+    assert tree.all_dead()
+
+
+def test_a_tree_can_be_ended_at_the_exit_of_the_interpreter() -> None:
+    program = (
+        "import atexit, subprocess, sys\n"
+        "from proctree_kill import kill_tree\n"
+        "child = subprocess.Popen([sys.executable, '-I', '-S', '-c', 'input()'], stdin=-1)\n"
+        "atexit.register(lambda: print(kill_tree(child, grace=0).ok, child.returncode))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.split(), done.stderr) == (["True", "-9"], "")
+
+
+def test_a_cancelled_task_forces_at_once_and_stays_cancelled(plant: Planter) -> None:
+    tree = plant(DEAF)
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        cancel = when_asked(lambda: loop.call_soon_threadsafe(task.cancel))
+        with pytest.raises(asyncio.CancelledError):
+            await akill_tree(tree.root, grace=PATIENCE, on_event=cancel)
+        assert tree.all_dead()
+        assert tree.root.returncode == -signal.SIGKILL
+
+    asyncio.run(scene())
+
+
+def test_the_event_loop_runs_on_during_a_kill(plant: Planter) -> None:
+    tree = plant(DEAF)
+
+    async def scene() -> int:
+        task = asyncio.create_task(akill_tree(tree.root, grace=0.2))
+        turns = 0
+        while not task.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert task.result().ok
+        return turns
+
+    assert asyncio.run(scene()) > 10
+
+
+def test_hung_trees_are_awaited_side_by_side(plant: Planter) -> None:
+    trees = [plant(Node(name="root", on_term="ignore")) for _ in range(8)]
+
+    async def scene() -> list[KillResult]:
+        return await asyncio.gather(*(akill_tree(one.root, grace=0.3) for one in trees))
+
+    results = asyncio.run(scene())
+    assert all(one.ok for one in results)
+    assert sum(one.seconds for one in results) > max(one.seconds for one in results) * 2
+
+
+def test_trio_goes_through_anyio(plant: Planter) -> None:
+    trio = pytest.importorskip("trio")
+    pytest.importorskip("anyio")
+    tree = plant(chain("root", "child"))
+
+    async def scene() -> KillResult:
+        return await akill_tree(tree.root)
+
+    result: KillResult = trio.run(scene)
+    assert result.ok
+    assert tree.root.returncode == -signal.SIGTERM
+
+
+def test_a_cancelled_trio_scope_forces_at_once(plant: Planter) -> None:
+    trio = pytest.importorskip("trio")
+    pytest.importorskip("anyio")
+    tree = plant(DEAF)
+
+    async def scene() -> bool:
+        token = trio.lowlevel.current_trio_token()
+        with trio.CancelScope() as scope:
+            cancel = when_asked(lambda: token.run_sync_soon(scope.cancel))
+            await akill_tree(tree.root, grace=PATIENCE, on_event=cancel)
+        return bool(scope.cancelled_caught)
+
+    assert trio.run(scene)
+    assert tree.all_dead()
+
+
+def test_asyncio_owners_are_awaited_even_when_cancelled() -> None:
+    async def scene() -> None:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", "-c", "input()", stdin=subprocess.PIPE
+        )
+        result = await akill_tree(child)
+        assert child.returncode is not None
+        assert result.root is not None
+        assert result.root.exit_code == child.returncode
+
+    asyncio.run(scene())
