@@ -134,10 +134,10 @@ def trees() -> None:
 def identities() -> None:
     """What is told of one process."""
     identity = identify(1234)
-    assert_type(identity, ProcessIdentity | None)
-    if identity is not None:
-        assert_type(identity.pid, int)
-        assert_type(identity.same_process(identity), bool | None)
+    assert_type(identity, ProcessIdentity)
+    assert_type(identity.pid, int)
+    assert_type(identity.weak, bool)
+    assert_type(identity.same_process(identity), bool | None)
 
 
 def events(event: KillEvent) -> None:
@@ -156,7 +156,6 @@ def policies(config: Mapping[str, Any]) -> None:
     assert_type(KillPolicy.from_config(config), KillPolicy)
     assert_type(KillPolicy.from_config(config, section="kill"), KillPolicy)
     KillPolicy(patience=1)  # pyright: ignore[reportCallIssue] -- must be refused
-    policy.grace = 3  # pyright: ignore[reportAttributeAccessIssue] -- frozen
 
 
 def exceptions(result: KillResult) -> None:
