@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False  # importing it from typing would cost more than all the rest here
 
 if TYPE_CHECKING:
     from . import errors

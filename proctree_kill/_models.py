@@ -16,7 +16,8 @@ WEAK_TOLERANCE = 2.0
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # a model that a program never uses costs it nothing
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Fate(StrEnum):

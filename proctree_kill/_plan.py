@@ -20,6 +20,8 @@ SCAN_PAUSE = 10
 """During the grace a rescan waits for this many times what the last one took."""
 FIRST_LOOK = 0.1
 """Seconds after the force until the first look for somebody who escaped it; doubles each time."""
+FORK_TIME = 0.002
+"""Seconds within which a fork that is under way ends."""
 SIGKILL_CODE = -9
 
 
@@ -141,6 +143,7 @@ class Ladder:
         if self.holds_input:
             yield from self._do(CloseInput())
             yield from self._wait(self._roots(), self.now + self.policy.grace * INPUT_SHARE)
+        yield from self._do(Rescan())  # whoever was born since the first scan is asked as well
         only_roots = self.policy.terminate == "root" and self._roots()
         asked = only_roots or list(self.living)
         if asked and not self.hurry:
@@ -175,13 +178,22 @@ class Ladder:
             yield from self._do(Wait(list(self.living), self.now))
 
     def _freeze(self, deadline: float) -> Steps:
-        """Stop everybody, and those who were born meanwhile, until a scan finds no more."""
+        """Stop everybody, and those who were born meanwhile, until a scan finds no more.
+
+        A fork that was under way when its process was stopped still ends, perhaps after the
+        children were listed: parents are stopped first, and a quick freeze is followed by two
+        scans, of which the second costs nothing where nobody was born.
+        """
         while running := [one for one in self._mortal() if one not in self.frozen]:
             self.frozen.update(running)
-            yield from self._do(Freeze(leaves_first(running)))
+            before = self.now
+            yield from self._do(Freeze(leaves_first(running)[::-1]))
+            quick = self.now - before < FORK_TIME
             yield from self._do(Rescan())
             if self.now >= deadline:
                 break
+            if quick:
+                yield from self._do(Rescan())
 
     def _kill(self) -> Steps:
         """Kill whoever was not killed yet, the denied once as well."""

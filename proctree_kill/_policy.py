@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -127,6 +126,8 @@ def _sentences(error: ValidationError, known: Iterable[str]) -> list[str]:
 
 def _unknown(key: str, known: Iterable[str]) -> str:
     """Name an unknown key and its neighbours."""
+    import difflib  # noqa: PLC0415 - only a mistake needs it
+
     names = list(known)
     near = difflib.get_close_matches(key, names, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(names)}"

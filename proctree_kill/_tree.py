@@ -13,7 +13,7 @@ from ._spare import Sparing
 _log = logging.getLogger("proctree_kill")
 
 PASSES = 3
-"""How often a scan starts over because processes came or went meanwhile; freezing ends that."""
+"""How often a scan starts over because processes vanished meanwhile; freezing ends that."""
 
 
 class Tree:
@@ -41,6 +41,7 @@ class Tree:
         self._outside: list[Member] = []
         self._everywhere = False
         self._begun = False
+        self._births: int | None = None
 
     def add_root(self, root: Member, *, evidence: int = ROOT, depth: int = 0) -> None:
         """Take in a process that the caller named."""
@@ -64,15 +65,24 @@ class Tree:
             self._trusted[number] = self.system.moment()
 
     def scan(self) -> list[Member]:
-        """Look for members that are not known yet, until nothing new appears; return them."""
+        """Look for members that are not known yet; return them.
+
+        Where nobody on the machine was born since the last complete scan began, nobody is new.
+        """
+        births = self.system.births()
+        if births is not None and births == self._births:
+            return []
         before = len(self.members)
         for _ in range(PASSES):
+            self._births = None
             self.system.begin_scan()
             self._descend([*self._outside, *self.members])
             if self._wants_strays():
                 self._find_strays()
-            if not self.system.disturbed and not self.system.stirred():
+            if not self.system.disturbed:
+                self._births = births
                 break
+            births = self.system.births()
         self._begun = True
         return self.members[before:]
 

@@ -34,7 +34,6 @@ class LinuxSystem:
         self._table: dict[int, list[int]] | None = None
         self._line: set[int] | None = None
         self._everywhere = False
-        self._last_pid = b""
 
     def now(self) -> float:
         """Return the monotonic time in seconds."""
@@ -48,11 +47,10 @@ class LinuxSystem:
         """Forget the table of everybody's children."""
         self.disturbed = False
         self._table = None
-        self._last_pid = _procfs.last_pid()
 
-    def stirred(self) -> bool:
-        """Compare the last number that was given out; a container may show a constant one."""
-        return _procfs.last_pid() != self._last_pid
+    def births(self) -> int | None:
+        """Return the number that was given out last; whoever can write it can hide a birth."""
+        return _procfs.last_pid()
 
     def refusal(self, pid: int, member: Member | None) -> str | None:
         """Name init, a kernel thread, or the process of a thread."""

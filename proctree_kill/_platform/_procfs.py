@@ -99,9 +99,24 @@ def children(pid: int, *, alone: bool) -> list[int]:
     return [int(one) for one in b" ".join(lists).split()]
 
 
-def last_pid() -> bytes:
-    """Return the number that was given out last in our pid namespace, to a process or a thread."""
-    return read("/proc/loadavg").rpartition(b" ")[2]
+def last_pid() -> int | None:
+    """Return the number that was given out last in our pid namespace, to a process or a thread.
+
+    It is the last field of ``/proc/loadavg`` (proc(5)), and moves with every fork.
+    None where it is no number of the kernel's: lxcfs mounts a file over it, gVisor shows 0.
+    """
+    if not _is_kernels("/proc/loadavg"):
+        return None
+    return int(read("/proc/loadavg").rpartition(b" ")[2]) or None
+
+
+@functools.cache
+def _is_kernels(path: str) -> bool:
+    """Tell whether a file of ``/proc`` is there and not covered by another file system's."""
+    try:
+        return os.stat(path).st_dev == os.stat("/proc").st_dev
+    except _HIDDEN:
+        return False
 
 
 def pids() -> list[int]:

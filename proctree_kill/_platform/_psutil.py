@@ -71,9 +71,9 @@ class PsutilSystem:
         """Forget the process table."""
         self._families = None
 
-    def stirred(self) -> bool:
-        """Return False: to know of a birth, the process table would have to be read again."""
-        return False
+    def births(self) -> int | None:
+        """Return None: to know of a birth, the process table would have to be read again."""
+        return None
 
     def refusal(self, pid: int, member: Member | None) -> str | None:
         """Name the system's own processes, kernel threads, and the process of a thread."""

@@ -42,11 +42,8 @@ class System(Protocol):
     def begin_scan(self) -> None:
         """Forget what was read of the whole machine: another scan begins."""
 
-    def stirred(self) -> bool:
-        """Tell whether a process may have been born since the scan began, where that is cheap.
-
-        A hint: it saves nobody from being looked for.
-        """
+    def births(self) -> int | None:
+        """Return what changes whenever a process is born; None where that cannot be known."""
 
     def refusal(self, pid: int, member: Member | None) -> str | None:
         """Say why what :meth:`bind` found under a number may never be ended, or None.
