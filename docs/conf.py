@@ -26,6 +26,7 @@ myst_heading_anchors = 3
 python_use_unqualified_type_names = True  # the public name, wherever it was defined
 autodoc_default_options = {"exclude-members": "model_config"}
 autodoc_member_order = "bysource"
+autodoc_type_aliases = {name: name for name in ("Listener", "Spare", "Target")}  # told in words
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
 autoclass_content = "class"
