@@ -232,7 +232,6 @@ def test_everything_is_given_back(monkeypatch: pytest.MonkeyPatch, plant: Plante
     assert psutil.Process().num_fds() > before
     system.close()
     assert psutil.Process().num_fds() == before
-    system.hurry()
 
 
 def recycled(system: PosixSystem, pid: int) -> Member:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import select
 import signal
-import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -133,8 +132,6 @@ class ExitQueue:
     def __init__(self) -> None:
         """Open the queue, with the pipe in it."""
         self.watched: dict[Member, None] = {}
-        self._closing = threading.Lock()
-        self._closed = False
         self._pids: dict[int, Member] = {}
         self._ear, self._voice = os.pipe()
         _os.set_blocking(self._ear, False)
@@ -180,18 +177,15 @@ class ExitQueue:
             del self._pids[one.pid]
 
     def wake(self) -> None:
-        """Wake who listens; callable from any thread, and after the end as well."""
-        with self._closing, contextlib.suppress(BlockingIOError):  # a full pipe wakes as well
-            if not self._closed:  # the number of the pipe may be another file's by now
-                os.write(self._voice, b"!")
+        """Wake who listens; callable from any thread, but not after :meth:`close`."""
+        with contextlib.suppress(BlockingIOError):  # a full pipe wakes as well
+            os.write(self._voice, b"!")
 
     def close(self) -> None:
         """Close everything."""
-        with self._closing:
-            self._closed = True
-            self._queue.close()
-            os.close(self._ear)
-            os.close(self._voice)
+        self._queue.close()
+        os.close(self._ear)
+        os.close(self._voice)
 
     def _register(self, ident: int, kind: int, flags: int, notes: int = 0) -> None:
         """Add one event to those that are announced."""
