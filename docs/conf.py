@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.metadata import version as version_of
 
+import proctree_kill
+
 project = "proctree_kill"
 author = "The proctree_kill authors"
 project_copyright = "2026, The proctree_kill authors"
@@ -26,13 +28,18 @@ myst_heading_anchors = 3
 python_use_unqualified_type_names = True  # the public name, wherever it was defined
 autodoc_default_options = {"exclude-members": "model_config"}
 autodoc_member_order = "bysource"
-autodoc_type_aliases = {name: name for name in ("Listener", "Spare", "Target")}  # told in words
+autodoc_type_aliases = {"Target": "Target"}  # told in words
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
 autoclass_content = "class"
 napoleon_use_rtype = False
 
+for name in proctree_kill.__all__:  # a model has its signature once it is built
+    if hasattr(model := getattr(proctree_kill, name), "model_rebuild"):
+        model.model_rebuild(force=True)
+
 # The build asks no other site, so that it works alone: what is documented elsewhere has no link.
+nitpick_ignore = [("py:class", "proctree_kill._target.HasPid")]  # a protocol for type checkers
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!proctree_kill).*"),
 ]
