@@ -205,6 +205,7 @@ def test_five_hundred_processes_fit_under_sixty_four_descriptors(
     assert tree.all_dead()
     assert {one.identity.pid for one in result.outcomes} == set(tree.pids.values())
     assert {one.fate for one in result.outcomes} == {LEFT}
+    assert result.seconds < PATIENCE
 
 
 def test_a_root_that_nobody_reaps_is_dead_at_once(plant: Planter) -> None:
