@@ -23,6 +23,9 @@ from ._plan import (
 from ._platform._system import Reply, System
 from ._tree import Tree
 
+NOTICE, LOOK = 0.05, 0.001
+"""Seconds that parents have to notice a stopped child, and between two looks at them."""
+
 
 class Driver:
     """One plan, one system, one tree."""
@@ -73,8 +76,8 @@ class Driver:
                 reply = self._system.ask(members)
             case Wait(members, until):
                 reply = Reply(self._system.wait(members, until), [])
-            case Rescan():
-                appeared = self._tree.scan()
+            case Rescan(light):
+                appeared = self._tree.scan(light=light)
             case Freeze(members):
                 reply = self._freeze(members)
             case Kill(members):
@@ -88,23 +91,40 @@ class Driver:
     def _freeze(self, members: list[Member]) -> Reply:
         """Stop members, and remember who outside the tree could stop with them."""
         self._watch_parents()
-        self._frozen += members
-        return self._system.freeze(members, self._groups())
+        self._frozen += members  # before the signals: whatever happens, they are continued
+        reply = self._system.freeze(members, self._groups())
+        missed = {*reply.gone, *reply.denied}
+        self._frozen = [one for one in self._frozen if one not in missed]
+        return reply
 
     def _kill(self, members: list[Member]) -> Reply:
-        """Kill members; a killed process needs no continuing."""
+        """Kill members; the killed need no continuing."""
+        self._let_parents_notice()
         reply = self._system.kill(members, self._groups())
         refused = set(reply.denied)
         self._frozen = [one for one in self._frozen if one in refused]
         return reply
 
     def _watch_parents(self) -> None:
-        """Note the parents of the roots that run before anybody is stopped."""
+        """Note the parents that stay and run, before anybody is stopped."""
         if self._outside is None:
-            ours = {one.pid for one in self._tree.members} | {None, 0, 1, os.getpid()}
-            numbers = {one.ppid for one in self._tree.roots} - ours
+            doomed = [one for one in self._tree.members if one.spared is None]
+            ours = {one.pid for one in doomed} | {None, 0, 1, os.getpid()}
+            numbers = {one.ppid for one in doomed} - ours
             found = [self._system.bind(pid) for pid in numbers if pid is not None]
             self._outside = [one for one in found if one and not one.stopped]
+
+    def _let_parents_notice(self) -> None:
+        """Wait a moment until the parents that stay know that a child was stopped.
+
+        A parent that hears of the stop after the death, or never, for one SIGCHLD swallows the
+        other, stops itself unseen or waits for ever: script(1) did so in 2 of 100.
+        """
+        until = self._system.now() + NOTICE
+        while self._outside and self._frozen and self._system.now() < until:
+            if not any(self._system.unaware(one.pid) for one in self._outside):
+                return
+            self._system.wait([], self._system.now() + LOOK)
 
     def _continue_parents(self) -> None:
         """Continue parents that stopped because their child was: su, sudo and script do so."""
@@ -113,7 +133,7 @@ class Driver:
 
     def _groups(self) -> list[Member]:
         """Return the roots whose whole session may die: their groups may be signalled at once."""
-        if any(one.spared for one in self._tree.members):
+        if self._tree.spared is not None:
             return []
         ours = self._system.session(os.getpid())
         included = set(self._tree.members)

@@ -53,7 +53,7 @@ def read_marker(marker: str | None) -> bytes | None:
 def gather(
     system: System,
     claims: list[Claim],
-    spared: Sparing,
+    spared: Sparing | None,
     marker: bytes | None,
     *,
     include_root: bool,

@@ -222,10 +222,15 @@ class Killing:
                 include_root=self._policy.include_root,
             )
             refuse_caller(gathered)
-            close_inputs = _owners.input_closer(self.claims, self.call_soon)
-            policy = self._policy if system.polite or close_inputs else self._policy.but(grace=0.0)
+            doomed = {one.pid for one in gathered.tree.members if one.spared is None}
+            owners = [one.owner for one in self.claims if one.pid in doomed]
+            close_inputs = _owners.input_closer(owners, self.call_soon)
             ladder = Ladder(
-                policy, gathered.tree.members, self._start, holds_input=close_inputs is not None
+                self._policy,
+                gathered.tree.members,
+                self._start,
+                holds_input=close_inputs is not None,
+                can_ask=system.polite,
             )
             teller = Teller(self._listener, ladder, system.boot_id)
             driver = Driver(ladder, system, gathered.tree, teller, close_inputs)

@@ -40,7 +40,6 @@ class Member:
     __slots__ = (
         "create_time",
         "depth",
-        "detail",
         "evidence",
         "exit_code",
         "handle",
@@ -77,7 +76,6 @@ class Member:
         self.spared: str | None = None
         self.signals: list[str] = []
         self.exit_code: int | None = None
-        self.detail: str | None = None
 
     def __repr__(self) -> str:
         return f"<Member {self.name or '?'} {self.pid}>"

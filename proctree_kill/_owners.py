@@ -74,9 +74,9 @@ def with_codes(result: KillResult, claims: Iterable[Claim]) -> KillResult:
     return result.model_copy(update={"outcomes": tuple(map(fill, result.outcomes))})
 
 
-def input_closer(claims: Iterable[Claim], call_soon: CallSoon | None) -> Callable[[], None] | None:
+def input_closer(owners: Iterable[object], call_soon: CallSoon | None) -> Callable[[], None] | None:
     """Return what closes the standard inputs that we hold, or None where we hold none."""
-    closers = [closer for one in claims if (closer := _closer(one.owner, call_soon)) is not None]
+    closers = [closer for one in owners if (closer := _closer(one, call_soon)) is not None]
 
     def close() -> None:
         for closer in closers:

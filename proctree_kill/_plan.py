@@ -43,7 +43,13 @@ class Wait(NamedTuple):
 
 
 class Rescan(NamedTuple):
-    """Look for members that are not known yet, until nothing new appears."""
+    """Look for members that are not known yet.
+
+    A light one may be left out where nobody was born since the last;
+    it can miss a fork that was under way then, which is counted before it can be seen.
+    """
+
+    light: bool = False
 
 
 class Freeze(NamedTuple):
@@ -86,11 +92,12 @@ class Facts(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What became of one member, and when its death was seen."""
+    """What became of one member, when its death was seen, and what else there is to say."""
 
     member: Member
     fate: Fate
     seconds: float | None
+    detail: str | None = None
 
 
 Climb = Generator[Step, Facts, list[Verdict]]
@@ -107,6 +114,7 @@ class Ladder:
         start: float,
         *,
         holds_input: bool = False,
+        can_ask: bool = True,
     ) -> None:
         """Begin with the members of the first scan, the spared among them.
 
@@ -115,11 +123,13 @@ class Ladder:
             members: everybody whom the first scan found.
             start: when the call began.
             holds_input: whether :class:`CloseInput` has something to close.
+            can_ask: whether the system has a polite signal.
         """
         self.policy = policy
         self.start = self.now = start
         self.hurry = False
         self.holds_input = holds_input
+        self.can_ask = can_ask
         self.members: list[Member] = []
         self.living: dict[Member, None] = {}
         self.frozen: set[Member] = set()
@@ -131,7 +141,7 @@ class Ladder:
 
     def climb(self) -> Climb:
         """Yield the steps of the whole ladder and return the verdicts."""
-        if self.living and self.policy.grace and not self.hurry:
+        if self.living and self.policy.grace and (self.can_ask or self.holds_input):
             yield from self._polite(self.start + self.policy.grace)
         if self.living:
             yield from self._force()
@@ -142,8 +152,11 @@ class Ladder:
         """Ask everybody once, then wait; end early when a scan finds nobody."""
         if self.holds_input:
             yield from self._do(CloseInput())
-            yield from self._wait(self._roots(), self.now + self.policy.grace * INPUT_SHARE)
-        yield from self._do(Rescan())  # whoever was born since the first scan is asked as well
+            share = self.now + self.policy.grace * INPUT_SHARE
+            yield from self._wait(self._roots(), min(share, until))
+        if not self.can_ask:
+            return
+        yield from self._do(Rescan(light=True))  # who was born since the first is asked as well
         only_roots = self.policy.terminate == "root" and self._roots()
         asked = only_roots or list(self.living)
         if asked and not self.hurry:
@@ -156,10 +169,12 @@ class Ladder:
                 yield from self._do(Wait(list(self.living), until))
             if not self.living or (len(self.living) < left and self.now >= next_scan):
                 before = self.now
-                yield from self._do(Rescan())
+                yield from self._do(Rescan(light=bool(self.living)))
                 next_scan = self.now + SCAN_PAUSE * (self.now - before)
             if not self.living:
                 return
+        if not self.living:
+            yield from self._do(Rescan())
 
     def _force(self) -> Steps:
         """Freeze, kill and look again, until nobody is left or the time is over."""
@@ -181,10 +196,9 @@ class Ladder:
         """Stop everybody, and those who were born meanwhile, until a scan finds no more.
 
         A fork that was under way when its process was stopped still ends, perhaps after the
-        children were listed: parents are stopped first, and a quick freeze is followed by two
-        scans, of which the second costs nothing where nobody was born.
+        children were listed: parents are stopped first, and after a quick freeze we look twice.
         """
-        while running := [one for one in self._mortal() if one not in self.frozen]:
+        while running := [one for one in self.living if one not in self.frozen]:
             self.frozen.update(running)
             before = self.now
             yield from self._do(Freeze(leaves_first(running)[::-1]))
@@ -221,7 +235,9 @@ class Ladder:
         facts = yield step
         self.now = facts.now
         self.hurry = self.hurry or facts.hurry
-        self.denied.update(facts.denied)
+        if isinstance(step, Ask | Freeze | Kill):
+            self.denied.difference_update(step.members)  # what was refused once may be allowed now
+            self.denied.update(facts.denied)
         for one in facts.gone:
             if self.living.pop(one, self) is None:
                 self.seen_dead[one] = facts.now
@@ -248,7 +264,8 @@ class Ladder:
             fate = Fate.KILLED
         else:
             fate = Fate.TERMINATED
-        return Verdict(one, fate, when)
+        by_itself = fate is Fate.TERMINATED and one not in self.asked
+        return Verdict(one, fate, when, "it left without being asked" if by_itself else None)
 
 
 def leaves_first(members: Iterable[Member]) -> list[Member]:

@@ -51,7 +51,7 @@ def _outcome(verdict: Verdict, boot_id: str | None) -> dict[str, Any]:
         "signals": tuple(one.signals),
         "exit_code": one.exit_code,
         "seconds": verdict.seconds,
-        "detail": one.detail,
+        "detail": verdict.detail,
     }
 
 

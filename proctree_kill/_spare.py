@@ -16,7 +16,7 @@ Sparing = Callable[[Member], str | None]
 """Says why a member is spared, or None."""
 
 
-def sparing(spare: Spare | None, boot_id: str | None) -> Sparing:
+def sparing(spare: Spare | None, boot_id: str | None) -> Sparing | None:
     """Turn a caller's wish into a question that is put once to each member.
 
     Raises:
@@ -24,24 +24,20 @@ def sparing(spare: Spare | None, boot_id: str | None) -> Sparing:
         ValueError: a number is no process's.
     """
     if spare is None:
-        return lambda _: None
+        return None
     if callable(spare):
         return lambda member: "by the predicate" if spare(model_of(member, boot_id)) else None
     if isinstance(spare, str | bytes) or not isinstance(spare, Iterable):
         text = f"spare must be pids, identities or a predicate, not {spare!r}"
         raise TypeError(text)
-    wanted = {one.pid: one for one in map(_identity, spare)}
+    wanted = [_identity(one) for one in spare]
+    return lambda member: "by the caller" if _is_wanted(member, wanted, boot_id) else None
 
-    def ask(member: Member) -> str | None:
-        one = wanted.get(member.pid)
-        if one is None:
-            return None
-        bare = one == ProcessIdentity(pid=one.pid)
-        # a doubt keeps the process alive
-        same = bare or one.same_process(identity_of(member, boot_id)) is not False
-        return "by the caller" if same else None
 
-    return ask
+def _is_wanted(member: Member, wanted: Iterable[ProcessIdentity], boot_id: str | None) -> bool:
+    """Tell whether a member is one of these; a doubt keeps it alive."""
+    same = [one for one in wanted if one.pid == member.pid]
+    return any(one.same_process(identity_of(member, boot_id)) is not False for one in same)
 
 
 def model_of(member: Member, boot_id: str | None) -> TreeMember:

@@ -48,7 +48,8 @@ def claims(target: Target) -> list[Claim]:
         TypeError: it is nothing that names a process.
         ValueError: it is not started, or its number is no process's.
     """
-    several = isinstance(target, Sequence) and not isinstance(target, str | bytes)
+    raw = isinstance(target, str | bytes | bytearray | memoryview)
+    several = isinstance(target, Sequence) and not raw and not hasattr(target, "pid")
     singles: Iterable[object] = target if isinstance(target, Sequence) and several else [target]
     named: dict[int, Claim] = {}
     for single in singles:

@@ -19,12 +19,14 @@ PASSES = 3
 class Tree:
     """The union of all evidence about some roots, growing from scan to scan."""
 
-    def __init__(self, system: System, spared: Sparing, marker: bytes | None = None) -> None:
+    def __init__(
+        self, system: System, spared: Sparing | None = None, marker: bytes | None = None
+    ) -> None:
         """Begin with nobody.
 
         Args:
             system: who tells the facts.
-            spared: says why a member is spared.
+            spared: says why a member is spared; None spares nobody.
             marker: ``NAME=VALUE`` that members carry in their environment.
         """
         self.system = system
@@ -64,13 +66,13 @@ class Tree:
         if trusted:
             self._trusted[number] = self.system.moment()
 
-    def scan(self) -> list[Member]:
+    def scan(self, *, light: bool = False) -> list[Member]:
         """Look for members that are not known yet; return them.
 
-        Where nobody on the machine was born since the last complete scan began, nobody is new.
+        A light scan takes nobody for new where nobody was born since the last complete one began.
         """
         births = self.system.births()
-        if births is not None and births == self._births:
+        if light and births is not None and births == self._births:
             return []
         before = len(self.members)
         for _ in range(PASSES):
@@ -193,6 +195,8 @@ class Tree:
 
     def _ask_spared(self, one: Member) -> str | None:
         """Ask the caller; once something was touched, a predicate that raises spares."""
+        if self.spared is None:
+            return None
         try:
             return self.spared(one)
         except Exception:

@@ -157,12 +157,23 @@ def ancestors(pid: int) -> list[int]:
     return line
 
 
+def status(pid: int) -> dict[bytes, bytes]:
+    """Read the fields of ``status`` by their names."""
+    lines = (line.partition(b":") for line in read(f"/proc/{pid}/status").splitlines())
+    return {name: value.strip() for name, _, value in lines}
+
+
 def leader_of(thread: int) -> int | None:
-    """Return the process that a thread id belongs to (Tgid in ``status``)."""
-    for line in read(f"/proc/{thread}/status").splitlines():
-        if line.startswith(b"Tgid:"):
-            return int(line.split()[1])
-    return None
+    """Return the process that a thread id belongs to."""
+    leader = status(thread).get(b"Tgid")
+    return None if leader is None else int(leader)
+
+
+def is_about_to_handle(pid: int, number: int) -> bool:
+    """Tell whether a process runs, or has this signal pending."""
+    found = status(pid)
+    pending = int(found.get(b"SigPnd", b"0"), 16) | int(found.get(b"ShdPnd", b"0"), 16)
+    return found.get(b"State", b"").startswith(b"R") or bool(pending >> (number - 1) & 1)
 
 
 def namespace(pid: int | str) -> int | None:

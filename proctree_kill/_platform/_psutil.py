@@ -188,6 +188,10 @@ class PsutilSystem:
         process = _facts.find(pid)
         return process is not None and self._is_stopped(process)
 
+    def unaware(self, pid: int) -> bool:  # noqa: ARG002 - the contract's
+        """Return False: nothing tells which signals are pending."""
+        return False
+
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Look again and again, with growing pauses: nothing better works on every system."""
         pause = FIRST_PAUSE

@@ -109,6 +109,9 @@ class System(Protocol):
     def stopped(self, pid: int) -> bool:
         """Tell whether a process is stopped (job control), not merely waiting."""
 
+    def unaware(self, pid: int) -> bool:
+        """Tell whether a parent seems to be about to learn that a child of its stopped."""
+
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Wait until one of these is dead, until this time, or for a hurry; return the dead.
 
