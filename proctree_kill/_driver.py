@@ -23,7 +23,7 @@ from ._plan import (
 from ._platform._system import Reply, System
 from ._tree import Tree
 
-NOTICE, LOOK = 0.05, 0.001
+NOTICE, LOOK = 0.1, 0.001
 """Seconds that parents have to notice a stopped child, and between two looks at them."""
 
 
@@ -120,9 +120,12 @@ class Driver:
         A parent that hears of the stop after the death, or never, for one SIGCHLD swallows the
         other, stops itself unseen or waits for ever: script(1) did so in 2 of 100.
         """
+        parents = {one.pid for one in self._outside or ()}
+        children = [one.pid for one in self._frozen if one.ppid in parents]
         until = self._system.now() + NOTICE
-        while self._outside and self._frozen and self._system.now() < until:
-            if not any(self._system.unaware(one.pid) for one in self._outside):
+        while children and self._system.now() < until:
+            stopped = all(self._system.stopped(pid) for pid in children)
+            if stopped and not any(self._system.unaware(pid) for pid in parents):
                 return
             self._system.wait([], self._system.now() + LOOK)
 
