@@ -37,6 +37,7 @@ class Scenario:
         name: how it appears in the names of tests.
         node: the tree.
         grace: seconds until the force.
+        needs: what the machine must have.
         fates: what becomes of whom.
         codes: with what they leave, by the same names.
         marker: whether only a marker leads to everybody.
@@ -45,6 +46,7 @@ class Scenario:
     name: str
     node: Node
     grace: float = PATIENCE
+    needs: str = "fork"
     fates: dict[str, Fate] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
     marker: bool = False
@@ -56,14 +58,14 @@ SCENARIOS = [
         name="plain tree of four",
         node=chain("root", "child", "grandchild", "leaf"),
         fates=dict.fromkeys(("root", "child", "grandchild", "leaf"), LEFT),
-        codes=dict.fromkeys(("root", "child", "grandchild", "leaf"), -signal.SIGTERM),
+        codes=dict.fromkeys(("root", "child", "grandchild", "leaf"), -15),
     ),
     Scenario(
         name="one ignores SIGTERM",
         node=Node(name="root", children=(Node(name="deaf", on_term="ignore"), chain("a", "b"))),
         grace=HASTE,
         fates={"deaf": KILLED},
-        codes={"deaf": -signal.SIGKILL},
+        codes={"deaf": -9},
     ),
     Scenario(
         name="one is stopped and would exit on SIGTERM",
@@ -144,11 +146,13 @@ SCENARIOS = [
     ),
     Scenario(
         name="a leader whose main thread ended",
+        needs="procfs",
         node=Node(name="root", children=(Node(name="threads", main_thread_ends=True),)),
         fates={"root": LEFT, "threads": LEFT},
     ),
     Scenario(
         name="a leader whose main thread ended and that ignores SIGTERM",
+        needs="procfs",
         node=Node(
             name="root", children=(Node(name="threads", main_thread_ends=True, on_term="ignore"),)
         ),
@@ -175,7 +179,10 @@ def named(value: Any) -> str:  # noqa: ANN401 - pytest asks about every paramete
 
 
 @pytest.mark.parametrize("caller", CALLERS, ids=named)
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=named)
+@pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(one, id=one.name, marks=pytest.mark.needs(one.needs)) for one in SCENARIOS],
+)
 def test_nobody_survives(plant: Planter, scenario: Scenario, caller: Caller) -> None:
     marker = f"PLANTED_{uuid.uuid4().hex}=1" if scenario.marker else None
     tree = plant(scenario.node, account=caller.account, marker=marker)
@@ -217,6 +224,7 @@ def test_a_root_that_nobody_reaps_is_dead_at_once(plant: Planter) -> None:
     assert tree.all_dead()
 
 
+@pytest.mark.needs("waitid")
 def test_the_session_of_a_root_that_is_dead_and_not_reaped_is_its_tree(plant: Planter) -> None:
     tree = plant(Node(name="root", dies=True, children=(chain("child"),)))
     os.waitid(os.P_PID, tree.root.pid, os.WEXITED | os.WNOWAIT)
@@ -245,7 +253,7 @@ def test_a_daemon_without_a_marker_is_out_of_reach_and_only_what_was_empty_is_ve
 def test_a_stopped_tree_acts_on_sigterm(plant: Planter) -> None:
     tree = plant(Node(name="root", children=(Node(name="child", stopped=True),)))
     os.kill(tree.root.pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, tree.root.pid, os.WSTOPPED | os.WNOWAIT)
+    os.waitpid(tree.root.pid, os.WUNTRACED)
     result = Caller(name="somebody").kill(tree.root.pid, grace=PATIENCE)
     assert [one.fate for one in result.outcomes] == [LEFT, LEFT]
     assert all(one.signals == ("SIGTERM", "SIGCONT") for one in result.outcomes)

@@ -49,7 +49,7 @@ def _pidfd() -> bool:
 
 
 def _pidfd_inode() -> bool:
-    """Probe pidfds with an inode each (Linux 6.9): without, two processes of one tick look alike."""
+    """Probe pidfds with an inode each (Linux 6.9), which tell processes of one tick apart."""
     if not _pidfd():
         return False
     fds = [os.pidfd_open(os.getpid()), os.pidfd_open(os.getppid())]
@@ -71,12 +71,12 @@ def _cgroup() -> bool:
 
 def _pid_namespace() -> bool:
     """Probe a pid namespace with its own ``/proc``."""
+    if not has("unshare"):
+        return False
     command = ["unshare", "--pid", "--fork", "--mount-proc", "true"]
     if os.geteuid():
         command.insert(1, "--map-root-user")
-    return (
-        has("unshare") and subprocess.run(command, capture_output=True, check=False).returncode == 0
-    )
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 PROBES: dict[str, Callable[[], bool]] = {
@@ -84,10 +84,11 @@ PROBES: dict[str, Callable[[], bool]] = {
     "pidfd inode": _pidfd_inode,
     "cgroup": _cgroup,
     "fork": lambda: hasattr(os, "fork"),
+    "waitid": lambda: hasattr(os, "waitid"),
     "procfs": Path("/proc/self/stat").exists,
     "children file": lambda: Path(f"/proc/self/task/{os.getpid()}/children").exists(),
     "root": lambda: hasattr(os, "geteuid") and os.geteuid() == 0,
-    "ordinary user": lambda: ordinary_user() is not None,
+    "ordinary user": lambda: has("fork") and ordinary_user() is not None,
     "pid namespace": _pid_namespace,
     "next pid": Path("/proc/sys/kernel/ns_last_pid").exists,
     "npm package": lambda: npm_prefix() is not None,

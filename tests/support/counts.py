@@ -1,4 +1,4 @@
-"""How often the tests of chance are run: a handful in the suite, the promised numbers in the soak."""
+"""How often the tests of chance run: a handful in the suite, the promised numbers in the soak."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def live(node: Description) -> NoReturn:
     signal.alarm(LIFETIME)
     listen(node)
     children = {start(child): child for child in node.get("children", ())}
-    settle(node, children)
+    settle(children)
     if node.get("main_thread_ends"):
         end_main_thread(node)
     speak(node)
@@ -77,12 +77,12 @@ def start(node: Description) -> int:
         os._exit(1)
 
 
-def settle(node: Description, children: Children) -> None:
-    """Wait until each child that dies or stops has done so, and reap the dead if we ever do."""
+def settle(children: Children) -> None:
+    """Wait until each child that dies or stops has done so."""
     for pid, child in list(children.items()):
-        if child.get("dies") or child.get("stopped"):
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
-        if child.get("dies") and node.get("reaps", True):
+        if child.get("stopped"):
+            os.waitpid(pid, os.WUNTRACED)
+        if child.get("dies"):
             os.waitpid(pid, 0)
             children.pop(pid)
 

@@ -5,7 +5,6 @@ This takes a pid namespace of our own, where nobody else forks and the last pid 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import signal
@@ -18,24 +17,6 @@ from typing import Any, NoReturn, Self
 NEXT_PID = Path("/proc/sys/kernel/ns_last_pid")
 FORKS = 1000
 """How often a number is asked for before it counts as taken for good."""
-STEPS: dict[object, tuple[str, ...]] = {
-    fcntl: ("ioctl",),
-    os: (
-        "getsid",
-        "kill",
-        "killpg",
-        "listdir",
-        "open",
-        "pidfd_open",
-        "read",
-        "stat",
-        "waitid",
-        "waitpid",
-    ),
-    select: ("poll",),
-    signal: ("pidfd_send_signal",),
-}
-"""The system calls by which a kill sees and acts; something may happen before each of them."""
 
 
 class Midwife:
@@ -138,9 +119,7 @@ def happening(at: int, event: Callable[[], None]) -> Iterator[list[int]]:
 
         return wrapper
 
-    real = {
-        (module, name): getattr(module, name) for module, names in STEPS.items() for name in names
-    }
+    real = {(module, name): getattr(module, name) for module, name in _steps()}
     for (module, name), call in real.items():
         setattr(module, name, wrapped(call))
     try:
@@ -148,6 +127,18 @@ def happening(at: int, event: Callable[[], None]) -> Iterator[list[int]]:
     finally:
         for (module, name), call in real.items():
             setattr(module, name, call)
+
+
+def _steps() -> Iterator[tuple[object, str]]:
+    """Name the system calls by which a kill sees and acts; something may happen before each."""
+    import fcntl  # noqa: PLC0415 - not on every system
+
+    acts = "getsid kill killpg listdir open pidfd_open read stat waitid waitpid"
+    yield fcntl, "ioctl"
+    yield select, "poll"
+    yield signal, "pidfd_send_signal"
+    for name in acts.split():
+        yield os, name
 
 
 def _is_taken(pid: int) -> bool:

@@ -16,7 +16,7 @@ from support.storms import Kind, plant_storm
 from support.trees import Tree
 from support.users import ordinary_user
 
-pytestmark = pytest.mark.needs("fork")
+pytestmark = pytest.mark.needs("fork", "procfs")
 
 WILD = Node(
     name="root",
