@@ -43,7 +43,7 @@ def branches(
 
 
 def _families(members: list[TreeMember]) -> dict[int | None, list[TreeMember]]:
-    """Sort members under their parents; a parent is less deep, so that nobody is his own ancestor."""
+    """Sort members under their parents, who are less deep, so that nobody is his own ancestor."""
     depth = {one.identity.pid: one.depth for one in members}
     below: dict[int | None, list[TreeMember]] = {}
     for one in members:

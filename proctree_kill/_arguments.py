@@ -1,0 +1,259 @@
+"""What can be said on the command line, and the help that tells it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+USAGE = 2
+"""The exit code of wrong arguments, which argparse gives as well."""
+HIGHEST_PID = 2**31 - 1
+"""What a pid_t holds."""
+
+_EXIT_CODES = """\
+exit codes:
+  0    all are gone, also when nothing was left to do
+  1    somebody who was meant to die lives
+  2    the arguments are wrong; nothing was touched
+  3    the target is refused; nothing was touched
+  130  interrupted by Ctrl-C; what had begun was finished by force
+"""
+
+_MAIN = """\
+End process trees: all of a tree, soon, politely if possible, and never
+anything else.
+"""
+
+_MAIN_EPILOG = f"""\
+{_EXIT_CODES}
+examples:
+  proctree-kill demo             see what it does, on a tree of its own
+  proctree-kill tree 4711        see who would be ended, and why
+  proctree-kill kill 4711        end them
+
+`proctree-kill COMMAND --help` says more about each command.
+"""
+
+_KILL = """\
+End processes and everything that they started, and say what became of each.
+
+Everybody is asked first (SIGTERM, children before parents).
+Who is alive after the grace is frozen, killed and looked for again until
+nobody is left. Several processes share one deadline.
+Whoever holds this command itself, init and the kernel's own are refused.
+"""
+
+_KILL_EPILOG = f"""\
+{_EXIT_CODES}
+examples:
+  proctree-kill kill 4711                     ask, wait two seconds, force
+  proctree-kill kill 4711 4720 --grace 10     two trees, ten seconds to leave
+  proctree-kill kill 4711 --force             no questions asked
+  proctree-kill kill 4711 --spare 4713        all but 4713 and its children
+  proctree-kill kill 4711 --marker APP_RUN=7  daemons with APP_RUN=7 as well
+  proctree-kill kill 4711 --json | jq '.results[].outcomes[].fate'
+"""
+
+_TREE = """\
+Show whom `kill` would end, in which order and why, and touch nobody.
+
+ORDER counts those who would be asked; children come before their parents.
+EVIDENCE says why a process belongs to the tree, or why it is not touched.
+Users and command lines are read now and kept nowhere: --json has none.
+"""
+
+_TREE_EPILOG = """\
+exit codes:
+  0    `kill` would act, or nobody is there
+  2    the arguments are wrong
+  3    `kill` would refuse
+
+examples:
+  proctree-kill tree 4711
+  proctree-kill tree 4711 --spare 4713 --marker APP_RUN=7
+  proctree-kill tree $$                       why your own shell is refused
+"""
+
+_DEMO = """\
+Plant a stubborn tree, show it, end it, and prove that nobody is left.
+
+The tree is of real processes: a wrapper shell, one that ignores SIGTERM, one
+that is stopped, an orphan, one with a session of its own, and a daemon.
+Nothing else on this machine is touched, and whatever happens, nothing stays.
+"""
+
+_DEMO_EPILOG = f"""\
+{_EXIT_CODES}"""
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line; what is wrong with it is said, and ends the program with code 2."""
+    parser = _parser()
+    found = parser.parse_args(arguments)
+    if found.command is None:
+        parser.print_help(sys.stderr)
+        raise SystemExit(USAGE)
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Describe the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="proctree-kill",
+        description=_MAIN,
+        epilog=_MAIN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, help="show the version and leave")
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", prog="proctree-kill"
+    )
+    _describe_kill(_command(commands, "kill", "end trees", _KILL, _KILL_EPILOG))
+    _describe_tree(_command(commands, "tree", "show who would be ended", _TREE, _TREE_EPILOG))
+    _describe_demo(_command(commands, "demo", "end a tree of its own", _DEMO, _DEMO_EPILOG))
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    description: str,
+    epilog: str,
+) -> argparse.ArgumentParser:
+    """Add one command."""
+    return commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _describe_kill(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``kill``."""
+    _add_target(parser)
+    patience = parser.add_mutually_exclusive_group()
+    patience.add_argument(
+        "--grace",
+        type=seconds,
+        metavar="S",
+        help="seconds between the polite request and the force (default 2)",
+    )
+    patience.add_argument(
+        "--force",
+        dest="grace",
+        action="store_const",
+        const=0.0,
+        help="kill at once, as --grace 0",
+    )
+    parser.add_argument(
+        "--settle",
+        type=seconds,
+        metavar="S",
+        help="seconds after the force within which death must be confirmed (default 5)",
+    )
+    parser.add_argument(
+        "--terminate",
+        choices=("tree", "root"),
+        help="who is asked: everybody, or only the root, which then sees to its own (default tree)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    voice = parser.add_mutually_exclusive_group()
+    voice.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    voice.add_argument(
+        "-v", "--verbose", action="store_true", help="tell each step on stderr as it happens"
+    )
+
+
+def _describe_tree(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``tree``."""
+    _add_target(parser)
+    parser.add_argument("--json", action="store_true", help="print the snapshot as JSON")
+
+
+def _describe_demo(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``demo``."""
+    parser.add_argument(
+        "--grace",
+        type=seconds,
+        metavar="S",
+        default=1.0,
+        help="seconds between the polite request and the force (default 1)",
+    )
+
+
+def _add_target(parser: argparse.ArgumentParser) -> None:
+    """Add what ``kill`` and ``tree`` have in common: which trees, and who is left out."""
+    parser.add_argument("pids", nargs="+", type=pid, metavar="PID", help="the root of a tree")
+    parser.add_argument(
+        "--marker",
+        type=marker,
+        metavar="NAME=VALUE",
+        help="whoever was started with this in its environment belongs to the tree, "
+        "daemons that left it as well",
+    )
+    parser.add_argument(
+        "--spare",
+        type=pids,
+        action="extend",
+        default=[],
+        metavar="PID",
+        help="leave this process and its descendants alone; "
+        "for several, repeat it or put commas between them",
+    )
+    parser.add_argument(
+        "--keep-root",
+        dest="include_root",
+        action="store_false",
+        help="end the descendants only",
+    )
+
+
+def pid(text: str) -> int:
+    """Read the number of a process; which ones are refused is the library's business."""
+    if not (text.isascii() and text.removeprefix("-").isdecimal()):
+        message = f"{text!r} is not the number of a process"
+        raise argparse.ArgumentTypeError(message)
+    if abs(number := int(text)) > HIGHEST_PID:
+        message = f"no process has a number as high as {text}"
+        raise argparse.ArgumentTypeError(message)
+    return number
+
+
+def pids(text: str) -> list[int]:
+    """Read numbers with commas between them."""
+    return [pid(one) for one in text.split(",")]
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds; its range is the policy's business."""
+    try:
+        return float(text)
+    except ValueError:
+        message = f"{text!r} is not a number of seconds"
+        raise argparse.ArgumentTypeError(message) from None
+
+
+def marker(text: str) -> str:
+    """Read a variable of the environment with its value."""
+    name, _, value = text.partition("=")
+    if not (name and value):
+        message = f"{text!r} is not of the form NAME=VALUE"
+        raise argparse.ArgumentTypeError(message)
+    return text
+
+
+class _Version(argparse.Action):
+    """Show the version, which is looked up only then."""
+
+    def __init__(self, option_strings: list[str], dest: str, help: str | None = None) -> None:  # noqa: A002 - argparse's name
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 - few ask for it
+
+        parser.exit(message=f"{parser.prog} {version('proctree_kill')}\n")

@@ -1,0 +1,137 @@
+"""The command line: kill, tree, demo."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from ._arguments import parse
+
+if TYPE_CHECKING:
+    from ._models import TreeSnapshot
+    from ._screen import Screen
+
+
+class Exit(IntEnum):
+    """What the exit code says; an interrupt gives 128 and the number of the signal."""
+
+    GONE = 0
+    ALIVE = 1
+    USAGE = 2
+    REFUSED = 3
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: what follows the program's name; default ``sys.argv[1:]``.
+
+    Returns:
+        The exit code.
+    """
+    options = parse(arguments)
+    # Whoever asks for help or is wrong does not wait for the engine.
+    from ._interrupt import exit_code, interruptible  # noqa: PLC0415
+    from ._screen import Screen  # noqa: PLC0415
+    from .errors import PolicyError, TargetRefusedError  # noqa: PLC0415
+
+    screen = Screen(quiet=getattr(options, "quiet", False))
+    try:
+        with interruptible():
+            return _COMMANDS[options.command](options, screen)
+    except TargetRefusedError as refusal:
+        screen.complain(f"{refusal}; nothing was touched")
+        _advise([refusal.pid], screen)
+        return Exit.REFUSED
+    except PolicyError as error:
+        screen.complain(str(error))
+        return Exit.USAGE
+    except KeyboardInterrupt as interrupt:
+        return exit_code(interrupt)
+
+
+def _kill(options: Namespace, screen: Screen) -> Exit:
+    """End trees and say what became of each process."""
+    from ._kill import kill_tree  # noqa: PLC0415
+    from ._watch import watching  # noqa: PLC0415
+
+    with watching(screen, verbose=options.verbose) as watcher:
+        result = kill_tree(
+            options.pids,
+            grace=options.grace,
+            settle=options.settle,
+            terminate=options.terminate,
+            include_root=options.include_root,
+            marker=options.marker,
+            spare=options.spare,
+            on_event=watcher,
+        )
+    if options.json:
+        screen.deliver(_json({"ok": result.ok, "results": [result.model_dump(mode="json")]}))
+    else:
+        screen.report(result)
+    return Exit.GONE if result.ok else Exit.ALIVE
+
+
+def _tree(options: Namespace, screen: Screen) -> Exit:
+    """Show whom a kill would end, and say so where it would be refused."""
+    from ._kill import snapshot_tree  # noqa: PLC0415
+
+    snapshot = snapshot_tree(
+        options.pids,
+        marker=options.marker,
+        spare=options.spare,
+        include_root=options.include_root,
+    )
+    if options.json:
+        screen.deliver(_json(snapshot.model_dump(mode="json")))
+    else:
+        _show_snapshot(snapshot, screen)
+    if snapshot.refusal is None:
+        return Exit.GONE
+    _advise(options.pids, screen)
+    return Exit.REFUSED
+
+
+def _demo(options: Namespace, screen: Screen) -> Exit:
+    """End a tree of our own."""
+    from ._demo import run  # noqa: PLC0415
+
+    return Exit.GONE if run(options.grace, screen) else Exit.ALIVE
+
+
+_COMMANDS: Mapping[str, Callable[[Namespace, Screen], Exit]] = {
+    "kill": _kill,
+    "tree": _tree,
+    "demo": _demo,
+}
+
+
+def _show_snapshot(snapshot: TreeSnapshot, screen: Screen) -> None:
+    """Draw a tree, or say that there is none; then why a kill would be refused."""
+    if snapshot.members:
+        screen.draw(snapshot)
+    elif snapshot.refusal is None:
+        screen.say("nobody is there whom to end")
+    if snapshot.refusal is not None:
+        screen.say(snapshot.refusal)
+
+
+def _advise(pids: list[int], screen: Screen) -> None:
+    """Say what could be done where a target is refused."""
+    from ._platform import current  # noqa: PLC0415
+
+    if min(pids) < 0:
+        screen.complain("signals are not chosen here; --force kills at once")
+    elif not {os.getpid(), *current().ancestors(os.getpid())}.isdisjoint(pids):
+        screen.complain("this command runs inside that tree; call it from another terminal")
+
+
+def _json(value: object) -> str:
+    """Write JSON in ASCII, which every encoding has, lone surrogates too."""
+    return json.dumps(value, indent=2)
