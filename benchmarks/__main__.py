@@ -67,7 +67,10 @@ class Bench:
         for case in cases:
             _say(case.name)
             peers = [self._peers[name] for name in case.killers if self._takes_part(name)]
-            self.results.cases[case.name] = run(case, peers, self._ground, self._options.rounds)
+            records, failures = run(case, peers, self._ground, self._options.rounds)
+            self.results.cases[case.name] = records
+            for sentence in failures:
+                _say(f"left out: {sentence}")
 
     def _run_crowded(self, cases: list[Case]) -> None:
         count = self._options.crowd

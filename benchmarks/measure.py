@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Self, cast
 from benchmarks.plant import Plot, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from benchmarks.cases import Case
@@ -86,6 +86,10 @@ class Ground:
     cgroup: Path | None
 
 
+class WorkerError(Exception):
+    """A killer's process ended or hangs."""
+
+
 class Worker:
     """A killer's process: a context manager that is warm on entry."""
 
@@ -148,7 +152,7 @@ class Worker:
         answer = output.readline() if in_time else b""
         if not answer:
             message = f"the worker of {self._peer.name} {'ended' if in_time else 'hangs'}"
-            raise RuntimeError(message)
+            raise WorkerError(message)
         return died, answer
 
     def _end(self) -> None:
@@ -186,18 +190,41 @@ def _read_calls(table: str) -> dict[str, int]:
     return {name: int(calls) for calls, name in map(str.split, rows)}
 
 
-def run(case: "Case", peers: "Sequence[Peer]", ground: Ground, rounds: int) -> dict[str, Record]:
-    """Run one case: the killers in turn, as often as the case says, then once more under strace."""
-    records = {peer.name: Record() for peer in peers}
+def run(
+    case: "Case", peers: "Sequence[Peer]", ground: Ground, rounds: int
+) -> tuple[dict[str, Record], list[str]]:
+    """Run one case: the killers in turn, as often as the case says, then once more under strace.
+
+    Returns:
+        the record of each killer, and a sentence about each that failed and takes no further part.
+    """
+    records: dict[str, Record] = {}
+    failures: list[str] = []
     with ExitStack() as stack:
         workers = {
             peer.name: stack.enter_context(Worker(peer, ground, case.descriptors)) for peer in peers
         }
-        for turn in range(rounds):
-            for name, worker in workers.items():
-                if turn < case.rounds(name, rounds):
-                    records[name].samples.append(worker.kill(case.shape, case.grace))
-        for name, worker in workers.items():
-            if case.is_counted(name):
-                records[name].calls = worker.count_calls(case.shape, case.grace)
-    return records
+        for name, act in _turns(case, list(workers), rounds):
+            if name in workers:
+                try:
+                    act(workers[name], records.setdefault(name, Record()))
+                except WorkerError as error:
+                    failures.append(str(error))
+                    del workers[name]
+    return {name: record for name, record in records.items() if record.samples}, failures
+
+
+def _turns(
+    case: "Case", names: list[str], rounds: int
+) -> "Iterator[tuple[str, Callable[[Worker, Record], None]]]":
+    """Say whose turn it is, one after the other, and what to do."""
+
+    def measure(worker: Worker, record: Record) -> None:
+        record.samples.append(worker.kill(case.shape, case.grace))
+
+    def count(worker: Worker, record: Record) -> None:
+        record.calls = worker.count_calls(case.shape, case.grace)
+
+    for turn in range(rounds):
+        yield from ((name, measure) for name in names if turn < case.rounds(name, rounds))
+    yield from ((name, count) for name in names if case.is_counted(name))
