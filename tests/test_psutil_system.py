@@ -177,6 +177,24 @@ def test_a_child_that_vanishes_while_it_is_read_is_none(
     assert system.children([caller], {}) == []
 
 
+def test_a_number_that_is_used_again_in_the_middle_of_a_read_is_gone(
+    plant: Planter, system: PsutilSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # psutil lets the error of the file through when the number has a file again.
+    def vanish(_: psutil.Process) -> str:
+        raise FileNotFoundError
+
+    tree = plant(chain("root"))
+    root, caller = bound(system, tree.root.pid), bound(system, os.getpid())
+    monkeypatch.setattr(psutil.Process, "status", vanish)
+    assert system.wait([root], system.now()) == [root]
+    assert system.kill([root], []) == Reply([root], [])
+    assert not system.stopped(root.pid)
+    monkeypatch.setattr(psutil.Process, "ppid", vanish)
+    assert system.ancestors(root.pid) == []
+    assert system.children([caller], {}) == []
+
+
 def test_a_number_is_bound_to_its_process_even_if_the_clock_moved_a_little(
     plant: Planter, system: PsutilSystem
 ) -> None:

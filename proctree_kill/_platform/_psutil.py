@@ -149,7 +149,7 @@ class PsutilSystem:
     def ancestors(self, pid: int) -> list[int]:
         """Climb from parent to parent, as far as each is not younger than its child."""
         found: list[int] = []
-        with contextlib.suppress(psutil.Error):  # what was found is what is known
+        with contextlib.suppress(*_facts.UNTOLD):  # what was found is what is known
             child = psutil.Process(pid)
             while (ppid := child.ppid()) and ppid not in (pid, *found):
                 parent = psutil.Process(ppid)

@@ -12,6 +12,14 @@ import psutil
 KERNEL_PARENTS = (0, 2)
 """Whose children kernel threads are: the scheduler's, and on Linux kthreadd's."""
 
+VANISHED = (psutil.NoSuchProcess, FileNotFoundError)
+"""What tells that a process is gone.
+
+psutil lets the second one through where the number is used again in the middle of a read.
+"""
+UNTOLD = (psutil.Error, FileNotFoundError)
+"""What tells nothing: the process is gone, or hides what was asked for."""
+
 _os: Any = os  # waitid exists on POSIX only, on macOS from Python 3.13 on
 _T = TypeVar("_T")
 
@@ -20,7 +28,7 @@ def find(pid: int) -> psutil.Process | None:
     """Return the process that has this number now."""
     try:
         return psutil.Process(pid)
-    except psutil.NoSuchProcess:
+    except VANISHED:
         return None
 
 
@@ -28,7 +36,7 @@ def told(ask: Callable[[], _T]) -> _T | None:
     """Return what is asked for, or None where it is not told."""
     try:
         return ask()
-    except psutil.Error:
+    except UNTOLD:
         return None
 
 
@@ -36,7 +44,7 @@ def families() -> dict[int, list[psutil.Process]]:
     """Read the process table: the children of each number."""
     found: dict[int, list[psutil.Process]] = {}
     for pid in psutil.pids():
-        with contextlib.suppress(psutil.Error):  # it vanished, or hides its parent: nobody's child
+        with contextlib.suppress(*UNTOLD):  # nobody's child, as far as can be known
             process = psutil.Process(pid)
             found.setdefault(process.ppid(), []).append(process)
     return found
@@ -53,7 +61,7 @@ def is_dead(process: psutil.Process) -> bool:
             return False
     except psutil.AccessDenied:
         return False
-    except psutil.NoSuchProcess:
+    except VANISHED:
         return True
     return (told(process.num_threads) or 1) == 1
 

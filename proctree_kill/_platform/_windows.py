@@ -11,6 +11,7 @@ from typing import ClassVar
 import psutil
 
 from .._member import Member
+from . import _psutil_facts as _facts
 from ._psutil import PsutilSystem, Signal
 
 PID_STEP = 4
@@ -64,14 +65,14 @@ class WindowsSystem(PsutilSystem):
 
     def _children(self, parent: Member) -> list[psutil.Process]:
         """Let psutil read a table for each parent; it would read one for each process's parent."""
-        with contextlib.suppress(psutil.Error):  # it vanished, and with it what its number meant
+        with contextlib.suppress(*_facts.UNTOLD):  # it vanished, and with it what its number meant
             process = self._find(parent)
             return [] if process is None else process.children()
         return []
 
     def _is_same(self, process: psutil.Process, one: Member) -> bool:
         """Compare creation times; psutil's own comparison takes two unknown ones for equal."""
-        with contextlib.suppress(psutil.AccessDenied):
+        with contextlib.suppress(*_facts.UNTOLD):
             return one.create_time is not None and process.create_time() == one.create_time
         return False
 
