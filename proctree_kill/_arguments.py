@@ -200,7 +200,6 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
         "--spare",
         type=pids,
         action="extend",
-        default=[],
         metavar="PID",
         help="leave this process and its descendants alone; "
         "for several, repeat it or put commas between them",

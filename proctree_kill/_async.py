@@ -75,7 +75,9 @@ async def _settle(work: Work, job: Job) -> None:
 
     asyncio's waits for the pipes as well (cpython#119710), so that it needs a bound.
     """
-    alive = {one.identity.pid for one in job.result().survivors}
+    if not isinstance(job.outcome, KillResult):
+        return
+    alive = {one.identity.pid for one in job.outcome.survivors}
     for claim in work.claims:
         wait = getattr(claim.owner, "wait", None)
         if claim.pid not in alive and inspect.iscoroutinefunction(wait):

@@ -6,10 +6,13 @@ import json
 import os
 from argparse import Namespace
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from ._arguments import parse
+from ._interrupt import exit_code, interruptible
+from .errors import PolicyError, TargetRefusedError
 
 if TYPE_CHECKING:
     from ._models import TreeSnapshot
@@ -34,16 +37,20 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = parse(arguments)
-    # Whoever asks for help or is wrong does not wait for the engine.
-    from ._interrupt import exit_code, interruptible  # noqa: PLC0415
-    from ._screen import Screen  # noqa: PLC0415
-    from .errors import PolicyError, TargetRefusedError  # noqa: PLC0415
+    try:
+        with interruptible():
+            return _run(parse(arguments))
+    except KeyboardInterrupt as interrupt:
+        return exit_code(interrupt)
+
+
+def _run(options: Namespace) -> int:
+    """Run a command; what it raises on purpose becomes a sentence and an exit code."""
+    from ._screen import Screen  # noqa: PLC0415 - not before the arguments were right
 
     screen = Screen(quiet=getattr(options, "quiet", False))
     try:
-        with interruptible():
-            return _COMMANDS[options.command](options, screen)
+        return _COMMANDS[options.command](options, screen)
     except TargetRefusedError as refusal:
         screen.complain(f"{refusal}; nothing was touched")
         _advise([refusal.pid], screen)
@@ -51,14 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
     except PolicyError as error:
         screen.complain(str(error))
         return Exit.USAGE
-    except KeyboardInterrupt as interrupt:
-        return exit_code(interrupt)
 
 
 def _kill(options: Namespace, screen: Screen) -> Exit:
     """End trees and say what became of each process."""
-    from ._kill import kill_tree  # noqa: PLC0415
-    from ._watch import watching  # noqa: PLC0415
+    from ._kill import kill_tree  # noqa: PLC0415 - its import is most of a start
+    from ._watch import watching  # noqa: PLC0415 - its import is most of a start
 
     with watching(screen, verbose=options.verbose) as watcher:
         result = kill_tree(
@@ -80,7 +85,7 @@ def _kill(options: Namespace, screen: Screen) -> Exit:
 
 def _tree(options: Namespace, screen: Screen) -> Exit:
     """Show whom a kill would end, and say so where it would be refused."""
-    from ._kill import snapshot_tree  # noqa: PLC0415
+    from ._kill import snapshot_tree  # noqa: PLC0415 - its import is most of a start
 
     snapshot = snapshot_tree(
         options.pids,
@@ -100,7 +105,7 @@ def _tree(options: Namespace, screen: Screen) -> Exit:
 
 def _demo(options: Namespace, screen: Screen) -> Exit:
     """End a tree of our own."""
-    from ._demo import run  # noqa: PLC0415
+    from ._demo import run  # noqa: PLC0415 - its import is most of a start
 
     return Exit.GONE if run(options.grace, screen) else Exit.ALIVE
 
@@ -124,12 +129,18 @@ def _show_snapshot(snapshot: TreeSnapshot, screen: Screen) -> None:
 
 def _advise(pids: list[int], screen: Screen) -> None:
     """Say what could be done where a target is refused."""
-    from ._platform import current  # noqa: PLC0415
-
     if min(pids) < 0:
         screen.complain("signals are not chosen here; --force kills at once")
-    elif not {os.getpid(), *current().ancestors(os.getpid())}.isdisjoint(pids):
+    elif not _own_line().isdisjoint(pids):
         screen.complain("this command runs inside that tree; call it from another terminal")
+
+
+def _own_line() -> set[int]:
+    """Return this process and its ancestors, but for the first of all."""
+    from ._platform import current  # noqa: PLC0415 - few need it
+
+    with closing(current()) as system:
+        return {os.getpid(), *system.ancestors(os.getpid())} - {1}
 
 
 def _json(value: object) -> str:

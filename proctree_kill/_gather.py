@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import NamedTuple
 
@@ -57,6 +58,7 @@ def gather(
     marker: bytes | None,
     *,
     include_root: bool,
+    deadline: float = math.inf,
 ) -> Gathered:
     """Bind what was claimed, scan once, and refuse what must not be ended.
 
@@ -64,7 +66,7 @@ def gather(
         TargetRefusedError: before anything was touched.
     """
     _refuse_caller(system, claims, marker, include_root=include_root)
-    gathered = Gathered(Tree(system, spared, marker), [], [])
+    gathered = Gathered(Tree(system, spared, marker, deadline), [], [])
     for claim in claims:
         _add(system, gathered, claim, _depth(system, claim, claims), include_root=include_root)
     gathered.tree.scan()
@@ -106,21 +108,26 @@ def _add(
     system: System, gathered: Gathered, claim: Claim, depth: int, *, include_root: bool
 ) -> None:
     """Add one claim to the tree, or to the missing."""
-    tree = gathered.tree
-    member = None if claim.owner is not None and has_ended(claim.owner) else system.bind(claim.pid)
-    refusal = system.refusal(claim.pid, member) if claim.found is None else None
-    if refusal is not None:
-        raise TargetRefusedError(claim.pid, refusal)
-    stranger = member is not None and not _is_claimed(system, claim, member)
-    if member is None or stranger:
+    ended = claim.owner is not None and has_ended(claim.owner)
+    member = None if ended else system.bind(claim.pid)
+    claimed = member is not None and _is_claimed(system, claim, member)
+    if claimed or (claim.bare and member is None):
+        _refuse_special(system, claim.pid, member)
+    if member is not None and claimed:
+        known = identity_of(member, system.boot_id)
+        _place(gathered.tree, claim, member, depth, include_root=include_root)
+    else:
         known = claim.identity or ProcessIdentity(pid=claim.pid)
         gathered.missing.append(Missing(claim, _lost(system, member)))
-        tree.miss_root(claim.pid, trusted=claim.bare)
-    else:
-        known = identity_of(member, system.boot_id)
-        _place(tree, claim, member, depth, include_root=include_root)
+        gathered.tree.miss_root(claim.pid, trusted=claim.bare)
     if claim.found is None or ROOT & mask(claim.found.evidence):
         gathered.target.append(known)
+
+
+def _refuse_special(system: System, pid: int, member: Member | None) -> None:
+    """Refuse the system's own processes, and the number of a thread."""
+    if (reason := system.refusal(pid, member)) is not None:
+        raise TargetRefusedError(pid, reason)
 
 
 def _lost(system: System, stranger: Member | None) -> str:

@@ -220,6 +220,7 @@ class Killing:
                 self._spared,
                 self._marker,
                 include_root=self._policy.include_root,
+                deadline=self.deadline,
             )
             refuse_caller(gathered)
             doomed = {one.pid for one in gathered.tree.members if one.spared is None}

@@ -16,8 +16,7 @@ WEAK_TOLERANCE = 2.0
 
 
 class _Model(BaseModel):
-    # a model that a program never uses costs it nothing
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Fate(StrEnum):

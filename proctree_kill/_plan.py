@@ -145,7 +145,8 @@ class Ladder:
             yield from self._polite(self.start + self.policy.grace)
         if self.living:
             yield from self._force()
-        yield from self._do(Inspect([one for one in self.members if one in self.seen_dead]))
+        dead = [one for one in self.members if one.spared is None and one not in self.living]
+        yield from self._do(Inspect(dead))
         return [self._verdict(one) for one in leaves_first(self.members)]
 
     def _polite(self, until: float) -> Steps:

@@ -100,19 +100,22 @@ class Screen:
 
 
 def _write(stream: TextIO | None, text: str) -> None:
-    """Write a line; into nothing from the moment on at which nobody reads."""
+    """Write a line, and nothing more once that has failed: what is done to processes goes on."""
+    if stream is None:
+        return
     try:
         print(text, file=stream, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
         _silence(stream)
+        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+            _write(sys.stderr, f"{PROGRAM}: cannot write: {error.strerror}")
 
 
-def _silence(stream: TextIO | None) -> None:
+def _silence(stream: TextIO) -> None:
     """Lead a stream to the null device, so that its last flush at the exit is silent as well."""
-    if stream is not None:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
-        os.close(null)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterable, Iterator
 
@@ -20,7 +21,11 @@ class Tree:
     """The union of all evidence about some roots, growing from scan to scan."""
 
     def __init__(
-        self, system: System, spared: Sparing | None = None, marker: bytes | None = None
+        self,
+        system: System,
+        spared: Sparing | None = None,
+        marker: bytes | None = None,
+        deadline: float = math.inf,
     ) -> None:
         """Begin with nobody.
 
@@ -28,6 +33,7 @@ class Tree:
             system: who tells the facts.
             spared: says why a member is spared; None spares nobody.
             marker: ``NAME=VALUE`` that members carry in their environment.
+            deadline: when a scan that still finds somebody gives up, on the system's clock.
         """
         self.system = system
         self.spared = spared
@@ -35,6 +41,7 @@ class Tree:
         self.members: list[Member] = []
         self.roots: list[Member] = []
         self.holds_caller = False
+        self.deadline = deadline
         self.examined = DESCENDANT
         self._known: dict[int, Member] = {}
         self._trusted: dict[int, int] = {}
@@ -94,8 +101,10 @@ class Tree:
         return bool(self.marker or self._trusted or any(leaders))
 
     def _descend(self, parents: Iterable[Member]) -> None:
-        """Walk down, a generation at a time."""
+        """Walk down, a generation at a time; a storm may grow faster than we walk."""
         while generation := [one for one in parents if one.state == ALIVE]:
+            if self.system.now() >= self.deadline:
+                return
             parents = []
             for parent, child in self.system.children(generation, self._known):
                 if child.pid == self._caller:
@@ -117,6 +126,8 @@ class Tree:
             self._descend(list(self._by_marker(numbers, self.marker)))
         while found := list(self._by_session(numbers)):
             self._descend(found)
+            if self.system.now() >= self.deadline:
+                return
 
     def _by_marker(self, numbers: Iterable[int], marker: bytes) -> Iterator[Member]:
         """Admit those who carry the marker."""

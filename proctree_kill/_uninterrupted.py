@@ -28,38 +28,39 @@ class Job:
         self._work = work
         self._finished = finished
         self._claim = threading.Lock()
-        self._outcome: KillResult | BaseException | None = None
+        self.outcome: KillResult | BaseException | None = None
         context = contextvars.copy_context()
         self._thread = threading.Thread(
             target=lambda: context.run(self._run), name="proctree_kill", daemon=True
         )
 
-    def start(self) -> None:
-        """Start it; where that is interrupted, either it runs or it never will.
+    def start(self) -> BaseException | None:
+        """Start it; return what interrupted that, if it runs all the same.
 
         Raises:
             RuntimeError: this interpreter starts no threads any more.
         """
         try:
             self._thread.start()
-        except BaseException:
-            if self._claim.acquire(blocking=False):
+        except BaseException as error:
+            if self._claim.acquire(blocking=False):  # it has not begun, and never will
                 raise
-            self._work.hurry()
+            return error
+        return None
 
     def result(self) -> KillResult:
         """Return what came of it once it has finished, or raise what it raised."""
-        if isinstance(self._outcome, KillResult):
-            return self._outcome
-        raise self._outcome or RuntimeError("it has not finished")
+        if isinstance(self.outcome, KillResult):
+            return self.outcome
+        raise self.outcome or RuntimeError("it has not finished")
 
     def _run(self) -> None:
         if not self._claim.acquire(blocking=False):
             return
         try:
-            self._outcome = self._work.run()
+            self.outcome = self._work.run()
         except BaseException as error:  # noqa: BLE001 - result() raises it in the caller's thread
-            self._outcome = error
+            self.outcome = error
         self._finished()
 
 
@@ -73,16 +74,17 @@ def run(work: Work) -> KillResult:
     done = threading.Event()
     job = Job(work, done.set)
     try:
-        job.start()
+        interruption = job.start()
     except RuntimeError:  # the interpreter is at its exit; there Ctrl-C may interrupt
         return work.run()
-    interruption: BaseException | None = None
-    while not done.is_set():
+    while True:
         try:
+            if interruption is not None:
+                work.hurry()
             done.wait()
+            break
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises, held back
             interruption = interruption or error
-            work.hurry()
     if interruption is not None:
         raise interruption
     return job.result()

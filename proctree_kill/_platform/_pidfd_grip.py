@@ -52,6 +52,7 @@ class PidfdGrip:
     def look(self, members: Sequence[Member]) -> list[Member]:
         """Return those who are dead, each with its state: a zombie still owns its number."""
         dead = self._ready(members, 0)
+        dead += [one for one in members if one.handle is None and self._is_dead(one)]
         for one in dead:
             one.state = ZOMBIE if self.owns_number(one) else GONE
         return dead
