@@ -9,7 +9,11 @@
  *   successors  each process forks its successor and exits within 3 ms
  *   fugitives   the same, and each successor leads a session of its own
  *
- * After so many BIRTHS the storm speaks: it writes a line to the descriptor in PLANT_VOICE.
+ * After so many BIRTHS the storm speaks: it writes the pid of its root to the descriptor PLANT_VOICE.
+ *
+ * The first process is no part of the storm: it is the subreaper of its orphans, lest the init of
+ * the machine be flooded with zombies, and exits when the last of them is dead.
+ * Its child is the root, and leads a session.
  *
  * A live process holds a record lock on one byte of a file without a name, so the kernel itself
  * counts the living, however they die (fcntl(2)); who finds no free byte exits at once.
@@ -17,6 +21,7 @@
  * and everybody ends after LIFETIME seconds.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -24,6 +29,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +39,7 @@ enum { AT_MOST = 300, LIFETIME = 60 };
 static struct shared {
     long births, wanted;
     time_t end;
+    pid_t root;
 } *shared;
 static int seats;
 
@@ -58,7 +66,7 @@ static void nap(long microseconds)
 
 static void speak(void)
 {
-    dprintf(atoi(getenv("PLANT_VOICE")), "storm %d 0\n", getpid()); /* no start: it may be gone */
+    dprintf(atoi(getenv("PLANT_VOICE")), "storm %d 0\n", shared->root);
 }
 
 static void take_a_seat(void)
@@ -137,6 +145,20 @@ static const struct kind {
     {NULL},
 };
 
+static void storm(const struct kind *kind)
+{
+    setsid();
+    shared->root = getpid();
+    alarm(LIFETIME);
+    for (int i = 0; i < kind->seeds; i++)
+        if (!fork()) {
+            be_born();
+            kind->rage(kind->new_sessions);
+        }
+    for (;;)
+        pause();
+}
+
 int main(int argc, char **argv)
 {
     const struct kind *kind = kinds;
@@ -151,12 +173,12 @@ int main(int argc, char **argv)
     shared->wanted = atol(argv[2]);
     shared->end = now() + LIFETIME;
     signal(SIGCHLD, SIG_IGN);
-    alarm(LIFETIME);
-    for (int i = 0; i < kind->seeds; i++)
-        if (!fork()) {
-            be_born();
-            kind->rage(kind->new_sessions);
-        }
-    for (;;)
-        pause();
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1))
+        return 2;
+    if (!fork())
+        storm(kind);
+    close(atoi(getenv("PLANT_VOICE")));
+    while (wait(NULL) > 0 || errno == EINTR)
+        ;
+    return 0;
 }

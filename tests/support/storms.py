@@ -33,6 +33,8 @@ def plant_storm(
 ) -> Tree:
     """Plant a storm, and return it after so many births, 300 at most where children last.
 
+    Its root is filed as ``storm``; the planter's child is a subreaper outside.
+
     Its standard input is its leash: whoever closes it, as the planter does, ends all births.
     """
     argv = [str(program), kind, str(births)]
@@ -49,4 +51,4 @@ def end_storm(plant: Planter, program: Path, kind: Kind, run: int) -> tuple[Tree
     caller = CALLERS[run // 2 % 2]
     tree = plant_storm(plant, program, kind, account=caller.account)
     grace = 0 if kind == "sessions" else GRACES[run % 2]
-    return tree, caller.kill(tree.root.pid, grace=grace)
+    return tree, caller.kill(tree.pids["storm"], grace=grace)
