@@ -1,0 +1,390 @@
+"""A system without processes: scripted ones on a clock that moves when somebody waits.
+
+Numbers begin beyond what any kernel gives out, so that nothing could reach a real process.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from proctree_kill._member import ALIVE, GONE, ZOMBIE, Member
+from proctree_kill._platform._system import Reply
+
+FIRST = 5_000_001
+"""The number of the first process; Linux ends at 4194304 (proc(5), pid_max)."""
+TICK = 1 / 1024
+"""Seconds that each batch of signals and each scan takes."""
+HZ = 1024
+"""How many units of start time a second has."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Process:
+    """A process, and how it behaves.
+
+    Args:
+        name: its name, by which tests know it.
+        pid: its number.
+        ppid: its parent's.
+        sid: its session's.
+        start: when it began, in units of :meth:`FakeSystem.moment`.
+        leaves: seconds after it was asked until it leaves; None if it does not.
+        dies: seconds after it was killed until it is dead; None if it cannot die.
+        refuses: the verbs (ask, freeze, kill, release) that the system refuses on it.
+        notices: seconds after a child of it stopped until it stops too, as su and script do.
+        environment: what it was started with.
+        stopped: whether it is stopped.
+        death: when it is to die.
+        code: its exit code.
+        reaped: whether its number is free.
+        seen_from: when it can be seen; a number is given out before, while the fork goes on.
+    """
+
+    name: str
+    pid: int
+    ppid: int
+    sid: int
+    start: int
+    leaves: float | None = 0.0
+    dies: float | None = 0.0
+    refuses: tuple[str, ...] = ()
+    notices: float | None = None
+    environment: frozenset[bytes] = frozenset()
+    stopped: bool = False
+    death: float | None = None
+    code: int | None = None
+    reaped: bool = False
+    seen_from: float = 0.0
+
+
+@dataclass(frozen=True)
+class Act:
+    """What the system was asked to do, when, and to whom; ``groups`` for whole ones."""
+
+    verb: str
+    time: float
+    names: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+
+
+@dataclass
+class FakeSystem:
+    """A :class:`~proctree_kill._platform._system.System` that acts on nothing.
+
+    Args:
+        counts: whether it can be known that nobody was born.
+        log: everything that was done, in order; listeners of a test may add to it.
+        later: what will happen, and when.
+        raises: an exception for each method that shall raise, from the first freeze on.
+    """
+
+    polite: bool = True
+    boot_id: str | None = "boot"
+    disturbed: bool = False
+    hurried: bool = False
+    woken: bool = False
+    closed: bool = False
+    counts: bool = True
+    time: float = 64.0
+    log: list[Act] = field(default_factory=list)
+    later: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+    raises: dict[str, BaseException] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.numbers = itertools.count(FIRST)
+        self.processes: dict[int, Process] = {}
+        self.members: dict[Member, Process] = {}
+        self.caller = self._add(Process(name="caller", pid=os.getpid(), ppid=1, sid=1, start=0))
+
+    def spawn(self, name: str, parent: Process | None = None, **behaviour: object) -> Process:
+        """Start a process below the caller or another; ``leads`` gives it a session of its own."""
+        parent = parent or self.caller
+        pid = next(self.numbers)
+        sid = pid if behaviour.pop("leads", False) else parent.sid
+        process = Process(name=name, pid=pid, ppid=parent.pid, sid=sid, start=self.moment())
+        for key, value in behaviour.items():
+            assert hasattr(process, key)
+            setattr(process, key, value)
+        return self._add(process)
+
+    def at(self, seconds: float, happens: Callable[[], object]) -> None:
+        """Let something happen so many seconds from now."""
+        self.later.append((self.time + seconds, happens))
+
+    def die(self, process: Process, code: int = 0) -> None:
+        """End a process, once; its children become orphans under init."""
+        if process.death is not None:
+            return
+        process.death, process.code = self.time, code
+        for one in self.processes.values():
+            if one.ppid == process.pid:
+                one.ppid = 1
+
+    def verbs(self) -> list[str]:
+        """Return what was done, in order."""
+        return [one.verb for one in self.log]
+
+    def acts(self, verb: str) -> list[Act]:
+        """Return everything of one kind that was done."""
+        return [one for one in self.log if one.verb == verb]
+
+    def names(self, verb: str) -> list[str]:
+        """Return to whom something was done, one by one, in order."""
+        return [name for one in self.acts(verb) for name in one.names]
+
+    def living(self) -> set[str]:
+        """Return who is alive, but for the caller."""
+        alive = [one for one in self.processes.values() if one.death is None]
+        return {one.name for one in alive if one is not self.caller}
+
+    def note(self, verb: str, *names: str, groups: Sequence[str] = ()) -> None:
+        """Add to the log."""
+        self.log.append(Act(verb, self.time, names, tuple(groups)))
+
+    def now(self) -> float:
+        """Return the virtual time."""
+        return self.time
+
+    def moment(self) -> int:
+        """Return the virtual time in units of start time."""
+        return int(self.time * HZ)
+
+    def begin_scan(self) -> None:
+        """Let a scan take its time."""
+        self._pass(TICK)
+
+    def births(self) -> int | None:
+        """Return how many were born, if this system can tell."""
+        self._fail("births")
+        return len(self.processes) if self.counts else None
+
+    def refusal(self, pid: int, member: Member | None) -> str | None:  # noqa: ARG002 - its number is enough here
+        """Protect init."""
+        return "it is init" if pid == 1 else None
+
+    def bind(self, pid: int) -> Member | None:
+        """Find a process."""
+        process = self.processes.get(pid)
+        if process is None or process.reaped:
+            return None
+        member = Member(pid, process.ppid)
+        member.sid, member.start, member.name = process.sid, process.start, process.name
+        member.state = ALIVE if process.death is None else ZOMBIE
+        member.stopped = process.stopped
+        self.members[member] = process
+        return member
+
+    def children(
+        self, parents: Sequence[Member], known: Mapping[int, Member]
+    ) -> list[tuple[Member, Member]]:
+        """Find living children of living parents."""
+        found = []
+        for parent in parents:
+            pids = [one.pid for one in self._seen() if one.ppid == parent.pid]
+            bound = [self.bind(pid) for pid in pids if not self._is_known(pid, known)]
+            found += [(parent, one) for one in bound if one and self._is_alive(parent)]
+        return found
+
+    def owns_number(self, member: Member) -> bool:
+        """Tell whether it lives or was not reaped."""
+        return not self.members[member].reaped
+
+    def holds_session(self, leader: Member) -> bool:
+        """Tell whether it or somebody of its session is there."""
+        sessions = {one.sid for one in self.processes.values() if not one.reaped}
+        return self.owns_number(leader) or leader.pid in sessions
+
+    def drop(self, member: Member) -> None:
+        """Let go of it."""
+        del self.members[member]
+
+    def strays(self, roots: Sequence[Member], *, everywhere: bool) -> Iterable[int]:  # noqa: ARG002 - everybody is a candidate in a small world
+        """List everybody but the caller."""
+        return [one.pid for one in self._seen() if one is not self.caller]
+
+    def session(self, pid: int) -> int | None:
+        """Return a session."""
+        process = self.processes.get(pid)
+        return None if process is None else process.sid
+
+    def carries(self, pid: int, marker: bytes) -> bool:
+        """Look into the environment."""
+        process = self.processes.get(pid)
+        return process is not None and marker in process.environment
+
+    def ancestors(self, pid: int) -> list[int]:
+        """Follow the parents to init."""
+        line: list[int] = []
+        while (process := self.processes.get(pid)) is not None:
+            pid = process.ppid
+            line.append(pid)
+        return line
+
+    def ask(self, members: Iterable[Member]) -> Reply:
+        """Ask; a stopped process is continued, and leaves if it is not stopped again before."""
+
+        def act(one: Process) -> None:
+            one.stopped = False
+            if one.leaves is not None:
+                self.at(one.leaves, lambda: self._leave(one))
+
+        return self._signal("ask", "SIGTERM", members, act)
+
+    def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
+        """Stop them, groups first, and whoever stops with a child."""
+        groups = list(groups)
+        for one in self._of_groups(groups):
+            self._stop(one)
+        reply = self._signal("freeze", "SIGSTOP", members, self._stop, groups)
+        self._fail("freeze")
+        return reply
+
+    def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
+        """Kill them, groups last."""
+        self._fail("kill")
+        groups = list(groups)
+
+        def act(one: Process) -> None:
+            if one.dies is not None:
+                self.at(one.dies, lambda: self.die(one, -9))
+
+        reply = self._signal("kill", "SIGKILL", members, act, groups)
+        for one in self._of_groups(groups):
+            act(one)
+        return reply
+
+    def release(self, members: Iterable[Member]) -> None:
+        """Continue them."""
+
+        def act(one: Process) -> None:
+            one.stopped = False
+
+        self._signal("release", "SIGCONT", members, act)
+
+    def stopped(self, pid: int) -> bool:
+        """Tell whether it is stopped."""
+        process = self.processes.get(pid)
+        return process is not None and process.death is None and process.stopped
+
+    def unaware(self, pid: int) -> bool:
+        """Tell whether a parent that follows has yet to stop."""
+        process = self.processes[pid]
+        return process.notices is not None and not process.stopped
+
+    def wait(self, members: Sequence[Member], until: float) -> list[Member]:
+        """Move the clock to the first death, to the next thing that happens, or to the time."""
+        self._fail("wait")
+        self.note("wait", *self._names(members))
+        while True:
+            dead = [one for one in members if not self._is_alive(one)]
+            if dead or self.time >= until or self.woken:
+                self.woken = False
+                return dead
+            moments = [time for time, _ in self.later]
+            self._pass(min([until, *moments]) - self.time)
+
+    def inspect(self, members: Iterable[Member]) -> None:
+        """Tell the exit codes."""
+        for one in members:
+            one.exit_code = self.members[one].code
+
+    def hurry(self) -> None:
+        """Note it; it ends the wait that is going on, or the next one."""
+        self.hurried = self.woken = True
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+    def _add(self, process: Process) -> Process:
+        """Add a process to the world."""
+        self.processes[process.pid] = process
+        return process
+
+    def _alive(self) -> list[Process]:
+        """Return everybody who is alive."""
+        return [one for one in self.processes.values() if one.death is None]
+
+    def _seen(self) -> list[Process]:
+        """Return whom a scan can find."""
+        return [one for one in self._alive() if one.seen_from <= self.time]
+
+    def _is_alive(self, member: Member) -> bool:
+        """Look at a member, and note what is seen."""
+        process = self.members[member]
+        if process.death is not None:
+            member.state = GONE if process.reaped else ZOMBIE
+        return process.death is None
+
+    def _is_known(self, pid: int, known: Mapping[int, Member]) -> bool:
+        """Tell whether a number is a member's still."""
+        one = known.get(pid)
+        return one is not None and self.owns_number(one)
+
+    def _names(self, members: Iterable[Member]) -> list[str]:
+        """Return what tests call these."""
+        return [self.members[one].name for one in members]
+
+    def _of_groups(self, leaders: Iterable[Member]) -> list[Process]:
+        """Return the living of whole sessions; here each has one group."""
+        sids = {one.pid for one in leaders}
+        return [one for one in self._alive() if one.sid in sids]
+
+    def _signal(
+        self,
+        verb: str,
+        signal: str,
+        members: Iterable[Member],
+        act: Callable[[Process], object],
+        groups: Iterable[Member] = (),
+    ) -> Reply:
+        """Do something to each, and note to whom."""
+        reply = Reply([], [])
+        members = list(members)
+        if members or verb != "release":
+            self.note(verb, *self._names(members), groups=self._names(groups))
+        for one in members:
+            if not self._is_alive(one):
+                reply.gone.append(one)
+            elif verb in self.members[one].refuses:
+                reply.denied.append(one)
+            else:
+                one.signals.append(signal)
+                act(self.members[one])
+        self._pass(TICK)
+        return reply
+
+    def _leave(self, process: Process) -> None:
+        """Act on the request, if it is not stopped."""
+        if not process.stopped:
+            self.die(process, -15)
+
+    def _stop(self, process: Process) -> None:
+        """Stop a process, and its parent with it where that one notices before the child dies."""
+        process.stopped = True
+        parent = self.processes.get(process.ppid)
+        if parent is not None and parent.notices is not None:
+            self.at(parent.notices, lambda: self._follow(process, parent))
+
+    def _follow(self, child: Process, parent: Process) -> None:
+        """Stop a parent whose child is stopped still."""
+        if child.stopped and child.death is None:
+            parent.stopped = True
+
+    def _pass(self, seconds: float) -> None:
+        """Move the clock, and let happen what is due."""
+        end = self.time + max(seconds, 0)
+        while due := [one for one in self.later if one[0] <= end]:
+            first = min(due, key=lambda one: one[0])
+            self.later.remove(first)
+            self.time = max(self.time, first[0])
+            first[1]()
+        self.time = end
+
+    def _fail(self, method: str) -> None:
+        """Raise where a test wants it and somebody is stopped."""
+        if method in self.raises and self.acts("freeze"):
+            raise self.raises[method]

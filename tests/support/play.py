@@ -1,0 +1,213 @@
+"""Playing facts against a plan, on a clock that only the play moves."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Self
+
+from proctree_kill._member import ALIVE, Member
+from proctree_kill._models import Fate
+from proctree_kill._plan import (
+    Ask,
+    CloseInput,
+    Facts,
+    Inspect,
+    Kill,
+    Ladder,
+    Rescan,
+    Step,
+    Verdict,
+    Wait,
+)
+from proctree_kill._policy import KillPolicy
+
+START = 4096.0
+"""When every play begins."""
+TICK = 1 / 1024
+"""Seconds that a step takes; sums of it are exact."""
+STEPS = 20_000
+"""More steps than any play has; a plan that takes more does not end."""
+
+_numbers = itertools.count(1)
+
+
+class Actor(Member):
+    """A member, and how it behaves.
+
+    Args:
+        name: how tests call it; None for its number.
+        depth: how far it is below its root.
+        leaves: seconds after it was asked until it leaves; None if it does not.
+        reads: seconds after the closing of its input until it leaves; None if it does not.
+        dies: seconds after it was killed until it is dead; None if it cannot die.
+        ends: seconds after the start when it leaves on its own.
+        appears: None if the first scan finds it; else it is found by the first scan that is
+            so many seconds after the start, or that follows a step of this kind.
+        denies: the kinds of steps that the system refuses on it.
+        code: its exit code.
+        spared: why it is spared.
+        state: alive, or dead from the first.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        depth: int = 0,
+        *,
+        leaves: float | None = None,
+        reads: float | None = None,
+        dies: float | None = 0.0,
+        ends: float | None = None,
+        appears: float | type[Step] | None = None,
+        denies: tuple[type[Step], ...] = (),
+        code: int | None = None,
+        spared: str | None = None,
+        state: str = ALIVE,
+    ) -> None:
+        super().__init__(next(_numbers))
+        self.name = name or f"#{self.pid}"
+        self.depth, self.spared, self.state = depth, spared, state
+        self.delays = {Ask: leaves, CloseInput: reads, Kill: dies}
+        self.appears = appears
+        self.denies = denies
+        self.code = code
+        self.death = None if ends is None else START + ends
+
+    def react(self, step: Step, now: float) -> None:
+        """Behave."""
+        delay = self.delays.get(type(step))
+        if delay is not None and (self.death is None or now + delay < self.death):
+            self.death = now + delay
+
+    def is_dead(self, now: float) -> bool:
+        """Tell whether it has died by now."""
+        return self.death is not None and self.death <= now
+
+
+class Play:
+    """One plan among actors.
+
+    Attributes:
+        steps: what the plan did and when, in seconds since the start.
+        deaths: which step brought word of whose death.
+        seconds: how long it took.
+    """
+
+    def __init__(
+        self,
+        *actors: Actor,
+        holds_input: bool = False,
+        can_ask: bool = True,
+        **options: object,
+    ) -> None:
+        """Set the scene; the other options are those of the policy."""
+        self.policy = KillPolicy().but(**options)
+        self.waiting = [one for one in actors if one.appears is not None]
+        known = [one for one in actors if one.appears is None]
+        self.ladder = Ladder(self.policy, known, START, holds_input=holds_input, can_ask=can_ask)
+        self.now = START
+        self.steps: list[tuple[float, Step]] = []
+        self.deaths: dict[Member, int] = {}
+        self.verdicts: list[Verdict] = []
+
+    def run(self, hurry_at: int | None = None) -> Self:
+        """Play to the end; somebody is in a hurry from the step with this index on."""
+        climb = self.ladder.climb()
+        try:
+            step = next(climb)
+            while True:
+                index = len(self.steps)
+                assert index < STEPS
+                self.steps.append((self.now - START, step))
+                hurry = hurry_at is not None and index >= hurry_at
+                facts = self.reply(step, hurry=hurry, woken=index == hurry_at)
+                self.deaths.update((one, index) for one in facts.gone if one not in self.deaths)
+                step = climb.send(facts)
+        except StopIteration as end:
+            self.verdicts = end.value
+        return self
+
+    def reply(self, step: Step, *, hurry: bool, woken: bool) -> Facts:
+        """Act out one step and tell the facts."""
+        members = self._members(step)
+        dead = [one for one in members if one.is_dead(self.now)]
+        refused = [one for one in members if type(step) in one.denies and one not in dead]
+        if isinstance(step, CloseInput):
+            members = [one for one in self._actors() if not one.depth]
+        for one in members:
+            if one not in refused:
+                one.react(step, self.now)
+        appeared = self._appear() if isinstance(step, Rescan) else []
+        self._pass_time(step, woken=woken)
+        if isinstance(step, Wait):
+            dead = [one for one in members if one.is_dead(self.now)]
+        if isinstance(step, Inspect):
+            dead = []
+            for one in members:
+                one.exit_code = one.code
+        return Facts(self.now, dead, refused, appeared, hurry=hurry)
+
+    @property
+    def seconds(self) -> float:
+        """Return how long it took."""
+        return self.now - START
+
+    @property
+    def kinds(self) -> list[type[Step]]:
+        """Return the kinds of the steps."""
+        return [type(step) for _, step in self.steps]
+
+    @property
+    def fates(self) -> dict[str | None, Fate]:
+        """Return everybody's fate by name."""
+        return {one.member.name: one.fate for one in self.verdicts}
+
+    def names(self, kind: type[Step]) -> list[list[str | None]]:
+        """Return whom each step of a kind named, in order."""
+        found = [step for _, step in self.steps if isinstance(step, kind)]
+        return [[one.name for one in self._members(step)] for step in found]
+
+    def times(self, kind: type[Step], name: str | None = None) -> list[float]:
+        """Return when steps of a kind came, of all or of those that name this one."""
+        return [
+            time
+            for time, step in self.steps
+            if isinstance(step, kind)
+            and (name is None or name in [one.name for one in self._members(step)])
+        ]
+
+    def is_scanned_last(self) -> bool:
+        """Tell whether a scan followed the last word of a death."""
+        scans = [index for index, kind in enumerate(self.kinds) if kind is Rescan]
+        return bool(scans) and scans[-1] > max(self.deaths.values(), default=-1)
+
+    def _members(self, step: Step) -> list[Actor]:
+        """Return whom a step names."""
+        return [one for one in getattr(step, "members", []) if isinstance(one, Actor)]
+
+    def _actors(self) -> list[Actor]:
+        """Return everybody whom the plan knows."""
+        return [one for one in self.ladder.members if isinstance(one, Actor)]
+
+    def _appear(self) -> list[Actor]:
+        """Return whom a scan finds now."""
+        kinds = self.kinds
+        found = [
+            one
+            for one in self.waiting
+            if (
+                one.appears in kinds
+                if isinstance(one.appears, type)
+                else self.seconds >= (one.appears or 0)
+            )
+        ]
+        self.waiting = [one for one in self.waiting if one not in found]
+        return found
+
+    def _pass_time(self, step: Step, *, woken: bool) -> None:
+        """Let the time pass that a step takes; a wait ends with the first death or when woken."""
+        if not isinstance(step, Wait):
+            self.now += TICK
+        elif not woken:
+            deaths = [one.death for one in self._members(step) if one.death is not None]
+            self.now = max(self.now, min([*deaths, step.until]))
