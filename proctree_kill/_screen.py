@@ -1,4 +1,4 @@
-"""Where the command line writes: plain text, or rich's tables on a terminal that has rich."""
+"""Where the command line writes: plain text, in colours on a terminal where rich is installed."""
 
 from __future__ import annotations
 
@@ -53,12 +53,13 @@ class Screen:
         """Write a table."""
         if self._quiet:
             return
+        lines = _text.plain(table, shutil.get_terminal_size().columns if self._terminal else None)
         console = _console(stderr=False) if self._terminal else None
-        if console is not None:
-            _show_rich(console, table)
+        if console is None:
+            _write(sys.stdout, "\n".join(lines))
             return
-        width = shutil.get_terminal_size().columns if self._terminal else None
-        _write(sys.stdout, "\n".join(_text.plain(table, width)))
+        for line, style in zip(lines, ("bold", *(row.style for row in table.rows)), strict=True):
+            console.print(_styled(line, style), soft_wrap=True)
 
     def report(self, result: KillResult) -> None:
         """Show what became of each process, and of all."""
@@ -96,7 +97,7 @@ class Screen:
             yield lambda _: None
             return
         with console.status("") as status:
-            yield lambda text: status.update(_plain_text(text))
+            yield lambda text: status.update(_styled(text))
 
 
 def _write(stream: TextIO | None, text: str) -> None:
@@ -132,20 +133,8 @@ def _console(*, stderr: bool) -> Console | None:
     return Console(stderr=stderr, highlight=False)
 
 
-def _show_rich(console: Console, table: _text.Table) -> None:
-    """Write a table with rich."""
-    from rich.table import Table  # noqa: PLC0415 - an extra, and slow to import
-
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for head in table.heads:
-        drawn.add_column(head, justify="right" if head in _text.NUMBERS else "left", no_wrap=True)
-    for row in table.rows:
-        drawn.add_row(*map(_plain_text, row.cells), style=row.style)
-    console.print(drawn)
-
-
-def _plain_text(text: str) -> Text:
+def _styled(text: str, style: str = "") -> Text:
     """Return text in which rich reads no markup."""
     from rich.text import Text  # noqa: PLC0415 - an extra, and slow to import
 
-    return Text(text)
+    return Text(text, style)

@@ -33,16 +33,17 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Heads and rows."""
+    """Heads and rows, and whether a line may be cut where the terminal ends."""
 
     heads: tuple[str, ...]
     rows: list[Row]
+    may_be_cut: bool = False
 
     def compact(self) -> Table:
         """Leave out the columns that say nothing."""
         telling = [index for index in range(len(self.heads)) if any(self.column(index)[1:])]
         rows = [Row(tuple(row.cells[one] for one in telling), row.style) for row in self.rows]
-        return Table(tuple(self.heads[one] for one in telling), rows)
+        return Table(tuple(self.heads[one] for one in telling), rows, self.may_be_cut)
 
     def column(self, index: int) -> list[str]:
         """Return the head and the cells of a column."""
@@ -50,14 +51,15 @@ class Table(NamedTuple):
 
 
 def plain(table: Table, width: int | None = None) -> Iterator[str]:
-    """Yield the lines of a table, numbers to the right, cut at a width."""
+    """Yield the lines of a table, numbers to the right."""
+    end = width if table.may_be_cut else None
     widths = [max(map(len, table.column(index))) for index in range(len(table.heads))]
     for cells in (table.heads, *(row.cells for row in table.rows)):
         parts = [
             cell.rjust(size) if head in NUMBERS else cell.ljust(size)
             for head, cell, size in zip(table.heads, cells, widths, strict=True)
         ]
-        yield _MARGIN.join(parts).rstrip()[:width]
+        yield _MARGIN.join(parts).rstrip()[:end]
 
 
 def outcomes(result: KillResult) -> Table:
@@ -95,7 +97,8 @@ def drawing(
             printable(look.command or ""),
         )
         rows.append(Row(cells, "" if one.spared is None else _STYLES[Fate.SPARED]))
-    return Table(("ORDER", "PROCESS", "EVIDENCE", "USER", "AGE", head), rows).compact()
+    heads = ("ORDER", "PROCESS", "EVIDENCE", "USER", "AGE", head)
+    return Table(heads, rows, may_be_cut=True).compact()
 
 
 def verdict(result: KillResult) -> str:
