@@ -14,7 +14,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 @pytest.mark.needs("fork")
 def test_the_example_prints_what_the_readme_says() -> None:
-    code, said = blocks("python")[0], blocks("text")[0]
+    (code,), (*_, said) = blocks("python"), blocks("text")
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
     )
