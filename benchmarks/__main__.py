@@ -30,7 +30,7 @@ def main() -> None:
             _say(f"left out: {sentence}")
         bench = Bench(options, ground, peers)
         bench.run_all()
-    print(bench.results.machine, render(bench.results, list(peers)), sep="\n\n")
+    print(bench.results.machine, render(bench.results), sep="\n\n")
     if options.json:
         options.json.write_text(json.dumps(as_json(bench.results), indent=1), encoding="utf-8")
 

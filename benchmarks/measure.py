@@ -43,6 +43,11 @@ class Sample:
     cpu: float
     alive: int
 
+    @property
+    def wall(self) -> float:
+        """Return the time until the call was back and everybody was dead."""
+        return max(self.returned, self.gone or 0.0)
+
 
 @dataclass
 class Record:
@@ -53,13 +58,32 @@ class Record:
 
     @property
     def wall(self) -> float:
-        """Return the median time until the call was back and everybody was dead."""
-        return median(max(sample.returned, sample.gone or 0.0) for sample in self.samples)
+        """Return the median wall time."""
+        return median(sample.wall for sample in self.samples)
 
     @property
     def cpu(self) -> float:
         """Return the median CPU time."""
         return median(sample.cpu for sample in self.samples)
+
+    @property
+    def total_calls(self) -> int:
+        """Return the number of system calls; 0 where they were not counted."""
+        return sum(self.calls.values())
+
+    def wall_against(self, other: Self) -> float:
+        """Return the median of the ratios to the other's wall time, turn by turn."""
+        pairs = zip(self.samples, other.samples, strict=False)
+        return median(mine.wall / theirs.wall for mine, theirs in pairs)
+
+    def cpu_against(self, other: Self) -> float:
+        """Return the median of the ratios to the other's CPU time, turn by turn."""
+        pairs = zip(self.samples, other.samples, strict=False)
+        return median(mine.cpu / theirs.cpu for mine, theirs in pairs)
+
+    def calls_against(self, other: Self) -> float:
+        """Return the ratio to the other's system calls; 0 where one was not counted."""
+        return self.total_calls / other.total_calls if other.calls else 0.0
 
     @property
     def lag(self) -> float | None:

@@ -1,5 +1,6 @@
 """The tables: ratios first, absolute numbers second; and everything as JSON."""
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.peers import OURS
@@ -17,17 +18,20 @@ MANY = 10  # from here on a ratio needs no decimals
 LONG_MS = 100  # from here on milliseconds need no decimals
 
 
-def render(results: "Results", killers: "Sequence[str]") -> str:
+def render(results: "Results") -> str:
     """Return the whole report as plain text."""
+    killers = list(dict.fromkeys(chain.from_iterable(results.cases.values())))
     peers = [killer for killer in killers if killer != OURS]
     parts = {
-        "Wall time against ours (higher: we are faster)": _ratios(results, peers, _wall),
-        "CPU against ours (higher: we are lighter)": _ratios(results, peers, _cpu),
-        "System calls against ours (higher: we make fewer)": _ratios(results, peers, _calls),
+        "Wall time against ours (higher: we are faster)": _ratios(results, peers, "wall_against"),
+        "CPU against ours (higher: we are lighter)": _ratios(results, peers, "cpu_against"),
+        "System calls against ours (higher: we make fewer)": _ratios(
+            results, peers, "calls_against"
+        ),
         "Targets": [_target(target, results) for target in TARGETS],
-        "Wall time, ms": _absolutes(results, killers, lambda record: _ms(_wall(record))),
-        "CPU, ms": _absolutes(results, killers, lambda record: _ms(_cpu(record))),
-        "System calls": _absolutes(results, killers, _count),
+        "Wall time, ms": _absolutes(results, killers, lambda record: _ms(record.wall)),
+        "CPU, ms": _absolutes(results, killers, lambda record: _ms(record.cpu)),
+        "System calls": _absolutes(results, killers, _calls),
         "Last death to return, ms (negative: it did not wait)": _absolutes(results, killers, _lag),
         "Not all dead: kills that left somebody, and how many the killer says live": _alive(
             results
@@ -62,39 +66,25 @@ def _align(rows: "Table") -> str:
     )
 
 
-def _wall(record: "Record") -> float:
-    return record.wall
-
-
-def _cpu(record: "Record") -> float:
-    return record.cpu
-
-
-def _calls(record: "Record") -> int:
-    return sum(record.calls.values())
-
-
-def _count(record: "Record") -> str:
-    return f"{_calls(record):,}" if record.calls else ""
-
-
-def _ratios(
-    results: "Results", peers: "Sequence[str]", value: "Callable[[Record], float]"
-) -> "Table":
+def _ratios(results: "Results", peers: "Sequence[str]", against: str) -> "Table":
+    """Compare peers with us by the method of a record that is named."""
     rows = [
-        [case, *(_ratio(records, peer, value) for peer in peers)]
+        [case, *(_ratio(records, peer, against) for peer in peers)]
         for case, records in results.cases.items()
-        if OURS in records
     ]
-    return [["", *peers], *rows] if rows else []
+    known = [row for row in rows if any(row[1:])]
+    return [["", *peers], *known] if known else []
 
 
-def _ratio(records: "dict[str, Record]", peer: str, value: "Callable[[Record], float]") -> str:
-    ours, theirs = value(records[OURS]), value(records[peer]) if peer in records else 0
-    if not ours or not theirs:
+def _ratio(records: "dict[str, Record]", peer: str, against: str) -> str:
+    if peer not in records or OURS not in records:
         return ""
-    ratio = theirs / ours
-    return f"{ratio:.2f}" if ratio < MANY else f"{ratio:,.0f}"
+    ratio: float = getattr(records[peer], against)(records[OURS])
+    return f"{ratio:.2f}" if 0 < ratio < MANY else f"{ratio:,.0f}" if ratio else ""
+
+
+def _calls(record: "Record") -> str:
+    return f"{record.total_calls:,}" if record.calls else ""
 
 
 def _absolutes(

@@ -57,29 +57,29 @@ class Target:
         return "hit" if (value <= self.bound if self.at_most else value >= self.bound) else "MISS"
 
 
-def _times_ours(case: str, peer: str, what: str) -> "Measure":
-    """Compare a peer's median with ours."""
+def _wall(case: str, peer: str) -> "Measure":
+    """Compare a peer's wall time with ours."""
+    return lambda results: results.cases[case][peer].wall_against(results.ours(case))
 
-    def measure(results: Results) -> float:
-        records = results.cases[case]
-        return float(getattr(records[peer], what) / getattr(records[OURS], what))
 
-    return measure
+def _cpu(case: str, peer: str) -> "Measure":
+    """Compare a peer's CPU with ours."""
+    return lambda results: results.cases[case][peer].cpu_against(results.ours(case))
+
+
+def _against_cgroup(results: Results) -> float:
+    return results.ours(_THOUSAND).wall_against(results.cases[_THOUSAND][CGROUP])
 
 
 def _calls(results: Results, case: str) -> int:
     if not results.ours(case).calls:
         raise KeyError(case)
-    return sum(results.ours(case).calls.values())
+    return results.ours(case).total_calls
 
 
 def _calls_against(case: str, other: str) -> "Measure":
     """Compare our system calls in two cases."""
     return lambda results: _calls(results, case) / _calls(results, other)
-
-
-def _against_cgroup(results: Results) -> float:
-    return 1 / _times_ours("force 1,000", CGROUP, "wall")(results)
 
 
 def _unreaped(results: Results) -> float:
@@ -119,14 +119,12 @@ TARGETS = (
         "system calls, 1,000 by force", 15_150, "calls", lambda found: _calls(found, _THOUSAND)
     ),
     _at_most("system calls, crowd against quiet", 1.05, "x", _calls_against(_CROWD, "force 10")),
-    _at_least("CPU, psutil against ours, 10", 2.5, "x", _times_ours("force 10", PSUTIL, "cpu")),
-    _at_least("CPU, psutil against ours, 1,000", 2.5, "x", _times_ours(_THOUSAND, PSUTIL, "cpu")),
-    _at_least("wall, psutil against ours, 1,000", 2, "x", _times_ours(_THOUSAND, PSUTIL, "wall")),
-    _at_least("wall, psutil against ours, crowd", 150, "x", _times_ours(_CROWD, PSUTIL, "wall")),
+    _at_least("CPU, psutil against ours, 10", 2.5, "x", _cpu("force 10", PSUTIL)),
+    _at_least("CPU, psutil against ours, 1,000", 2.5, "x", _cpu(_THOUSAND, PSUTIL)),
+    _at_least("wall, psutil against ours, 1,000", 2, "x", _wall(_THOUSAND, PSUTIL)),
+    _at_least("wall, psutil against ours, crowd", 150, "x", _wall(_CROWD, PSUTIL)),
     _at_most("wall, ours against cgroup.kill, 1,000", 2.5, "x", _against_cgroup),
-    _at_least(
-        "wall, tree-kill against ours, 100", 100, "x", _times_ours("force 100", TREE_KILL, "wall")
-    ),
+    _at_least("wall, tree-kill against ours, 100", 100, "x", _wall("force 100", TREE_KILL)),
     _at_most("root not reaped, reported dead", 50, "ms", _unreaped),
     _at_most("system calls, waiting 1.5 s against 0.5 s", 1.05, "x", _calls_against(*_WAITING)),
     _at_most("last death to return, 100", 1, "ms", _lag),
