@@ -223,13 +223,14 @@ async def start_with_asyncio(plant: Planter, node: Node) -> tuple[asyncio.subpro
 
 def play(node: Node, born: Event) -> None:
     """Behave as described, in a process that multiprocessing started."""
-    actions = {
-        "die": signal.SIG_DFL,
-        "ignore": signal.SIG_IGN,
-        "exit": lambda *_: os._exit(node.exit_code),
-    }
-    signal.signal(signal.SIGTERM, actions[node.on_term])  # type: ignore[arg-type] # a handler each
+    if node.on_term == "exit":
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    elif node.on_term == "ignore":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     born.set()
+    if node.on_term == "exit":
+        signal.sigwait([signal.SIGTERM])
+        os._exit(node.exit_code)
     while True:
         signal.pause()
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.needs("fork")
 
 PATIENCE = 10.0
 """A grace in seconds that nobody needs: it ends when the last process has left."""
-HASTE = 0.3
+HASTE = 0.2
 """A grace in seconds that somebody sits out."""
 
 

@@ -25,6 +25,7 @@ LIFETIME = 120
 """Seconds after which even a forgotten node ends by itself."""
 
 voice = int(os.environ["PLANT_VOICE"])
+wake: list[int] = []
 
 
 def live(node: Description) -> NoReturn:
@@ -32,6 +33,7 @@ def live(node: Description) -> NoReturn:
     if node.get("session"):
         os.setsid()
     signal.alarm(LIFETIME)
+    wake[:] = open_wake()
     listen(node)
     children = {start(child): child for child in node.get("children", ())}
     settle(children)
@@ -43,6 +45,16 @@ def live(node: Description) -> NoReturn:
     if node.get("stopped"):
         os.kill(os.getpid(), signal.SIGSTOP)
     stay(node, children)
+
+
+def open_wake() -> tuple[int, int]:
+    """Open the pipe into which each signal that has a handler here leaves a byte."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for one in wake:  # those of the parent
+        os.close(one)
+    return reading, writing
 
 
 def listen(node: Description) -> None:
@@ -63,7 +75,8 @@ def listen(node: Description) -> None:
         "fork": leave_a_child,
     }
     signal.signal(signal.SIGTERM, actions[node.get("on_term", "die")])
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN if node.get("disowns") else signal.SIG_DFL)
+    disowns = node.get("disowns")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN if disowns else lambda *_: None)
 
 
 def start(node: Description) -> int:
@@ -124,29 +137,31 @@ def end_main_thread(node: Description) -> None:
 
 
 def stay(node: Description, children: Children) -> NoReturn:
-    """Wait for signals, reap, restart and fork, as described."""
+    """Fork, reap and restart as described, and wait for signals.
+
+    Each signal leaves a byte in a pipe: one that comes just before a ``pause()`` would be lost.
+    """
     every = node.get("forks_every")
     while every:
         time.sleep(every)
-        reap_the_dead(children)
+        reap_the_dead(node, children)
         if len(children) < node["at_most"]:
             children[start({"silent": True})] = {}
-    while node.get("reaps", True) and not node.get("disowns") and children:
-        pid, _ = os.waitpid(-1, 0)
-        child = children.pop(pid)
-        if node.get("restarts"):
-            children[start({**child, "silent": True})] = child
     while True:
-        signal.pause()
+        if node.get("reaps", True) and not node.get("disowns"):
+            reap_the_dead(node, children)
+        os.read(wake[0], 1)
 
 
-def reap_the_dead(children: Children) -> None:
-    """Reap each child that has died, without waiting."""
+def reap_the_dead(node: Description, children: Children) -> None:
+    """Reap each child that has died, without waiting, and restart it if that is described."""
     while children:
         pid, _ = os.waitpid(-1, os.WNOHANG)
         if not pid:
             return
-        children.pop(pid)
+        child = children.pop(pid)
+        if node.get("restarts"):
+            children[start({**child, "silent": True})] = child
 
 
 def enter(leaf: int) -> None:
