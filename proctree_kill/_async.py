@@ -36,17 +36,16 @@ async def _run_on_asyncio(work: Work, loop: asyncio.AbstractEventLoop) -> KillRe
     done = asyncio.Event()
     work.call_soon = loop.call_soon_threadsafe
     job = Job(work, lambda: loop.call_soon_threadsafe(done.set))
-    job.start()
-    cancelled: asyncio.CancelledError | None = None
+    interruption = _start(work, job, done.set)
     while not done.is_set():
         try:
             await done.wait()
         except asyncio.CancelledError as error:
-            cancelled = error
+            interruption = error
             work.hurry()
     await _settle(work, job)
-    if cancelled is not None:
-        raise cancelled
+    if interruption is not None:
+        raise interruption
     return job.result()
 
 
@@ -57,7 +56,7 @@ async def _run_on_anyio(work: Work) -> KillResult:
     done = anyio.Event()
     token = anyio.lowlevel.current_token()
     job = Job(work, lambda: anyio.from_thread.run_sync(done.set, token=token))
-    job.start()
+    interruption = _start(work, job, done.set)
     try:
         await done.wait()
     except anyio.get_cancelled_exc_class():
@@ -67,7 +66,27 @@ async def _run_on_anyio(work: Work) -> KillResult:
             await _settle(work, job)
         raise
     await _settle(work, job)
+    if interruption is not None:
+        raise interruption
     return job.result()
+
+
+def _start(work: Work, job: Job, finished: Callable[[], object]) -> BaseException | None:
+    """Start the thread; return what interrupted that.
+
+    Where the system has no thread left, as in a storm of forks, force is used here and now:
+    that blocks the event loop for as long as a kill takes, and waits for no grace.
+    """
+    try:
+        interruption = job.start()
+    except RuntimeError:
+        work.hurry()
+        job.run_here()
+        finished()
+        return None
+    if interruption is not None:
+        work.hurry()
+    return interruption
 
 
 async def _settle(work: Work, job: Job) -> None:

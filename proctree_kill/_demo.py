@@ -48,7 +48,9 @@ def run(grace: float, screen: Screen) -> bool:
             return False
         screen.say("A stubborn tree, planted for you:\n")
         screen.draw(snapshot_tree(tree.pid, marker=tree.marker), notes)
-        screen.say(f"\nNow everybody is asked to leave; after {grace:g} s there is force:\n")
+        screen.say(
+            f"\nNow it is ended: everybody is asked, and after {grace:g} s there is force.\n"
+        )
         with watching(screen) as watcher:
             result = kill_tree(tree.pid, grace=grace, marker=tree.marker, on_event=watcher)
         screen.report(result)

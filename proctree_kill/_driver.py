@@ -85,7 +85,12 @@ class Driver:
             case Inspect(members):
                 self._system.inspect(members)
         return Facts(
-            self._system.now(), reply.gone, reply.denied, appeared, hurry=self._system.hurried
+            self._system.now(),
+            reply.gone,
+            reply.denied,
+            appeared,
+            hurry=self._system.hurried,
+            sure=self._tree.sure,
         )
 
     def _freeze(self, members: list[Member]) -> Reply:

@@ -232,6 +232,7 @@ class Killing:
                 self._start,
                 holds_input=close_inputs is not None,
                 can_ask=system.polite,
+                sure=gathered.tree.sure,
             )
             teller = Teller(self._listener, ladder, system.boot_id)
             driver = Driver(ladder, system, gathered.tree, teller, close_inputs)

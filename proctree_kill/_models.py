@@ -15,6 +15,10 @@ WEAK_TOLERANCE = 2.0
 """Seconds by which wall-clock start times of one process may differ (macOS: 1.00 s was seen)."""
 
 
+FORCE = frozenset({"SIGKILL", "TerminateProcess"})
+"""The signals, by name, that leave a process no choice."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -198,7 +202,7 @@ class KillResult(_Model):
     @property
     def forced(self) -> bool:
         """Whether force was used."""
-        return any(one.fate is Fate.KILLED or "SIGKILL" in one.signals for one in self.outcomes)
+        return any(FORCE.intersection(one.signals) for one in self.outcomes)
 
     @property
     def root(self) -> ProcessOutcome | None:

@@ -7,6 +7,7 @@ It knows the policy and never the world: no clock, no signal, no system.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterable
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ FIRST_LOOK = 0.1
 """Seconds after the force until the first look for somebody who escaped it; doubles each time."""
 FORK_TIME = 0.002
 """Seconds within which a fork that is under way ends."""
+UNSURE_ROUNDS = 10
+"""How often we try again where scans stay unsure: strangers may come and go for ever."""
 SIGKILL_CODE = -9
 
 
@@ -82,6 +85,7 @@ class Facts(NamedTuple):
         denied: whom the system did not let us signal.
         appeared: who is a member and was not known before.
         hurry: whether somebody wants the force now.
+        sure: whether the last scan can have missed nobody who was there.
     """
 
     now: float
@@ -89,6 +93,7 @@ class Facts(NamedTuple):
     denied: Iterable[Member] = ()
     appeared: Iterable[Member] = ()
     hurry: bool = False
+    sure: bool = True
 
 
 class Verdict(NamedTuple):
@@ -115,6 +120,7 @@ class Ladder:
         *,
         holds_input: bool = False,
         can_ask: bool = True,
+        sure: bool = True,
     ) -> None:
         """Begin with the members of the first scan, the spared among them.
 
@@ -124,10 +130,12 @@ class Ladder:
             start: when the call began.
             holds_input: whether :class:`CloseInput` has something to close.
             can_ask: whether the system has a polite signal.
+            sure: whether the first scan can have missed nobody.
         """
         self.policy = policy
         self.start = self.now = start
         self.hurry = False
+        self.sure = sure
         self.holds_input = holds_input
         self.can_ask = can_ask
         self.members: list[Member] = []
@@ -143,7 +151,7 @@ class Ladder:
         """Yield the steps of the whole ladder and return the verdicts."""
         if self.living and self.policy.grace and (self.can_ask or self.holds_input):
             yield from self._polite(self.start + self.policy.grace)
-        if self.living:
+        if self.living or not self.sure:
             yield from self._force()
         dead = [one for one in self.members if one.spared is None and one not in self.living]
         yield from self._do(Inspect(dead))
@@ -153,41 +161,45 @@ class Ladder:
         """Ask everybody once, then wait; end early when a scan finds nobody."""
         if self.holds_input:
             yield from self._do(CloseInput())
-            share = self.now + self.policy.grace * INPUT_SHARE
-            yield from self._wait(self._roots(), min(share, until))
-        if not self.can_ask:
-            return
-        yield from self._do(Rescan(light=True))  # who was born since the first is asked as well
-        only_roots = self.policy.terminate == "root" and self._roots()
-        asked = only_roots or list(self.living)
-        if asked and not self.hurry:
-            self.asked.update(asked)
-            yield from self._do(Ask(leaves_first(asked)))
+            if self.can_ask:
+                share = self.now + self.policy.grace * INPUT_SHARE
+                yield from self._wait(self._roots(), min(share, until))
+        if self.can_ask and not self.hurry:
+            yield from self._do(Rescan(light=True))  # the newborn are asked as well
+            yield from self._ask()
         next_scan = self.now
-        while self.now < until and not self.hurry:
+        while self.living and self.now < until and not self.hurry:
             left = len(self.living)
-            if left:
-                yield from self._do(Wait(list(self.living), until))
+            yield from self._do(Wait(list(self.living), until))
             if not self.living or (len(self.living) < left and self.now >= next_scan):
                 before = self.now
                 yield from self._do(Rescan(light=bool(self.living)))
                 next_scan = self.now + SCAN_PAUSE * (self.now - before)
-            if not self.living:
-                return
         if not self.living:
             yield from self._do(Rescan())
 
+    def _ask(self) -> Steps:
+        """Ask everybody, or the roots alone where that is the policy and one of them lives."""
+        only_roots = self.policy.terminate == "root" and self._roots()
+        if asked := only_roots or list(self.living):
+            self.asked.update(asked)
+            yield from self._do(Ask(leaves_first(asked)))
+
     def _force(self) -> Steps:
-        """Freeze, kill and look again, until nobody is left or the time is over."""
+        """Freeze, kill and look again, until nobody is left or the time is over.
+
+        A scan that is not sure may have missed somebody in a storm of forks:
+        then groups are frozen and killed although nobody is known in them.
+        """
         deadline = self.now + self.policy.settle
         look = FIRST_LOOK
-        while self.living:
+        for rounds in itertools.count(1):
             yield from self._freeze(deadline)
             yield from self._kill()
             yield from self._wait(self._mortal(), min(deadline, self.now + look))
             yield from self._do(Rescan())
             look *= 2
-            if self.now >= deadline or not self._mortal():
+            if self.now >= deadline or not (self._mortal() or self._unsure(rounds)):
                 break
         yield from self._kill()
         if self.living:
@@ -199,22 +211,30 @@ class Ladder:
         A fork that was under way when its process was stopped still ends, perhaps after the
         children were listed: parents are stopped first, and after a quick freeze we look twice.
         """
-        while running := [one for one in self.living if one not in self.frozen]:
+        for rounds in itertools.count():
+            running = [one for one in self.living if one not in self.frozen]
+            if not running and not self._unsure(rounds):
+                return
             self.frozen.update(running)
             before = self.now
             yield from self._do(Freeze(leaves_first(running)[::-1]))
             quick = self.now - before < FORK_TIME
             yield from self._do(Rescan())
             if self.now >= deadline:
-                break
-            if quick:
+                return
+            if quick and self.living:
                 yield from self._do(Rescan())
 
     def _kill(self) -> Steps:
         """Kill whoever was not killed yet, the denied once as well."""
-        if doomed := [one for one in self.living if one not in self.killed]:
+        doomed = [one for one in self.living if one not in self.killed]
+        if doomed or not self.sure:
             self.killed.update(doomed)
             yield from self._do(Kill(leaves_first(doomed)))
+
+    def _unsure(self, rounds: int) -> bool:
+        """Tell whether the last scan may have missed somebody, and another could be better."""
+        return not self.sure and rounds < UNSURE_ROUNDS
 
     def _wait(self, members: list[Member], until: float) -> Steps:
         """Wait until all of these are gone, or until this time."""
@@ -236,6 +256,7 @@ class Ladder:
         facts = yield step
         self.now = facts.now
         self.hurry = self.hurry or facts.hurry
+        self.sure = facts.sure
         if isinstance(step, Ask | Freeze | Kill):
             self.denied.difference_update(step.members)  # what was refused once may be allowed now
             self.denied.update(facts.denied)

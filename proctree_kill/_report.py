@@ -23,7 +23,7 @@ def result(
             "target": tuple(gathered.target),
             "outcomes": tuple(outcomes),
             "seconds": seconds,
-            "verified": () if alive else EVIDENCE[gathered.tree.examined],
+            "verified": () if alive else EVIDENCE[gathered.tree.verified],
         }
     )
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from . import _drawing, _text
-from ._live import Live, live
+from ._live import live
 from ._models import KillResult, TreeSnapshot
+from ._platform._system import Live
 
 if TYPE_CHECKING:
     from rich.console import Console

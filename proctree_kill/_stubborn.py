@@ -78,7 +78,7 @@ def settle(child: subprocess.Popen[bytes], role: str) -> None:
 
 def take_name(role: str) -> None:
     """Let lists of processes show the role, where the kernel allows it (proc_pid_comm(5))."""
-    if (comm := Path("/proc/self/comm")).exists():
+    if POSIX and (comm := Path("/proc/self/comm")).exists():
         comm.write_text(role)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ._drawing import LINES, Glyphs, branches
-from ._live import Live
 from ._models import Fate, KillEvent, KillResult, ProcessOutcome, TreeMember, TreeSnapshot
+from ._platform._system import Live
 
 _STYLES = {
     Fate.ALREADY_GONE: "dim",
@@ -137,8 +137,8 @@ def age(seconds: float | None) -> str:
         return ""
     for size, unit in _UNITS:
         if seconds >= size:
-            return f"{seconds // size:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(int(seconds), 0)} s"
 
 
 def _outcome(one: ProcessOutcome) -> Iterator[str]:

@@ -42,7 +42,8 @@ class Tree:
         self.roots: list[Member] = []
         self.holds_caller = False
         self.deadline = deadline
-        self.examined = DESCENDANT
+        self.sure = True
+        self._examined = DESCENDANT
         self._known: dict[int, Member] = {}
         self._trusted: dict[int, int] = {}
         self._caller = os.getpid()
@@ -83,17 +84,23 @@ class Tree:
             return []
         before = len(self.members)
         for _ in range(PASSES):
-            self._births = None
+            self._births, self.sure = None, True
             self.system.begin_scan()
             self._descend([*self._outside, *self.members])
             if self._wants_strays():
                 self._find_strays()
-            if not self.system.disturbed:
+            self.sure = self.sure and not self.system.disturbed
+            if self.sure:
                 self._births = births
                 break
             births = self.system.births()
         self._begun = True
         return self.members[before:]
+
+    @property
+    def verified(self) -> int:
+        """The evidence by which the last scan looked, where it can have missed nobody."""
+        return self._examined if self.sure else DESCENDANT
 
     def _wants_strays(self) -> bool:
         """Tell whether an orphan could be known: by a marker, or by a session that one leads."""
@@ -120,9 +127,10 @@ class Tree:
         self._protected = self._protected or {self._caller, *self.system.ancestors(self._caller)}
         strays = self.system.strays(self.roots, everywhere=self._everywhere)
         numbers = [pid for pid in strays if not self._is_member(pid)]
-        self.examined |= SESSION
+        if self.system.session(self._caller) is not None:
+            self._examined |= SESSION
         if self.marker is not None:
-            self.examined |= MARKER
+            self._examined |= MARKER
             self._descend(list(self._by_marker(numbers, self.marker)))
         while found := list(self._by_session(numbers)):
             self._descend(found)
@@ -145,7 +153,9 @@ class Tree:
         """Admit those whose session is led by a member: only a leader hands its session down."""
         for pid in numbers:
             sid = self.system.session(pid)
-            if self._leads(sid) and not self._is_member(pid) and (one := self._bind(pid)):
+            if sid is None:  # it vanished, or is hidden, and may have left somebody
+                self.sure = False
+            elif self._leads(sid) and not self._is_member(pid) and (one := self._bind(pid)):
                 if one.sid == sid and self._session_is_ours(one):
                     leader = self._known.get(one.sid or 0)
                     self._admit(one, SESSION, leader.depth + 1 if leader else 1, leader)

@@ -48,6 +48,13 @@ class Job:
             return error
         return None
 
+    def run_here(self) -> None:
+        """Do the work in this thread."""
+        try:
+            self.outcome = self._work.run()
+        except BaseException as error:  # noqa: BLE001 - result() raises it in the caller's thread
+            self.outcome = error
+
     def result(self) -> KillResult:
         """Return what came of it once it has finished, or raise what it raised."""
         if isinstance(self.outcome, KillResult):
@@ -55,13 +62,9 @@ class Job:
         raise self.outcome or RuntimeError("it has not finished")
 
     def _run(self) -> None:
-        if not self._claim.acquire(blocking=False):
-            return
-        try:
-            self.outcome = self._work.run()
-        except BaseException as error:  # noqa: BLE001 - result() raises it in the caller's thread
-            self.outcome = error
-        self._finished()
+        if self._claim.acquire(blocking=False):
+            self.run_here()
+            self._finished()
 
 
 def run(work: Work) -> KillResult:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from .._member import ALIVE, GONE, Member
 from . import _pidfd, _procfs
 from ._pidfd_grip import PidfdGrip
-from ._system import Reply
+from ._system import Live, Reply
 from ._ticks_grip import TicksGrip
 
 PIDFD = _pidfd.supported()
@@ -182,6 +186,10 @@ class LinuxSystem:
     def inspect(self, members: Iterable[Member]) -> None:
         """Ask waitid(2) for our children and the descriptor for others."""
         self._grip.inspect(members)
+
+    def show(self, member: Member) -> Live:
+        """Read ``/proc``, where psutil need not be imported."""
+        return _procfs.show(member)
 
     def hurry(self) -> None:
         """Note it and wake the wait."""

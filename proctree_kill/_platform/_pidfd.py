@@ -9,8 +9,11 @@ import os
 import select
 import signal
 import struct
+import sys
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 PIDFD_GET_INFO = 0xC040FF0B
 """The ioctl of Linux 6.13 for a struct of 64 bytes (include/uapi/linux/pidfd.h)."""

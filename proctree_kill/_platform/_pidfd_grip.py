@@ -6,10 +6,13 @@ import errno
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from .._member import GONE, ZOMBIE, Member
 from . import _pidfd, _procfs

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
+import pwd
+import sys
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from .._member import Member
+from ._system import Live
 
 PF_KTHREAD = 0x00200000
 """The flag of kernel threads in field 9 of ``stat`` (include/linux/sched.h)."""
@@ -174,6 +179,27 @@ def is_about_to_handle(pid: int, number: int) -> bool:
     found = status(pid)
     pending = int(found.get(b"SigPnd", b"0"), 16) | int(found.get(b"ShdPnd", b"0"), 16)
     return found.get(b"State", b"").startswith(b"R") or bool(pending >> (number - 1) & 1)
+
+
+def show(member: Member) -> Live:
+    """Read user, command line and age; in uninterruptible sleep the memory may be locked."""
+    found = status(member.pid)
+    asleep = found.get(b"State", b"").startswith(b"D")
+    arguments = b"" if asleep else read(f"/proc/{member.pid}/cmdline")
+    age = None if member.start is None else (ticks() - member.start) / os.sysconf("SC_CLK_TCK")
+    command = os.fsdecode(arguments.rstrip(b"\0").replace(b"\0", b" "))
+    return Live(_user(found.get(b"Uid", b"")), command or None, age)
+
+
+def _user(uids: bytes) -> str | None:
+    """Return the name of the effective user, the second of the four, or its number."""
+    if not uids:
+        return None
+    uid = int(uids.split()[1])
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def namespace(pid: int | str) -> int | None:

@@ -15,7 +15,7 @@ import psutil
 from .._member import ALIVE, GONE, ZOMBIE, Member
 from .._models import WEAK_TOLERANCE
 from . import _psutil_facts as _facts
-from ._system import Reply
+from ._system import Live, Reply
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
 """Seconds between two looks at those who are waited for; doubles in between."""
@@ -187,6 +187,15 @@ class PsutilSystem:
         """Tell whether it is stopped; a traced stop is the tracer's matter."""
         process = _facts.find(pid)
         return process is not None and self._is_stopped(process)
+
+    def show(self, member: Member) -> Live:
+        """Ask psutil; in uninterruptible sleep the memory may be locked."""
+        process = self._bound[member]
+        asleep = _facts.told(process.status) == psutil.STATUS_DISK_SLEEP
+        arguments = None if asleep else _facts.told(process.cmdline)
+        created = _facts.told(process.create_time)
+        seconds = None if created is None else time.time() - created
+        return Live(_facts.told(process.username), " ".join(arguments or ()) or None, seconds)
 
     def unaware(self, pid: int) -> bool:  # noqa: ARG002 - the contract's
         """Return False: nothing tells which signals are pending."""

@@ -15,6 +15,20 @@ class Reply(NamedTuple):
     denied: list[Member]
 
 
+class Live(NamedTuple):
+    """What a process shows of itself now; None for what it hides.
+
+    Args:
+        user: in whose name it acts.
+        command: its arguments, with spaces between them; they may hold secrets.
+        seconds: how old it is.
+    """
+
+    user: str | None = None
+    command: str | None = None
+    seconds: float | None = None
+
+
 class System(Protocol):
     """One system during one kill.
 
@@ -121,6 +135,9 @@ class System(Protocol):
 
     def inspect(self, members: Iterable[Member]) -> None:
         """Fill in the exit codes of the dead that can be told, and reap whom nobody owns."""
+
+    def show(self, member: Member) -> Live:
+        """Read what a person may want to see of a process; never kept."""
 
     def hurry(self) -> None:
         """Set :attr:`hurried` and wake one :meth:`wait`; callable from any thread."""

@@ -6,10 +6,13 @@ Before each signal the number is compared; what happens between the look and the
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from .._member import GONE, ZOMBIE, Member
 from . import _procfs
