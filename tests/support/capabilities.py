@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from .leaf import Leaf
+from .leaf import usable_cgroup
 from .users import ordinary_user
 
 NPM_PACKAGE = "@modelcontextprotocol/server-everything"
@@ -60,15 +60,6 @@ def _pidfd_inode() -> bool:
             os.close(fd)
 
 
-def _cgroup() -> bool:
-    """Probe a cgroup v2 that we may make, enter and kill."""
-    leaf = Leaf.make()
-    if leaf is None:
-        return False
-    leaf.remove()
-    return True
-
-
 def _pid_namespace() -> bool:
     """Probe a pid namespace with its own ``/proc``."""
     if not has("unshare"):
@@ -82,7 +73,7 @@ def _pid_namespace() -> bool:
 PROBES: dict[str, Callable[[], bool]] = {
     "pidfd": _pidfd,
     "pidfd inode": _pidfd_inode,
-    "cgroup": _cgroup,
+    "cgroup": lambda: usable_cgroup() is not None,
     "fork": lambda: hasattr(os, "fork"),
     "waitid": lambda: hasattr(os, "waitid"),
     "procfs": Path("/proc/self/stat").exists,

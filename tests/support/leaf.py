@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 import time
@@ -24,17 +25,8 @@ class Leaf:
     @classmethod
     def make(cls) -> Self | None:
         """Make one where this process may, or return None."""
-        parent = own_cgroup()
-        if parent is None:
-            return None
-        try:
-            leaf = cls(parent / f"{PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}")
-        except OSError:
-            return None
-        if leaf._can_hold_and_kill():
-            return leaf
-        leaf.remove()
-        return None
+        parent = usable_cgroup()
+        return cls(parent / new_name()) if parent else None
 
     def entrance(self) -> int:
         """Open ``cgroup.procs``: whoever writes ``0`` to the descriptor is inside."""
@@ -62,7 +54,7 @@ class Leaf:
         """Remove the empty cgroup."""
         self.path.rmdir()
 
-    def _can_hold_and_kill(self) -> bool:
+    def can_hold_and_kill(self) -> bool:
         """Tell whether a process may move in here and be killed here (Linux 5.14)."""
         if not (self.path / "cgroup.kill").exists():
             return False
@@ -75,6 +67,26 @@ class Leaf:
             os._exit(1)
         _, status = os.waitpid(pid, 0)
         return status == 0 and self.is_empty(within=5)
+
+
+@functools.cache
+def usable_cgroup() -> Path | None:
+    """Return the cgroup of this process if we may make others in it, enter them and kill there."""
+    parent = own_cgroup()
+    if parent is None:
+        return None
+    try:
+        leaf = Leaf(parent / new_name())
+    except OSError:
+        return None
+    usable = leaf.can_hold_and_kill()
+    leaf.remove()
+    return parent if usable else None
+
+
+def new_name() -> str:
+    """Return a name for a cgroup of ours."""
+    return f"{PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 def leaves() -> list[Path]:

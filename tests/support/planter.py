@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -142,7 +141,7 @@ class Planter:
 
 def node_argv(node: Node, account: Account | None = None) -> list[str]:
     """Return the command of a node that reads ``NODE`` from its standard input."""
-    return [*python(account), "-", json.dumps(node.description())]
+    return [*python(account), "-", repr(node.description())]
 
 
 def python(account: Account | None) -> list[str]:
