@@ -255,4 +255,5 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version  # noqa: PLC0415 - few ask for it
 
-        parser.exit(message=f"{parser.prog} {version('proctree_kill')}\n")
+        sys.stdout.write(f"{parser.prog} {version('proctree_kill')}\n")
+        parser.exit()
