@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ._models import KillResult
+from ._platform import WAIT_SLICE
 
 
 class Work(Protocol):
@@ -84,7 +85,8 @@ def run(work: Work) -> KillResult:
         try:
             if interruption is not None:
                 work.hurry()
-            done.wait()
+            while not done.wait(WAIT_SLICE):
+                pass
             break
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises, held back
             interruption = interruption or error

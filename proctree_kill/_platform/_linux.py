@@ -176,8 +176,9 @@ class LinuxSystem:
         return found is not None and found.state == b"T"
 
     def unaware(self, pid: int) -> bool:
-        """Tell whether it is running, or SIGCHLD is pending for a signalfd."""
-        return _procfs.is_about_to_handle(pid, signal.SIGCHLD)
+        """Tell whether it runs: SIGCHLD makes whoever waits for it runnable at once."""
+        found = _procfs.stat(pid)
+        return found is not None and found.state == b"R"
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Sleep in poll(2) on the descriptors."""

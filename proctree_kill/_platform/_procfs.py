@@ -174,13 +174,6 @@ def leader_of(thread: int) -> int | None:
     return None if leader is None else int(leader)
 
 
-def is_about_to_handle(pid: int, number: int) -> bool:
-    """Tell whether a process runs, or has this signal pending."""
-    found = status(pid)
-    pending = int(found.get(b"SigPnd", b"0"), 16) | int(found.get(b"ShdPnd", b"0"), 16)
-    return found.get(b"State", b"").startswith(b"R") or bool(pending >> (number - 1) & 1)
-
-
 def show(member: Member) -> Live:
     """Read user, command line and age; in uninterruptible sleep the memory may be locked."""
     found = status(member.pid)
