@@ -69,13 +69,25 @@ static void speak(void)
     dprintf(atoi(getenv("PLANT_VOICE")), "storm %d 0\n", shared->root);
 }
 
+static int try_seat(int number, int command, struct flock *seat)
+{
+    *seat = (struct flock){.l_type = F_WRLCK, .l_start = number % AT_MOST, .l_len = 1};
+    return fcntl(seats, command, seat);
+}
+
+/* Looks at one seat: the fuller it is, the fewer are born. */
+static int there_is_room(void)
+{
+    struct flock seat;
+    return !try_seat(random(), F_GETLK, &seat) && seat.l_type == F_UNLCK;
+}
+
 static void take_a_seat(void)
 {
-    for (int i = 0; i < AT_MOST; i++) {
-        struct flock seat = {.l_type = F_WRLCK, .l_start = (getpid() + i) % AT_MOST, .l_len = 1};
-        if (!fcntl(seats, F_SETLK, &seat))
+    struct flock seat;
+    for (int i = 0; i < AT_MOST; i++)
+        if (!try_seat(getpid() + i, F_SETLK, &seat))
             return;
-    }
     _exit(0);
 }
 
@@ -95,7 +107,7 @@ static void grow(int new_sessions)
 {
     for (;;) {
         nap(5000);
-        if (!fork()) {
+        if (there_is_room() && !fork()) {
             be_born();
             if (new_sessions)
                 setsid();
@@ -106,7 +118,7 @@ static void grow(int new_sessions)
 static void work(int new_sessions)
 {
     for (;;) {
-        if (!fork()) {
+        if (there_is_room() && !fork()) {
             be_born();
             if (new_sessions)
                 setsid();
