@@ -181,7 +181,8 @@ class Ladder:
     def _ask(self) -> Steps:
         """Ask everybody, or the roots alone where that is the policy and one of them lives."""
         only_roots = self.policy.terminate == "root" and self._roots()
-        if asked := only_roots or list(self.living):
+        asked = only_roots or list(self.living)
+        if asked and not self.hurry:
             self.asked.update(asked)
             yield from self._do(Ask(leaves_first(asked)))
 
