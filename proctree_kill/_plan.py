@@ -257,7 +257,8 @@ class Ladder:
         facts = yield step
         self.now = facts.now
         self.hurry = self.hurry or facts.hurry
-        self.sure = facts.sure
+        if isinstance(step, Rescan):
+            self.sure = facts.sure
         if isinstance(step, Ask | Freeze | Kill):
             self.denied.difference_update(step.members)  # what was refused once may be allowed now
             self.denied.update(facts.denied)
