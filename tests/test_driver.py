@@ -59,6 +59,7 @@ def test_a_tree_that_obeys_is_terminated_in_one_round(system: FakeSystem) -> Non
     result = kill_tree(root.pid, grace=GRACE)
     assert fates(result) == {"child": Fate.TERMINATED, "root": Fate.TERMINATED}
     assert [one.exit_code for one in result.outcomes] == [-15, -15]
+    assert [(one.seconds or 0) // 0.25 for one in result.outcomes] == [1, 2]
     assert system.names("ask") == ["child", "root"]
     assert not {"freeze", "kill"} & {*system.verbs()}
     assert 0.5 <= result.seconds < 0.5 + FEW
@@ -174,6 +175,17 @@ def test_no_event_comes_between_freeze_and_kill(system: FakeSystem) -> None:
     assert "event found" in verbs[kill:]
 
 
+def test_one_who_cannot_be_frozen_holds_no_event_back(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=None, dies=1.0)
+    system.spawn("setuid", root, leaves=None, refuses=("freeze", "kill"))
+    system.spawn("child", root, leaves=None)
+    start = system.time
+    kill_tree(root.pid, grace=0, on_event=listener(system))
+    told = [one.time - start for one in system.acts("event gone")]
+    assert told[0] < FEW
+    assert told[1] >= 1.0
+
+
 @pytest.mark.parametrize("method", ["freeze", "births", "kill", "wait"])
 def test_whoever_was_frozen_and_not_killed_is_continued_when_a_step_raises(
     system: FakeSystem, method: str
@@ -207,6 +219,27 @@ def test_a_parent_outside_the_tree_that_stopped_with_its_child_is_continued(
     kill_tree(system.spawn("root", su, leaves=None).pid, grace=0)
     assert system.names("release") == ["su"]
     assert not su.stopped
+
+
+def test_a_parent_that_does_not_stop_is_left_alone(system: FakeSystem) -> None:
+    shell = system.spawn("shell")
+    kill_tree(system.spawn("root", shell, leaves=None).pid, grace=0)
+    assert "shell" not in system.names("release")
+
+
+def test_a_parent_has_a_moment_to_notice_before_its_child_dies(system: FakeSystem) -> None:
+    su = system.spawn("su", notices=0.03125)
+    result = kill_tree(system.spawn("root", su, leaves=None).pid, grace=0)
+    assert system.names("release") == ["su"]
+    assert not su.stopped
+    assert 0.03125 <= result.seconds < 0.03125 + FEW
+
+
+def test_a_parent_that_does_not_notice_delays_nobody_for_long(system: FakeSystem) -> None:
+    su = system.spawn("su", notices=60.0)
+    result = kill_tree(system.spawn("root", su, leaves=None).pid, grace=0)
+    assert result.ok
+    assert result.seconds < 0.25
 
 
 def test_a_parent_that_was_stopped_before_stays_so(system: FakeSystem) -> None:

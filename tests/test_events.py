@@ -100,7 +100,11 @@ def test_one_who_is_found_spared_or_dead_is_told_and_not_counted() -> None:
 
 def test_the_force_is_announced_once_before_it_begins() -> None:
     told = Told(member(7))
-    for step in (Ask([]), Freeze([]), Kill([]), Freeze([])):
+    told.teller.before(Ask([]))
+    assert told.kinds == []
+    told.teller.before(Freeze([]))
+    assert told.kinds == ["escalated"]
+    for step in (Kill([]), Freeze([]), Kill([])):
         told.teller.before(step)
     assert told.kinds == ["escalated"]
 

@@ -241,7 +241,8 @@ def test_survivors_are_raised_only_where_there_are_some() -> None:
 @pytest.mark.parametrize(
     ("one", "forced"),
     [
-        (outcome(Fate.KILLED), True),
+        (outcome(Fate.KILLED, signals=("SIGSTOP", "SIGKILL")), True),
+        (outcome(Fate.KILLED, signals=("TerminateProcess",)), True),
         (outcome(Fate.TERMINATED, signals=("SIGTERM", "SIGCONT")), False),
         (outcome(Fate.TERMINATED, signals=("SIGTERM", "SIGSTOP", "SIGKILL")), True),
         (outcome(Fate.SURVIVED, signals=("SIGTERM", "SIGKILL")), True),

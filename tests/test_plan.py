@@ -19,7 +19,7 @@ from proctree_kill._plan import (
     Rescan,
     Wait,
 )
-from support.play import TICK, Actor, Play
+from support.play import STEPS, TICK, Actor, Play
 
 FEW = 16 * TICK
 """What a handful of steps takes."""
@@ -28,16 +28,21 @@ SETTLE = 5.0
 
 
 def play(
-    *actors: Actor, holds_input: bool = False, can_ask: bool = True, **options: object
+    *actors: Actor,
+    holds_input: bool = False,
+    can_ask: bool = True,
+    unsure: int = 0,
+    **options: object,
 ) -> Play:
     """Set a scene with the usual times."""
-    given: dict[str, object] = {"grace": GRACE, "settle": SETTLE}
-    return Play(*actors, holds_input=holds_input, can_ask=can_ask, **(given | options))
+    given = {"grace": GRACE, "settle": SETTLE} | options
+    return Play(*actors, holds_input=holds_input, can_ask=can_ask, unsure=unsure, **given)
 
 
 def test_everybody_leaves_when_asked() -> None:
     done = play(Actor("root", leaves=0.5), Actor("child", 1, leaves=0.25)).run()
     assert done.fates == {"child": Fate.TERMINATED, "root": Fate.TERMINATED}
+    assert [one.detail for one in done.verdicts] == [None, None]
     assert not {Freeze, Kill} & {*done.kinds}
     assert 0.5 <= done.seconds < 0.5 + FEW
     assert done.is_scanned_last()
@@ -113,6 +118,7 @@ def test_nobody_is_asked_where_all_leave_on_the_closed_input() -> None:
     done = play(Actor("root", reads=0.25), holds_input=True).run()
     assert not {Ask, Freeze, Kill} & {*done.kinds}
     assert done.fates == {"root": Fate.TERMINATED}
+    assert [one.detail for one in done.verdicts] == ["it left without being asked"]
     assert 0.25 <= done.seconds < 0.25 + FEW
     assert done.is_scanned_last()
 
@@ -191,6 +197,11 @@ def test_a_freeze_is_followed_by_scans_until_one_finds_nobody() -> None:
     assert [kind for kind, _ in itertools.groupby(steps)] == [Freeze, Rescan] * 2
 
 
+def test_no_scan_of_the_frozen_and_the_killed_may_be_left_out() -> None:
+    done = play(Actor("root"), Actor("late", 1, appears=Kill), grace=0.0).run()
+    assert {step.light for _, step in done.steps if isinstance(step, Rescan)} == {False}
+
+
 def test_parents_are_frozen_before_their_children() -> None:
     depths = {"b": 2, "a": 1, "root": 0, "c": 3}
     done = play(*(Actor(name, depth) for name, depth in depths.items()), grace=0.0).run()
@@ -249,6 +260,13 @@ def test_one_denied_alone_is_reported_at_once() -> None:
 def test_one_denied_who_leaves_all_the_same_is_not_reported_as_alive() -> None:
     done = play(Actor("root"), Actor("denied", 1, denies=(Ask,), ends=1.0)).run()
     assert done.fates == {"denied": Fate.TERMINATED, "root": Fate.KILLED}
+
+
+def test_what_was_refused_once_may_be_allowed_later() -> None:
+    setuid = Actor("setuid", 1, denies=(Ask,), dies=0.5)
+    done = play(Actor("root"), setuid).run()
+    assert done.names(Freeze) == [["root", "setuid"]]
+    assert done.fates == {"setuid": Fate.KILLED, "root": Fate.KILLED}
 
 
 def test_even_the_denied_are_tried_by_force_once() -> None:
@@ -323,6 +341,29 @@ def test_how_the_dead_ended_is_read_once_at_the_end() -> None:
     assert {*done.names(Inspect)[0]} == {"child", "root"}
 
 
+def test_where_a_scan_is_unsure_whole_groups_are_forced_though_nobody_is_known() -> None:
+    done = play(Actor("root", leaves=0.25), unsure=STEPS).run()
+    assert done.names(Freeze)[0] == done.names(Kill)[0] == []
+    assert done.fates == {"root": Fate.TERMINATED}
+
+
+def test_a_sure_scan_ends_the_force_against_the_unknown() -> None:
+    done = play(Actor("root", leaves=0.25), unsure=4).run()
+    assert done.names(Freeze) == [[]]
+    assert done.names(Kill) == []
+
+
+def test_one_found_after_an_unsure_scan_is_killed_like_the_others() -> None:
+    late = Actor("late", 1, appears=Freeze)
+    done = play(Actor("root", leaves=0.25), late, unsure=4).run()
+    assert done.fates == {"late": Fate.KILLED, "root": Fate.TERMINATED}
+
+
+def test_scans_that_stay_unsure_do_not_keep_us_until_the_deadline() -> None:
+    done = play(Actor("root", leaves=0.25), unsure=STEPS).run()
+    assert done.seconds < 1.0
+
+
 class Storm(Play):
     """A tree in which every scan finds one more."""
 
@@ -355,6 +396,7 @@ HISTORIES: dict[str, Callable[[], Play]] = {
     "nobody can be asked": lambda: play(
         Actor("root", reads=0.25), Actor("child", 1), holds_input=True, can_ask=False
     ),
+    "scans are unsure": lambda: play(Actor("root", leaves=0.25), unsure=6),
     "the input is ignored": lambda: play(Actor("root", leaves=0.0), holds_input=True),
     "all are gone when they are asked": lambda: play(Actor("root", ends=0.0)),
     "mixed mode": lambda: play(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from proctree_kill._member import ALIVE, GONE, ZOMBIE, Member
-from proctree_kill._platform._system import Reply
+from proctree_kill._platform._system import Live, Reply
 
 FIRST = 5_000_001
 """The number of the first process; Linux ends at 4194304 (proc(5), pid_max)."""
@@ -290,6 +290,10 @@ class FakeSystem:
         """Tell the exit codes."""
         for one in members:
             one.exit_code = self.members[one].code
+
+    def show(self, member: Member) -> Live:
+        """Show the name."""
+        return Live(command=member.name)
 
     def hurry(self) -> None:
         """Note it; it ends the wait that is going on, or the next one."""

@@ -98,13 +98,17 @@ class Play:
         *actors: Actor,
         holds_input: bool = False,
         can_ask: bool = True,
+        unsure: int = 0,
         **options: object,
     ) -> None:
-        """Set the scene; the other options are those of the policy."""
+        """Set the scene; so many scans are unsure; the other options are those of the policy."""
         self.policy = KillPolicy().but(**options)
         self.waiting = [one for one in actors if one.appears is not None]
         known = [one for one in actors if one.appears is None]
-        self.ladder = Ladder(self.policy, known, START, holds_input=holds_input, can_ask=can_ask)
+        self.unsure = unsure
+        self.ladder = Ladder(
+            self.policy, known, START, holds_input=holds_input, can_ask=can_ask, sure=not unsure
+        )
         self.now = START
         self.steps: list[tuple[float, Step]] = []
         self.deaths: dict[Member, int] = {}
@@ -138,6 +142,8 @@ class Play:
             if one not in refused:
                 one.react(step, self.now)
         appeared = self._appear() if isinstance(step, Rescan) else []
+        if isinstance(step, Rescan) and self.unsure:
+            self.unsure -= 1
         self._pass_time(step, woken=woken)
         if isinstance(step, Wait):
             dead = [one for one in members if one.is_dead(self.now)]
@@ -145,7 +151,7 @@ class Play:
             dead = []
             for one in members:
                 one.exit_code = one.code
-        return Facts(self.now, dead, refused, appeared, hurry=hurry)
+        return Facts(self.now, dead, refused, appeared, hurry=hurry, sure=not self.unsure)
 
     @property
     def seconds(self) -> float:
@@ -177,9 +183,9 @@ class Play:
         ]
 
     def is_scanned_last(self) -> bool:
-        """Tell whether a scan followed the last word of a death."""
-        scans = [index for index, kind in enumerate(self.kinds) if kind is Rescan]
-        return bool(scans) and scans[-1] > max(self.deaths.values(), default=-1)
+        """Tell whether a whole scan followed the last word of a death."""
+        last = max(self.deaths.values(), default=-1)
+        return Rescan(light=False) in [step for _, step in self.steps[last + 1 :]]
 
     def _members(self, step: Step) -> list[Actor]:
         """Return whom a step names."""
