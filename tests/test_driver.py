@@ -393,6 +393,18 @@ def test_nothing_is_verified_while_somebody_lives(system: FakeSystem) -> None:
     assert result.verified == ()
 
 
+def test_where_scans_are_disturbed_the_group_is_forced_and_its_session_not_verified(
+    system: FakeSystem,
+) -> None:
+    system.disturbed = True
+    root = system.spawn("root", leads=True)
+    result = kill_tree(root.pid, grace=GRACE)
+    assert ((), ("root",)) in [(one.names, one.groups) for one in system.acts("freeze")]
+    assert ((), ("root",)) in [(one.names, one.groups) for one in system.acts("kill")]
+    assert fates(result) == {"root": Fate.TERMINATED}
+    assert Evidence.SESSION not in result.verified
+
+
 def test_where_nothing_polite_can_be_said_the_force_begins_at_once(system: FakeSystem) -> None:
     system.polite = False
     result = kill_tree(deaf_family(system).pid, grace=GRACE)

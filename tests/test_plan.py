@@ -197,6 +197,11 @@ def test_a_freeze_is_followed_by_scans_until_one_finds_nobody() -> None:
     assert [kind for kind, _ in itertools.groupby(steps)] == [Freeze, Rescan] * 2
 
 
+def test_after_a_quick_freeze_we_look_twice() -> None:
+    done = play(Actor("root"), grace=0.0).run()
+    assert done.kinds[:4] == [Freeze, Rescan, Rescan, Kill]
+
+
 def test_no_scan_of_the_frozen_and_the_killed_may_be_left_out() -> None:
     done = play(Actor("root"), Actor("late", 1, appears=Kill), grace=0.0).run()
     assert {step.light for _, step in done.steps if isinstance(step, Rescan)} == {False}
@@ -345,6 +350,12 @@ def test_where_a_scan_is_unsure_whole_groups_are_forced_though_nobody_is_known()
     done = play(Actor("root", leaves=0.25), unsure=STEPS).run()
     assert done.names(Freeze)[0] == done.names(Kill)[0] == []
     assert done.fates == {"root": Fate.TERMINATED}
+
+
+def test_while_scans_are_unsure_the_force_is_repeated() -> None:
+    done = play(Actor("root"), grace=0.0, unsure=STEPS).run()
+    assert len(done.times(Kill)) > 2
+    assert done.seconds < 1.0
 
 
 def test_a_sure_scan_ends_the_force_against_the_unknown() -> None:
