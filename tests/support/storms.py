@@ -13,7 +13,7 @@ from .planter import Planter
 from .trees import Tree
 
 SOURCE = Path(__file__).with_name("storm.c")
-BIRTHS = 200
+BIRTHS = 100
 Kind = Literal["growing", "workers", "sessions", "successors", "fugitives"]
 TRACEABLE: tuple[Kind, ...] = ("growing", "workers", "sessions", "successors")
 """The kinds that leave evidence: parents that live, or a session that is kept."""
