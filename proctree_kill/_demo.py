@@ -9,18 +9,24 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import IO, TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from ._kill import kill_tree, snapshot_tree
 from ._stubborn import PASSING, POSIX, below
-from ._watch import watching
+from ._watch import Watcher
 
 if TYPE_CHECKING:
     from ._screen import Screen
 
 BOUND = 30.0
 """Seconds after which a process that does not speak, or whose end is not heard, is a failure."""
+HELD = "somebody still holds the pipe that all of them held"
 NODE = Path(__file__).with_name("_stubborn.py")
+WRAPPER = 'exec 3>&2 2>/dev/null; "$0" "$@" 2>&3 3>&-; true'
+"""Run a command below a shell, which would say "Terminated" when its child dies first.
+
+The last command of a script would replace the shell.
+"""
 WHAT_IT_IS = {
     "shell": "a wrapper, as npx has one",
     "server": "leaves when it is asked",
@@ -40,27 +46,36 @@ def run(grace: float, screen: Screen) -> bool:
         grace: seconds between the polite request and the force.
         screen: where it is shown.
     """
-    with Stubborn() as tree:
-        try:
-            notes = {pid: WHAT_IT_IS[role] for role, pid in tree.grow().items()}
-        except ChildProcessError as error:
-            screen.complain(str(error))
-            return False
-        screen.say("A stubborn tree, planted for you:\n")
-        screen.draw(snapshot_tree(tree.pid, marker=tree.marker), notes)
-        screen.say(
-            f"\nNow it is ended: everybody is asked, and after {grace:g} s there is force.\n"
-        )
-        with watching(screen) as watcher:
-            result = kill_tree(tree.pid, grace=grace, marker=tree.marker, on_event=watcher)
-        screen.report(result)
-        gone = tree.is_gone()
+    tree = Stubborn()
+    try:
+        with tree:
+            return _show(tree, grace, screen)
+    except ChildProcessError as error:
+        screen.complain(str(error))
+        return False
+    except KeyboardInterrupt:
+        left = "nobody is left" if tree.is_gone() else HELD
+        screen.complain(f"interrupted; {left}")
+        raise
+
+
+def _show(tree: Stubborn, grace: float, screen: Screen) -> bool:
+    """Show the tree, its end, and that it has ended."""
+    notes = {pid: WHAT_IT_IS[role] for role, pid in tree.grow().items()}
+    screen.say("A stubborn tree, planted for you:\n")
+    screen.draw(snapshot_tree(tree.pid, marker=tree.marker), notes)
+    screen.say(f"\nNow it is ended: everybody is asked, and after {grace:g} s there is force.\n")
+    with screen.progress() as progress:
+        watcher = Watcher(progress)
+        result = kill_tree(tree.pid, grace=grace, marker=tree.marker, on_event=watcher)
+    screen.report(result)
+    gone = tree.is_gone()
     if gone:
         screen.say(
             "\nProof: all of them held one pipe, and it has come to its end: nobody is left."
         )
     else:
-        screen.complain("somebody still holds the pipe that all of them held")
+        screen.complain(HELD)
     return gone and result.ok
 
 
@@ -75,23 +90,23 @@ class Stubborn:
     def __init__(self) -> None:
         """Choose a marker that nobody else has."""
         self.marker = f"PROCTREE_DEMO_{os.urandom(8).hex()}=1"
+        self._root: subprocess.Popen[bytes] | None = None
         self._births: SimpleQueue[tuple[str, int] | None] = SimpleQueue()
         self._ear = threading.Thread(target=self._listen, name="demo", daemon=True)
 
     def __enter__(self) -> Self:
-        """Start the first process."""
-        name, _, value = self.marker.partition("=")
-        self._root = subprocess.Popen(  # noqa: S603 - our own interpreter and our own file
-            wrapped([sys.executable, "-I", "-S", str(NODE), "server"]),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, name: value},
-            start_new_session=True,  # or Ctrl-C would reach them as well
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )
-        self._hold = cast("IO[bytes]", self._root.stdin)
-        self._voice = cast("IO[bytes]", self._root.stdout)
-        self._ear.start()
+        """Listen, and start the first process."""
+        self._heard, spoken = os.pipe()
+        lease, self._hold = os.pipe()
+        try:
+            self._ear.start()
+            self._root = self._start(lease, spoken)
+        except BaseException:
+            os.close(self._hold)
+            raise
+        finally:
+            os.close(lease)
+            os.close(spoken)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,15 +115,27 @@ class Stubborn:
             if self._ear.is_alive():
                 kill_tree(self.pid, grace=0, marker=self.marker)
         finally:
-            self._hold.close()
-            self._root.wait(BOUND)
-            self._ear.join(BOUND)
-            self._voice.close()
+            os.close(self._hold)
+            if self._root is not None:
+                self._root.wait(BOUND)
+            self.is_gone()
+
+    def _start(self, lease: int, spoken: int) -> subprocess.Popen[bytes]:
+        """Start the first process, in a session of its own: Ctrl-C must not reach it."""
+        name, _, value = self.marker.partition("=")
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and our own file
+            wrapped([sys.executable, "-I", "-S", str(NODE), "server"]),
+            stdin=lease,
+            stdout=spoken,
+            env={**os.environ, name: value},
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+        )
 
     @property
     def pid(self) -> int:
         """Return the number of the first process; it is ours as long as we do not reap it."""
-        return self._root.pid
+        return cast("subprocess.Popen[bytes]", self._root).pid
 
     def grow(self) -> dict[str, int]:
         """Wait until all have spoken, and return who has which number.
@@ -132,14 +159,16 @@ class Stubborn:
 
     def is_gone(self) -> bool:
         """Tell whether the pipe that all of them hold has come to its end."""
-        self._ear.join(BOUND)
+        if self._ear.is_alive():
+            self._ear.join(BOUND)
         return not self._ear.is_alive()
 
     def _listen(self) -> None:
         """Hear each birth, and then the end."""
-        for line in self._voice:
-            role, pid = line.split()
-            self._births.put((role.decode(), int(pid)))
+        with os.fdopen(self._heard, "rb") as voice:
+            for line in voice:
+                role, pid = line.split()
+                self._births.put((role.decode(), int(pid)))
         self._births.put(None)
 
 
@@ -153,5 +182,5 @@ def roles(first: str) -> Iterator[str]:
 def wrapped(command: list[str]) -> list[str] | str:
     """Return a command within a shell that waits for it."""
     if POSIX:
-        return ["/bin/sh", "-c", '"$0" "$@"; true', *command]  # a last command would replace it
+        return ["/bin/sh", "-c", WRAPPER, *command]
     return f'{os.environ["COMSPEC"]} /s /c "{subprocess.list2cmdline(command)}"'

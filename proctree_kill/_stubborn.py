@@ -8,6 +8,7 @@ Standard input is the demo's hold on them: at its end, whoever still lives leave
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -83,4 +84,5 @@ def take_name(role: str) -> None:
 
 
 if __name__ == "__main__":
-    play(sys.argv[1])
+    with contextlib.suppress(BrokenPipeError):  # the demo let go before we could speak
+        play(sys.argv[1])
