@@ -168,13 +168,16 @@ class Ladder:
             yield from self._do(Rescan(light=True))  # the newborn are asked as well
             yield from self._ask()
         next_scan = self.now
-        while self.living and self.now < until and not self.hurry:
+        while self.now < until and not self.hurry:
             left = len(self.living)
-            yield from self._do(Wait(list(self.living), until))
+            if self.living:
+                yield from self._do(Wait(list(self.living), until))
             if not self.living or (len(self.living) < left and self.now >= next_scan):
                 before = self.now
                 yield from self._do(Rescan(light=bool(self.living)))
                 next_scan = self.now + SCAN_PAUSE * (self.now - before)
+            if not self.living:
+                return
         if not self.living:
             yield from self._do(Rescan())
 

@@ -359,7 +359,7 @@ def test_while_scans_are_unsure_the_force_is_repeated() -> None:
 
 
 def test_a_sure_scan_ends_the_force_against_the_unknown() -> None:
-    done = play(Actor("root", leaves=0.25), unsure=4).run()
+    done = play(Actor("root", leaves=0.25), unsure=3).run()
     assert done.names(Freeze) == [[]]
     assert done.names(Kill) == []
 
