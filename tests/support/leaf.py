@@ -79,9 +79,10 @@ def usable_cgroup() -> Path | None:
         leaf = Leaf(parent / new_name())
     except OSError:
         return None
-    usable = leaf.can_hold_and_kill()
-    leaf.remove()
-    return parent if usable else None
+    try:
+        return parent if leaf.can_hold_and_kill() else None
+    finally:
+        leaf.remove()
 
 
 def new_name() -> str:
