@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -52,7 +52,7 @@ class Planter:
 
     def __init__(self, *, in_cgroups: bool = True) -> None:
         """Begin with an empty garden, where each tree gets a cgroup if there is any to be had."""
-        self.trees: list[Tree] = []
+        self._ends = ExitStack()
         self._in_cgroups = in_cgroups
 
     def __enter__(self) -> Self:
@@ -108,12 +108,11 @@ class Planter:
         finally:
             for one in fds:
                 os.close(one)
-        self.trees.append(tree)
+        self._ends.callback(tree.end)
 
     def end(self) -> None:
-        """End every tree, the last first."""
-        while self.trees:
-            self.trees.pop().end()
+        """End every tree, the last first, whatever goes wrong with another."""
+        self._ends.close()
 
     def _start(
         self,
