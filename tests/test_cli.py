@@ -278,7 +278,7 @@ def test_who_asks_for_help_or_is_wrong_does_not_wait_for_the_engine(command: lis
     assert imported(command).isdisjoint({"pydantic", "psutil", "rich"})
 
 
-@pytest.mark.needs("procfs", "pidfd")
+@pytest.mark.needs("fork", "procfs", "pidfd")
 def test_a_tree_is_drawn_without_what_takes_long_to_import(plant: Planter) -> None:
     tree = plant(chain("root"))
     assert imported(["tree", str(tree.root.pid)]).isdisjoint({"psutil", "rich", "asyncio"})
@@ -458,7 +458,7 @@ class TestKill:
         assert tree.all_dead()
 
 
-@pytest.mark.needs("procfs")
+@pytest.mark.needs("fork", "procfs")
 class TestRefusals:
     """Real: nothing is touched, and the reason is told."""
 
@@ -542,7 +542,7 @@ class TestTree:
         done = tell("tree", tree.root.pid, "--keep-root")
         assert (done.returncode, done.stdout) == (0, "nobody is there whom to end\n")
 
-    @pytest.mark.needs("procfs")
+    @pytest.mark.needs("fork", "procfs")
     def test_broken_names_do_not_break_a_poor_encoding(self, plant: Planter) -> None:
         tree = plant.program(
             ["bash", "-c", r'printf "\377\033[1m\303\244" > /proc/$$/comm; echo x; read line'],
@@ -600,7 +600,7 @@ class TestLive:
             before = now.model_copy(update={"create_time": (now.create_time or 0) - 60})
         assert live(before) == Live()
 
-    @pytest.mark.needs("procfs")
+    @pytest.mark.needs("fork", "procfs")
     def test_who_has_no_name_is_told_by_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import pwd  # noqa: PLC0415 - not on every system
 

@@ -123,7 +123,7 @@ def test_a_tree_that_cannot_be_planted_is_told(
     assert "the tree could not be planted: " in capfd.readouterr().err
 
 
-@pytest.mark.needs("procfs")
+@pytest.mark.needs("fork", "procfs")
 def test_somebody_who_holds_the_pipe_is_not_called_gone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
