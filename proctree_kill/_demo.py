@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 
 from ._kill import kill_tree, snapshot_tree
 from ._stubborn import PASSING, POSIX, below
@@ -64,7 +64,7 @@ def _show(tree: Stubborn, grace: float, screen: Screen) -> bool:
     notes = {pid: WHAT_IT_IS[role] for role, pid in tree.grow().items()}
     screen.say("A stubborn tree, planted for you:\n")
     screen.draw(snapshot_tree(tree.pid, marker=tree.marker), notes)
-    screen.say(f"\nNow it is ended: everybody is asked, and after {grace:g} s there is force.\n")
+    screen.say(f"\nNow everybody is asked to leave; after {grace:g} s there is force:\n")
     with screen.progress() as progress:
         watcher = Watcher(progress)
         result = kill_tree(tree.pid, grace=grace, marker=tree.marker, on_event=watcher)
@@ -90,7 +90,7 @@ class Stubborn:
     def __init__(self) -> None:
         """Choose a marker that nobody else has."""
         self.marker = f"PROCTREE_DEMO_{os.urandom(8).hex()}=1"
-        self._root: subprocess.Popen[bytes] | None = None
+        self._root: subprocess.Popen[bytes]
         self._births: SimpleQueue[tuple[str, int] | None] = SimpleQueue()
         self._ear = threading.Thread(target=self._listen, name="demo", daemon=True)
 
@@ -116,8 +116,7 @@ class Stubborn:
                 kill_tree(self.pid, grace=0, marker=self.marker)
         finally:
             os.close(self._hold)
-            if self._root is not None:
-                self._root.wait(BOUND)
+            self._root.wait(BOUND)
             self.is_gone()
 
     def _start(self, lease: int, spoken: int) -> subprocess.Popen[bytes]:
@@ -135,7 +134,7 @@ class Stubborn:
     @property
     def pid(self) -> int:
         """Return the number of the first process; it is ours as long as we do not reap it."""
-        return cast("subprocess.Popen[bytes]", self._root).pid
+        return self._root.pid
 
     def grow(self) -> dict[str, int]:
         """Wait until all have spoken, and return who has which number.

@@ -19,14 +19,16 @@ def interruptible() -> Iterator[None]:
     A process that these end by default would leave a frozen tree behind.
     """
     numbers = [getattr(signal, name) for name in LEAVING if hasattr(signal, name)]
-    changed = [one for one in numbers if signal.getsignal(one) is signal.SIG_DFL]
+    before = {one: signal.getsignal(one) for one in numbers}
+    kept = (signal.SIG_IGN, None)  # None: set by somebody who is not Python
+    changed = {one: handler for one, handler in before.items() if handler not in kept}
     for one in changed:
         signal.signal(one, _leave)
     try:
         yield
     finally:
-        for one in changed:
-            signal.signal(one, signal.SIG_DFL)
+        for one, handler in changed.items():
+            signal.signal(one, handler)
 
 
 def exit_code(interrupt: KeyboardInterrupt) -> int:

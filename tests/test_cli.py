@@ -32,7 +32,7 @@ from proctree_kill import (
 )
 from proctree_kill._arguments import parse
 from proctree_kill._cli import main
-from proctree_kill._interrupt import interruptible
+from proctree_kill._interrupt import exit_code, interruptible
 from proctree_kill._live import live
 from proctree_kill._platform._system import Live
 from proctree_kill._screen import Screen
@@ -260,14 +260,15 @@ def result(*outcomes: ProcessOutcome) -> KillResult:
     return KillResult(target=target, outcomes=outcomes, seconds=0.1, verified=(Evidence.ROOT,))
 
 
-def test_only_signals_that_end_by_default_become_interrupts() -> None:
+def test_signals_that_are_not_ignored_become_interrupts() -> None:
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         with interruptible():
             assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        with interruptible():
-            assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
+        with pytest.raises(KeyboardInterrupt) as interrupt, interruptible():
+            signal.raise_signal(signal.SIGTERM)
+        assert exit_code(interrupt.value) == 128 + signal.SIGTERM
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before)

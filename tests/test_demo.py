@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def test_the_tree_is_shown_and_ended_and_nothing_stays() -> None:
         [*COMMAND, "--grace", "0.3"], capture_output=True, text=True, check=False, timeout=BOUND
     )
     assert (done.returncode, done.stderr) == (0, "")
-    drawn, _, ended = done.stdout.partition("Now it is ended")
+    drawn, _, ended = done.stdout.partition("Now everybody is asked")
     staying = set(_demo.roles("server")) - set(_stubborn.PASSING)
     assert all(_demo.WHAT_IT_IS[role] in drawn for role in ("shell", *staying))
     assert NOBODY in ended
@@ -123,6 +123,17 @@ def test_a_tree_that_cannot_be_planted_is_told(
     assert "the tree could not be planted: " in capfd.readouterr().err
 
 
+def test_a_tree_that_stays_silent_is_told_and_ended(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    node = tmp_path / "node.py"
+    node.write_text("import os; os.read(0, 1)")
+    monkeypatch.setattr(_demo, "NODE", node)
+    monkeypatch.setattr(_demo.Stubborn, "grow", in_haste(_demo.Stubborn.grow, monkeypatch))
+    assert main(["demo"]) == 1
+    assert "server" in capfd.readouterr().err
+
+
 @pytest.mark.needs("fork", "procfs")
 def test_somebody_who_holds_the_pipe_is_not_called_gone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -147,6 +158,19 @@ def test_somebody_who_holds_the_pipe_is_not_called_gone(
     assert "somebody still holds the pipe" in capsys.readouterr().err
 
 
+def in_haste(
+    grow: Callable[[_demo.Stubborn], dict[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[_demo.Stubborn], dict[str, int]]:
+    """Let nobody wait long for the births."""
+
+    def call(tree: _demo.Stubborn) -> dict[str, int]:
+        with monkeypatch.context() as patch:
+            patch.setattr(_demo, "BOUND", 0.1)
+            return grow(tree)
+
+    return call
+
+
 @contextmanager
 def shown(*options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a demo, and give it when everybody in its tree was shown and asked."""
@@ -156,7 +180,7 @@ def shown(*options: str) -> Iterator[subprocess.Popen[bytes]]:
         try:
             assert demo.stdout
             for line in demo.stdout:
-                if line.startswith(b"Now it is ended"):
+                if line.startswith(b"Now everybody is asked"):
                     break
             yield demo
         finally:
