@@ -22,7 +22,7 @@ BOUND = 30.0
 """Seconds after which a process that does not speak, or whose end is not heard, is a failure."""
 HELD = "somebody still holds the pipe that all of them held"
 NODE = Path(__file__).with_name("_stubborn.py")
-WRAPPER = 'exec 3>&2 2>/dev/null; "$0" "$@" 2>&3 3>&-; true'
+WRAPPER = 'exec 3>&2 2>/dev/null; (exec "$0" "$@" 2>&3 3>&-); true'
 """Run a command below a shell, which would say "Terminated" when its child dies first.
 
 The last command of a script would replace the shell.
