@@ -37,6 +37,7 @@ from proctree_kill._live import live
 from proctree_kill._platform._system import Live
 from proctree_kill._screen import Screen
 from support.callers import apart, unprivileged
+from support.garden import Garden, row
 from support.nodes import Node, chain
 from support.planter import Planter
 from support.trees import BOUND, Tree
@@ -299,6 +300,14 @@ def imported(arguments: list[str]) -> set[str]:
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
     )
     return set(done.stderr.split())
+
+
+def test_a_tree_is_ended_on_every_system() -> None:
+    with Garden() as garden:
+        root = garden.grow(row("root", "child"))
+        done = run("kill", root.pid, "--force")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert garden.all_dead()
 
 
 @pytest.mark.needs("fork")
