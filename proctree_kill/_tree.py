@@ -49,6 +49,7 @@ class Tree:
         self._caller = os.getpid()
         self._protected: set[int] = set()
         self._outside: list[Member] = []
+        self._ghosts: set[tuple[int, int | None]] = set()
         self._everywhere = False
         self._begun = False
         self._births: int | None = None
@@ -89,13 +90,20 @@ class Tree:
             self._descend([*self._outside, *self.members])
             if self._wants_strays():
                 self._find_strays()
-            self.sure = self.sure and not self.system.disturbed
+            self.sure = self.sure and not self.system.disturbed and not self._is_haunted()
             if self.sure:
                 self._births = births
                 break
             births = self.system.births()
         self._begun = True
         return self.members[before:]
+
+    def _is_haunted(self) -> bool:
+        """Tell whether nobody is known to live, and a group that one of us led is not empty yet."""
+        if any(one.state == ALIVE and one.spared is None for one in self.members):
+            return False
+        leaders = [one for one in self.members if one.sid == one.pid and one.spared is None]
+        return any(self.system.group_remains(one) for one in leaders)
 
     @property
     def verified(self) -> int:
@@ -127,11 +135,12 @@ class Tree:
         self._protected = self._protected or {self._caller, *self.system.ancestors(self._caller)}
         strays = self.system.strays(self.roots, everywhere=self._everywhere)
         numbers = [pid for pid in strays if not self._is_member(pid)]
-        if self.system.session(self._caller) is not None:
-            self._examined |= SESSION
         if self.marker is not None:
             self._examined |= MARKER
             self._descend(list(self._by_marker(numbers, self.marker)))
+        if self.system.session(self._caller) is None:  # a system without sessions
+            return
+        self._examined |= SESSION
         while found := list(self._by_session(numbers)):
             self._descend(found)
             if self.system.now() >= self.deadline:
@@ -155,7 +164,9 @@ class Tree:
             sid = self.system.session(pid)
             if sid is None:  # it vanished, or is hidden, and may have left somebody
                 self.sure = False
-            elif self._leads(sid) and not self._is_member(pid) and (one := self._bind(pid)):
+            elif self._leads(sid) and not self._is_member(pid):
+                if (one := self._bind(pid)) is None:
+                    continue
                 if one.sid == sid and self._session_is_ours(one):
                     leader = self._known.get(one.sid or 0)
                     self._admit(one, SESSION, leader.depth + 1 if leader else 1, leader)
@@ -189,10 +200,15 @@ class Tree:
             self.holds_caller = True
             return None
         one = self.system.bind(pid)
-        if one is not None and one.state != ALIVE:
+        if one is not None and one.state == ALIVE:
+            return one
+        ghost = (pid, None if one is None else one.start)
+        if one is None or ghost not in self._ghosts:  # it died just now, and may have left somebody
+            self.sure = False
+            self._ghosts.add(ghost)
+        if one is not None:
             self.system.drop(one)
-            return None
-        return one
+        return None
 
     def _is_member(self, pid: int) -> bool:
         """Tell whether a number is a member's own."""

@@ -66,8 +66,16 @@ def _children() -> set[int]:
     """Return the children of this process, zombies too."""
     if has("children file"):
         tasks = Path("/proc/self/task").glob("*/children")
-        return {int(pid) for one in tasks for pid in one.read_text().split()}
+        return {int(pid) for one in tasks for pid in _read(one).split()}
     return {one.pid for one in psutil.Process().children()}
+
+
+def _read(children: Path) -> str:
+    """Read the children of a thread, none where the thread has just ended."""
+    try:
+        return children.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _open_files() -> set[tuple[str, str]]:

@@ -113,6 +113,10 @@ class LinuxSystem:
         """Ask for the process, then for the group that it led."""
         return self._grip.holds_session(leader)
 
+    def group_remains(self, leader: Member) -> bool:
+        """Ask for the group of one that is reaped; a zombie counts in its own group."""
+        return self._grip.group_remains(leader)
+
     def drop(self, member: Member) -> None:
         """Close what is held of it."""
         self._grip.drop(member)

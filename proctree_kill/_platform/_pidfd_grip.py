@@ -85,6 +85,15 @@ class PidfdGrip:
                 return False
         return _procfs.stat(leader.pid) is None
 
+    def group_remains(self, leader: Member) -> bool:
+        """Tell whether the group of one that is reaped has members; unknown before Linux 6.9."""
+        if leader.handle is None or self.owns_number(leader):
+            return False
+        try:
+            return self.send_group(leader, 0)
+        except ProcessLookupError:
+            return False
+
     def send(self, one: Member, number: int) -> None:
         """Signal that very process.
 

@@ -120,6 +120,10 @@ class PsutilSystem:
         """Tell whether the leader itself still has the number."""
         return self.owns_number(leader)
 
+    def group_remains(self, leader: Member) -> bool:  # noqa: ARG002 - the contract's
+        """Return False: nothing tells a group from a later one of its number."""
+        return False
+
     def drop(self, member: Member) -> None:
         """Forget what psutil knew of it."""
         self._bound.pop(member, None)

@@ -86,6 +86,9 @@ class System(Protocol):
         The kernel keeps a number while it has a process, a group or a session.
         """
 
+    def group_remains(self, leader: Member) -> bool:
+        """Tell whether the group that a member led is known to have members besides itself."""
+
     def drop(self, member: Member) -> None:
         """Let go of a process that turned out to be none of ours."""
 

@@ -61,6 +61,10 @@ class TicksGrip:
         found = _procfs.stat(leader.pid)
         return found is None or found.start == leader.start
 
+    def group_remains(self, leader: Member) -> bool:  # noqa: ARG002 - as the other grip
+        """Return False: the number of a group may have been used again."""
+        return False
+
     def send(self, one: Member, number: int) -> None:
         """Signal the number after one more look at it.
 

@@ -197,6 +197,10 @@ class FakeSystem:
         sessions = {one.sid for one in self.processes.values() if not one.reaped}
         return self.owns_number(leader) or leader.pid in sessions
 
+    def group_remains(self, leader: Member) -> bool:
+        """Tell whether somebody of its session is there when it is reaped."""
+        return not self.owns_number(leader) and self.holds_session(leader)
+
     def drop(self, member: Member) -> None:
         """Let go of it."""
         del self.members[member]
