@@ -40,7 +40,7 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace, ground: Ground, peers: dict[str, Peer]) -> None:
         """Choose the cases."""
-        self.results = Results(describe())
+        self.results = Results(f"{describe()}, crowd of {options.crowd:,}", options.crowd)
         self._options, self._ground, self._peers = options, ground, peers
         self._cases = [
             case
