@@ -388,6 +388,10 @@ def test_ancestors_are_climbed_to_the_top(plant: Planter, system: PsutilSystem) 
     assert found == [tree.root.pid, *(one.pid for one in psutil.Process(tree.root.pid).parents())]
 
 
+DAY = 86_400.0
+"""Seconds; longer than this process can be older than what it plants."""
+
+
 def test_an_ancestor_that_is_younger_than_its_child_ends_the_climb(
     plant: Planter, system: PsutilSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -395,7 +399,7 @@ def test_an_ancestor_that_is_younger_than_its_child_ends_the_climb(
     real = psutil.Process.create_time
 
     def later(process: psutil.Process) -> float:
-        return real(process) + (60 if process.pid == os.getpid() else 0)
+        return real(process) + (DAY if process.pid == os.getpid() else 0)
 
     monkeypatch.setattr(psutil.Process, "create_time", later)
     assert system.ancestors(tree.pids["child"]) == [tree.root.pid]
