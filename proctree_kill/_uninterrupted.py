@@ -8,7 +8,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ._models import KillResult
-from ._platform import WAIT_SLICE
+
+WAIT_SLICE = 0.1
+"""Seconds after which the waiting main thread looks up.
+
+A signal that comes between its last look and its sleep does not wake it,
+and on Windows none does (cpython#80116).
+"""
 
 
 class Work(Protocol):

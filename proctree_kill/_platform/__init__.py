@@ -12,12 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._system import System
 
-WAIT_SLICE = 0.1 if sys.platform == "win32" else None
-"""Seconds after which a wait of the main thread has to look up, so that Ctrl-C is heard.
-
-On Windows a lock is not interrupted (cpython#80116); elsewhere it is, at once: None.
-"""
-
 
 def current() -> System:
     """Return a new view of this system, for one kill."""
