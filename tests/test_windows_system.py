@@ -167,15 +167,15 @@ def test_the_name_of_a_marker_has_no_case_and_its_value_has(
     system: WindowsSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(psutil.Process, "environ", lambda _: {"PLANTED": "a=B"})
-    assert system.carries(os.getpid(), b"Planted=a=B")
-    assert not system.carries(os.getpid(), b"Planted=a=b")
-    assert not system.carries(os.getpid(), b"Plant=a=B")
+    assert system.carries(os.getpid(), [b"Planted=a=B"])
+    assert not system.carries(os.getpid(), [b"Planted=a=b"])
+    assert not system.carries(os.getpid(), [b"Plant=a=B"])
 
 
 def test_a_marker_of_a_real_process_is_found(system: WindowsSystem, garden: Garden) -> None:
     process = garden.grow(row("root"), env={**os.environ, "PLANTED": "1"})
-    assert system.carries(process.pid, b"PLANTED=1")
-    assert not system.carries(os.getpid(), b"PLANTED=1")
+    assert system.carries(process.pid, [b"PLANTED=1"])
+    assert not system.carries(os.getpid(), [b"PLANTED=1"])
 
 
 def test_there_are_no_sessions(system: WindowsSystem) -> None:

@@ -78,8 +78,8 @@ def leader(thread: psutil.Process) -> int | None:
     return next((one.id for one in threads if psutil.pid_exists(one.id)), None)
 
 
-def variable(pid: int, name: str) -> str | None:
-    """Read a variable from the environment of a process.
+def environment(pid: int) -> dict[str, str]:
+    """Read the environment of a process; nothing where it is hidden.
 
     Never of one in uninterruptible sleep, where the reader could be blocked as well:
     it needs the lock of that process's memory.
@@ -87,10 +87,10 @@ def variable(pid: int, name: str) -> str | None:
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_DISK_SLEEP:
-            return None
-        return process.environ().get(name)
+            return {}
+        return process.environ()
     except (psutil.Error, OSError):
-        return None
+        return {}
 
 
 def exit_code(pid: int) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from .._member import Member
@@ -92,10 +92,11 @@ class System(Protocol):
     def drop(self, member: Member) -> None:
         """Let go of a process that turned out to be none of ours."""
 
-    def strays(self, roots: Sequence[Member], *, everywhere: bool) -> Iterable[int]:
+    def strays(self, roots: Sequence[Member], *, ours: bool, everywhere: bool) -> Iterable[int]:
         """List the numbers of processes that may be orphans of these trees.
 
         The roots are those of the first call; what was found out about them then is kept.
+        With ``ours`` there are trees as well whose root was a child of this process.
         With ``everywhere`` it is every process that we can see.
         """
 
@@ -105,8 +106,11 @@ class System(Protocol):
     def session(self, pid: int) -> int | None:
         """Return the session of a number; None where there is none or it cannot be read."""
 
-    def carries(self, pid: int, marker: bytes) -> bool:
-        """Tell whether the environment of a process holds this ``NAME=VALUE``; unreadable is no."""
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool:
+        """Tell whether the environment of a process holds one of these ``NAME=VALUE``.
+
+        One that cannot be read holds none.
+        """
 
     def ancestors(self, pid: int) -> list[int]:
         """Return the parent of a process, its parent, and so on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import methodcaller
 from typing import ClassVar
 
@@ -58,10 +58,9 @@ class WindowsSystem(PsutilSystem):
         """Bind as everywhere, but never a number that only looks like another one to Windows."""
         return None if pid % PID_STEP else super().bind(pid)
 
-    def carries(self, pid: int, marker: bytes) -> bool:
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool:
         """Look into the environment, where names have no case and psutil shows them in capitals."""
-        name, _, value = marker.partition(b"=")
-        return super().carries(pid, os.fsencode(os.fsdecode(name).upper()) + b"=" + value)
+        return super().carries(pid, [_in_capitals(one) for one in markers])
 
     def _children(self, parent: Member) -> list[psutil.Process]:
         """Let psutil read a table for each parent; it would read one for each process's parent."""
@@ -83,3 +82,9 @@ class WindowsSystem(PsutilSystem):
     def _is_stopped(self, process: psutil.Process) -> bool:  # noqa: ARG002 - nobody is
         """Return False: there is no job control, and who was suspended by others stays so."""
         return False
+
+
+def _in_capitals(marker: bytes) -> bytes:
+    """Return a marker with its name as psutil shows it."""
+    name, _, value = marker.partition(b"=")
+    return os.fsencode(os.fsdecode(name).upper()) + b"=" + value
