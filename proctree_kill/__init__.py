@@ -8,6 +8,7 @@ TYPE_CHECKING = False  # importing it from typing would cost more than all the r
 
 if TYPE_CHECKING:
     from . import errors
+    from ._containment import Containment
     from ._identity import identify
     from ._kill import akill_tree, kill_tree, snapshot_tree
     from ._models import (
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
         TreeSnapshot,
     )
     from ._policy import KillPolicy
+    from ._spawn import TreePopen
 
 _HOME = {
+    "Containment": "_containment",
     "Evidence": "_models",
     "Fate": "_models",
     "KillEvent": "_models",
@@ -31,6 +34,7 @@ _HOME = {
     "ProcessIdentity": "_models",
     "ProcessOutcome": "_models",
     "TreeMember": "_models",
+    "TreePopen": "_spawn",
     "TreeSnapshot": "_models",
     "akill_tree": "_kill",
     "errors": "errors",
@@ -41,6 +45,7 @@ _HOME = {
 """Where each public name lives; a module is imported when one of its names is first touched."""
 
 __all__ = [
+    "Containment",
     "Evidence",
     "Fate",
     "KillEvent",
@@ -49,6 +54,7 @@ __all__ = [
     "ProcessIdentity",
     "ProcessOutcome",
     "TreeMember",
+    "TreePopen",
     "TreeSnapshot",
     "akill_tree",
     "errors",

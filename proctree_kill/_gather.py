@@ -162,18 +162,20 @@ def _is_claimed(system: System, claim: Claim, member: Member) -> bool:
     Raises:
         TargetRefusedError: it cannot be known.
     """
+    same = None
+    if claim.identity is not None:
+        same = claim.identity.same_process(identity_of(member, system.boot_id))
+    if same is False:
+        return False
     if claim.owner is not None:
         if is_our_child(claim.owner) and member.ppid != os.getpid():
             reason = "it is no child of this process; pass its number to give your word for it"
             raise TargetRefusedError(claim.pid, reason)
         return member.state != ALIVE or not has_ended(claim.owner)
-    if claim.identity is None:
-        return True
-    same = claim.identity.same_process(identity_of(member, system.boot_id))
-    if same is None:
+    if claim.identity is not None and same is None:
         reason = "its identity is too weak to tell; pass its number to give your word for it"
         raise TargetRefusedError(claim.pid, reason)
-    return same
+    return True
 
 
 def _depth(system: System, claim: Claim, claims: Sequence[Claim]) -> int:

@@ -11,7 +11,7 @@ from ._events import Listener, Teller
 from ._gather import Gathered, gather, read_markers, refuse_caller
 from ._models import KillResult, TreeSnapshot
 from ._owners import CallSoon
-from ._plan import Ladder
+from ._plan import Ladder, Way
 from ._platform import current
 from ._policy import KillPolicy
 from ._spare import Spare, sparing
@@ -171,6 +171,19 @@ def snapshot_tree(
         system.close()
 
 
+def signal_tree(target: Target, way: Literal["ask", "force"]) -> None:
+    """Ask or kill a tree, and wait for nobody's death.
+
+    Args:
+        target: as for :func:`kill_tree`.
+        way: whether to ask only or to force at once; where the system has no polite way, both do.
+
+    Raises:
+        TargetRefusedError: as for :func:`kill_tree`.
+    """
+    _uninterrupted.run(Killing(aim(target), KillPolicy(), way=way))
+
+
 def _refusal(gathered: Gathered) -> str | None:
     """Say why a tree that was found would be refused."""
     try:
@@ -187,9 +200,10 @@ class Killing:
         self,
         aimed: Aim,
         policy: KillPolicy,
-        marker: str | None,
-        spare: Spare | None,
-        listener: Listener | None,
+        marker: str | None = None,
+        spare: Spare | None = None,
+        listener: Listener | None = None,
+        way: Way = "stop",
     ) -> None:
         """Check the arguments; nothing is looked at yet."""
         if listener is not None and not callable(listener):
@@ -200,6 +214,7 @@ class Killing:
         self._policy = policy
         self._markers = read_markers(aimed.markers, marker)
         self._listener = listener
+        self._way = way
         self._system = current()
         try:
             self._spared = sparing(spare, self._system.boot_id)
@@ -238,7 +253,7 @@ class Killing:
             )
             teller = Teller(self._listener, ladder, system.boot_id)
             driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
-            verdicts = driver.run()
+            verdicts = driver.run(self._way)
             _owners.poll_all(self.claims)
             teller.settled(system.now())
             return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)

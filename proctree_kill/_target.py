@@ -87,22 +87,37 @@ def _claims(target: object) -> Sequence[Claim]:
     if isinstance(target, ProcessIdentity):
         return [Claim(check_pid(target.pid), target)]
     if isinstance(target, TreeSnapshot):
-        return snapshot_claims(target)
+        return _snapshot_claims(target)
     if isinstance(target, int | float | str | bytes):
         return [Claim(check_pid(target), bare=True)]
-    if not hasattr(target, "pid"):
-        text = f"a target must be a pid or have one, not {type(target).__name__} ({target!r})"
+    return [Claim(started_pid(target), owner=target)]
+
+
+def started_pid(process: object) -> int:
+    """Return the number of a process by the object that stands for it.
+
+    Raises:
+        TypeError: it is no such object.
+        ValueError: it is not started, or its number is no process's.
+    """
+    if not hasattr(process, "pid"):
+        text = f"a target must be a pid or have one, not {type(process).__name__} ({process!r})"
         raise TypeError(text)
-    if target.pid is None:
-        text = f"{target!r} has no pid: it is not started"
+    if process.pid is None:
+        text = f"{process!r} has no pid: it is not started"
         raise ValueError(text)
-    return [Claim(check_pid(target.pid), owner=target)]
+    return check_pid(process.pid)
 
 
-def snapshot_claims(snapshot: TreeSnapshot) -> list[Claim]:
+def _snapshot_claims(snapshot: TreeSnapshot) -> list[Claim]:
     """Name the members of a snapshot, and a root that was not to be included."""
-    members = {one.identity.pid: one for one in snapshot.members}
+    numbers = {one.identity.pid for one in snapshot.members}
     roots = [
-        Claim(one.pid, one, excluded=True) for one in snapshot.target if one.pid not in members
+        Claim(one.pid, one, excluded=True) for one in snapshot.target if one.pid not in numbers
     ]
-    return roots + [Claim(pid, one.identity, found=one) for pid, one in members.items()]
+    return [*roots, *member_claims(snapshot.members)]
+
+
+def member_claims(members: Iterable[TreeMember]) -> list[Claim]:
+    """Name members that were found by an earlier look."""
+    return [Claim(one.identity.pid, one.identity, found=one) for one in members]

@@ -137,7 +137,7 @@ class System(Protocol):
         """Wait until one of these is dead, until this time, or for a hurry; return the dead.
 
         A process is dead when its last thread has ended, whether or not its parent has reaped it.
-        A time that is past only looks.
+        A time that is past only looks; a wait of more than a day may end early.
         """
 
     def inspect(self, members: Iterable[Member]) -> None:
