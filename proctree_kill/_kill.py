@@ -203,6 +203,7 @@ class Killing:
         marker: str | None = None,
         spare: Spare | None = None,
         listener: Listener | None = None,
+        *,
         way: Way = "stop",
     ) -> None:
         """Check the arguments; nothing is looked at yet."""
