@@ -99,7 +99,11 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             super().__init__(args, **popen, **prepared.popen_kwargs(env))
             prepared.attach(self)
         except BaseException:
-            if getattr(self, "_child_created", False):  # an interrupt came after the spawn
+            if (
+                getattr(self, "pid", None) and self.returncode is None
+            ):  # interrupted after the spawn
+                if prepared.identity is None:
+                    prepared.attach(self)
                 self._abandon()
             raise
 

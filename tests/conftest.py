@@ -5,14 +5,19 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from proctree_kill import TreePopen
 from support.capabilities import has
+from support.grow import Grow
 from support.leaf import leaves
-from support.planter import Planter
+from support.nodes import Node
+from support.planter import NODE, Planter, node_argv
 from support.storms import build_storm
+from support.trees import Tree
 
 DESCRIPTORS = (Path("/proc/self/fd"), Path("/dev/fd"))
 
@@ -45,6 +50,21 @@ def plant() -> Iterator[Planter]:
     """Plant trees that end with the test."""
     with Planter() as planter:
         yield planter
+
+
+@pytest.fixture
+def grow(plant: Planter) -> Grow:
+    """Start trees by TreePopen, here in this process; they end with the test."""
+
+    def grow(node: Node, **options: Any) -> tuple[TreePopen[bytes], Tree]:
+        with NODE.open("rb") as source, plant.seed() as seed:
+            options = {"stdin": source, "cwd": "/", **options}
+            process = TreePopen(node_argv(node), env=seed.env, pass_fds=seed.fds, **options)
+            seed.tree.root = process
+        seed.tree.hear(node.names())
+        return process, seed.tree
+
+    return grow
 
 
 @pytest.fixture(scope="session")
