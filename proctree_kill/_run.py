@@ -182,7 +182,7 @@ class Running:
     def hurry(self) -> None:
         """End the tree now; the thread that runs it sees that by itself."""
         self._hurried = True
-        if self._process is not None:
+        if self._process is not None and self._hurrier is None:
             self._hurrier = threading.Thread(target=self._process.kill, name="proctree_kill hurry")
             self._hurrier.start()
 
