@@ -347,7 +347,7 @@ class _CommandLine(argparse.Action):
         parser: argparse.ArgumentParser,
         namespace: argparse.Namespace,
         values: str | Sequence[str] | None,
-        option_string: str | None = None,
+        _option: str | None = None,
     ) -> None:
         argv = list(values or ())
         if argv[:1] == ["--"]:

@@ -16,10 +16,11 @@ from ._herald import Herald
 from ._kill import Killing
 from ._models import Fate, KillResult
 from ._owners import with_codes
+from ._platform import terminal as terminal_of_ours
+from ._platform._system import Terminal
 from ._policy import KillPolicy
 from ._spawn import TreePopen
 from ._target import aim
-from ._terminal import Terminal
 from ._text import outcomes, plain, verdict
 from ._uninterrupted import Job
 from ._vigil import Vigil
@@ -60,7 +61,7 @@ def run(options: Namespace, screen: Screen) -> int:
     except PolicyError as error:
         screen.complain(str(error))
         return Exit.FAILED
-    with Terminal() as terminal, Herald(HANDED_ON) as herald:
+    with terminal_of_ours() as terminal, Herald(HANDED_ON) as herald:
         try:
             # whoever called us chose what is inherited: <(...) of a shell, a make's job server
             process = TreePopen(options.argv, close_fds=False, start_new_session=not terminal)
@@ -73,6 +74,7 @@ def run(options: Namespace, screen: Screen) -> int:
         except BaseException:
             process.stop(grace=0)
             raise
+        terminal.reclaim(modes=keeper.reason is not None)
     if options.verbose:
         keeper.tell(result, screen)
     survivors = result is not None and not result.ok
@@ -219,6 +221,8 @@ class Keeper:
         job = Job(killing, lambda: self._herald.tell(ALL_ENDED))
         job.start()
         while (number := self._herald.hear()) != ALL_ENDED:
+            if number is None:
+                continue
             if self._insists(number) or (self.reason is None and number in self._leaving):
                 self.reason = self.reason or 128 + number
                 killing.hurry()

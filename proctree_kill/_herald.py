@@ -30,7 +30,7 @@ class Herald:
 
     def __enter__(self) -> Self:
         self._ear, self._mouth = socket.socketpair()
-        self._mouth.setblocking(False)
+        self._mouth.settimeout(0)  # the interpreter insists
         self._wakeup = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
         kept = (signal.SIG_IGN, None)  # None: set by somebody who is not Python
         heeded = [one for one in self._numbers if signal.getsignal(one) not in kept]
