@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         TreeSnapshot,
     )
     from ._policy import KillPolicy
+    from ._run import arun, run
     from ._spawn import TreePopen
 
 _HOME = {
@@ -37,9 +38,11 @@ _HOME = {
     "TreePopen": "_spawn",
     "TreeSnapshot": "_models",
     "akill_tree": "_kill",
+    "arun": "_run",
     "errors": "errors",
     "identify": "_identity",
     "kill_tree": "_kill",
+    "run": "_run",
     "snapshot_tree": "_kill",
 }
 """Where each public name lives; a module is imported when one of its names is first touched."""
@@ -57,9 +60,11 @@ __all__ = [
     "TreePopen",
     "TreeSnapshot",
     "akill_tree",
+    "arun",
     "errors",
     "identify",
     "kill_tree",
+    "run",
     "snapshot_tree",
 ]
 

@@ -143,6 +143,9 @@ class Containment(Contained):
         Once the root is reaped, a session proves nothing but by somebody who was seen in it.
         """
         with closing(current()) as system:
+            if self.identity is not None and system.is_youngest(self.identity.pid):
+                self._left = []
+                return
             gathered = gather(
                 system, self.aim(), None, read_markers([self.marker], None), include_root=True
             )

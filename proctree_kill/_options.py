@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from os import PathLike
 from typing import IO, Any, Literal, TypedDict
 
+from ._containment import Requested
 from ._events import Listener
 from ._policy import KillPolicy
 from ._spare import Spare
@@ -53,3 +54,13 @@ class PopenOptions(TypedDict, total=False):
     umask: int
     pipesize: int
     process_group: int | None
+
+
+class RunOptions(PopenOptions, total=False):
+    """What :func:`~proctree_kill.run` takes beside its command, its input and how text is read."""
+
+    containment: Requested
+    capture_output: bool
+    timeout: float | None
+    check: bool
+    grace: float

@@ -118,15 +118,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
 
     def poll(self) -> int | None:
         """Return the exit code of the root, None while it runs."""
-        if os.getpid() != self._owner:  # in a forked child it is nobody's to look after
-            return super().poll()
-        with self._reaping:
-            if self.returncode is None:
-                with Vigil(self.pid) as vigil:
-                    if not vigil.wait(0):
-                        return None
-                self.containment.remember()
-            return super().poll()
+        return self._reap() if self._ends_within(0) else None
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the root and return its exit code.
@@ -137,9 +129,9 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         Raises:
             subprocess.TimeoutExpired: it runs still.
         """
-        if os.getpid() == self._owner and not self._ends_within(timeout):
-            raise subprocess.TimeoutExpired(self.args, 0 if timeout is None else timeout)
-        code = self.poll()
+        if not self._ends_within(timeout):
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        code = self._reap()
         return super().wait(timeout) if code is None else code
 
     def send_signal(self, sig: int) -> None:
@@ -238,10 +230,20 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         if not self.containment.deserted:
             signal_tree(self, way)
 
-    def _ends_within(self, seconds: float | None) -> bool:
-        """Wait for the end of the root without reaping it; tell whether it has ended."""
+    def _reap(self) -> int | None:
+        """Look who is left of the tree, then reap its dead root."""
         with self._reaping:
-            if self.returncode is not None:
+            if self.returncode is None and os.getpid() == self._owner:
+                self.containment.remember()
+            return super().poll()
+
+    def _ends_within(self, seconds: float | None) -> bool:
+        """Wait for the end of the root without reaping it; tell whether it has ended.
+
+        In a forked child it is nobody's to wait for, which Popen itself finds out.
+        """
+        with self._reaping:
+            if self.returncode is not None or os.getpid() != self._owner:
                 return True
             vigil = Vigil(self.pid)
         with vigil:

@@ -29,9 +29,7 @@ class Vigil:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._closing:
-            self._closed = True
-            self._system.close()
+        self.close()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the end of the process.
@@ -54,3 +52,9 @@ class Vigil:
         with self._closing:
             if not self._closed:
                 self._system.hurry()
+
+    def close(self) -> None:
+        """Let go, once nobody waits any more."""
+        with self._closing:
+            self._closed = True
+            self._system.close()

@@ -56,6 +56,10 @@ class LinuxSystem:
         """Return the number that was given out last; whoever can write it can hide a birth."""
         return _procfs.last_pid()
 
+    def is_youngest(self, pid: int) -> bool:
+        """Tell whether its number was given out last: while it is taken it is not given again."""
+        return _procfs.last_pid() == pid
+
     def refusal(self, pid: int, member: Member | None) -> str | None:
         """Name init, a kernel thread, or the process of a thread."""
         if pid == 1:

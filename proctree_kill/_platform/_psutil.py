@@ -75,6 +75,10 @@ class PsutilSystem:
         """Return None: to know of a birth, the process table would have to be read again."""
         return None
 
+    def is_youngest(self, pid: int) -> bool:  # noqa: ARG002 - the contract's
+        """Return False: nothing counts births."""
+        return False
+
     def refusal(self, pid: int, member: Member | None) -> str | None:
         """Name the system's own processes, kernel threads, and the process of a thread."""
         if pid in self.protected:

@@ -59,6 +59,12 @@ class System(Protocol):
     def births(self) -> int | None:
         """Return what changes whenever a process is born; None where that cannot be known."""
 
+    def is_youngest(self, pid: int) -> bool:
+        """Tell whether nobody was born since the process with this number, which still owns it.
+
+        No is also the answer where that cannot be known.
+        """
+
     def refusal(self, pid: int, member: Member | None) -> str | None:
         """Say why what :meth:`bind` found under a number may never be ended, or None.
 

@@ -161,6 +161,10 @@ class FakeSystem:
         self._fail("births")
         return len(self.processes) if self.counts else None
 
+    def is_youngest(self, pid: int) -> bool:
+        """Compare with the latest birth."""
+        return bool(self.processes) and max(self.processes) == pid
+
     def refusal(self, pid: int, member: Member | None) -> str | None:  # noqa: ARG002 - its number is enough here
         """Protect init."""
         return "it is init" if pid == 1 else None
