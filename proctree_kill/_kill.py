@@ -198,7 +198,7 @@ class Killing:
         self._policy = policy
         self._marker = read_marker(marker)
         self._listener = listener
-        self._system = current()
+        self._system = current(policy.helper_timeout)
         try:
             self._spared = sparing(spare, self._system.boot_id)
         except BaseException:
@@ -232,6 +232,8 @@ class Killing:
                 self._start,
                 holds_input=close_inputs is not None,
                 can_ask=system.polite,
+                can_insist=system.insists,
+                force_code=system.force_code,
                 sure=gathered.tree.sure,
             )
             teller = Teller(self._listener, ladder, system.boot_id)

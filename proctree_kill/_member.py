@@ -34,7 +34,8 @@ class Member:
     """One process that was found, and what is known of it.
 
     The system fills in the facts and owns ``handle``, the tree says why it belongs,
-    the plan decides over it, and the system notes in ``signals`` what was sent.
+    the plan decides over it, and the system notes in ``signals`` what was sent
+    and in ``note`` what else there is to say.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class Member:
         "inode",
         "kernel",
         "name",
+        "note",
         "pid",
         "ppid",
         "sid",
@@ -74,6 +76,7 @@ class Member:
         self.depth = 0
         self.evidence = 0
         self.spared: str | None = None
+        self.note: str | None = None
         self.signals: list[str] = []
         self.exit_code: int | None = None
 

@@ -44,6 +44,7 @@ class Tree:
         self.deadline = deadline
         self.sure = True
         self._examined = DESCENDANT
+        self._keeps_links = system.keeps_links
         self._known: dict[int, Member] = {}
         self._trusted: dict[int, int] = {}
         self._caller = os.getpid()
@@ -117,7 +118,7 @@ class Tree:
 
     def _descend(self, parents: Iterable[Member]) -> None:
         """Walk down, a generation at a time; a storm may grow faster than we walk."""
-        while generation := [one for one in parents if one.state == ALIVE]:
+        while generation := [one for one in parents if one.state == ALIVE or self._keeps_links]:
             if self.system.now() >= self.deadline:
                 return
             parents = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import psutil
@@ -76,6 +76,14 @@ def leader(thread: psutil.Process) -> int | None:
     """Return the process of a thread: the only one among its threads that is a process."""
     threads = told(thread.threads) or []
     return next((one.id for one in threads if psutil.pid_exists(one.id)), None)
+
+
+def environment(pid: int) -> Mapping[str, str]:
+    """Read the environment of a process; nothing where that is hidden."""
+    try:
+        return psutil.Process(pid).environ()
+    except (psutil.Error, OSError):
+        return {}
 
 
 def variable(pid: int, name: str) -> str | None:
