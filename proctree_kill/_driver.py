@@ -91,7 +91,6 @@ class Driver:
             self._system.now(),
             reply.gone,
             reply.denied,
-            reply.unheard,
             appeared,
             hurry=self._system.hurried,
             sure=self._tree.sure,

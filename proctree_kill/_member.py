@@ -40,6 +40,7 @@ class Member:
 
     __slots__ = (
         "create_time",
+        "deaf",
         "depth",
         "evidence",
         "exit_code",
@@ -78,6 +79,7 @@ class Member:
         self.spared: str | None = None
         self.note: str | None = None
         self.signals: list[str] = []
+        self.deaf = False
         self.exit_code: int | None = None
 
     def __repr__(self) -> str:

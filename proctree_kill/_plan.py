@@ -91,7 +91,6 @@ class Facts(NamedTuple):
         now: the time, in seconds on the clock of the plan.
         gone: who was seen to be dead.
         denied: whom the system did not let us signal.
-        unheard: whom the system has no way to ask.
         appeared: who is a member and was not known before.
         hurry: whether somebody wants the force now.
         sure: whether the last scan can have missed nobody who was there.
@@ -100,7 +99,6 @@ class Facts(NamedTuple):
     now: float
     gone: Iterable[Member] = ()
     denied: Iterable[Member] = ()
-    unheard: Iterable[Member] = ()
     appeared: Iterable[Member] = ()
     hurry: bool = False
     sure: bool = True
@@ -206,6 +204,7 @@ class Ladder:
         if asked and not self.hurry:
             self.asked.update(asked)
             yield from self._do(Ask(leaves_first(asked), until))
+            self.asked = {one for one in self.asked if not one.deaf}
 
     def _force(self) -> Steps:
         """Freeze, kill and look again, until nobody is left or the time is over.
@@ -292,7 +291,6 @@ class Ladder:
         if isinstance(step, Ask | Freeze | Kill | Insist):
             self.denied.difference_update(step.members)  # what was refused once may be allowed now
             self.denied.update(facts.denied)
-            self.asked.difference_update(facts.unheard)
         for one in facts.gone:
             if self.living.pop(one, self) is None:
                 self.seen_dead[one] = facts.now

@@ -32,7 +32,7 @@ def system(monkeypatch: pytest.MonkeyPatch) -> FakeSystem:
 
 def use(monkeypatch: pytest.MonkeyPatch, system: System) -> None:
     """Let every call see this system."""
-    monkeypatch.setattr(_kill, "current", lambda: system)
+    monkeypatch.setattr(_kill, "current", lambda *_: system)
 
 
 def fates(result: KillResult) -> dict[str | None, Fate]:

@@ -9,17 +9,10 @@ from .._member import Member
 
 
 class Reply(NamedTuple):
-    """What happened to a batch of signals.
-
-    Args:
-        gone: who is gone.
-        denied: whom the system protects.
-        unheard: who lives and cannot be asked, because the system has no way to reach it politely.
-    """
+    """What happened to a batch of signals: who is gone, and whom the system protects."""
 
     gone: list[Member]
     denied: list[Member]
-    unheard: Sequence[Member] = ()
 
 
 class Live(NamedTuple):
@@ -135,6 +128,7 @@ class System(Protocol):
         """Ask these to leave, in this order; a stopped one is continued, so that it can.
 
         Whatever helps with that is ended at this time.
+        Whom nothing polite can reach is marked as deaf.
         """
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:

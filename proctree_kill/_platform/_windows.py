@@ -158,10 +158,10 @@ class WindowsSystem:
                 reasons.update(dict.fromkeys(pids, "CTRL_BREAK was refused"))
         windows = _console.owners_of_windows()
         self._close_windows([one for one in living if one.pid in windows], reasons, until)
-        unheard = [one for one in living if not one.signals]
-        for one in unheard:
-            one.note = f"it could not be asked: {reasons[one.pid]}"
-        return Reply(gone, [], unheard)
+        for one in living:
+            if not one.signals:
+                one.deaf, one.note = True, f"it could not be asked: {reasons[one.pid]}"
+        return Reply(gone, [])
 
     def freeze(
         self,

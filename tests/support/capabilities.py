@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import shutil
@@ -75,12 +76,14 @@ PROBES: dict[str, Callable[[], bool]] = {
     "pidfd inode": _pidfd_inode,
     "cgroup": lambda: usable_cgroup() is not None,
     "fork": lambda: hasattr(os, "fork"),
+    "console events": lambda: hasattr(signal, "CTRL_BREAK_EVENT"),
+    "job objects": lambda: hasattr(ctypes, "WinDLL"),
     "waitid": lambda: hasattr(os, "waitid"),
-    "procfs": Path("/proc/self/stat").exists,
+    "procfs": lambda: has("fork") and Path("/proc/self/stat").exists(),
     "children file": lambda: Path(f"/proc/self/task/{os.getpid()}/children").exists(),
     "root": lambda: hasattr(os, "geteuid") and os.geteuid() == 0,
     "ordinary user": lambda: has("fork") and ordinary_user() is not None,
     "pid namespace": _pid_namespace,
-    "next pid": Path("/proc/sys/kernel/ns_last_pid").exists,
+    "next pid": lambda: has("fork") and Path("/proc/sys/kernel/ns_last_pid").exists(),
     "npm package": lambda: npm_prefix() is not None,
 }

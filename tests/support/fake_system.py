@@ -241,9 +241,9 @@ class FakeSystem:
                 self.at(one.leaves, lambda: self._leave(one))
 
         members = list(members)
-        deaf = [one for one in members if self.members[one].name in self.deaf]
-        heard = [one for one in members if one not in deaf]
-        return self._signal("ask", "SIGTERM", heard, act)._replace(unheard=deaf)
+        for one in members:
+            one.deaf = self.members[one].name in self.deaf
+        return self._signal("ask", "SIGTERM", [one for one in members if not one.deaf], act)
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
         """Stop them, groups first, and whoever stops with a child."""
