@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from proctree_kill._platform._console import Console
 
 CALLER, SHELL, LEADER, CHILD, OTHER = 100, 104, 108, 112, 116
@@ -15,7 +17,7 @@ def test_a_group_is_reached_when_all_of_it_is_asked() -> None:
 
 
 def test_each_obstacle_is_named() -> None:
-    def reason(groups: dict[int, int | None], *asked: int) -> str:
+    def reason(groups: Mapping[int, int | None], *asked: int) -> str:
         reached, reasons = Console(CALLER, groups).reach(asked)
         assert reached == {}
         return reasons[asked[0]]

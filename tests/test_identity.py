@@ -49,9 +49,10 @@ def test_a_zombie_still_has_an_identity(plant: Planter) -> None:
 
 def test_identifying_nobody_is_a_lookup_error() -> None:
     with subprocess.Popen([sys.executable, "-I", "-S", "-c", ""]) as child:
-        pass
-    with pytest.raises(ProcessLookupError, match=f"no process {child.pid}"):
-        identify(child.pid)
+        pid = child.pid
+    del child  # on Windows it holds the dead process, and so its number
+    with pytest.raises(ProcessLookupError, match=f"no process {pid}"):
+        identify(pid)
 
 
 @pytest.mark.needs("procfs")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from proctree_kill._platform._job import Job
-from support.garden import Garden, Sprout, row
+from support.garden import Garden, Sprout, Start, row
 
 pytestmark = pytest.mark.needs("job objects")
 
@@ -40,7 +40,7 @@ def job() -> Iterator[Job]:
         yield job
 
 
-def within(job: Job, *before: str) -> Any:
+def within(job: Job, *before: str) -> Start:
     """Return what starts a command in a job, perhaps by way of a Python program."""
 
     def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
@@ -76,7 +76,9 @@ def test_all_are_ended_at_once_with_the_code(garden: Garden, job: Job) -> None:
     assert job.pids() == []
 
 
-def test_more_than_a_first_guess_are_listed(garden: Garden, job: Job, monkeypatch: Any) -> None:
+def test_more_than_a_first_guess_are_listed(
+    garden: Garden, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("proctree_kill._platform._job.FIRST_ROOM", 1)
     garden.grow(row("root", "child", "grandchild"), start=within(job))
     assert sorted(job.pids()) == sorted(garden.pids.values())

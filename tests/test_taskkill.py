@@ -76,7 +76,7 @@ def test_a_sentence_in_any_language_lists_nobody(sentence: str) -> None:
 
 @pytest.mark.parametrize("page", [*PAGES, "utf-8", "utf-16-le"])
 def test_a_row_is_read_in_any_code_page(page: str) -> None:
-    row = '"ソ表é你好.exe","1234","Консоль","1","41 004 Ко"\r\n'
+    row = '"ソ表é你好.exe","1234","Консоль","1","41 004 Ж"\r\n'
     assert _taskkill.lists(row.encode(page, "replace"), 1234)
 
 

@@ -159,6 +159,7 @@ def test_a_handler_that_raises_nothing_interrupts_nothing(handler: list[BaseExce
     assert work.hurries == 0
 
 
+@pytest.mark.needs("fork")
 def test_an_interrupt_wins_over_what_the_work_raises(handler: list[BaseException]) -> None:
     handler.append(Interruption())
     with pytest.raises(Interruption):
@@ -220,11 +221,16 @@ def on_asyncio(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 def on_trio(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine function on trio."""
-    result: T = pytest.importorskip("trio").run(main)
+    import trio  # noqa: PLC0415 - an extra
+
+    result: T = trio.run(main)
     return result
 
 
-on_both = pytest.mark.parametrize("loop", [on_asyncio, on_trio])
+needs_trio = pytest.mark.needs("trio")
+on_both = pytest.mark.parametrize(
+    "loop", [on_asyncio, pytest.param(on_trio, id="on_trio", marks=needs_trio)]
+)
 
 
 @on_both
@@ -265,8 +271,10 @@ def test_a_loop_goes_on_while_the_work_does() -> None:
     assert asyncio.run(main()) is RESULT
 
 
+@needs_trio
 def test_a_trio_loop_goes_on_while_the_work_does() -> None:
-    trio = pytest.importorskip("trio")
+    import trio  # noqa: PLC0415 - an extra
+
     work = Work(waits=True)
 
     async def main() -> None:
@@ -320,7 +328,7 @@ async def cancelled_on_trio(work: Work) -> None:
 
 CANCELLINGS = [
     pytest.param(on_asyncio, cancelled_on_asyncio, id="asyncio"),
-    pytest.param(on_trio, cancelled_on_trio, id="trio"),
+    pytest.param(on_trio, cancelled_on_trio, id="trio", marks=needs_trio),
 ]
 when_cancelled = pytest.mark.parametrize(("loop", "cancelled"), CANCELLINGS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import Any
 
 import psutil
 import pytest
@@ -32,14 +33,16 @@ def windows(monkeypatch: pytest.MonkeyPatch) -> Windows:
 @pytest.fixture
 def system(windows: Windows) -> WindowsSystem:
     system = WindowsSystem(5.0)
-    system._helper = Tools(windows)  # type: ignore[assignment] - it answers as a Helper does
+    tools: Any = Tools(windows)  # it answers as a Helper does
+    system._helper = tools
     return system
 
 
 @pytest.fixture
 def tools(system: WindowsSystem) -> Tools:
-    assert isinstance(system._helper, Tools)
-    return system._helper
+    tools: Any = system._helper
+    assert isinstance(tools, Tools)
+    return tools
 
 
 def bound(system: WindowsSystem, process: Process) -> Member:
@@ -263,7 +266,7 @@ def test_a_dying_process_refuses_and_is_not_called_denied(
 
 @pytest.mark.parametrize("rights", [{"opens": WATCH, "grants": WATCH}, {"grants": WATCH}])
 def test_who_does_not_let_itself_be_ended_is_denied(
-    windows: Windows, system: WindowsSystem, rights: dict[str, int]
+    windows: Windows, system: WindowsSystem, rights: dict[str, object]
 ) -> None:
     one = bound(system, windows.spawn(**rights))
     assert system.freeze([one], []) == Reply([], [one])

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import sys
 from collections.abc import Iterable, Mapping
 from ctypes import c_int32, c_size_t, c_uint32, c_void_p
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-assert sys.platform == "win32" or not TYPE_CHECKING  # what follows is for Windows
+from typing import Any, NamedTuple
 
 from . import _win32
 
@@ -107,7 +104,7 @@ def send_break(group: int) -> bool:
 def owners_of_windows() -> set[int]:
     """Return who has a window that may be closed; not who has that of our own console."""
     found: set[int] = set()
-    callback = ctypes.WINFUNCTYPE(c_int32, c_void_p, c_size_t)
+    callback = _win32.callback(c_int32, c_void_p, c_size_t)
 
     def note(window: int, _extra: int) -> int:
         found.add(_owner(window))

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
-
-assert sys.platform == "win32" or not TYPE_CHECKING  # what follows is for Windows
 
 from .._member import ALIVE, GONE, ZOMBIE, Member
 from . import _process_table, _win32

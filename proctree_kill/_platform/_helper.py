@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 import time
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, NamedTuple, cast
-
-assert sys.platform == "win32" or not TYPE_CHECKING  # what follows is for Windows
+from typing import IO, NamedTuple, cast
 
 from . import _taskkill, _win32
 from ._taskkill import Answer
@@ -17,6 +14,8 @@ from ._taskkill import Answer
 Await = Callable[[int, float], bool]
 """Waits until a handle is signalled, until a time, or for a hurry; tells whether it is."""
 
+CREATE_NO_WINDOW = 0x08000000
+"""A process creation flag that ``subprocess`` names on Windows only."""
 DYING = 0.1
 """Seconds that a tool has to die when it is ended."""
 
@@ -65,7 +64,7 @@ class Helper:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                creationflags=subprocess.CREATE_NO_WINDOW,
+                creationflags=CREATE_NO_WINDOW,
             )
         except OSError:
             return Ran(Answer.MISSING)

@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import sys
 from collections.abc import Mapping
 from ctypes import c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
-from typing import TYPE_CHECKING, Any, Self
-
-assert sys.platform == "win32" or not TYPE_CHECKING  # what follows is for Windows
+from typing import Any, Self
 
 from . import _win32
 
@@ -96,7 +93,7 @@ class Job:
         """
         handle: int | None = _kernel32().CreateJobObjectW(None, None)
         if handle is None:
-            raise ctypes.WinError(ctypes.get_last_error())
+            raise _win32.error()
         self._handle: int | None = handle
         if kill_on_close:
             limits = ExtendedLimits()
@@ -143,8 +140,8 @@ class Job:
                 count = ctypes.cast(found, _P(c_uint32))[1]
                 begin = 8 // ctypes.sizeof(c_size_t)
                 return list(found[begin : begin + count])
-            if ctypes.get_last_error() != MORE_DATA:
-                raise ctypes.WinError(ctypes.get_last_error())
+            if _win32.last_error() != MORE_DATA:
+                raise _win32.error()
             room *= 4
         return []
 
@@ -182,7 +179,7 @@ class Job:
     def _check(self, done: int) -> None:
         """Raise what went wrong, if something did."""
         if not done:
-            raise ctypes.WinError(ctypes.get_last_error())
+            raise _win32.error()
 
 
 def _open(pid: int, rights: int) -> int:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Iterator
 from ctypes import c_size_t, c_uint8, c_uint32, c_uint64
-from typing import TYPE_CHECKING, NamedTuple
-
-assert sys.platform == "win32" or not TYPE_CHECKING  # what follows is for Windows
+from typing import NamedTuple
 
 from . import _win32
 

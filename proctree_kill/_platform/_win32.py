@@ -10,12 +10,9 @@ import contextlib
 import ctypes
 import functools
 import ntpath
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from ctypes import c_int32, c_size_t, c_uint16, c_uint32, c_uint64, c_void_p
-from typing import TYPE_CHECKING, Any
-
-assert sys.platform == "win32" or not TYPE_CHECKING  # what follows is for Windows
+from typing import Any
 
 PROCESS_TERMINATE = 0x0001
 PROCESS_VM_READ = 0x0010
@@ -37,6 +34,7 @@ INFO_LENGTH_MISMATCH = 0xC0000004
 LONGEST_PATH = 32768
 
 _P = ctypes.POINTER
+_ctypes: Any = ctypes  # WinDLL and what is around it exist on Windows only
 _KERNEL32: Mapping[str, tuple[Any, ...]] = {  # the result, then the arguments
     "CloseHandle": (c_int32, c_void_p),
     "CreateEventW": (c_void_p, c_void_p, c_int32, c_int32, c_void_p),
@@ -96,7 +94,7 @@ class UnicodeString(ctypes.Structure):
 
 def load(name: str, functions: Mapping[str, tuple[Any, ...]]) -> Any:  # noqa: ANN401 - as the functions are
     """Load a library and declare what is used of it."""
-    library = ctypes.WinDLL(name, use_last_error=True)
+    library = _ctypes.WinDLL(name, use_last_error=True)
     for function, (result, *arguments) in functions.items():
         found = getattr(library, function)
         found.restype, found.argtypes = result, arguments
@@ -115,6 +113,22 @@ def ntdll() -> Any:  # noqa: ANN401 - as load()
     return load("ntdll", _NTDLL)
 
 
+def last_error() -> int:
+    """Return the code of what went wrong in the last call of this thread."""
+    return int(_ctypes.get_last_error())
+
+
+def error() -> OSError:
+    """Return what went wrong in the last call of this thread, to be raised."""
+    found: OSError = _ctypes.WinError(last_error())
+    return found
+
+
+def callback(result: Any, *arguments: Any) -> Any:  # noqa: ANN401 - types of C
+    """Return the type of a function that Windows calls."""
+    return _ctypes.WINFUNCTYPE(result, *arguments)
+
+
 def open_process(pid: int, rights: int) -> int | None:
     """Open a process; None where the number is nobody's.
 
@@ -122,7 +136,7 @@ def open_process(pid: int, rights: int) -> int | None:
         PermissionError: it is protected.
     """
     handle: int | None = kernel32().OpenProcess(rights, 0, pid)
-    if handle is None and ctypes.get_last_error() == ACCESS_DENIED:
+    if handle is None and last_error() == ACCESS_DENIED:
         raise PermissionError
     return handle
 
@@ -216,7 +230,7 @@ def event() -> int:
     """
     handle: int | None = kernel32().CreateEventW(None, 0, 0, None)
     if handle is None:
-        raise ctypes.WinError(ctypes.get_last_error())
+        raise error()
     return handle
 
 

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
-
-assert sys.platform == "win32" or not TYPE_CHECKING  # what follows is for Windows
-
 
 from .._member import GONE, Member
 from . import _console, _process_table, _win32

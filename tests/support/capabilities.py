@@ -71,6 +71,17 @@ def _pid_namespace() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def _trio() -> bool:
+    """Probe trio, which Wine's sockets do not suffice."""
+    try:
+        import trio  # noqa: PLC0415 - an extra
+
+        trio.run(trio.sleep, 0)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
 PROBES: dict[str, Callable[[], bool]] = {
     "pidfd": _pidfd,
     "pidfd inode": _pidfd_inode,
@@ -85,5 +96,7 @@ PROBES: dict[str, Callable[[], bool]] = {
     "ordinary user": lambda: has("fork") and ordinary_user() is not None,
     "pid namespace": _pid_namespace,
     "next pid": lambda: has("fork") and Path("/proc/sys/kernel/ns_last_pid").exists(),
+    "reading what is there": lambda: hasattr(os, "set_blocking"),  # on Windows from Python 3.12 on
+    "trio": _trio,
     "npm package": lambda: npm_prefix() is not None,
 }

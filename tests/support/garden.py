@@ -37,7 +37,7 @@ class Sprout:
         children: whom it starts.
         dies: whether it exits once everybody has spoken.
         restarts: whether it replaces its only child when that one dies.
-        asked: what it does on CTRL_BREAK: ``dies`` (the default), ``leaves`` with code 7, ``stays``.
+        asked: what it does on CTRL_BREAK: ``dies``, ``leaves`` with code 7, or ``stays``.
         flags: the creation flags that its parent gives it, on Windows.
     """
 

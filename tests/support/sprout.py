@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 port, token = int(sys.argv[1]), sys.argv[2]
 
@@ -29,11 +29,10 @@ def obey(asked: str) -> socket.socket:
     """Choose what CTRL_BREAK does; return what the main thread must read, so that it can."""
     heard, waker = socket.socketpair()
     if asked != "dies":
-        waker.setblocking(False)
+        waker.settimeout(0.0)
         signal.set_wakeup_fd(waker.fileno())
-        signal.signal(
-            signal.SIGBREAK, signal.SIG_IGN if asked == "stays" else lambda *_: sys.exit(7)
-        )
+        handler = signal.SIG_IGN if asked == "stays" else leave
+        signal.signal(getattr(signal, "SIGBREAK", signal.SIGTERM), handler)
     return heard
 
 
@@ -43,6 +42,11 @@ def leave_with(voice: socket.socket) -> None:
         voice.recv(1)
     finally:
         os._exit(0)
+
+
+def leave(*_: object) -> NoReturn:
+    """End this process as a handler does."""
+    sys.exit(7)
 
 
 def live(node: dict[str, Any]) -> None:

@@ -78,7 +78,7 @@ class Windows:
         self._numbers = itertools.count(FIRST, 4)
         self._next = itertools.count(8, 4)
 
-    def spawn(self, parent: Process | None = None, **facts: object) -> Process:
+    def spawn(self, parent: Process | None = None, /, **facts: object) -> Process:
         """Start a process; one tick later than the last."""
         number = next(self._numbers)
         ppid = parent.pid if parent else self.caller
