@@ -8,6 +8,7 @@ TYPE_CHECKING = False  # importing it from typing would cost more than all the r
 
 if TYPE_CHECKING:
     from . import errors
+    from ._containment import Containment
     from ._identity import identify
     from ._kill import akill_tree, kill_tree, snapshot_tree
     from ._models import (
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
         TreeSnapshot,
     )
     from ._policy import KillPolicy
+    from ._run import arun, run
+    from ._spawn import TreePopen
 
 _HOME = {
+    "Containment": "_containment",
     "Evidence": "_models",
     "Fate": "_models",
     "KillEvent": "_models",
@@ -31,16 +35,20 @@ _HOME = {
     "ProcessIdentity": "_models",
     "ProcessOutcome": "_models",
     "TreeMember": "_models",
+    "TreePopen": "_spawn",
     "TreeSnapshot": "_models",
     "akill_tree": "_kill",
+    "arun": "_run",
     "errors": "errors",
     "identify": "_identity",
     "kill_tree": "_kill",
+    "run": "_run",
     "snapshot_tree": "_kill",
 }
 """Where each public name lives; a module is imported when one of its names is first touched."""
 
 __all__ = [
+    "Containment",
     "Evidence",
     "Fate",
     "KillEvent",
@@ -49,11 +57,14 @@ __all__ = [
     "ProcessIdentity",
     "ProcessOutcome",
     "TreeMember",
+    "TreePopen",
     "TreeSnapshot",
     "akill_tree",
+    "arun",
     "errors",
     "identify",
     "kill_tree",
+    "run",
     "snapshot_tree",
 ]
 

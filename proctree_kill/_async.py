@@ -1,12 +1,14 @@
-"""Running a kill beside an event loop: asyncio as it is, trio through anyio."""
+"""Running work beside an event loop: asyncio as it is, trio through anyio."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
+import sys
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from . import _uninterrupted
 from ._models import KillResult
@@ -14,16 +16,25 @@ from ._owners import CallSoon
 from ._target import Claim
 from ._uninterrupted import Job
 
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
 
-class Work(_uninterrupted.Work, Protocol):
+
+class Work(_uninterrupted.Work[_T_co], Protocol[_T_co]):
     """What is run here: its owners may have to be awaited."""
 
-    claims: list[Claim]
-    deadline: float
+    @property
+    def claims(self) -> Sequence[Claim]:
+        """Return whose owners these are."""
+
+    @property
+    def deadline(self) -> float:
+        """Return until when they are awaited, on the monotonic clock."""
+
     call_soon: CallSoon | None
 
 
-async def run(work: Work) -> KillResult:
+async def run(work: Work[_T]) -> _T:
     """Run it in a thread of its own; a cancellation hurries it and waits until it has finished."""
     try:
         loop = asyncio.get_running_loop()
@@ -32,24 +43,35 @@ async def run(work: Work) -> KillResult:
     return await _run_on_asyncio(work, loop)
 
 
-async def _run_on_asyncio(work: Work, loop: asyncio.AbstractEventLoop) -> KillResult:
+async def _run_on_asyncio(work: Work[_T], loop: asyncio.AbstractEventLoop) -> _T:
     done = asyncio.Event()
     work.call_soon = loop.call_soon_threadsafe
     job = Job(work, lambda: loop.call_soon_threadsafe(done.set))
     interruption = _start(work, job, done.set)
-    while not done.is_set():
-        try:
-            await done.wait()
-        except asyncio.CancelledError as error:
-            interruption = error
-            work.hurry()
-    await _settle(work, job)
+    try:
+        await done.wait()
+    except asyncio.CancelledError as error:
+        interruption = error
+        work.hurry()
+    with _shield():
+        while not done.is_set():
+            try:
+                await done.wait()
+            except asyncio.CancelledError:
+                work.hurry()
+        await _settle(work, job)
     if interruption is not None:
         raise interruption
     return job.result()
 
 
-async def _run_on_anyio(work: Work) -> KillResult:
+def _shield() -> contextlib.AbstractContextManager[object]:
+    """Keep away the cancellations of anyio, which asks again at every turn of the loop."""
+    anyio = sys.modules.get("anyio")
+    return contextlib.nullcontext() if anyio is None else anyio.CancelScope(shield=True)
+
+
+async def _run_on_anyio(work: Work[_T]) -> _T:
     import anyio.from_thread  # noqa: PLC0415 - an extra; only trio's users have it
     import anyio.lowlevel  # noqa: PLC0415 - as above
 
@@ -71,7 +93,7 @@ async def _run_on_anyio(work: Work) -> KillResult:
     return job.result()
 
 
-def _start(work: Work, job: Job, finished: Callable[[], object]) -> BaseException | None:
+def _start(work: Work[_T], job: Job[_T], finished: Callable[[], object]) -> BaseException | None:
     """Start the thread; return what interrupted that.
 
     Where the system has no thread left, as in a storm of forks, force is used here and now:
@@ -89,15 +111,14 @@ def _start(work: Work, job: Job, finished: Callable[[], object]) -> BaseExceptio
     return interruption
 
 
-async def _settle(work: Work, job: Job) -> None:
+async def _settle(work: Work[_T], job: Job[_T]) -> None:
     """Await the owners whose ``wait`` is a coroutine function, until the deadline.
 
     asyncio's waits for the pipes as well (cpython#119710), so that it needs a bound.
     """
-    if not isinstance(job.outcome, KillResult):
-        return
-    alive = {one.identity.pid for one in job.outcome.survivors}
-    for claim in work.claims:
+    results = [one for one in job.done if isinstance(one, KillResult)]
+    alive = {one.identity.pid for result in results for one in result.survivors}
+    for claim in work.claims if results else ():
         wait = getattr(claim.owner, "wait", None)
         if claim.pid not in alive and inspect.iscoroutinefunction(wait):
             await _within(wait, max(work.deadline - time.monotonic(), 0))

@@ -20,6 +20,7 @@ from ._plan import (
     Step,
     Verdict,
     Wait,
+    Way,
 )
 from ._platform._system import Reply, System
 from ._tree import Tree
@@ -48,9 +49,9 @@ class Driver:
         self._frozen: list[Member] = []
         self._outside: list[Member] | None = None
 
-    def run(self) -> list[Verdict]:
+    def run(self, way: Way = "stop") -> list[Verdict]:
         """Run the plan to its end; whatever goes wrong, nobody is left stopped."""
-        climb = self._ladder.climb()
+        climb = self._ladder.climb(way)
         try:
             step = next(climb)
             while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ._identity import identity_of
@@ -12,7 +13,7 @@ from ._models import ProcessIdentity
 from ._owners import has_ended, is_our_child
 from ._platform._system import System
 from ._spare import Sparing
-from ._target import Claim
+from ._target import Aim, Claim
 from ._tree import Tree
 from .errors import TargetRefusedError
 
@@ -32,15 +33,15 @@ class Gathered(NamedTuple):
     target: list[ProcessIdentity]
 
 
-def read_marker(marker: str | None) -> bytes | None:
-    """Check a marker and return it as the environment holds it.
+def read_markers(known: Iterable[str], marker: str | None) -> list[bytes]:
+    """Return the markers that a target knows and the one that was given, checked, as bytes.
 
     Raises:
         TypeError: it is no string.
         ValueError: it is no ``NAME=VALUE``.
     """
     if marker is None:
-        return None
+        return [os.fsencode(one) for one in known]
     if not isinstance(marker, str):
         text = f"marker must be a string NAME=VALUE, not {marker!r}"
         raise TypeError(text)
@@ -48,14 +49,14 @@ def read_marker(marker: str | None) -> bytes | None:
     if not name or not value or "\0" in marker:
         text = f"marker is {marker!r}, expected NAME=VALUE with both parts"
         raise ValueError(text)
-    return os.fsencode(marker)
+    return [os.fsencode(one) for one in (*known, marker)]
 
 
 def gather(
     system: System,
-    claims: list[Claim],
+    aimed: Aim,
     spared: Sparing | None,
-    marker: bytes | None,
+    markers: Sequence[bytes],
     *,
     include_root: bool,
     deadline: float = math.inf,
@@ -65,8 +66,11 @@ def gather(
     Raises:
         TargetRefusedError: before anything was touched.
     """
-    _refuse_caller(system, claims, marker, include_root=include_root)
-    gathered = Gathered(Tree(system, spared, marker, deadline), [], [])
+    claims = aimed.claims
+    _refuse_caller(system, claims, markers, include_root=include_root)
+    gathered = Gathered(Tree(system, spared, markers, deadline), [], [])
+    if aimed.everywhere or not claims:
+        gathered.tree.look_for_orphans(everywhere=aimed.everywhere)
     for claim in claims:
         _add(system, gathered, claim, _depth(system, claim, claims), include_root=include_root)
     gathered.tree.scan()
@@ -74,17 +78,18 @@ def gather(
 
 
 def _refuse_caller(
-    system: System, claims: list[Claim], marker: bytes | None, *, include_root: bool
+    system: System, claims: Sequence[Claim], markers: Sequence[bytes], *, include_root: bool
 ) -> None:
-    """Refuse the caller's own number and the marker that it carries."""
+    """Refuse the caller's own number and a marker that it carries."""
     caller = os.getpid()
     if include_root and any(one.pid == caller for one in claims):
         reason = "it is the caller itself; include_root=False means its children"
         raise TargetRefusedError(caller, reason)
-    if marker is not None and (_in_environment(marker) or system.carries(caller, marker)):
-        name = os.fsdecode(marker.partition(b"=")[0])
-        reason = f"the caller itself carries the marker {name}"
-        raise TargetRefusedError(caller, reason)
+    for marker in markers:
+        if _in_environment(marker) or system.carries(caller, [marker]):
+            name = os.fsdecode(marker.partition(b"=")[0])
+            reason = f"the caller itself carries the marker {name}"
+            raise TargetRefusedError(caller, reason)
 
 
 def refuse_caller(gathered: Gathered) -> None:
@@ -94,7 +99,7 @@ def refuse_caller(gathered: Gathered) -> None:
         TargetRefusedError: it does.
     """
     if gathered.tree.holds_caller:
-        pid = gathered.target[0].pid
+        pid = gathered.target[0].pid if gathered.target else os.getpid()
         raise TargetRefusedError(pid, f"its tree holds the caller ({os.getpid()})")
 
 
@@ -119,7 +124,9 @@ def _add(
     else:
         known = claim.identity or ProcessIdentity(pid=claim.pid)
         gathered.missing.append(Missing(claim, _lost(system, member)))
-        gathered.tree.miss_root(claim.pid, trusted=claim.bare)
+        gathered.tree.look_for_orphans(everywhere=not is_our_child(claim.owner))
+        if claim.bare:
+            gathered.tree.trust_session(claim.pid)
     if claim.found is None or ROOT & mask(claim.found.evidence):
         gathered.target.append(known)
 
@@ -141,7 +148,7 @@ def _lost(system: System, stranger: Member | None) -> str:
 def _place(tree: Tree, claim: Claim, member: Member, depth: int, *, include_root: bool) -> None:
     """Put a bound process into the tree."""
     if claim.found is not None:
-        tree.add_root(member, evidence=mask(claim.found.evidence), depth=claim.found.depth)
+        tree.add_survivor(member, evidence=mask(claim.found.evidence), depth=claim.found.depth)
         member.spared = member.spared or claim.found.spared
     elif include_root and not claim.excluded:
         tree.add_root(member, evidence=ROOT, depth=depth)
@@ -155,21 +162,23 @@ def _is_claimed(system: System, claim: Claim, member: Member) -> bool:
     Raises:
         TargetRefusedError: it cannot be known.
     """
+    same = None
+    if claim.identity is not None:
+        same = claim.identity.same_process(identity_of(member, system.boot_id))
+    if same is False:
+        return False
     if claim.owner is not None:
         if is_our_child(claim.owner) and member.ppid != os.getpid():
             reason = "it is no child of this process; pass its number to give your word for it"
             raise TargetRefusedError(claim.pid, reason)
         return member.state != ALIVE or not has_ended(claim.owner)
-    if claim.identity is None:
-        return True
-    same = claim.identity.same_process(identity_of(member, system.boot_id))
-    if same is None:
+    if claim.identity is not None and same is None:
         reason = "its identity is too weak to tell; pass its number to give your word for it"
         raise TargetRefusedError(claim.pid, reason)
-    return same
+    return True
 
 
-def _depth(system: System, claim: Claim, claims: list[Claim]) -> int:
+def _depth(system: System, claim: Claim, claims: Sequence[Claim]) -> int:
     """Count how far a target is below the topmost other target."""
     if len(claims) == 1 or claim.found is not None:
         return 0

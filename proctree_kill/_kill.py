@@ -8,14 +8,14 @@ from typing import Literal
 from . import _owners, _report, _uninterrupted
 from ._driver import Driver
 from ._events import Listener, Teller
-from ._gather import Gathered, gather, read_marker, refuse_caller
+from ._gather import Gathered, gather, read_markers, refuse_caller
 from ._models import KillResult, TreeSnapshot
 from ._owners import CallSoon
-from ._plan import Ladder
+from ._plan import Ladder, Way
 from ._platform import current
 from ._policy import KillPolicy
 from ._spare import Spare, sparing
-from ._target import Claim, Target, claims
+from ._target import Aim, Target, aim
 from .errors import TargetRefusedError
 
 
@@ -73,7 +73,7 @@ def kill_tree(
         include_root=include_root,
         helper_timeout=helper_timeout,
     )
-    kill = Killing(claims(target), options, marker, spare, on_event)
+    kill = Killing(aim(target), options, marker, spare, on_event)
     result = _uninterrupted.run(kill)
     return _owners.with_codes(result, kill.claims)
 
@@ -125,7 +125,7 @@ async def akill_tree(
         include_root=include_root,
         helper_timeout=helper_timeout,
     )
-    kill = Killing(claims(target), options, marker, spare, on_event)
+    kill = Killing(aim(target), options, marker, spare, on_event)
     from . import _async  # noqa: PLC0415 - asyncio is a fifth of the start-up of a command line
 
     result = await _async.run(kill)
@@ -157,17 +157,31 @@ def snapshot_tree(
     Raises:
         TypeError, ValueError: an argument is wrong.
     """
-    named, mark = claims(target), read_marker(marker)
+    aimed = aim(target)
+    markers = read_markers(aimed.markers, marker)
     system = current()
     try:
         spared = sparing(spare, system.boot_id)
-        gathered = gather(system, named, spared, mark, include_root=include_root)
+        gathered = gather(system, aimed, spared, markers, include_root=include_root)
         refusal = _refusal(gathered)
         return _report.snapshot(gathered, system.boot_id, refusal)
     except TargetRefusedError as error:
-        return _report.refused(named, str(error))
+        return _report.refused(aimed.claims, str(error))
     finally:
         system.close()
+
+
+def signal_tree(target: Target, way: Literal["ask", "force"]) -> None:
+    """Ask or kill a tree, and wait for nobody's death.
+
+    Args:
+        target: as for :func:`kill_tree`.
+        way: whether to ask only or to force at once; where the system has no polite way, both do.
+
+    Raises:
+        TargetRefusedError: as for :func:`kill_tree`.
+    """
+    _uninterrupted.run(Killing(aim(target), KillPolicy(), way=way))
 
 
 def _refusal(gathered: Gathered) -> str | None:
@@ -184,20 +198,24 @@ class Killing:
 
     def __init__(
         self,
-        named: list[Claim],
+        aimed: Aim,
         policy: KillPolicy,
-        marker: str | None,
-        spare: Spare | None,
-        listener: Listener | None,
+        marker: str | None = None,
+        spare: Spare | None = None,
+        listener: Listener | None = None,
+        *,
+        way: Way = "stop",
     ) -> None:
         """Check the arguments; nothing is looked at yet."""
         if listener is not None and not callable(listener):
             text = f"on_event must be callable, not {listener!r}"
             raise TypeError(text)
-        self.claims = named
+        self.claims = aimed.claims
+        self._aim = aimed
         self._policy = policy
-        self._marker = read_marker(marker)
+        self._markers = read_markers(aimed.markers, marker)
         self._listener = listener
+        self._way = way
         self._system = current(policy.helper_timeout)
         try:
             self._spared = sparing(spare, self._system.boot_id)
@@ -216,9 +234,9 @@ class Killing:
         try:
             gathered = gather(
                 system,
-                self.claims,
+                self._aim,
                 self._spared,
-                self._marker,
+                self._markers,
                 include_root=self._policy.include_root,
                 deadline=self.deadline,
             )
@@ -238,7 +256,7 @@ class Killing:
             )
             teller = Teller(self._listener, ladder, system.boot_id)
             driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
-            verdicts = driver.run()
+            verdicts = driver.run(self._way)
             _owners.poll_all(self.claims)
             teller.settled(system.now())
             return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)

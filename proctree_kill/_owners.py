@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import io
 import os
 import stat
+import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import IO, Any
 
 from ._models import Fate, KillResult, ProcessOutcome
 from ._target import Claim
 
+SENDING = 0.1
+"""Seconds within which a process must have taken what a buffer of ours still holds for it."""
 STDERR = 2
 """Descriptors up to this one are the caller's own, whatever they are."""
 
@@ -93,7 +97,7 @@ def _closer(owner: object, call_soon: CallSoon | None) -> Callable[[], object] |
     with contextlib.suppress(AttributeError, OSError, ValueError):  # nothing, no file, closed
         fd = stdin.fileno()
         if _is_pipe(fd):
-            return lambda: _cut(fd)
+            return lambda: _send_and_cut(stdin, fd)
     return None
 
 
@@ -103,17 +107,28 @@ def _is_pipe(fd: int) -> bool:
     return fd > STDERR and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
 
 
-def _cut(fd: int) -> None:
-    """Put the null device in the place of a pipe.
+def _send_and_cut(stdin: IO[Any], fd: int) -> None:
+    """Send what a file of Python still holds, if the process takes it soon, and close the pipe.
 
-    That closes the pipe at once; ``close()`` of a buffered file would first write what it holds,
-    into a pipe that may be full, or wait for a thread that does.
+    ``close()`` could wait for ever: for a process that does not read, or for a thread that writes.
+    So the null device takes the place of the pipe, and whoever waits is told when the reader dies.
     """
+    if callable(getattr(stdin, "flush", None)) and not isinstance(stdin, io.RawIOBase):
+        sender = threading.Thread(target=_flush, args=[stdin], name="proctree_kill", daemon=True)
+        with contextlib.suppress(RuntimeError):  # at the exit of the interpreter none starts
+            sender.start()
+            sender.join(SENDING)
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, fd, inheritable=False)
     finally:
         os.close(null)
+
+
+def _flush(stdin: IO[Any]) -> None:
+    """Write the buffer of a file; the reader may be gone, or the file closed."""
+    with contextlib.suppress(OSError, ValueError):
+        stdin.flush()
 
 
 def _code(owner: object) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Generator, Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ._member import ALIVE, Member
 from ._models import Fate
@@ -113,6 +113,8 @@ class Verdict(NamedTuple):
     detail: str | None = None
 
 
+Way = Literal["stop", "ask", "force"]
+"""All of it; or only the request; or only the force, without waiting for anybody's death."""
 Climb = Generator[Step, Facts, list[Verdict]]
 Steps = Generator[Step, Facts, None]
 
@@ -161,12 +163,20 @@ class Ladder:
         self.seen_dead: dict[Member, float] = {}
         self._admit(members)
 
-    def climb(self) -> Climb:
-        """Yield the steps of the whole ladder and return the verdicts."""
-        if self.living and self.policy.grace and (self.can_ask or self.holds_input):
-            yield from self._polite(self.start + self.policy.grace)
-        if self.living or not self.sure:
-            yield from self._force()
+    def climb(self, way: Way = "stop") -> Climb:
+        """Yield the steps of the whole ladder, or of a part of it, and return the verdicts."""
+        if way == "ask" and self.can_ask:
+            yield from self._do(Rescan(light=True))
+            yield from self._ask(self.start + self.policy.grace)
+            if self.living and not self.asked:  # nothing polite could reach anybody
+                yield from self._force(patient=False)
+        elif way == "stop":
+            if self.living and self.policy.grace and (self.can_ask or self.holds_input):
+                yield from self._polite(self.start + self.policy.grace)
+            if self.living or not self.sure:
+                yield from self._force()
+        elif self.living or not self.sure:
+            yield from self._force(patient=False)
         dead = [one for one in self.members if one.spared is None and one not in self.living]
         yield from self._do(Inspect(dead))
         return [self._verdict(one) for one in leaves_first(self.members)]
@@ -206,26 +216,29 @@ class Ladder:
             yield from self._do(Ask(leaves_first(asked), until))
             self.asked = {one for one in self.asked if not one.deaf}
 
-    def _force(self) -> Steps:
+    def _force(self, *, patient: bool = True) -> Steps:
         """Freeze, kill and look again, until nobody is left or the time is over.
 
         A scan that is not sure may have missed somebody in a storm of forks:
         then groups are frozen and killed although nobody is known in them.
+        Without patience it is enough that nobody is left who was not killed.
         """
         deadline = self.now + self.policy.settle
         look = FIRST_LOOK
         for rounds in itertools.count(1):
             yield from self._freeze(deadline)
             yield from self._kill()
-            yield from self._wait(self._mortal(), min(deadline, self.now + look))
+            if patient:
+                yield from self._wait(self._mortal(), min(deadline, self.now + look))
             yield from self._do(Rescan())
             look *= 2
             if self.now >= deadline:
                 break
-            if self._wants_insistence(rounds):
+            left = [one for one in self._mortal() if patient or one not in self.killed]
+            if patient and self._wants_insistence(rounds):
                 self.can_insist = False
                 yield from self._do(Insist(leaves_first(self.living), deadline))
-            elif not (self._mortal() or self._unsure(rounds)):
+            elif not (left or self._unsure(rounds)):
                 break
         yield from self._kill()
         if self.living:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ._gather import Gathered, Missing
@@ -36,7 +37,7 @@ def snapshot(gathered: Gathered, boot_id: str | None, refusal: str | None) -> Tr
     )
 
 
-def refused(claims: list[Claim], refusal: str) -> TreeSnapshot:
+def refused(claims: Sequence[Claim], refusal: str) -> TreeSnapshot:
     """Say that nobody would be asked, and why."""
     target = tuple(one.identity or ProcessIdentity(pid=one.pid) for one in claims)
     return TreeSnapshot(target=target, members=(), refusal=refusal)

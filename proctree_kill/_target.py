@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -15,10 +16,6 @@ class HasPid(Protocol):
     @property
     def pid(self) -> int | None:
         """The number; None while it is not started."""
-
-
-SingleTarget = int | ProcessIdentity | TreeSnapshot | HasPid
-Target = SingleTarget | Sequence[SingleTarget]
 
 
 class Claim(NamedTuple):
@@ -41,8 +38,34 @@ class Claim(NamedTuple):
     excluded: bool = False
 
 
-def claims(target: Target) -> list[Claim]:
-    """Return the processes that a target names, each number once.
+class Aim(NamedTuple):
+    """What a target comes to.
+
+    Args:
+        claims: the processes that it names, each number once.
+        markers: ``NAME=VALUE``; whoever carries one of these belongs to it as well.
+        everywhere: whether those may be anybody's orphans, not only those of our own line.
+    """
+
+    claims: Sequence[Claim]
+    markers: Sequence[str] = ()
+    everywhere: bool = False
+
+
+class Contained(ABC):
+    """A tree that was contained from its birth, and says itself what it comes to."""
+
+    @abstractmethod
+    def aim(self) -> Aim:
+        """Return the claims and the markers of this tree."""
+
+
+SingleTarget = int | ProcessIdentity | TreeSnapshot | Contained | HasPid
+Target = SingleTarget | Sequence[SingleTarget]
+
+
+def aim(target: Target) -> Aim:
+    """Return what a target comes to.
 
     Raises:
         TypeError: it is nothing that names a process.
@@ -51,14 +74,15 @@ def claims(target: Target) -> list[Claim]:
     raw = isinstance(target, str | bytes | bytearray | memoryview)
     several = isinstance(target, Sequence) and not raw and not hasattr(target, "pid")
     singles: Iterable[object] = target if isinstance(target, Sequence) and several else [target]
+    aims = [one.aim() if isinstance(one, Contained) else Aim(_claims(one)) for one in singles]
     named: dict[int, Claim] = {}
-    for single in singles:
-        for one in _claims(single):
-            named.setdefault(one.pid, one)
-    return list(named.values())
+    for claim in (claim for one in aims for claim in one.claims):
+        named.setdefault(claim.pid, claim)
+    markers = dict.fromkeys(marker for one in aims for marker in one.markers)
+    return Aim(list(named.values()), list(markers), any(one.everywhere for one in aims))
 
 
-def _claims(target: object) -> Iterable[Claim]:
+def _claims(target: object) -> Sequence[Claim]:
     """Return what a single target names."""
     if isinstance(target, ProcessIdentity):
         return [Claim(check_pid(target.pid), target)]
@@ -66,19 +90,34 @@ def _claims(target: object) -> Iterable[Claim]:
         return _snapshot_claims(target)
     if isinstance(target, int | float | str | bytes):
         return [Claim(check_pid(target), bare=True)]
-    if not hasattr(target, "pid"):
-        text = f"a target must be a pid or have one, not {type(target).__name__} ({target!r})"
+    return [Claim(started_pid(target), owner=target)]
+
+
+def started_pid(process: object) -> int:
+    """Return the number of a process by the object that stands for it.
+
+    Raises:
+        TypeError: it is no such object.
+        ValueError: it is not started, or its number is no process's.
+    """
+    if not hasattr(process, "pid"):
+        text = f"a target must be a pid or have one, not {type(process).__name__} ({process!r})"
         raise TypeError(text)
-    if target.pid is None:
-        text = f"{target!r} has no pid: it is not started"
+    if process.pid is None:
+        text = f"{process!r} has no pid: it is not started"
         raise ValueError(text)
-    return [Claim(check_pid(target.pid), owner=target)]
+    return check_pid(process.pid)
 
 
 def _snapshot_claims(snapshot: TreeSnapshot) -> list[Claim]:
     """Name the members of a snapshot, and a root that was not to be included."""
-    members = {one.identity.pid: one for one in snapshot.members}
+    numbers = {one.identity.pid for one in snapshot.members}
     roots = [
-        Claim(one.pid, one, excluded=True) for one in snapshot.target if one.pid not in members
+        Claim(one.pid, one, excluded=True) for one in snapshot.target if one.pid not in numbers
     ]
-    return roots + [Claim(pid, one.identity, found=one) for pid, one in members.items()]
+    return [*roots, *member_claims(snapshot.members)]
+
+
+def member_claims(members: Iterable[TreeMember]) -> list[Claim]:
+    """Name members that were found by an earlier look."""
+    return [Claim(one.identity.pid, one.identity, found=one) for one in members]

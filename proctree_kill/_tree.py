@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ._member import ALIVE, DESCENDANT, GONE, MARKER, ROOT, SESSION, Member
 from ._platform._system import System
@@ -24,7 +24,7 @@ class Tree:
         self,
         system: System,
         spared: Sparing | None = None,
-        marker: bytes | None = None,
+        markers: Sequence[bytes] = (),
         deadline: float = math.inf,
     ) -> None:
         """Begin with nobody.
@@ -32,12 +32,12 @@ class Tree:
         Args:
             system: who tells the facts.
             spared: says why a member is spared; None spares nobody.
-            marker: ``NAME=VALUE`` that members carry in their environment.
+            markers: ``NAME=VALUE``, one of which members carry in their environment.
             deadline: when a scan that still finds somebody gives up, on the system's clock.
         """
         self.system = system
         self.spared = spared
-        self.marker = marker
+        self.markers = markers
         self.members: list[Member] = []
         self.roots: list[Member] = []
         self.holds_caller = False
@@ -47,11 +47,12 @@ class Tree:
         self._keeps_links = system.keeps_links
         self._known: dict[int, Member] = {}
         self._trusted: dict[int, int] = {}
+        self._sessions: set[int] = set()
         self._caller = os.getpid()
         self._protected: set[int] = set()
         self._outside: list[Member] = []
         self._ghosts: set[tuple[int, int | None]] = set()
-        self._everywhere = False
+        self._everywhere = self._ours = False
         self._begun = False
         self._births: int | None = None
 
@@ -66,15 +67,24 @@ class Tree:
         self._known[root.pid] = root
         self._outside.append(root)
 
-    def miss_root(self, number: int, *, trusted: bool) -> None:
-        """Note a root that is gone: its orphans may be anywhere.
+    def add_survivor(self, one: Member, *, evidence: int, depth: int) -> None:
+        """Take in a member of an earlier look; its session is still what it was then."""
+        self.add_root(one, evidence=evidence, depth=depth)
+        if evidence & SESSION and one.sid is not None:
+            self._sessions.add(one.sid)
 
-        With ``trusted`` the caller gave his word that nobody had this number since,
-        so that the session of this number is still the root's.
+    def trust_session(self, number: int) -> None:
+        """Take the session of a dead root's number for the root's: the caller gave his word."""
+        self._trusted[number] = self.system.moment()
+
+    def look_for_orphans(self, *, everywhere: bool) -> None:
+        """Look for orphans of whom no root that lives tells where they hang.
+
+        Those of a child of ours hang below us, below an ancestor of ours, or below init;
+        those of anybody are ``everywhere``.
         """
-        self._everywhere = True
-        if trusted:
-            self._trusted[number] = self.system.moment()
+        self._ours = True
+        self._everywhere = self._everywhere or everywhere
 
     def scan(self, *, light: bool = False) -> list[Member]:
         """Look for members that are not known yet; return them.
@@ -114,7 +124,7 @@ class Tree:
     def _wants_strays(self) -> bool:
         """Tell whether an orphan could be known: by a marker, or by a session that one leads."""
         leaders = (one.sid == one.pid for one in (*self._outside, *self.members))
-        return bool(self.marker or self._trusted or any(leaders))
+        return bool(self.markers or self._trusted or self._sessions or any(leaders))
 
     def _descend(self, parents: Iterable[Member]) -> None:
         """Walk down, a generation at a time; a storm may grow faster than we walk."""
@@ -134,11 +144,11 @@ class Tree:
     def _find_strays(self) -> None:
         """Look for orphans by session and marker, and walk down from each."""
         self._protected = self._protected or {self._caller, *self.system.ancestors(self._caller)}
-        strays = self.system.strays(self.roots, everywhere=self._everywhere)
+        strays = self.system.strays(self.roots, ours=self._ours, everywhere=self._everywhere)
         numbers = [pid for pid in strays if not self._is_member(pid)]
-        if self.marker is not None:
+        if self.markers:
             self._examined |= MARKER
-            self._descend(list(self._by_marker(numbers, self.marker)))
+            self._descend(list(self._by_marker(numbers)))
         if self.system.session(self._caller) is None:  # a system without sessions
             return
         self._examined |= SESSION
@@ -147,12 +157,13 @@ class Tree:
             if self.system.now() >= self.deadline:
                 return
 
-    def _by_marker(self, numbers: Iterable[int], marker: bytes) -> Iterator[Member]:
-        """Admit those who carry the marker."""
+    def _by_marker(self, numbers: Iterable[int]) -> Iterator[Member]:
+        """Admit those who carry a marker."""
+        carries = self.system.carries
         for pid in numbers:
-            if self.system.carries(pid, marker) and (one := self._bind(pid)) is not None:
+            if carries(pid, self.markers) and (one := self._bind(pid)) is not None:
                 # the second look is at the process that is bound now
-                if self.system.carries(pid, marker) and self.system.owns_number(one):
+                if carries(pid, self.markers) and self.system.owns_number(one):
                     in_session = self._leads(one.sid) and self._session_is_ours(one)
                     self._admit(one, MARKER | (SESSION if in_session else 0), 1)
                     yield one
@@ -179,8 +190,10 @@ class Tree:
         """Tell whether a session bears the number of a member that is not spared."""
         if sid is None:
             return False
+        if sid in self._trusted or sid in self._sessions:
+            return True
         leader = self._known.get(sid)
-        return sid in self._trusted or (leader is not None and leader.spared is None)
+        return leader is not None and leader.spared is None
 
     def _session_is_ours(self, one: Member) -> bool:
         """Tell whether a session's number still means the session of the member that led it."""

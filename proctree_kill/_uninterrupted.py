@@ -1,13 +1,14 @@
-"""Running a kill so that an interrupt forces it, waits for it, and is raised afterwards."""
+"""Running work so that an interrupt hurries it, waits for it, and is raised afterwards."""
 
 from __future__ import annotations
 
 import contextvars
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from ._models import KillResult
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
 
 WAIT_SLICE = 0.1
 """Seconds after which the waiting main thread looks up.
@@ -17,25 +18,26 @@ and on Windows none does (cpython#80116).
 """
 
 
-class Work(Protocol):
+class Work(Protocol[_T_co]):
     """What is run: it can be told to hurry."""
 
-    def run(self) -> KillResult:
+    def run(self) -> _T_co:
         """Do it, in any thread."""
 
     def hurry(self) -> None:
         """Let it use force now; from any thread."""
 
 
-class Job:
+class Job(Generic[_T]):
     """A work in a thread of its own; a shared pool would let one hung tree delay another."""
 
-    def __init__(self, work: Work, finished: Callable[[], object]) -> None:
+    def __init__(self, work: Work[_T], finished: Callable[[], object]) -> None:
         """Prepare the thread; ``finished`` is called at its end, in it."""
         self._work = work
         self._finished = finished
         self._claim = threading.Lock()
-        self.outcome: KillResult | BaseException | None = None
+        self.done: list[_T] = []
+        self._error: BaseException | None = None
         context = contextvars.copy_context()
         self._thread = threading.Thread(
             target=lambda: context.run(self._run), name="proctree_kill", daemon=True
@@ -58,15 +60,15 @@ class Job:
     def run_here(self) -> None:
         """Do the work in this thread."""
         try:
-            self.outcome = self._work.run()
+            self.done.append(self._work.run())
         except BaseException as error:  # noqa: BLE001 - result() raises it in the caller's thread
-            self.outcome = error
+            self._error = error
 
-    def result(self) -> KillResult:
+    def result(self) -> _T:
         """Return what came of it once it has finished, or raise what it raised."""
-        if isinstance(self.outcome, KillResult):
-            return self.outcome
-        raise self.outcome or RuntimeError("it has not finished")
+        if self.done:
+            return self.done[0]
+        raise self._error or RuntimeError("it has not finished")
 
     def _run(self) -> None:
         if self._claim.acquire(blocking=False):
@@ -74,7 +76,7 @@ class Job:
             self._finished()
 
 
-def run(work: Work) -> KillResult:
+def run(work: Work[_T]) -> _T:
     """Run it to its end, whatever a signal handler raises meanwhile.
 
     Handlers run in the main thread only: there the work gets a thread of its own.

@@ -6,6 +6,7 @@
     +-- TargetRefusedError   also a ValueError: nothing was touched
     +-- SurvivorsError       raised by KillResult.raise_for_survivors() only
     +-- PolicyError          also a ValueError: an option or a configuration is wrong
+    +-- ContainmentError     also a RuntimeError: what was asked for is not to be had
 
 A process that survives or is denied is a value (:class:`~proctree_kill.ProcessOutcome`),
 never an exception.
@@ -18,7 +19,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._models import KillResult
 
-__all__ = ["PolicyError", "ProctreeKillError", "SurvivorsError", "TargetRefusedError"]
+__all__ = [
+    "ContainmentError",
+    "PolicyError",
+    "ProctreeKillError",
+    "SurvivorsError",
+    "TargetRefusedError",
+]
 
 
 class ProctreeKillError(Exception):
@@ -76,3 +83,21 @@ class PolicyError(ProctreeKillError, ValueError):
 
     def __str__(self) -> str:
         return "; ".join(self.problems)
+
+
+class ContainmentError(ProctreeKillError, RuntimeError):
+    """A tree cannot be contained as it was asked for; nothing was started.
+
+    Attributes:
+        requested: what was asked for.
+        reason: why it is not to be had.
+    """
+
+    def __init__(self, requested: str, reason: str) -> None:
+        """Keep the facts as the arguments, so that the exception pickles."""
+        super().__init__(requested, reason)
+        self.requested = requested
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"containment {self.requested!r}: {self.reason}"

@@ -365,11 +365,11 @@ def test_the_code_of_another_ones_child_is_unknown(plant: Planter, system: Psuti
 
 def test_a_marker_is_found_in_the_environment(plant: Planter, system: PsutilSystem) -> None:
     tree = plant(chain("root"), marker="PLANTED=a=b c")
-    assert system.carries(tree.root.pid, b"PLANTED=a=b c")
-    assert not system.carries(tree.root.pid, b"PLANTED=a=b")
-    assert not system.carries(tree.root.pid, b"PLANTE=a=b c")
-    assert not system.carries(os.getpid(), b"PLANTED=a=b c")
-    assert tree.root.pid in list(system.strays([], everywhere=False))
+    assert system.carries(tree.root.pid, [b"PLANTED=a=b c"])
+    assert not system.carries(tree.root.pid, [b"PLANTED=a=b"])
+    assert not system.carries(tree.root.pid, [b"PLANTE=a=b c"])
+    assert not system.carries(os.getpid(), [b"PLANTED=a=b c"])
+    assert tree.root.pid in list(system.strays([], ours=False, everywhere=False))
 
 
 def test_the_environment_of_an_uninterruptible_process_is_not_read(
@@ -378,7 +378,7 @@ def test_the_environment_of_an_uninterruptible_process_is_not_read(
     tree = plant(chain("root"), marker="PLANTED=1")
     monkeypatch.setattr(psutil.Process, "status", lambda _: psutil.STATUS_DISK_SLEEP)
     monkeypatch.setattr(psutil.Process, "environ", lambda _: pytest.fail("it was read"))
-    assert not system.carries(tree.root.pid, b"PLANTED=1")
+    assert not system.carries(tree.root.pid, [b"PLANTED=1"])
 
 
 def test_ancestors_are_climbed_to_the_top(plant: Planter, system: PsutilSystem) -> None:
@@ -443,4 +443,4 @@ def test_nobody_is_refused_where_nobody_is(system: PsutilSystem) -> None:
     assert system.bind(process.pid) is None
     assert system.ancestors(process.pid) == []
     assert not system.stopped(process.pid)
-    assert not system.carries(process.pid, b"A=1")
+    assert not system.carries(process.pid, [b"A=1"])

@@ -12,7 +12,7 @@ import pytest
 
 from proctree_kill import Evidence, ProcessIdentity, TreeMember, TreeSnapshot
 from proctree_kill._identity import LARGEST
-from proctree_kill._target import Claim, Target, claims
+from proctree_kill._target import Claim, Target, aim
 from proctree_kill.errors import TargetRefusedError
 
 IDENTITY = ProcessIdentity(pid=7, boot_id="boot", start=70)
@@ -26,6 +26,11 @@ class Row(NamedTuple):
     fd: int
     pid: int
     ppid: int
+
+
+def claims(target: Target) -> list[Claim]:
+    """Return the processes that a target names."""
+    return list(aim(target).claims)
 
 
 def test_a_number_is_the_callers_word() -> None:

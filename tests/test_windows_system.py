@@ -165,7 +165,7 @@ def test_the_host_of_a_console_belongs_to_no_tree(windows: Windows, system: Wind
     host = windows.spawn(root, name="ConHost.exe")
     started = windows.spawn(host)
     assert under(system, bound(system, root)) == [started.pid]
-    assert host.pid not in system.strays([], everywhere=True)
+    assert host.pid not in system.strays([], ours=False, everywhere=True)
 
 
 def test_whom_we_may_not_even_watch_is_known_by_the_table(
@@ -213,9 +213,9 @@ def test_the_name_of_a_marker_has_no_case_and_its_value_has(
     system: WindowsSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(psutil.Process, "environ", lambda _: {"PLANTED": "a=B"})
-    assert system.carries(os.getpid(), b"Planted=a=B")
-    assert not system.carries(os.getpid(), b"Planted=a=b")
-    assert not system.carries(os.getpid(), b"Plant=a=B")
+    assert system.carries(os.getpid(), [b"Planted=a=B"])
+    assert not system.carries(os.getpid(), [b"Planted=a=b"])
+    assert not system.carries(os.getpid(), [b"Plant=a=B"])
 
 
 def test_a_hidden_environment_holds_no_marker(
@@ -225,7 +225,7 @@ def test_a_hidden_environment_holds_no_marker(
         raise psutil.AccessDenied(process.pid)
 
     monkeypatch.setattr(psutil.Process, "environ", refuse)
-    assert not system.carries(os.getpid(), b"PLANTED=1")
+    assert not system.carries(os.getpid(), [b"PLANTED=1"])
 
 
 def test_there_are_no_sessions(system: WindowsSystem) -> None:

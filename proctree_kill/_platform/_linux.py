@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
@@ -58,6 +58,10 @@ class LinuxSystem:
     def births(self) -> int | None:
         """Return the number that was given out last; whoever can write it can hide a birth."""
         return _procfs.last_pid()
+
+    def is_youngest(self, pid: int) -> bool:
+        """Tell whether its number was given out last: while it is taken it is not given again."""
+        return _procfs.last_pid() == pid
 
     def refusal(self, pid: int, member: Member | None) -> str | None:
         """Name init, a kernel thread, or the process of a thread."""
@@ -124,16 +128,20 @@ class LinuxSystem:
         """Close what is held of it."""
         self._grip.drop(member)
 
-    def strays(self, roots: Sequence[Member], *, everywhere: bool) -> Iterable[int]:
+    def strays(self, roots: Sequence[Member], *, ours: bool, everywhere: bool) -> Iterable[int]:
         """List the children of init and of the roots' ancestors, who may be subreapers (prctl(2)).
+
+        The ancestors of a child of ours are this process and its own.
 
         In another pid namespace orphans hang under another init, and ancestors may be hidden
         (``hidepid``, proc(5)): then everybody is asked.
         """
         if self._line is None:
-            ours = _procfs.namespace("self")
+            here = _procfs.namespace("self")
             self._line = {1, *(pid for one in roots for pid in _procfs.ancestors(one.pid))}
-            self._everywhere = any(_procfs.namespace(one.pid) != ours for one in roots) or any(
+            if ours:
+                self._line |= {os.getpid(), *_procfs.ancestors(os.getpid())}
+            self._everywhere = any(_procfs.namespace(one.pid) != here for one in roots) or any(
                 _procfs.stat(pid) is None for pid in self._line
             )
         if everywhere or self._everywhere:
@@ -147,9 +155,9 @@ class LinuxSystem:
         except (ProcessLookupError, PermissionError):
             return None
 
-    def carries(self, pid: int, marker: bytes) -> bool:
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool:
         """Read the environment the process was started with."""
-        return self._grip.with_room(lambda: _procfs.carries(pid, marker))
+        return self._grip.with_room(lambda: _procfs.carries(pid, markers))
 
     def ancestors(self, pid: int) -> list[int]:
         """Read the parents one after the other."""

@@ -24,6 +24,9 @@ FEW = 16
 LINGER = 20
 """After a death we wait this many times what a look at everybody costs before the next look."""
 
+LONGEST_WAIT = 86_400.0
+"""Seconds that are handed to poll(2) at most, which counts milliseconds in 32 bits."""
+
 _FULL = {errno.EMFILE, errno.ENFILE}
 _T = TypeVar("_T")
 
@@ -261,7 +264,7 @@ class PidfdGrip:
             if one.handle is not None:
                 held[one.handle] = one
         fds = [self._wake, *held] if seconds > 0 else held
-        ready = _pidfd.readable(fds, max(seconds, 0) * 1000)
+        ready = _pidfd.readable(fds, min(max(seconds, 0), LONGEST_WAIT) * 1000)
         if self._wake in ready:
             os.eventfd_read(self._wake)
             self._woken = True

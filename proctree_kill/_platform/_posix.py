@@ -20,6 +20,9 @@ KQUEUE = hasattr(select, "kqueue")
 CONFIRMATION = 0.05
 """Seconds within which an exit that was announced can be seen."""
 
+LONGEST_WAIT = 86_400.0
+"""Seconds that are handed to kevent(2) at most; whoever waits longer asks again."""
+
 _os: Any = os  # what Windows has not, the type checkers know on POSIX only
 _select: Any = select
 _signal: Any = signal
@@ -160,7 +163,8 @@ class ExitQueue:
         An announcement is a hint: it comes just before the process can be reaped,
         and one that came late may be of an earlier owner of the number.
         """
-        events = self._queue.control(None, len(self._pids) + 1, max(seconds, 0))
+        seconds = min(max(seconds, 0), LONGEST_WAIT)
+        events = self._queue.control(None, len(self._pids) + 1, seconds)
         woken = any(event.filter == _select.KQ_FILTER_READ for event in events)
         if woken:
             os.read(self._ear, 1)

@@ -7,6 +7,7 @@ import os
 import pwd
 import sys
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
@@ -138,8 +139,8 @@ def table() -> dict[int, list[int]]:
     return below
 
 
-def carries(pid: int, marker: bytes) -> bool:
-    """Tell whether the environment that a process was started with holds ``NAME=VALUE``.
+def carries(pid: int, markers: Collection[bytes]) -> bool:
+    """Tell whether the environment that a process was started with holds one of these.
 
     A process in uninterruptible sleep is not asked: the read could block with it.
     """
@@ -151,7 +152,8 @@ def carries(pid: int, marker: bytes) -> bool:
         path = next(
             (f"/proc/{pid}/task/{one}/environ" for one in tasks(pid) if one != str(pid)), ""
         )
-    return b"\0" + marker + b"\0" in b"\0" + read(path) + b"\0" if path else False
+    environment = b"\0" + read(path) + b"\0" if path else b""
+    return any(b"\0" + one + b"\0" in environment for one in markers)
 
 
 def ancestors(pid: int) -> list[int]:

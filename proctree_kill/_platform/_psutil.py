@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import methodcaller
 from typing import ClassVar, NamedTuple
 
@@ -78,6 +78,10 @@ class PsutilSystem:
         """Return None: to know of a birth, the process table would have to be read again."""
         return None
 
+    def is_youngest(self, pid: int) -> bool:  # noqa: ARG002 - the contract's
+        """Return False: nothing counts births."""
+        return False
+
     def refusal(self, pid: int, member: Member | None) -> str | None:
         """Name the system's own processes, kernel threads, and the process of a thread."""
         if pid in self.protected:
@@ -135,6 +139,7 @@ class PsutilSystem:
         self,
         roots: Sequence[Member],  # noqa: ARG002 - everybody is asked, whoever the roots are
         *,
+        ours: bool,  # noqa: ARG002 - as above
         everywhere: bool,  # noqa: ARG002 - always
     ) -> Iterable[int]:
         """List everybody: a table of all processes is what there is."""
@@ -148,10 +153,11 @@ class PsutilSystem:
         """Return None: psutil knows no sessions."""
         return None
 
-    def carries(self, pid: int, marker: bytes) -> bool:
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool:
         """Look into the environment that psutil shows."""
-        name, _, value = os.fsdecode(marker).partition("=")
-        return _facts.variable(pid, name) == value
+        environment = _facts.environment(pid)
+        wanted = (os.fsdecode(one).partition("=") for one in markers)
+        return any(environment.get(name) == value for name, _, value in wanted)
 
     def ancestors(self, pid: int) -> list[int]:
         """Climb from parent to parent, as far as each is not younger than its child."""

@@ -79,15 +79,7 @@ def leader(thread: psutil.Process) -> int | None:
 
 
 def environment(pid: int) -> Mapping[str, str]:
-    """Read the environment of a process; nothing where that is hidden."""
-    try:
-        return psutil.Process(pid).environ()
-    except (psutil.Error, OSError):
-        return {}
-
-
-def variable(pid: int, name: str) -> str | None:
-    """Read a variable from the environment of a process.
+    """Read the environment of a process; nothing where it is hidden.
 
     Never of one in uninterruptible sleep, where the reader could be blocked as well:
     it needs the lock of that process's memory.
@@ -95,10 +87,10 @@ def variable(pid: int, name: str) -> str | None:
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_DISK_SLEEP:
-            return None
-        return process.environ().get(name)
+            return {}
+        return process.environ()
     except (psutil.Error, OSError):
-        return None
+        return {}
 
 
 def exit_code(pid: int) -> int | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol, Self
 
 from .._member import Member
 
@@ -71,6 +71,12 @@ class System(Protocol):
     def births(self) -> int | None:
         """Return what changes whenever a process is born; None where that cannot be known."""
 
+    def is_youngest(self, pid: int) -> bool:
+        """Tell whether nobody was born since the process with this number, which still owns it.
+
+        No is also the answer where that cannot be known.
+        """
+
     def refusal(self, pid: int, member: Member | None) -> str | None:
         """Say why what :meth:`bind` found under a number may never be ended, or None.
 
@@ -105,10 +111,11 @@ class System(Protocol):
     def drop(self, member: Member) -> None:
         """Let go of a process that turned out to be none of ours."""
 
-    def strays(self, roots: Sequence[Member], *, everywhere: bool) -> Iterable[int]:
+    def strays(self, roots: Sequence[Member], *, ours: bool, everywhere: bool) -> Iterable[int]:
         """List the numbers of processes that may be orphans of these trees.
 
         The roots are those of the first call; what was found out about them then is kept.
+        With ``ours`` there are trees as well whose root was a child of this process.
         With ``everywhere`` it is every process that we can see.
         """
 
@@ -118,8 +125,11 @@ class System(Protocol):
     def session(self, pid: int) -> int | None:
         """Return the session of a number; None where there is none or it cannot be read."""
 
-    def carries(self, pid: int, marker: bytes) -> bool:
-        """Tell whether the environment of a process holds this ``NAME=VALUE``; unreadable is no."""
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool:
+        """Tell whether the environment of a process holds one of these ``NAME=VALUE``.
+
+        One that cannot be read holds none.
+        """
 
     def ancestors(self, pid: int) -> list[int]:
         """Return the parent of a process, its parent, and so on."""
@@ -153,7 +163,7 @@ class System(Protocol):
         """Wait until one of these is dead, until this time, or for a hurry; return the dead.
 
         A process is dead when its last thread has ended, whether or not its parent has reaped it.
-        A time that is past only looks.
+        A time that is past only looks; a wait of more than a day may end early.
         """
 
     def inspect(self, members: Iterable[Member]) -> None:
@@ -167,3 +177,23 @@ class System(Protocol):
 
     def close(self) -> None:
         """Give back every descriptor and handle."""
+
+
+class Terminal(Protocol):
+    """The terminal that this process shares with what it starts; false where there is none."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __bool__(self) -> bool: ...
+
+    def reaches(self, pid: int) -> bool:
+        """Tell whether a key that sends us a signal sends it to this child as well."""
+
+    def reclaim(self, *, modes: bool) -> None:
+        """Take the foreground back from a group that has died, if it was ours on entry.
+
+        Args:
+            modes: whether to restore the modes of that time, too: who was killed could not.
+        """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from .._member import GONE, Member
 from . import _console, _process_table, _win32
@@ -72,6 +72,10 @@ class WindowsSystem:
         """Return None: to know of a birth, the process table would have to be read again."""
         return None
 
+    def is_youngest(self, pid: int) -> bool:  # noqa: ARG002 - the contract's
+        """Return False: nothing counts births."""
+        return False
+
     def refusal(self, pid: int, member: Member | None) -> str | None:
         """Name the system's own processes, and the process of a thread."""
         if pid in self.protected:
@@ -119,6 +123,7 @@ class WindowsSystem:
         self,
         roots: Sequence[Member],  # noqa: ARG002 - everybody is asked, whoever the roots are
         *,
+        ours: bool,  # noqa: ARG002 - as above
         everywhere: bool,  # noqa: ARG002 - always
     ) -> Iterable[int]:
         """List everybody but the system: orphans hang nowhere in particular."""
@@ -133,10 +138,11 @@ class WindowsSystem:
         """Return None: a session of Windows is that of a user, and no evidence."""
         return None
 
-    def carries(self, pid: int, marker: bytes) -> bool:
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool:
         """Look into the environment, where names have no case and psutil shows them in capitals."""
-        name, _, value = os.fsdecode(marker).partition("=")
-        return _facts.environment(pid).get(name.upper()) == value
+        environment = _facts.environment(pid)
+        wanted = (os.fsdecode(one).partition("=") for one in markers)
+        return any(environment.get(name.upper()) == value for name, _, value in wanted)
 
     def ancestors(self, pid: int) -> list[int]:
         """Climb from parent to parent, as far as each is not younger than its child."""

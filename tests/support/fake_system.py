@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from proctree_kill._member import ALIVE, GONE, ZOMBIE, Member
@@ -166,6 +166,10 @@ class FakeSystem:
         self._fail("births")
         return len(self.processes) if self.counts else None
 
+    def is_youngest(self, pid: int) -> bool:
+        """Compare with the latest birth."""
+        return bool(self.processes) and max(self.processes) == pid
+
     def refusal(self, pid: int, member: Member | None) -> str | None:  # noqa: ARG002 - its number is enough here
         """Protect init."""
         return "it is init" if pid == 1 else None
@@ -210,7 +214,7 @@ class FakeSystem:
         """Let go of it."""
         del self.members[member]
 
-    def strays(self, roots: Sequence[Member], *, everywhere: bool) -> Iterable[int]:  # noqa: ARG002 - everybody is a candidate in a small world
+    def strays(self, roots: Sequence[Member], *, ours: bool, everywhere: bool) -> Iterable[int]:  # noqa: ARG002 - everybody is a candidate in a small world
         """List everybody but the caller."""
         return [one.pid for one in self._seen() if one is not self.caller]
 
@@ -219,10 +223,10 @@ class FakeSystem:
         process = self.processes.get(pid)
         return None if process is None else process.sid
 
-    def carries(self, pid: int, marker: bytes) -> bool:
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool:
         """Look into the environment."""
         process = self.processes.get(pid)
-        return process is not None and marker in process.environment
+        return process is not None and not process.environment.isdisjoint(markers)
 
     def ancestors(self, pid: int) -> list[int]:
         """Follow the parents to init."""

@@ -1,0 +1,60 @@
+"""Waiting for the end of one process, and leaving it to be reaped by whom it belongs to."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from typing import Self
+
+from ._member import ALIVE
+from ._platform import current
+
+
+class Vigil:
+    """A wait for one process that :meth:`wake` can end from another thread."""
+
+    def __init__(self, pid: int) -> None:
+        """Take hold of the process that has this number now."""
+        self._system = current()
+        self._closing = threading.Lock()
+        self._closed = False
+        try:
+            self._member = self._system.bind(pid)
+        except BaseException:
+            self._system.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the end of the process.
+
+        Args:
+            seconds: how long at most; None is for ever, 0 only looks.
+
+        Returns:
+            Whether it has ended: not when the time was over, nor after :meth:`wake`.
+        """
+        until = math.inf if seconds is None else time.monotonic() + seconds
+        one = self._member
+        while one is not None and one.state == ALIVE and not self._system.wait([one], until):
+            if self._system.hurried or time.monotonic() >= until:
+                return False
+        return True
+
+    def wake(self) -> None:
+        """End the wait, now or as soon as it begins; callable from any thread."""
+        with self._closing:
+            if not self._closed:
+                self._system.hurry()
+
+    def close(self) -> None:
+        """Let go, once nobody waits any more."""
+        with self._closing:
+            self._closed = True
+            self._system.close()
