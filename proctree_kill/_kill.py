@@ -176,7 +176,7 @@ def signal_tree(target: Target, way: Literal["ask", "force"]) -> None:
 
     Args:
         target: as for :func:`kill_tree`.
-        way: whether to ask only or to force at once; where the system has no polite way, both do.
+        way: whether to ask only or to force at once; where nobody can be asked, both do.
 
     Raises:
         TargetRefusedError: as for :func:`kill_tree`.

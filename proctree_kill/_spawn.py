@@ -28,7 +28,7 @@ Command: TypeAlias = "_Path | Sequence[_Path]"
 class TreePopen(subprocess.Popen[AnyStr], Contained):
     """A ``subprocess.Popen`` that stands for the tree below it, and can end all of it.
 
-    The root leads a session of its own, and everybody inherits a marker in the environment,
+    The root leads a session of its own (on Windows a process group), and everybody inherits a marker in the environment,
     so that children, orphans and daemons are found whatever becomes of their parents.
     ``poll`` and ``wait`` look who is left before the root is reaped.
     Leaving the ``with`` block waits for the root, as Popen's does, then ends what is left;
@@ -80,7 +80,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 a session and a marker; ``"kernel"`` insists on a cgroup or a job object.
             env: the environment; the marker is added to it.
             process_group: as for Popen; the root has no session of its own then.
-            start_new_session: False leaves the root in the caller's session, with its terminal.
+            start_new_session: False leaves the root in the caller's session, with its terminal
+                (on Windows in the caller's process group, which Ctrl-C reaches).
             popen: everything else that ``subprocess.Popen`` takes.
 
         Raises:
@@ -96,7 +97,11 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         self._owner = os.getpid()
         self._reaping = threading.RLock()  # a signal handler may poll while we do
         try:
-            super().__init__(args, **popen, **prepared.popen_kwargs(env))
+            contained = prepared.popen_kwargs(env)
+            contained["creationflags"] = popen.pop("creationflags", 0) | contained.get(
+                "creationflags", 0
+            )
+            super().__init__(args, **popen, **contained)
             prepared.attach(self)
         except BaseException:
             if (
@@ -146,7 +151,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def terminate(self) -> None:
         """Ask the whole tree to leave, children first, and do not wait.
 
-        On a system without a polite way this is :meth:`kill`.
+        Where nobody can be reached politely this is :meth:`kill`.
         """
         self._signal("ask")
 

@@ -36,6 +36,14 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def pytest_sessionstart() -> None:
+    """Have a desktop before a test has one: Wine starts it below who wants the first window."""
+    if has("windows"):
+        from proctree_kill._platform import _console  # noqa: PLC0415 - not on every system
+
+        _console.owners_of_windows()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         missing = [one for one in marker.args if not has(one)]

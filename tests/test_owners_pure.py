@@ -253,6 +253,7 @@ def test_a_socket_is_an_input_too() -> None:
         assert theirs.recv(1) == b""
 
 
+@pytest.mark.needs("reading what is there")
 def test_every_input_is_closed() -> None:
     pipes = [os.pipe() for _ in range(2)]
     inputs = [os.fdopen(writing, "wb", buffering=0) for _, writing in pipes]

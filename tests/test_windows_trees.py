@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import subprocess
@@ -47,13 +46,6 @@ child.wait()
 def garden() -> Iterator[Garden]:
     with Garden() as garden:
         yield garden
-
-
-@pytest.fixture(scope="session")
-def desktop() -> None:
-    """Have a desktop before a tree has one: Wine starts one below who wants the first window."""
-    windows: Any = ctypes  # WinDLL exists on Windows only
-    windows.WinDLL("user32").GetDesktopWindow()
 
 
 def fates(garden: Garden, result: KillResult) -> dict[str, Fate]:
@@ -111,7 +103,6 @@ def test_a_group_within_the_tree_is_asked_by_itself(garden: Garden) -> None:
     assert fates(garden, result) == {"root": Fate.KILLED, "inner": Fate.TERMINATED}
 
 
-@pytest.mark.usefixtures("desktop")
 def test_a_child_with_its_own_console_is_ended_and_its_host_leaves(garden: Garden) -> None:
     root = garden.grow(
         Sprout(name="root", children=(Sprout(name="own", flags=OWN_CONSOLE),)),
@@ -133,7 +124,6 @@ def test_the_host_of_our_own_console_is_not_among_our_children(garden: Garden) -
     assert "conhost.exe" not in {one.name for one in snapshot.members}
 
 
-@pytest.mark.usefixtures("desktop")
 @pytest.mark.needs("notepad")
 def test_a_window_is_closed() -> None:
     from proctree_kill._platform import _console  # noqa: PLC0415 - not on every system

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Iterable, Sequence
 
@@ -21,6 +23,8 @@ FORCE_CODE = 1
 """The exit code of whom we end: that of ``Popen.kill()`` and of taskkill."""
 SLICE = 0.02
 """Seconds until the next look where more are waited for than one wait can hold."""
+HEED = 0.1
+"""Seconds after which a wait in the main thread looks up: only then can Ctrl-C be raised there."""
 BATCH = _win32.MOST_WAITED_FOR - 1
 
 
@@ -136,7 +140,9 @@ class HandleGrip:
         One wait holds 63 and the wake-up; beyond that everybody is looked at now and then.
         """
         held = [one for one in members if one.handle is not None]
-        fits = len(held) == len(members) <= BATCH
+        pause = HEED if threading.current_thread() is threading.main_thread() else math.inf
+        if not len(held) == len(members) <= BATCH:
+            pause = SLICE
         while True:
             dead = self._dead(held) + [
                 one for one in members if one.handle is None if not self.look(one)
@@ -144,7 +150,7 @@ class HandleGrip:
             left = until - time.monotonic()
             if dead or left <= 0:
                 return dead
-            found = self._wait(held[:BATCH], left if fits else min(left, SLICE))
+            found = self._wait(held[:BATCH], min(left, pause))
             if found == 0:  # the wake-up
                 return []
 

@@ -243,7 +243,7 @@ def wait(handles: Sequence[int], seconds: float) -> int | None:
     """Wait until one of at most 64 is signalled; return the index of the first that is."""
     wanted = (c_void_p * len(handles))(*handles)
     # One more than the time that is left: it is rounded down to the last tick.
-    milliseconds = min(int(seconds * 1000) + 1, LONGEST_WAIT) if seconds > 0 else 0
+    milliseconds = int(min(seconds * 1000 + 1, LONGEST_WAIT)) if seconds > 0 else 0
     found: int = kernel32().WaitForMultipleObjects(len(handles), wanted, 0, milliseconds)
     return None if found in (TIMED_OUT, FAILED) else found
 

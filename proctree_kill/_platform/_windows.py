@@ -140,7 +140,7 @@ class WindowsSystem:
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool:
         """Look into the environment, where names have no case and psutil shows them in capitals."""
-        environment = _facts.environment(pid)
+        environment = _facts.environment(pid, may_block=False)
         wanted = (os.fsdecode(one).partition("=") for one in markers)
         return any(environment.get(name.upper()) == value for name, _, value in wanted)
 

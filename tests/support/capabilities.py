@@ -88,6 +88,7 @@ PROBES: dict[str, Callable[[], bool]] = {
     "cgroup": lambda: usable_cgroup() is not None,
     "fork": lambda: hasattr(os, "fork"),
     "console events": lambda: hasattr(signal, "CTRL_BREAK_EVENT"),
+    "windows": lambda: hasattr(ctypes, "WinDLL"),
     "job objects": lambda: hasattr(ctypes, "WinDLL"),
     "waitid": lambda: hasattr(os, "waitid"),
     "procfs": lambda: has("fork") and Path("/proc/self/stat").exists(),
