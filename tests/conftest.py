@@ -5,6 +5,7 @@ Whatever process a test leaves is found by our own plugin (``proctree_orphans``)
 
 from __future__ import annotations
 
+import ctypes
 import os
 import tempfile
 from collections.abc import Iterator
@@ -39,9 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart() -> None:
     """Have a desktop before a test has one: Wine starts it below who wants the first window."""
     if has("windows"):
-        from proctree_kill._platform import _console  # noqa: PLC0415 - not on every system
-
-        _console.owners_of_windows()
+        windows: Any = ctypes  # WinDLL exists on Windows only
+        windows.WinDLL("user32").GetDesktopWindow()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -116,8 +116,12 @@ class Garden:
         return root
 
     def all_dead(self) -> bool:
-        """Tell whether everybody who ever spoke is dead, and nobody is there who has not yet."""
-        return self._listen_until(lambda: not self._voices) and not self.living()
+        """Tell whether everybody who ever spoke is dead, and nobody is there who has not yet.
+
+        Windows closes the sockets of a dying process a moment before it is gone.
+        """
+        silent = self._listen_until(lambda: not self._voices)
+        return silent and not psutil.wait_procs(self.living(), BOUND)[1]
 
     def living(self) -> list[psutil.Process]:
         """Return whoever was started for this garden and lives."""
