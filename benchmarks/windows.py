@@ -23,11 +23,11 @@ from proctree_kill import TreePopen, kill_tree
 
 NODE = """
 import json, subprocess, sys, time
-token, spec = sys.argv[1:]
+source, token, spec = sys.argv[1:]
 node = json.loads(spec)
 
 def start(child):
-    command = [sys.executable, "-I", "-S", "-c", SOURCE, token, json.dumps(child)]
+    command = [sys.executable, "-I", "-S", "-c", source, source, token, json.dumps(child)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     process.stdout.readline()
     if child["dies"]:
@@ -42,8 +42,7 @@ while node["restarts"]:
 if not node["dies"]:
     time.sleep(1000)
 """
-SOURCE = f"SOURCE = {NODE!r}\nexec(SOURCE)"
-"""A node knows its own program, which it hands to its children."""
+"""One of a tree: its program is among its arguments as well, for those below."""
 DYING = 2.0
 """Seconds that whoever was killed may take to vanish after the killer's return."""
 
@@ -115,7 +114,7 @@ KILLERS = (
 def measure(case: Case, killer: Killer, record: Record) -> None:
     """Grow one tree, have it ended, and clear away who is left."""
     token = uuid.uuid4().hex
-    command = [sys.executable, "-I", "-S", "-c", SOURCE, token, json.dumps(case.root)]
+    command = [sys.executable, "-I", "-S", "-c", NODE, NODE, token, json.dumps(case.root)]
     root = killer.start(command, stdout=subprocess.PIPE, shell=case.wrapped)
     output = cast("IO[bytes]", root.stdout)
     output.readline()

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from proctree_kill import Fate, KillResult, kill_tree, snapshot_tree
-from support.counts import KILLS_IN_A_ROW
+from support.counts import KILLS_IN_A_ROW, SOAK_KILLS_IN_A_ROW
 from support.garden import BOUND, Garden, Sprout, row
 
 pytestmark = pytest.mark.needs("console events")
@@ -218,7 +218,10 @@ def test_a_job_ends_its_tree_when_its_owner_is_killed(garden: Garden) -> None:
     assert garden.all_dead()
 
 
-def test_many_kills_in_a_row_leak_no_handle() -> None:
+@pytest.mark.parametrize(
+    "times", [KILLS_IN_A_ROW, pytest.param(SOAK_KILLS_IN_A_ROW, marks=pytest.mark.soak)]
+)
+def test_many_kills_in_a_row_leak_no_handle(times: int) -> None:
     def kill() -> None:
         with subprocess.Popen([sys.executable], creationflags=SUSPENDED) as root:
             assert kill_tree(root, grace=0).ok
@@ -226,6 +229,6 @@ def test_many_kills_in_a_row_leak_no_handle() -> None:
     kill()  # loads what is loaded once
     ours: Any = psutil.Process()  # num_handles exists on Windows only
     before = ours.num_handles()
-    for _ in range(KILLS_IN_A_ROW):
+    for _ in range(times):
         kill()
     assert ours.num_handles() <= before
