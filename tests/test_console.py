@@ -1,9 +1,15 @@
-"""Pure: which console groups may be asked."""
+"""Pure: which console groups may be asked. Seam: a console that hangs."""
 
 from __future__ import annotations
 
+import math
+import threading
+import time
 from collections.abc import Mapping
 
+import pytest
+
+from proctree_kill._platform import _console
 from proctree_kill._platform._console import Console
 
 CALLER, SHELL, LEADER, CHILD, OTHER = 100, 104, 108, 112, 116
@@ -36,3 +42,23 @@ def test_who_hides_its_group_could_be_in_any() -> None:
     reached, reasons = Console(CALLER, {**GROUPS, OTHER: None}).reach([LEADER, CHILD])
     assert reached == {}
     assert set(reasons.values()) == {"its console group has others in it"}
+
+
+def test_a_console_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = threading.Event()
+    monkeypatch.setattr(_console, "send_break", lambda group: group == CHILD or free.wait())
+    try:
+        assert _console.send_breaks([LEADER, CHILD], time.monotonic() + 0.2) == {CHILD: True}
+    finally:
+        free.set()
+
+
+def test_at_the_exit_of_the_interpreter_no_thread_is_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(_console, "send_break", lambda group: group == CHILD)
+    assert _console.send_breaks([LEADER, CHILD], math.inf) == {LEADER: False, CHILD: True}

@@ -170,10 +170,10 @@ def test_node_and_its_children_are_ended() -> None:
         assert root.stdout
         for _ in range(3):
             assert root.stdout.readline() == b"up\n"
-        result = kill_tree(root, grace=PATIENCE)
+        result = kill_tree(root, grace=0)
         assert root.stdout.read() == b""  # everybody who held it is dead
     assert len(result.outcomes) == 4
-    assert {one.fate for one in result.outcomes} == {Fate.TERMINATED}
+    assert {one.fate for one in result.outcomes} == {Fate.KILLED}
 
 
 def test_the_children_of_a_dead_root_that_is_still_held_are_found(garden: Garden) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import threading
+import time
 from collections.abc import Iterable, Mapping
 from ctypes import c_int32, c_size_t, c_uint32, c_void_p
 from typing import Any, NamedTuple
@@ -99,6 +101,39 @@ def look(caller: int) -> Console:
 def send_break(group: int) -> bool:
     """Send CTRL_BREAK to a group of our console."""
     return bool(_kernel32().GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, group))
+
+
+def send_breaks(groups: Iterable[int], until: float) -> dict[int, bool]:
+    """Send CTRL_BREAK to groups of our console, all at once.
+
+    The call waits for the console and for those in it, without a limit that it could be given
+    (under Wine for ever where one of them is about to die): a thread makes it, and may be left.
+
+    Args:
+        groups: their numbers.
+        until: when to give up, on the monotonic clock.
+
+    Returns:
+        Whether it was sent; nothing for a group where that is not known in time.
+    """
+    answers: dict[int, bool] = {}
+    senders = [
+        threading.Thread(
+            target=lambda one=one: answers.__setitem__(one, send_break(one)),
+            name="proctree_kill break",
+            daemon=True,
+        )
+        for one in groups
+    ]
+    for sender in senders:
+        try:
+            sender.start()
+        except RuntimeError:  # the interpreter is at its exit
+            sender.run()
+    for sender in senders:
+        if sender.ident is not None:
+            sender.join(max(0.0, until - time.monotonic()))
+    return dict(answers)
 
 
 def owners_of_windows() -> set[int]:

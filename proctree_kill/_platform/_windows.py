@@ -22,6 +22,8 @@ It ends with the last process of its console.
 Ended before, it takes them all with it, so it belongs to no tree, and is walked through.
 https://learn.microsoft.com/windows/console/definitions#console-host
 """
+BREAK_TIME = 1.0
+"""Seconds that the console may take to accept a CTRL_BREAK."""
 TICKS = 10_000_000
 """How many units of a FILETIME a second has."""
 
@@ -152,11 +154,13 @@ class WindowsSystem:
         """Send CTRL_BREAK to the groups, and WM_CLOSE to the windows, that can be reached."""
         living, gone = self._look(members)
         reached, reasons = _console.look(os.getpid()).reach(one.pid for one in living)
+        answers = _console.send_breaks(reached, min(until, self.now() + BREAK_TIME))
         for group, pids in reached.items():
-            if _console.send_break(group):
+            if answers.get(group):
                 _note_sent(living, pids, "CTRL_BREAK")
             else:
-                reasons.update(dict.fromkeys(pids, "CTRL_BREAK was refused"))
+                why = "was refused" if group in answers else "did not come through"
+                reasons.update(dict.fromkeys(pids, f"CTRL_BREAK {why}"))
         windows = _console.owners_of_windows()
         self._close_windows([one for one in living if one.pid in windows], reasons, until)
         for one in living:
