@@ -1,0 +1,100 @@
+"""Starting one session: recorded first, watched from its birth, and undone if it is interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import _uninterrupted
+from ._agents import Agent, Session
+from ._case import Case
+from ._desk import Desk
+from ._hurry import Errand, Hurry
+from ._spawn import Command, TreePopen
+from ._stops import Stop, leave
+
+
+class Start(Errand):
+    """The start of a session: a work that cannot be hurried, but undone."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        agent: Agent,
+        command: Command,
+        options: Mapping[str, Any],
+        *,
+        lasting: bool = False,
+    ) -> None:
+        """Say what is to be started.
+
+        Args:
+            desk: whose session it is.
+            agent: the session, not in the table yet.
+            command: what to run.
+            options: what Popen takes.
+            lasting: whether it needs a thread that is there as long as the agent is.
+        """
+        self._desk = desk
+        self._agent = agent
+        self._command = command
+        self._options = options
+        self._lasting = lasting
+
+    def hurry(self) -> None:
+        """Do nothing: a start takes no longer than it must."""
+
+    def run(self) -> Session:
+        """Start it; whatever is raised, nobody is left."""
+        desk, agent = self._desk, self._agent
+        try:
+            desk.enter(agent)
+            if self._lasting:
+                desk.watchman.call(self._spawn)
+            else:
+                self._spawn()
+            return Session(agent)
+        except BaseException:
+            _uninterrupted.run(self.undo())
+            raise
+
+    def undo(self) -> Undoing:
+        """Return the work that takes back what was started, at once."""
+        return Undoing(self._desk, self._agent)
+
+    def _spawn(self) -> None:
+        """Start the process, and have its end noticed."""
+        desk, agent = self._desk, self._agent
+        process: TreePopen[Any] = TreePopen(self._command, record=agent.recording, **self._options)
+        agent.started(process)
+        desk.tell(agent, "started")
+        agent.settle()
+        desk.watchman.watch(process.identity, lambda: leave(agent, desk))
+
+
+class Undoing(Errand):
+    """Taking back a start, whatever had come of it: a process, a record of a lost one, nothing."""
+
+    def __init__(self, desk: Desk, agent: Agent) -> None:
+        """Say which."""
+        self._desk = desk
+        self._agent = agent
+
+    def hurry(self) -> None:
+        """Do nothing: it is forced from the beginning."""
+
+    def run(self) -> None:
+        """End it at once."""
+        desk, agent = self._desk, self._agent
+        agent.settle()
+        if agent.process is not None:
+            stop = Stop(agent, desk)
+            stop.hurry()
+            stop.run()
+            return
+        desk.dismiss(agent)
+        path = desk.paper_path(agent.session_id)
+        if path is not None and agent.recording is not None and agent.recording.announced:
+            hurry = Hurry()
+            hurry()
+            Case(path, desk.policy, owned=True, hurry=hurry).run()
