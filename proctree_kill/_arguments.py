@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
+
+from . import _session_arguments
 
 USAGE = 2
 """The exit code of wrong arguments, which argparse gives as well."""
@@ -112,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     _describe_kill(_command(commands, "kill", "end trees", _KILL, _KILL_EPILOG))
     _describe_tree(_command(commands, "tree", "show who would be ended", _TREE, _TREE_EPILOG))
     _describe_demo(_command(commands, "demo", "end a tree of its own", _DEMO, _DEMO_EPILOG))
+    _session_arguments.describe(partial(_command, commands))
     return parser
 
 

@@ -148,11 +148,8 @@ class Desk:
             error=error,
             at=time.time(),
         )
-        level = logging.WARNING if error else logging.INFO
         words = f": {error}" if error else ""
-        _log.log(
-            level, "session %s %s%s", session_id, happening, words, extra={"session_id": session_id}
-        )
+        _log.info("session %s %s%s", session_id, happening, words, extra={"session_id": session_id})
         self.herald.tell(event)
 
 

@@ -132,6 +132,8 @@ def _conclude(
         agent.ended(state if result.success else SessionState.FAILED)
         if result.success or agent.recovered:
             desk.dismiss(agent)
+        if not result.success and state is SessionState.EXITED:  # nobody waits for the result
+            _log.warning("%s", result.message, extra={"session_id": agent.session_id})
         if not result.success:
             desk.tell(agent, "stop_failed", method=result.method, error=result.error)
         elif state is SessionState.EXITED:
