@@ -38,6 +38,7 @@ class Agent:
     Attributes:
         born: set when it is known whether the agent was started.
         recording: its record; None for one that is known by a record only.
+        process: what was started, from the moment on that it was.
     """
 
     def __init__(self, session_id: str, tool: str, recording: Recording | None = None) -> None:
@@ -55,10 +56,10 @@ class Agent:
         self._lock = threading.Lock()
         self._ending: Ending | None = None
 
-    def started(self, process: TreePopen[Any]) -> None:
-        """Take in the agent that was started; :meth:`settle` lets others at it."""
-        self.process = process
-        self._begun(process.identity, time.time())
+    def started(self) -> None:
+        """Note that the process was started; :meth:`settle` lets others at it."""
+        if self.process is not None:
+            self._begun(self.process.identity, time.time())
 
     def recalled(self, identity: ProcessIdentity | None, started_at: float | None) -> None:
         """Take in what the record of a session says that another process started."""

@@ -65,11 +65,11 @@ class Start(Errand):
     def _spawn(self) -> None:
         """Start the process, and have its end noticed."""
         desk, agent = self._desk, self._agent
-        process: TreePopen[Any] = TreePopen(self._command, record=agent.recording, **self._options)
-        agent.started(process)
+        agent.process = TreePopen(self._command, record=agent.recording, **self._options)
+        agent.started()
         desk.tell(agent, "started")
         agent.settle()
-        desk.watchman.watch(process.identity, lambda: leave(agent, desk))
+        desk.watchman.watch(agent.process.identity, lambda: leave(agent, desk))
 
 
 class Undoing(Errand):
