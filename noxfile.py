@@ -67,7 +67,9 @@ def windows(session: nox.Session) -> None:
         session.skip("PROCTREE_WINDOWS_PYTHON names no Windows Python")
     # A Python under Wine takes its import path from WPYTHONPATH, and sees / as drive Z.
     env = {"WPYTHONPATH": "Z:" + str(Path.cwd()).replace("/", "\\"), "PYTHONDONTWRITEBYTECODE": "1"}
-    pytest = ("-m", "pytest", "-p", "no:cacheprovider")
+    # Nothing is installed there, so that our plugin has no entry point.
+    plugins = ("-p", "proctree_kill._pytest_plugin", "-p", "no:cacheprovider")
+    pytest = ("-m", "pytest", *plugins)
     session.run(python, *pytest, *(session.posargs or PORTABLE), env=env, external=True)
 
 

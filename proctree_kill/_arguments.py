@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+from collections.abc import Sequence
 from functools import partial
+from typing import NoReturn
 
 from . import _session_arguments
 
 USAGE = 2
 """The exit code of wrong arguments, which argparse gives as well."""
+RUN_FAILED = 125
+"""That of ``run``, where 2 may be the command's own; timeout(1) gives the same."""
 HIGHEST_PID = 2**31 - 1
 """What a pid_t holds."""
 
@@ -33,6 +38,7 @@ examples:
   proctree-kill demo             see what it does, on a tree of its own
   proctree-kill tree 4711        see who would be ended, and why
   proctree-kill kill 4711        end them
+  proctree-kill run -- make      run a command that leaves nothing behind
 
 `proctree-kill COMMAND --help` says more about each command.
 """
@@ -55,6 +61,34 @@ examples:
   proctree-kill kill 4711 --spare 4713        all but 4713 and its children
   proctree-kill kill 4711 --marker APP_RUN=7  daemons with APP_RUN=7 as well
   proctree-kill kill 4711 --json | jq '.results[].outcomes[].fate'
+"""
+
+_RUN = """\
+Run a command, and end all that it started when it ends, or when its time is
+over: a timeout(1) that means it.
+
+Its input and its output are its own. What it leaves behind (children,
+orphans, daemons that keep their environment) is asked to leave, and killed
+after the grace. Signals are handed on; after one that asks to leave (TERM,
+HUP, INT, QUIT) the command has the grace, and a second one kills at once.
+On a terminal Ctrl-C and Ctrl-Z reach the command as they do in a shell.
+"""
+
+_RUN_EPILOG = """\
+exit codes:
+  124  the time was over
+  125  the arguments are wrong, the command could not be run, or somebody who
+       was meant to die lives
+  126  the command is found and cannot be executed
+  127  the command is not found
+  128  and the number of the signal: it asked us to leave (130 for Ctrl-C), or
+       ended the command
+  any other is that of the command
+
+examples:
+  proctree-kill run --timeout 60 -- make test   a minute, then all of it ends
+  proctree-kill run -- ./start-servers.sh       nothing stays when it is over
+  proctree-kill run -v --grace 10 -- npm start  and a word about who was left
 """
 
 _TREE = """\
@@ -92,27 +126,31 @@ _DEMO_EPILOG = f"""\
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line; what is wrong with it is said, and ends the program with code 2."""
     parser = _parser()
-    found = parser.parse_args(arguments)
+    found, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        found.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if found.command is None:
         parser.print_help(sys.stderr)
         raise SystemExit(USAGE)
     return found
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     """Describe the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="proctree-kill",
         description=_MAIN,
         epilog=_MAIN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.set_defaults(parser=parser)
     parser.add_argument("--version", action=_Version, help="show the version and leave")
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", prog="proctree-kill"
     )
     _describe_kill(_command(commands, "kill", "end trees", _KILL, _KILL_EPILOG))
+    _describe_run(_command(commands, "run", "run a command and end it", _RUN, _RUN_EPILOG))
     _describe_tree(_command(commands, "tree", "show who would be ended", _TREE, _TREE_EPILOG))
     _describe_demo(_command(commands, "demo", "end a tree of its own", _DEMO, _DEMO_EPILOG))
     _session_arguments.describe(partial(_command, commands))
@@ -120,14 +158,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[_Parser],
     name: str,
     summary: str,
     description: str,
     epilog: str,
-) -> argparse.ArgumentParser:
+) -> _Parser:
     """Add one command."""
-    return commands.add_parser(
+    parser = commands.add_parser(
         name,
         help=summary,
         description=description,
@@ -135,6 +173,8 @@ def _command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.set_defaults(parser=parser)
+    return parser
 
 
 def _describe_kill(parser: argparse.ArgumentParser) -> None:
@@ -154,12 +194,7 @@ def _describe_kill(parser: argparse.ArgumentParser) -> None:
         const=0.0,
         help="kill at once, as --grace 0",
     )
-    parser.add_argument(
-        "--settle",
-        type=seconds,
-        metavar="S",
-        help="seconds after the force within which death must be confirmed (default 5)",
-    )
+    _add_settle(parser)
     parser.add_argument(
         "--terminate",
         choices=("tree", "root"),
@@ -170,6 +205,34 @@ def _describe_kill(parser: argparse.ArgumentParser) -> None:
     voice.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     voice.add_argument(
         "-v", "--verbose", action="store_true", help="tell each step on stderr as it happens"
+    )
+
+
+def _describe_run(parser: _Parser) -> None:
+    """Add the arguments of ``run``; what follows the command's name is the command's."""
+    parser.usage_code = RUN_FAILED
+    parser.usage = (
+        "proctree-kill run [-h] [--timeout S] [--grace S] [--settle S] [-v] [--] COMMAND ..."
+    )
+    parser.add_argument(
+        "--timeout", type=time_limit, metavar="S", help="seconds that it has (default: no limit)"
+    )
+    parser.add_argument(
+        "--grace",
+        type=seconds,
+        metavar="S",
+        help="seconds between the polite request and the force (default 2)",
+    )
+    _add_settle(parser)
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="tell on stderr how it ended, and who was left"
+    )
+    parser.add_argument(
+        "argv",
+        nargs=argparse.REMAINDER,
+        action=_CommandLine,
+        metavar="COMMAND",
+        help="the command and its arguments",
     )
 
 
@@ -187,6 +250,16 @@ def _describe_demo(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         default=1.0,
         help="seconds between the polite request and the force (default 1)",
+    )
+
+
+def _add_settle(parser: argparse.ArgumentParser) -> None:
+    """Add what ``kill`` and ``run`` have in common."""
+    parser.add_argument(
+        "--settle",
+        type=seconds,
+        metavar="S",
+        help="seconds after the force within which death must be confirmed (default 5)",
     )
 
 
@@ -241,6 +314,15 @@ def seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(message) from None
 
 
+def time_limit(text: str) -> float:
+    """Read the seconds that a command has."""
+    number = seconds(text)
+    if not 0 < number < math.inf:
+        message = f"{text!r} is no time that a command could have"
+        raise argparse.ArgumentTypeError(message)
+    return number
+
+
 def marker(text: str) -> str:
     """Read a variable of the environment with its value."""
     name, _, value = text.partition("=")
@@ -248,6 +330,35 @@ def marker(text: str) -> str:
         message = f"{text!r} is not of the form NAME=VALUE"
         raise argparse.ArgumentTypeError(message)
     return text
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose exit code for wrong arguments can be chosen."""
+
+    usage_code = USAGE
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end the program."""
+        self.print_usage(sys.stderr)
+        self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
+
+
+class _CommandLine(argparse.Action):
+    """Take a command with all its arguments, without the ``--`` before it."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[str] | None,
+        _option: str | None = None,
+    ) -> None:
+        argv = list(values or ())
+        if argv[:1] == ["--"]:
+            del argv[0]
+        if not argv:
+            parser.error("a command is missing")
+        setattr(namespace, self.dest, argv)
 
 
 class _Version(argparse.Action):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
@@ -46,16 +48,27 @@ async def _run_on_asyncio(work: Work[_T], loop: asyncio.AbstractEventLoop) -> _T
     work.call_soon = loop.call_soon_threadsafe
     job = Job(work, lambda: loop.call_soon_threadsafe(done.set))
     interruption = _start(work, job, done.set)
-    while not done.is_set():
-        try:
-            await done.wait()
-        except asyncio.CancelledError as error:
-            interruption = error
-            work.hurry()
-    await _settle(work, job)
+    try:
+        await done.wait()
+    except asyncio.CancelledError as error:
+        interruption = error
+        work.hurry()
+    with _shield():
+        while not done.is_set():
+            try:
+                await done.wait()
+            except asyncio.CancelledError:
+                work.hurry()
+        await _settle(work, job)
     if interruption is not None:
         raise interruption
     return job.result()
+
+
+def _shield() -> contextlib.AbstractContextManager[object]:
+    """Keep away the cancellations of anyio, which asks again at every turn of the loop."""
+    anyio = sys.modules.get("anyio")
+    return contextlib.nullcontext() if anyio is None else anyio.CancelScope(shield=True)
 
 
 async def _run_on_anyio(work: Work[_T]) -> _T:

@@ -1,4 +1,4 @@
-"""The command line: kill, tree, demo, and what _cli_sessions has."""
+"""The command line: kill, run, tree, demo, and what _cli_sessions has."""
 
 from __future__ import annotations
 
@@ -83,6 +83,13 @@ def _kill(options: Namespace, screen: Screen) -> Exit:
     return Exit.GONE if result.ok else Exit.ALIVE
 
 
+def _keep(options: Namespace, screen: Screen) -> int:
+    """Run a command and end what it leaves behind."""
+    from ._cli_run import run  # noqa: PLC0415 - its import is most of a start
+
+    return run(options, screen)
+
+
 def _tree(options: Namespace, screen: Screen) -> Exit:
     """Show whom a kill would end, and say so where it would be refused."""
     from ._kill import snapshot_tree  # noqa: PLC0415 - its import is most of a start
@@ -117,8 +124,9 @@ def _of_sessions(options: Namespace, screen: Screen) -> Exit:
     return Exit.GONE if run(options, screen) else Exit.ALIVE
 
 
-_COMMANDS: Mapping[str, Callable[[Namespace, Screen], Exit]] = {
+_COMMANDS: Mapping[str, Callable[[Namespace, Screen], int]] = {
     "kill": _kill,
+    "run": _keep,
     "tree": _tree,
     "demo": _demo,
     "sessions": _of_sessions,

@@ -157,6 +157,7 @@ class Running:
         self._grace = grace
         self._process: TreePopen[Any] | None = None
         self._hurried = False
+        self._hurrier: threading.Thread | None = None
 
     def run(self) -> CompletedProcess[Any]:
         """Run it to its end, or to that of its time."""
@@ -171,6 +172,8 @@ class Running:
             usher.attend(process)
             stdout, stderr = self._communicate(process)
             usher.dismiss()
+        if self._hurrier:
+            self._hurrier.join()
         code = process.returncode
         if self._check and code:
             raise CalledProcessError(code, process.args, stdout, stderr)
@@ -179,8 +182,9 @@ class Running:
     def hurry(self) -> None:
         """End the tree now; the thread that runs it sees that by itself."""
         self._hurried = True
-        if self._process is not None:
-            threading.Thread(target=self._process.kill, name="proctree_kill hurry").start()
+        if self._process is not None and self._hurrier is None:
+            self._hurrier = threading.Thread(target=self._process.kill, name="proctree_kill hurry")
+            self._hurrier.start()
 
     def _communicate(self, process: TreePopen[Any]) -> tuple[Any, Any]:
         """Send the input and collect the outputs; end the tree when the time is over."""

@@ -117,7 +117,11 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             if self._recording is not None:
                 self._recording.confirm(prepared)
         except BaseException:
-            if getattr(self, "_child_created", False):  # an interrupt came after the spawn
+            if (
+                getattr(self, "pid", None) and self.returncode is None
+            ):  # interrupted after the spawn
+                if prepared.identity is None:
+                    prepared.attach(self)
                 self._abandon()
             else:
                 self._forget()

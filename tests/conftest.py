@@ -1,18 +1,28 @@
-"""What every test stands on: a planter, and the proof that nothing was left behind."""
+"""What every test stands on: a planter, and the proof that nothing was left behind.
+
+Whatever process a test leaves is found by our own plugin (``proctree_orphans``).
+"""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
 
+from proctree_kill import TreePopen
 from support.capabilities import has
+from support.grow import Grow
 from support.leaf import leaves
-from support.planter import Planter
+from support.nodes import Node
+from support.planter import NODE, Planter, node_argv
 from support.storms import build_storm
+from support.trees import Tree
+
+pytest_plugins = ["pytester"]
 
 DESCRIPTORS = (Path("/proc/self/fd"), Path("/dev/fd"))
 
@@ -32,10 +42,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
-    """Fail a test that leaves a child, a descriptor or a cgroup."""
-    children, files = _children(), _open_files()
+    """Fail a test that leaves a dead child, a descriptor or a cgroup."""
+    files = _open_files()
     yield
-    assert _children() - children == set(), "a test left child processes"
+    assert _unreaped() is None, "a test left a child that nobody reaped"
     assert len(_open_files()) <= len(files), f"a test left open: {_open_files() - files}"
     assert leaves() == [], "a test left cgroups"
 
@@ -45,6 +55,21 @@ def plant() -> Iterator[Planter]:
     """Plant trees that end with the test."""
     with Planter() as planter:
         yield planter
+
+
+@pytest.fixture
+def grow(plant: Planter) -> Grow:
+    """Start trees by TreePopen, here in this process; they end with the test."""
+
+    def grow(node: Node, **options: Any) -> tuple[TreePopen[bytes], Tree]:
+        with NODE.open("rb") as source, plant.seed() as seed:
+            options = {"stdin": source, "cwd": "/", **options}
+            process = TreePopen(node_argv(node), env=seed.env, pass_fds=seed.fds, **options)
+            seed.tree.root = process
+        seed.tree.hear(node.names())
+        return process, seed.tree
+
+    return grow
 
 
 @pytest.fixture(scope="session")
@@ -62,20 +87,15 @@ def storm(open_folder: Path) -> Path:
     return build_storm(open_folder)
 
 
-def _children() -> set[int]:
-    """Return the children of this process, zombies too."""
-    if has("children file"):
-        tasks = Path("/proc/self/task").glob("*/children")
-        return {int(pid) for one in tasks for pid in _read(one).split()}
-    return {one.pid for one in psutil.Process().children()}
-
-
-def _read(children: Path) -> str:
-    """Read the children of a thread, none where the thread has just ended."""
+def _unreaped() -> int | None:
+    """Return the number of a dead child of this process that nobody has waited for."""
+    if not has("waitid"):
+        return None
     try:
-        return children.read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return found.si_pid if found else None
 
 
 def _open_files() -> set[tuple[str, str]]:

@@ -11,6 +11,7 @@ import pytest
 import proctree_kill
 
 PROMISED = {
+    "Containment",
     "Evidence",
     "Fate",
     "KillEvent",
@@ -19,11 +20,14 @@ PROMISED = {
     "ProcessIdentity",
     "ProcessOutcome",
     "TreeMember",
+    "TreePopen",
     "TreeSnapshot",
     "akill_tree",
+    "arun",
     "errors",
     "identify",
     "kill_tree",
+    "run",
     "snapshot_tree",
 }
 

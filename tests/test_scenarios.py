@@ -8,158 +8,22 @@ import signal
 import stat
 import subprocess
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from proctree_kill import Evidence, Fate, KillResult, ProcessOutcome
+from proctree_kill import Evidence, Fate
 from support.callers import Caller
 from support.nodes import Node, chain
 from support.planter import Planter
-from support.trees import BOUND, Tree
+from support.scenarios import HASTE, KILLED, LEFT, PATIENCE, SCENARIOS, Scenario, by_name
+from support.trees import BOUND
 
 pytestmark = pytest.mark.needs("fork")
 
-PATIENCE = 10.0
-"""A grace in seconds that nobody needs: it ends when the last process has left."""
-HASTE = 0.2
-"""A grace in seconds that somebody sits out."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
-    """A tree, and what becomes of those whose end is determined.
-
-    Args:
-        name: how it appears in the names of tests.
-        node: the tree.
-        grace: seconds until the force.
-        needs: what the machine must have.
-        fates: what becomes of whom.
-        codes: with what they leave, by the same names.
-        marker: whether only a marker leads to everybody.
-    """
-
-    name: str
-    node: Node
-    grace: float = PATIENCE
-    needs: str = "fork"
-    fates: dict[str, Fate] = field(default_factory=dict)
-    codes: dict[str, int] = field(default_factory=dict)
-    marker: bool = False
-
-
-LEFT, KILLED = Fate.TERMINATED, Fate.KILLED
-SCENARIOS = [
-    Scenario(
-        name="plain tree of four",
-        node=chain("root", "child", "grandchild", "leaf"),
-        fates=dict.fromkeys(("root", "child", "grandchild", "leaf"), LEFT),
-        codes=dict.fromkeys(("root", "child", "grandchild", "leaf"), -15),
-    ),
-    Scenario(
-        name="one ignores SIGTERM",
-        node=Node(name="root", children=(Node(name="deaf", on_term="ignore"), chain("a", "b"))),
-        grace=HASTE,
-        fates={"deaf": KILLED},
-        codes={"deaf": -9},
-    ),
-    Scenario(
-        name="one is stopped and would exit on SIGTERM",
-        node=Node(
-            name="root", children=(Node(name="stopped", stopped=True, on_term="exit", exit_code=7),)
-        ),
-        fates={"root": LEFT, "stopped": LEFT},
-        codes={"stopped": 7},
-    ),
-    Scenario(
-        name="an orphan whose parent died, same session",
-        node=Node(
-            name="root",
-            children=(Node(name="middle", dies=True, children=(chain("orphan", "x"),)),),
-        ),
-        fates={"root": LEFT, "orphan": LEFT, "x": LEFT},
-    ),
-    Scenario(
-        name="a child with a session of its own",
-        node=Node(
-            name="root", children=(Node(name="leader", session=True, children=(chain("x"),)),)
-        ),
-        fates={"root": LEFT, "leader": LEFT, "x": LEFT},
-    ),
-    Scenario(
-        name="a daemon with a marker",
-        node=Node(
-            name="root",
-            children=(
-                Node(name="first", session=True, dies=True, children=(Node(name="daemon"),)),
-                Node(name="child"),
-            ),
-        ),
-        fates={"root": LEFT, "child": LEFT, "daemon": LEFT},
-        marker=True,
-    ),
-    Scenario(
-        name="one forks a child in its SIGTERM handler and exits",
-        node=Node(name="root", children=(Node(name="forker", on_term="fork", exit_code=3),)),
-        grace=HASTE,
-        fates={"forker": LEFT},
-        codes={"forker": 3},
-    ),
-    Scenario(
-        name="a middle ignores SIGTERM and restarts its worker",
-        node=Node(
-            name="root",
-            children=(
-                Node(
-                    name="middle", on_term="ignore", restarts=True, children=(Node(name="worker"),)
-                ),
-            ),
-        ),
-        grace=HASTE,
-        fates={"middle": KILLED, "worker": LEFT},
-    ),
-    Scenario(
-        name="one forks every 4 ms",
-        node=Node(
-            name="root",
-            children=(Node(name="forker", on_term="ignore", forks_every=0.004, at_most=60),),
-        ),
-        grace=HASTE,
-        fates={"forker": KILLED},
-    ),
-    Scenario(
-        name="a live middle that never reaps",
-        node=Node(
-            name="root",
-            children=(Node(name="middle", reaps=False, children=(chain("a"), chain("b"))),),
-        ),
-        fates=dict.fromkeys(("root", "middle", "a", "b"), LEFT),
-    ),
-    Scenario(
-        name="a dead root with a child in its session",
-        node=Node(name="root", dies=True, children=(chain("child", "x"),)),
-        fates={"child": LEFT, "x": LEFT},
-    ),
-    Scenario(
-        name="a leader whose main thread ended",
-        needs="procfs",
-        node=Node(name="root", children=(Node(name="threads", main_thread_ends=True),)),
-        fates={"root": LEFT, "threads": LEFT},
-    ),
-    Scenario(
-        name="a leader whose main thread ended and that ignores SIGTERM",
-        needs="procfs",
-        node=Node(
-            name="root", children=(Node(name="threads", main_thread_ends=True, on_term="ignore"),)
-        ),
-        grace=HASTE,
-        fates={"threads": KILLED},
-    ),
-]
 CALLERS = [
     pytest.param(Caller(name="root"), marks=pytest.mark.needs("root")),
     pytest.param(
@@ -319,9 +183,3 @@ def setuid_setpriv(open_folder: Path) -> Path:
     if os.statvfs(open_folder).f_flag & os.ST_NOSUID:
         pytest.skip("this file system knows no setuid programs")
     return program
-
-
-def by_name(tree: Tree, result: KillResult) -> dict[str, ProcessOutcome]:
-    """Return the outcomes by the names of the nodes."""
-    names = {pid: name for name, pid in tree.pids.items()}
-    return {names.get(one.identity.pid, "?"): one for one in result.outcomes}

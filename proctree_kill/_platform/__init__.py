@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._system import System
+    from ._system import System, Terminal
 
 
 def current() -> System:
@@ -26,3 +26,14 @@ def current() -> System:
     from ._posix import PosixSystem  # noqa: PLC0415 - as above
 
     return PosixSystem()
+
+
+def terminal() -> Terminal:
+    """Return the terminal of this process, to be entered."""
+    if sys.platform != "win32":
+        from ._tty import Tty  # noqa: PLC0415 - the others' modules do not load here
+
+        return Tty()
+    from ._win_terminal import Console  # noqa: PLC0415 - as above
+
+    return Console()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from .._member import Member
 
@@ -157,3 +157,23 @@ class System(Protocol):
 
     def close(self) -> None:
         """Give back every descriptor and handle."""
+
+
+class Terminal(Protocol):
+    """The terminal that this process shares with what it starts; false where there is none."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __bool__(self) -> bool: ...
+
+    def reaches(self, pid: int) -> bool:
+        """Tell whether a key that sends us a signal sends it to this child as well."""
+
+    def reclaim(self, *, modes: bool) -> None:
+        """Take the foreground back from a group that has died, if it was ours on entry.
+
+        Args:
+            modes: whether to restore the modes of that time, too: who was killed could not.
+        """

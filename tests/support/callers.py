@@ -12,9 +12,10 @@ import select
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -79,15 +80,20 @@ class Caller:
         yield
 
 
-def apart(call: Callable[[], T], within: float = BOUND) -> T:
+def apart(call: Callable[[], T], within: float = BOUND, keep: Iterable[int] = ()) -> T:
     """Call something in a forked child that has no descriptors but the standard ones.
 
     What it returns or raises comes back through a pipe.
+
+    Args:
+        call: what to call.
+        within: how many seconds it may take.
+        keep: descriptors that the child has as well.
     """
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:
-        _answer(call, writing)
+        _answer(call, writing, keep)
     os.close(writing)
     try:
         answer = _read(reading, within)
@@ -155,11 +161,12 @@ def unprivileged(account: Account | None) -> Iterator[None]:
         os.setresuid(0, 0, 0)
 
 
-def _answer(call: Callable[[], object], writing: int) -> NoReturn:
+def _answer(call: Callable[[], object], writing: int, keep: Iterable[int]) -> NoReturn:
     """Write to the pipe what the call returns or raises, and end this process."""
     try:
-        os.closerange(3, writing)
-        os.closerange(writing + 1, os.sysconf("SC_OPEN_MAX"))
+        kept = sorted({2, writing, *keep, os.sysconf("SC_OPEN_MAX")})
+        for low, high in pairwise(kept):
+            os.closerange(low + 1, high)
         try:
             answer = pickle.dumps((True, call(), ""))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the parent raises it

@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from proctree_kill._containment import PREFIX
+
 from .leaf import Leaf
 from .nodes import Node
 from .trees import Tree
@@ -149,8 +151,12 @@ def python(account: Account | None) -> list[str]:
 
 
 def bare_environment(marker: str | None = None) -> dict[str, str]:
-    """Return the environment of a planted root, with a marker in it if there is one."""
-    names = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    """Return the environment of a planted root, with a marker in it if there is one.
+
+    The markers that we carry are handed down, so that whoever stays is known by its test.
+    """
+    names = {name: one for name, one in os.environ.items() if name.startswith(PREFIX)}
+    names |= {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
     if marker:
         name, _, value = marker.partition("=")
         names[name] = value

@@ -69,14 +69,15 @@ class Tree:
 
     Attributes:
         pids: who was born under which name.
+        ear: the end of the pipe on which they speak.
     """
 
     def __init__(self, ear: int, leaf: Leaf | None) -> None:
         """Begin with nobody, a pipe to listen to, and a cgroup where there is one."""
         self.pids: dict[str, int] = {}
+        self.ear = ear
         self._root: subprocess.Popen[bytes] | None = None
         self._grips: list[Grip] = []
-        self._ear = ear
         self._leaf = leaf
         self._heard = b""
 
@@ -131,7 +132,7 @@ class Tree:
             grip.close()
         for stream in self._streams():
             stream.close()
-        os.close(self._ear)
+        os.close(self.ear)
         if self._leaf:
             self._leaf.remove()
 
@@ -144,12 +145,12 @@ class Tree:
         """Read the pipe until it is enough, or for so many seconds; tell whether it ended."""
         deadline = time.monotonic() + within
         poll = select.poll()
-        poll.register(self._ear)
+        poll.register(self.ear)
         while not enough():
             left = max(0.0, deadline - time.monotonic())
             if not poll.poll(left * 1000):
                 return False
-            said = os.read(self._ear, 1 << 16)
+            said = os.read(self.ear, 1 << 16)
             if not said:
                 return True
             self._heard += said
@@ -209,7 +210,7 @@ class Tree:
 
     def _writes(self, pid: int) -> bool:
         """Tell whether a process holds a writing end of the pipe."""
-        pipe = f"pipe:[{os.fstat(self._ear).st_ino}]"
+        pipe = f"pipe:[{os.fstat(self.ear).st_ino}]"
         try:
             files = list(Path(f"/proc/{pid}/fd").iterdir())
             return any(str(one.readlink()) == pipe and one.lstat().st_mode & 0o200 for one in files)

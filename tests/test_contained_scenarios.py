@@ -1,0 +1,100 @@
+"""Real: the trees that the usual tools leave somebody of, known from their birth by TreePopen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from proctree_kill import Evidence, KillResult, TreePopen
+from support.callers import Caller, apart, unprivileged
+from support.nodes import Node, chain
+from support.planter import NODE, Planter, node_argv
+from support.scenarios import HASTE, KILLED, LEFT, SCENARIOS, Scenario, by_name
+from support.trees import Tree
+
+T = TypeVar("T")
+
+pytestmark = pytest.mark.needs("fork")
+
+CALLERS = [
+    pytest.param(Caller(name="root"), marks=pytest.mark.needs("root")),
+    pytest.param(
+        Caller(name="ordinary user", ordinary=True), marks=pytest.mark.needs("ordinary user")
+    ),
+    pytest.param(Caller(name="no pidfd", pidfd=False), marks=pytest.mark.needs("pidfd")),
+]
+WAYS: dict[str, Callable[[TreePopen[bytes], Scenario], KillResult]] = {
+    "stopped": lambda process, scenario: process.stop(grace=scenario.grace),
+    "forced": lambda process, _: process.stop(grace=0),
+}
+DEAF = Node(name="deaf", on_term="ignore")
+DAEMONS = Node(
+    name="root",
+    dies=True,
+    children=(
+        Node(name="first", session=True, dies=True, children=(Node(name="daemon"),)),
+        Node(name="second", session=True, dies=True, children=(DEAF,)),
+        chain("child", "x"),
+    ),
+)
+"""A root that is dead, two daemons with sessions of their own, and one more orphan."""
+
+
+@pytest.mark.parametrize("caller", CALLERS, ids=lambda one: str(one.name))
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(one, id=one.name, marks=pytest.mark.needs(one.needs)) for one in SCENARIOS],
+)
+def test_nobody_survives(plant: Planter, scenario: Scenario, way: str, caller: Caller) -> None:
+    tree, result = contained(plant, scenario.node, caller, lambda one: WAYS[way](one, scenario))
+    assert result.ok, result.summary()
+    assert tree.all_dead()
+    if way == "stopped":
+        found = by_name(tree, result)
+        fates = {name: one.fate for name, one in found.items() if name in scenario.fates}
+        assert fates == {name: scenario.fates[name] for name in fates}
+        assert fates
+
+
+@pytest.mark.parametrize("caller", CALLERS, ids=lambda one: str(one.name))
+def test_daemons_of_a_root_that_was_reaped_long_ago_are_found(
+    plant: Planter, caller: Caller
+) -> None:
+    tree, result = contained(plant, DAEMONS, caller, lambda one: one.stop(grace=HASTE))
+    assert tree.all_dead()
+    fates = {name: one.fate for name, one in by_name(tree, result).items() if name != "root"}
+    assert fates == {"daemon": LEFT, "deaf": KILLED, "child": LEFT, "x": LEFT}
+    assert set(result.verified) == {Evidence.DESCENDANT, Evidence.MARKER, Evidence.SESSION}
+
+
+@pytest.mark.parametrize("caller", CALLERS, ids=lambda one: str(one.name))
+def test_the_end_of_the_block_ends_them(plant: Planter, caller: Caller) -> None:
+    def leave_the_block(process: TreePopen[bytes]) -> None:
+        with process:
+            pass
+
+    tree, _ = contained(plant, DAEMONS, caller, leave_the_block)
+    assert tree.all_dead()
+
+
+def contained(
+    plant: Planter, node: Node, caller: Caller, end: Callable[[TreePopen[bytes]], T]
+) -> tuple[Tree, T]:
+    """Let a caller start a tree by TreePopen and end it when everybody in it has spoken."""
+    with plant.seed() as seed:
+
+        def call() -> tuple[dict[str, int], T]:
+            argv = node_argv(node, caller.account)
+            with caller.means(), unprivileged(caller.account), NODE.open("rb") as source:
+                process = TreePopen(argv, stdin=source, cwd="/", env=seed.env, pass_fds=seed.fds)
+                seed.tree.hear(node.names())
+                if node.dies:
+                    assert process.wait() == 0
+                return seed.tree.pids, end(process)
+
+        pids, ended = apart(call, keep=(*seed.fds, seed.tree.ear))
+        seed.tree.pids.update(pids)
+    return seed.tree, ended
