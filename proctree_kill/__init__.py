@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from . import errors
     from ._agents import Session
     from ._containment import Containment
-    from ._findings import RecoveryReport
     from ._identity import identify
     from ._kill import akill_tree, kill_tree, snapshot_tree
     from ._models import (
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     )
     from ._policy import KillPolicy
     from ._recovery import arecover, recover
+    from ._recovery_models import RecoveryReport
     from ._run import arun, run
     from ._session_models import SessionEvent, SessionState, StopResult
     from ._sessions import SessionManager
@@ -39,7 +39,7 @@ _HOME = {
     "KillResult": "_models",
     "ProcessIdentity": "_models",
     "ProcessOutcome": "_models",
-    "RecoveryReport": "_findings",
+    "RecoveryReport": "_recovery_models",
     "Session": "_agents",
     "SessionEvent": "_session_models",
     "SessionManager": "_sessions",

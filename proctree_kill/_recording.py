@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from . import _files
+from . import _atomic_files
 from ._containment import Containment
 from ._identity import identify
 from ._live import live
@@ -75,8 +75,8 @@ class Recording:
             created_at=time.time(),
         )
         try:
-            _files.make_folder(path.parent)
-            _files.create(path, encode(intent))
+            _atomic_files.make_folder(path.parent)
+            _atomic_files.create(path, encode(intent))
             self._intent = intent
             taken = self.path.exists()  # looked at once the id is ours
         except FileExistsError:
@@ -105,7 +105,7 @@ class Recording:
             create_time=None if age is None else time.time() - age,
         )
         try:
-            _files.replace(self.path, encode(record))
+            _atomic_files.replace(self.path, encode(record))
             intent_path(self.path).unlink()
         except OSError as error:
             raise RecordError(str(self.path), _reason(error)) from error
@@ -138,15 +138,15 @@ def forget(path: Path, marker: str) -> None:
         OSError: it cannot be removed.
     """
     try:
-        opened = _files.Opened(path)
+        opened = _atomic_files.Opened(path)
     except FileNotFoundError:
         return
     with opened:
         try:
-            paper = parse(path, opened.data)
+            entry = parse(path, opened.data)
         except UnreadableError:
             return
-        if not isinstance(paper, Bare) and paper.marker == marker and opened.lock():
+        if not isinstance(entry, Bare) and entry.marker == marker and opened.lock():
             opened.remove()
 
 

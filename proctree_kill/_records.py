@@ -16,7 +16,7 @@ from ._models import ProcessIdentity
 from .errors import SessionError
 
 VERSION = 1
-"""The layout of papers that this release writes, and the only one that it acts upon."""
+"""The layout of entries that this release writes, and the only one that it acts upon."""
 PREFIX, RECORD, INTENT = "session_", ".pid", ".starting"
 LONGEST_ID = 128
 DEFAULT_TOOL = "mcp"
@@ -77,7 +77,7 @@ class Bare(NamedTuple):
     pid: int
 
 
-Paper = Intent | Record | Bare
+Entry = Intent | Record | Bare
 """What a file holds."""
 
 
@@ -132,7 +132,7 @@ def id_of(path: Path) -> str:
     raise UnreadableError(text)
 
 
-def papers(folder: Path) -> list[Path]:
+def entries(folder: Path) -> list[Path]:
     """List the records and intents in a folder, by name.
 
     Raises:
@@ -143,20 +143,20 @@ def papers(folder: Path) -> list[Path]:
     return [folder / one for one in names if one.startswith(PREFIX) and one.endswith(ends)]
 
 
-def encode(paper: Intent) -> bytes:
-    """Write a paper: a record's first line is the bare number, for tools that read no more."""
-    line = json.dumps(paper.model_dump(mode="json"), separators=(",", ":")) + "\n"
-    number = f"{paper.identity.pid}\n" if isinstance(paper, Record) else ""
+def encode(entry: Intent) -> bytes:
+    """Write an entry: a record's first line is the bare number, for tools that read no more."""
+    line = json.dumps(entry.model_dump(mode="json"), separators=(",", ":")) + "\n"
+    number = f"{entry.identity.pid}\n" if isinstance(entry, Record) else ""
     return (number + line).encode("ascii")
 
 
-def parse(path: Path, data: bytes) -> Paper:
-    """Read a paper.
+def parse(path: Path, data: bytes) -> Entry:
+    """Read an entry.
 
     An unknown key is a newer writer's and does no harm; an unknown version may mean anything.
 
     Raises:
-        UnreadableError: it is no paper of this version, or not the one of this name.
+        UnreadableError: it is no entry of this version, or not the one of this name.
     """
     session_id = id_of(path)
     is_record = path.name.endswith(RECORD)
@@ -169,16 +169,16 @@ def parse(path: Path, data: bytes) -> Paper:
         text = f"version {version} is of a newer release"
         raise UnreadableError(text)
     try:
-        paper = (Record if is_record else Intent).model_validate_json(rest)
+        entry = (Record if is_record else Intent).model_validate_json(rest)
     except ValidationError as error:
         raise UnreadableError(_first_problem(error)) from None
-    if isinstance(paper, Record) and first.strip() != str(paper.identity.pid).encode():
+    if isinstance(entry, Record) and first.strip() != str(entry.identity.pid).encode():
         text = "its two lines name different processes"
         raise UnreadableError(text)
-    if paper.session_id != session_id:
-        text = f"it is of session {paper.session_id!r}, under another name"
+    if entry.session_id != session_id:
+        text = f"it is of session {entry.session_id!r}, under another name"
         raise UnreadableError(text)
-    return paper
+    return entry
 
 
 def digest(args: object) -> str:
@@ -206,6 +206,6 @@ def _object(line: bytes) -> dict[str, Any]:
 
 
 def _first_problem(error: ValidationError) -> str:
-    """Say what is wrong with a paper, without its values."""
+    """Say what is wrong with an entry, without its values."""
     found = error.errors()[0]
     return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 from . import _uninterrupted
-from ._case import Case
-from ._files import tidy
-from ._findings import RecoveryReport
-from ._hurry import Crowd, Errand
+from ._atomic_files import tidy
 from ._policy import KillPolicy
-from ._records import INTENT, RECORD, papers
+from ._record_recovery import RecordRecovery
+from ._records import INTENT, RECORD, entries
+from ._recovery_models import RecoveryReport
+from ._works import Parallel, PlainWork
 from .errors import RecordError
 
 AT_ONCE = 32
@@ -76,7 +76,7 @@ async def arecover(
     return await _async.run(Recovery(directory, policy, dry_run=dry_run, bare=bare))
 
 
-class Recovery(Errand):
+class Recovery(PlainWork):
     """One call of recover: a work that can be hurried."""
 
     def __init__(
@@ -95,9 +95,9 @@ class Recovery(Errand):
         self._folder = Path(directory)
         self._dry_run = dry_run
         policy = policy or KillPolicy()
-        self._cases = Crowd(
+        self._cases = Parallel(
             [
-                Case(path, policy, dry_run=dry_run, bare=bare)
+                RecordRecovery(path, policy, dry_run=dry_run, bare=bare)
                 for path in _files_of_sessions(self._folder)
             ],
             AT_ONCE,
@@ -124,7 +124,7 @@ def _files_of_sessions(folder: Path) -> list[Path]:
         RecordError: the folder cannot be read.
     """
     try:
-        found = papers(folder)
+        found = entries(folder)
     except FileNotFoundError:
         return []
     except OSError as error:

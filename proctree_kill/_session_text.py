@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._findings import RecordFate, RecordOutcome, RecoveryReport
+from ._recovery_models import RecordFate, RecordOutcome, RecoveryReport
 from ._text import Row, Table, age, printable
 
 _STATES = {RecordFate.REAPED: "orphaned", RecordFate.SURVIVED: "orphaned"}

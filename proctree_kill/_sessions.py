@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from . import _uninterrupted
 from ._agents import Agent, Session
-from ._desk import Desk
-from ._findings import RecordFate, RecoveryReport
-from ._herald import Broadcaster, Herald, runner_here
-from ._hurry import Crowd, Errand
+from ._event_queue import Broadcaster, EventQueue, runner_here
 from ._policy import KillPolicy
 from ._records import DEFAULT_TOOL
 from ._recovery import Recovery
+from ._recovery_models import RecordFate, RecoveryReport
+from ._registry import Registry
 from ._session_models import SessionState, StopResult
+from ._session_start import Start
+from ._session_stop import Stop, nothing
 from ._spawn import Command
-from ._starts import Start
-from ._stops import Stop, nothing
+from ._works import Parallel, PlainWork
 from .errors import SessionError
 
 if TYPE_CHECKING:
@@ -66,15 +66,15 @@ class SessionManager:
             TypeError: the broadcaster cannot be called.
         """
         policy = (policy or KillPolicy()).but(include_root=True)
-        self._herald = Herald(event_broadcaster)
-        self._desk = Desk(Path(directory), policy, self._herald)
+        self._queue = EventQueue(event_broadcaster)
+        self._registry = Registry(Path(directory), policy, self._queue)
         self._owner = os.getpid()
-        weakref.finalize(self, self._herald.close)
+        weakref.finalize(self, self._queue.close)
 
     @property
     def directory(self) -> Path:
         """Return the folder of the records."""
-        return self._desk.folder
+        return self._registry.folder
 
     @property
     def sessions(self) -> Mapping[str, Session]:
@@ -84,7 +84,7 @@ class SessionManager:
             SessionError: this is a forked child of the process that made the manager.
         """
         self._refuse_forked()
-        agents = self._desk.agents()
+        agents = self._registry.agents()
         return MappingProxyType({name: Session(one) for name, one in agents.items()})
 
     def spawn_agent(
@@ -168,7 +168,7 @@ class SessionManager:
         agent = self._find(session_id)
         if agent is None:
             return _unknown(session_id)
-        return _uninterrupted.run(Stop(agent, self._desk))
+        return _uninterrupted.run(Stop(agent, self._registry))
 
     async def astop_agent(self, session_id: str) -> StopResult:
         """Do what :meth:`stop_agent` does, without blocking the event loop.
@@ -187,7 +187,7 @@ class SessionManager:
         agent = self._find(session_id)
         if agent is None:
             return _unknown(session_id)
-        return await _awaited(Stop(agent, self._desk))
+        return await _awaited(Stop(agent, self._registry))
 
     def stop_all(self) -> dict[str, StopResult]:
         """Stop all sessions of this manager at the same time: many take no longer than one.
@@ -198,7 +198,7 @@ class SessionManager:
         Raises:
             SessionError: this is a forked child.
         """
-        return self._name(_uninterrupted.run(self._stops(self._desk.agents())))
+        return self._name(_uninterrupted.run(self._stops(self._registry.agents())))
 
     async def astop_all(self) -> dict[str, StopResult]:
         """Do what :meth:`stop_all` does, without blocking the event loop.
@@ -211,7 +211,7 @@ class SessionManager:
         Raises:
             SessionError: as for :meth:`stop_all`.
         """
-        return self._name(await _awaited(self._stops(self._desk.agents())))
+        return self._name(await _awaited(self._stops(self._registry.agents())))
 
     def recover(self, *, dry_run: bool = False, bare: bool = False) -> RecoveryReport:
         """End what dead owners left behind in the folder, as :func:`recover` does, and tell of it.
@@ -253,11 +253,11 @@ class SessionManager:
         if os.getpid() != self._owner:  # the sessions of a forked child's parent are not its own
             return
         try:
-            _uninterrupted.run(self._stops(self._desk.close()))
+            _uninterrupted.run(self._stops(self._registry.close()))
         finally:
-            self._herald.close()
+            self._queue.close()
             if runner_here() is None:  # else the loop could not run its coroutines meanwhile
-                self._herald.flush(FLUSH)
+                self._queue.flush(FLUSH)
 
     async def __aenter__(self) -> Self:
         self._enter()
@@ -267,17 +267,17 @@ class SessionManager:
         if os.getpid() != self._owner:
             return
         try:
-            await _awaited(self._stops(self._desk.close()))
+            await _awaited(self._stops(self._registry.close()))
         finally:
-            self._herald.close()
-            await _awaited(_Flush(self._herald))
+            self._queue.close()
+            await _awaited(_Flush(self._queue))
 
     def _enter(self) -> None:
         """Begin, on the event loop that runs here if there is one."""
         self._refuse_forked()
-        self._herald.runner = runner_here()
-        self._herald.open()
-        self._desk.open()
+        self._queue.runner = runner_here()
+        self._queue.open()
+        self._registry.open()
 
     def _start(
         self,
@@ -290,18 +290,18 @@ class SessionManager:
     ) -> Start:
         """Reserve a session and return the work that starts it."""
         self._refuse_forked(session_id)
-        agent = self._desk.new(session_id, tool)
-        return Start(self._desk, agent, cmd, popen, lasting=lasting)
+        agent = self._registry.new(session_id, tool)
+        return Start(self._registry, agent, cmd, popen, lasting=lasting)
 
     def _find(self, session_id: str) -> Agent | None:
         """Return a session."""
         self._refuse_forked(session_id)
-        return self._desk.find(session_id)
+        return self._registry.find(session_id)
 
-    def _stops(self, agents: Mapping[str, Agent]) -> Crowd[StopResult]:
+    def _stops(self, agents: Mapping[str, Agent]) -> Parallel[StopResult]:
         """Return the work that stops these."""
         self._refuse_forked()
-        return Crowd([Stop(one, self._desk) for one in agents.values()])
+        return Parallel([Stop(one, self._registry) for one in agents.values()])
 
     def _name(self, results: list[StopResult]) -> dict[str, StopResult]:
         """Return results by their sessions."""
@@ -310,14 +310,14 @@ class SessionManager:
     def _recovery(self, *, dry_run: bool, bare: bool) -> Recovery:
         """Return the work that recovers the folder."""
         self._refuse_forked()
-        return Recovery(self._desk.folder, self._desk.policy, dry_run=dry_run, bare=bare)
+        return Recovery(self._registry.folder, self._registry.policy, dry_run=dry_run, bare=bare)
 
     def _told(self, report: RecoveryReport) -> RecoveryReport:
         """Broadcast whose trees a recovery ended."""
         for one in report.outcomes if not report.dry_run else ():
             tool = one.tool or DEFAULT_TOOL
             if one.fate is RecordFate.REAPED:
-                self._desk.announce(
+                self._registry.announce(
                     one.session_id,
                     tool,
                     "recovered",
@@ -326,7 +326,7 @@ class SessionManager:
                     method="recovered_record",
                 )
             elif one.fate is RecordFate.SURVIVED:
-                self._desk.announce(
+                self._registry.announce(
                     one.session_id,
                     tool,
                     "stop_failed",
@@ -348,18 +348,20 @@ class SessionManager:
             raise SessionError(session_id if isinstance(session_id, str) else None, reason)
 
     def __repr__(self) -> str:
-        return f"<SessionManager of {self._desk.folder}: {len(self._desk.agents())} sessions>"
+        return (
+            f"<SessionManager of {self._registry.folder}: {len(self._registry.agents())} sessions>"
+        )
 
 
-class _Flush(Errand):
+class _Flush(PlainWork):
     """Waiting for a broadcaster, beside an event loop."""
 
-    def __init__(self, herald: Herald) -> None:
-        self._herald = herald
+    def __init__(self, queue: EventQueue) -> None:
+        self._queue = queue
 
     def run(self) -> bool:
         """Wait for a moment."""
-        return self._herald.flush(FLUSH)
+        return self._queue.flush(FLUSH)
 
     def hurry(self) -> None:
         """Do nothing: the moment is short."""

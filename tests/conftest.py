@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from proctree_kill import TreePopen
+from proctree_kill import SessionManager, TreePopen
+from support.agents import PATIENT
 from support.capabilities import has
 from support.grow import Grow
 from support.leaf import leaves
+from support.listener import Listener
 from support.nodes import Node
 from support.planter import NODE, Planter, node_argv
 from support.storms import build_storm
@@ -48,6 +50,19 @@ def nothing_left_behind() -> Iterator[None]:
     assert _unreaped() is None, "a test left a child that nobody reaped"
     assert len(_open_files()) <= len(files), f"a test left open: {_open_files() - files}"
     assert leaves() == [], "a test left cgroups"
+
+
+@pytest.fixture
+def listener() -> Listener:
+    """Hear the events of a manager."""
+    return Listener()
+
+
+@pytest.fixture
+def manager(tmp_path: Path, listener: Listener) -> Iterator[SessionManager]:
+    """Manage sessions of agents that leave when they are asked, and stop them all at the end."""
+    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
+        yield manager
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from proctree_kill import TreePopen, _files, errors, identify
+from proctree_kill import TreePopen, _atomic_files, errors, identify
 from proctree_kill._records import Record, parse
 from support.agents import files, options
 from support.callers import apart, unprivileged
@@ -104,7 +104,7 @@ def test_a_full_disk_leaves_no_process(
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(_files, step, fail)
+    monkeypatch.setattr(_atomic_files, step, fail)
     with options(plant) as (seed, given), pytest.raises(errors.RecordError, match="No space left"):
         TreePopen(node_argv(chain("root")), record=place, **given)
     assert seed.tree.all_dead()

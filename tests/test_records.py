@@ -19,9 +19,9 @@ from proctree_kill._records import (
     check_id,
     digest,
     encode,
+    entries,
     id_of,
     intent_path,
-    papers,
     parse,
     record_path,
 )
@@ -202,4 +202,4 @@ def test_only_what_has_such_a_name_is_listed(tmp_path: Path) -> None:
     names = ["session_b.pid", "session_a.starting", "a.pid", ".session_a.pid.1.tmp", "session_c"]
     for one in names:
         (tmp_path / one).touch()
-    assert [one.name for one in papers(tmp_path)] == ["session_a.starting", "session_b.pid"]
+    assert [one.name for one in entries(tmp_path)] == ["session_a.starting", "session_b.pid"]

@@ -22,22 +22,20 @@ from proctree_kill import (
     identify,
     recover,
 )
-from proctree_kill._case import Case
-from proctree_kill._files import Opened
-from proctree_kill._findings import RecordFate, RecordOutcome
-from support.agents import HASTY, PATIENT, abandon, files
+from proctree_kill._atomic_files import Opened
+from proctree_kill._record_recovery import RecordRecovery
+from proctree_kill._recovery_models import RecordFate, RecordOutcome
+from support.agents import DEAF, HASTY, PATIENT, POLITE, abandon, files
 from support.callers import apart, in_namespace, unprivileged
 from support.nodes import Node, chain
-from support.papers import dead_owner, new_marker, write
 from support.planter import Planter
+from support.records import dead_owner, new_marker, write
 from support.recycling import Midwife, recycle
 from support.trees import BOUND
 from support.users import ordinary_user
 
 pytestmark = pytest.mark.needs("fork")
 
-POLITE = chain("root", "child")
-DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 DAEMON = Node(
     name="root",
     children=(Node(name="first", session=True, dies=True, children=(Node(name="daemon"),)),),
@@ -437,7 +435,7 @@ class TestCalls:
         assert tree.root.poll() is None
 
     def test_a_record_that_vanishes_meanwhile_is_gone(self, tmp_path: Path) -> None:
-        outcome = Case(tmp_path / "session_a.pid", PATIENT).run()
+        outcome = RecordRecovery(tmp_path / "session_a.pid", PATIENT).run()
         assert outcome.fate is RecordFate.GONE
 
     def test_a_folder_that_is_not_there_has_no_records(self, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from proctree_kill import KillPolicy, Session, SessionManager
 
-from .nodes import Node
+from .nodes import Node, chain
 from .planter import NODE, Planter, Seed, node_argv
 from .trees import Tree
 from .users import Account
@@ -21,6 +21,11 @@ PATIENT = KillPolicy(grace=10.0)
 """For whom leaves when asked: the grace ends when the last one has left."""
 HASTY = KillPolicy(grace=0.2)
 """For whom ignores the request."""
+FOREVER = KillPolicy(grace=1000.0)
+"""For whom never leaves: only force ends the grace."""
+
+POLITE = chain("root", "child")
+DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 
 
 @contextmanager

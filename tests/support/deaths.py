@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from proctree_kill import RecoveryReport, TreePopen, recover
-from proctree_kill._records import papers, parse
+from proctree_kill._records import entries, parse
 
 from .agents import PATIENT, doomed, files, options
 from .nodes import chain
@@ -54,7 +54,7 @@ def die_at(step: int, plant: Planter, folder: Path) -> Death:
     steps = os.read(reading, 1)
     os.close(reading)
     left = files(folder)
-    for one in papers(folder) if folder.is_dir() else ():
+    for one in entries(folder) if folder.is_dir() else ():
         parse(one, one.read_bytes())  # whole, or it raises
     report = recover(folder, policy=PATIENT)
     return Death(

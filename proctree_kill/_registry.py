@@ -8,14 +8,15 @@ import time
 from pathlib import Path
 
 from ._agents import Agent
-from ._files import Opened
-from ._herald import Herald
+from ._atomic_files import Opened
+from ._event_queue import EventQueue
+from ._exit_watcher import ExitWatcher
 from ._policy import KillPolicy
 from ._recording import Recording
 from ._records import (
     DEFAULT_TOOL,
+    Entry,
     Intent,
-    Paper,
     Record,
     UnreadableError,
     check_id,
@@ -24,21 +25,20 @@ from ._records import (
     record_path,
 )
 from ._session_models import Happening, SessionEvent, SessionState, StopMethod
-from ._watchman import Watchman
 from .errors import SessionError
 
 _log = logging.getLogger("proctree_kill")
 
 
-class Desk:
+class Registry:
     """One table of sessions, locked only to be read or changed."""
 
-    def __init__(self, folder: Path, policy: KillPolicy, herald: Herald) -> None:
+    def __init__(self, folder: Path, policy: KillPolicy, queue: EventQueue) -> None:
         """Begin with an empty table."""
         self.folder = folder
         self.policy = policy
-        self.herald = herald
-        self.watchman = Watchman()
+        self.queue = queue
+        self.watcher = ExitWatcher()
         self._changing = threading.Lock()
         self._table: dict[str, Agent] = {}
         self._closed = False
@@ -94,14 +94,14 @@ class Desk:
         with self._changing:
             if (known := self._table.get(session_id)) is not None:
                 return known
-        path = self.paper_path(session_id)
+        path = self.entry_path(session_id)
         if path is None:
             return None
         agent = _recalled(session_id, path)
         with self._changing:
             return self._table.setdefault(session_id, agent)
 
-    def paper_path(self, session_id: str) -> Path | None:
+    def entry_path(self, session_id: str) -> Path | None:
         """Return the record of a session, or its intent; None where there is neither."""
         record = record_path(self.folder, session_id)
         return next((one for one in (record, intent_path(record)) if one.exists()), None)
@@ -150,21 +150,21 @@ class Desk:
         )
         words = f": {error}" if error else ""
         _log.info("session %s %s%s", session_id, happening, words, extra={"session_id": session_id})
-        self.herald.tell(event)
+        self.queue.tell(event)
 
 
 def _recalled(session_id: str, path: Path) -> Agent:
     """Return a session by what its record says, as far as that can be read."""
-    paper: Paper | None = None
+    entry: Entry | None = None
     try:
         with Opened(path) as opened:
-            paper = parse(path, opened.data)
+            entry = parse(path, opened.data)
     except (OSError, UnreadableError):  # whoever ends it says so
-        paper = None
-    if not isinstance(paper, Intent):
+        entry = None
+    if not isinstance(entry, Intent):
         agent = Agent(session_id, DEFAULT_TOOL)
         agent.recalled(None, None)
         return agent
-    agent = Agent(session_id, paper.tool)
-    agent.recalled(paper.identity if isinstance(paper, Record) else None, paper.created_at)
+    agent = Agent(session_id, entry.tool)
+    agent.recalled(entry.identity if isinstance(entry, Record) else None, entry.created_at)
     return agent

@@ -6,12 +6,12 @@ import logging
 import threading
 
 from ._agents import Agent, Ending
-from ._case import Case
-from ._desk import Desk
-from ._findings import RecordFate, RecordOutcome
-from ._hurry import Errand
 from ._models import Fate, KillResult
+from ._record_recovery import RecordRecovery
+from ._recovery_models import RecordFate, RecordOutcome
+from ._registry import Registry
 from ._session_models import SessionState, StopMethod, StopResult
+from ._works import PlainWork
 from .errors import SurvivorsError, TargetRefusedError
 
 _log = logging.getLogger("proctree_kill")
@@ -25,13 +25,13 @@ _WORDS: dict[StopMethod, str] = {
 }
 
 
-class Stop(Errand):
+class Stop(PlainWork):
     """The stop of a session; one that comes second hurries the first and waits for it."""
 
-    def __init__(self, agent: Agent, desk: Desk) -> None:
+    def __init__(self, agent: Agent, registry: Registry) -> None:
         """Say which."""
         self._agent = agent
-        self._desk = desk
+        self._registry = registry
         self._ending: Ending | None = None
         self._hurried = threading.Event()
 
@@ -52,13 +52,13 @@ class Stop(Errand):
         if self._hurried.is_set() or not leads:
             ending.hurry()
         if leads:
-            self._desk.tell(agent, "stopping")
-            lead(agent, self._desk, ending, SessionState.STOPPED)
+            self._registry.tell(agent, "stopping")
+            lead(agent, self._registry, ending, SessionState.STOPPED)
         ending.over.wait()
         return ending.result or _failed(agent, "the stop was abandoned")
 
 
-def leave(agent: Agent, desk: Desk) -> None:
+def leave(agent: Agent, registry: Registry) -> None:
     """See to an agent that has ended, unless a stop ended it: nobody of its tree may be left.
 
     Its dead root is reaped. Whoever is left is ended by a thread of its own, which may take long.
@@ -68,34 +68,34 @@ def leave(agent: Agent, desk: Desk) -> None:
         return
     agent.process.poll()
     if agent.process.containment.deserted:
-        _conclude(agent, desk, ending, nothing(agent.session_id), SessionState.EXITED)
+        _conclude(agent, registry, ending, nothing(agent.session_id), SessionState.EXITED)
         return
-    arguments = (agent, desk, ending, SessionState.EXITED)
+    arguments = (agent, registry, ending, SessionState.EXITED)
     try:
         threading.Thread(target=lead, args=arguments, name="proctree_kill", daemon=True).start()
     except RuntimeError:  # the system has no thread left
         lead(*arguments)
 
 
-def lead(agent: Agent, desk: Desk, ending: Ending, state: SessionState) -> None:
+def lead(agent: Agent, registry: Registry, ending: Ending, state: SessionState) -> None:
     """End a session, take it off the table, and let everybody know.
 
     Args:
         agent: which.
-        desk: whose.
+        registry: whose.
         ending: what others wait for; this never leaves it without a result.
         state: what the session becomes if nobody is left.
     """
     result = _failed(agent, "the stop was abandoned")
     try:
-        result = _end(agent, desk, ending)
+        result = _end(agent, registry, ending)
     except TargetRefusedError as error:
         result = _failed(agent, str(error))
     except Exception as error:  # noqa: BLE001 - whoever waits is told; a stop raises nothing
         _log.exception("a stop failed", extra={"session_id": agent.session_id})
         result = _failed(agent, f"{type(error).__name__}: {error}")
     finally:
-        _conclude(agent, desk, ending, result, state)
+        _conclude(agent, registry, ending, result, state)
 
 
 def nothing(session_id: str, detail: str | None = None) -> StopResult:
@@ -108,18 +108,20 @@ def nothing(session_id: str, detail: str | None = None) -> StopResult:
     )
 
 
-def _end(agent: Agent, desk: Desk, ending: Ending) -> StopResult:
+def _end(agent: Agent, registry: Registry, ending: Ending) -> StopResult:
     """End the tree of a process that we started, or of one that a record tells of."""
     if agent.process is not None:
-        return _of_kill(agent, ending.hurry.kill(agent.process, desk.policy))
-    path = desk.paper_path(agent.session_id)
+        return _of_kill(agent, ending.hurry.kill(agent.process, registry.policy))
+    path = registry.entry_path(agent.session_id)
     if path is None:
         return nothing(agent.session_id)
-    return _of_record(agent, Case(path, desk.policy, owned=True, hurry=ending.hurry).run())
+    return _of_record(
+        agent, RecordRecovery(path, registry.policy, owned=True, hurry=ending.hurry).run()
+    )
 
 
 def _conclude(
-    agent: Agent, desk: Desk, ending: Ending, result: StopResult, state: SessionState
+    agent: Agent, registry: Registry, ending: Ending, result: StopResult, state: SessionState
 ) -> None:
     """Drop the record, change the state, take it off the table, tell, and let the others go on."""
     try:
@@ -131,15 +133,15 @@ def _conclude(
             )
         agent.ended(state if result.success else SessionState.FAILED)
         if result.success or agent.recovered:
-            desk.dismiss(agent)
+            registry.dismiss(agent)
         if not result.success and state is SessionState.EXITED:  # nobody waits for the result
             _log.warning("%s", result.message, extra={"session_id": agent.session_id})
         if not result.success:
-            desk.tell(agent, "stop_failed", method=result.method, error=result.error)
+            registry.tell(agent, "stop_failed", method=result.method, error=result.error)
         elif state is SessionState.EXITED:
-            desk.tell(agent, "exited")
+            registry.tell(agent, "exited")
         else:
-            desk.tell(agent, "stopped", method=result.method)
+            registry.tell(agent, "stopped", method=result.method)
     finally:
         ending.result = result
         ending.over.set()

@@ -23,7 +23,7 @@ LOOK = 1.0
 _log = logging.getLogger("proctree_kill")
 
 
-class Herald:
+class EventQueue:
     """Calls a broadcaster with each event, in order, and lets nobody wait for it.
 
     Attributes:

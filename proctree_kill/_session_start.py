@@ -7,19 +7,20 @@ from typing import Any
 
 from . import _uninterrupted
 from ._agents import Agent, Session
-from ._case import Case
-from ._desk import Desk
-from ._hurry import Errand, Hurry
+from ._hurry import Hurry
+from ._record_recovery import RecordRecovery
+from ._registry import Registry
+from ._session_stop import Stop, leave
 from ._spawn import Command, TreePopen
-from ._stops import Stop, leave
+from ._works import PlainWork
 
 
-class Start(Errand):
+class Start(PlainWork):
     """The start of a session: a work that cannot be hurried, but undone."""
 
     def __init__(
         self,
-        desk: Desk,
+        registry: Registry,
         agent: Agent,
         command: Command,
         options: Mapping[str, Any],
@@ -29,13 +30,13 @@ class Start(Errand):
         """Say what is to be started.
 
         Args:
-            desk: whose session it is.
+            registry: whose session it is.
             agent: the session, not in the table yet.
             command: what to run.
             options: what Popen takes.
             lasting: whether it needs a thread that is there as long as the agent is.
         """
-        self._desk = desk
+        self._registry = registry
         self._agent = agent
         self._command = command
         self._options = options
@@ -46,11 +47,11 @@ class Start(Errand):
 
     def run(self) -> Session:
         """Start it; whatever is raised, nobody is left."""
-        desk, agent = self._desk, self._agent
+        registry, agent = self._registry, self._agent
         try:
-            desk.enter(agent)
+            registry.enter(agent)
             if self._lasting:
-                desk.watchman.call(self._spawn)
+                registry.watcher.call(self._spawn)
             else:
                 self._spawn()
             return Session(agent)
@@ -60,24 +61,24 @@ class Start(Errand):
 
     def undo(self) -> Undoing:
         """Return the work that takes back what was started, at once."""
-        return Undoing(self._desk, self._agent)
+        return Undoing(self._registry, self._agent)
 
     def _spawn(self) -> None:
         """Start the process, and have its end noticed."""
-        desk, agent = self._desk, self._agent
+        registry, agent = self._registry, self._agent
         agent.process = TreePopen(self._command, record=agent.recording, **self._options)
         agent.started()
-        desk.tell(agent, "started")
+        registry.tell(agent, "started")
         agent.settle()
-        desk.watchman.watch(agent.process.identity, lambda: leave(agent, desk))
+        registry.watcher.watch(agent.process.identity, lambda: leave(agent, registry))
 
 
-class Undoing(Errand):
+class Undoing(PlainWork):
     """Taking back a start, whatever had come of it: a process, a record of a lost one, nothing."""
 
-    def __init__(self, desk: Desk, agent: Agent) -> None:
+    def __init__(self, registry: Registry, agent: Agent) -> None:
         """Say which."""
-        self._desk = desk
+        self._registry = registry
         self._agent = agent
 
     def hurry(self) -> None:
@@ -85,16 +86,16 @@ class Undoing(Errand):
 
     def run(self) -> None:
         """End it at once."""
-        desk, agent = self._desk, self._agent
+        registry, agent = self._registry, self._agent
         agent.settle()
         if agent.process is not None:
-            stop = Stop(agent, desk)
+            stop = Stop(agent, registry)
             stop.hurry()
             stop.run()
             return
-        desk.dismiss(agent)
-        path = desk.paper_path(agent.session_id)
+        registry.dismiss(agent)
+        path = registry.entry_path(agent.session_id)
         if path is not None and agent.recording is not None and agent.recording.announced:
             hurry = Hurry()
             hurry()
-            Case(path, desk.policy, owned=True, hurry=hurry).run()
+            RecordRecovery(path, registry.policy, owned=True, hurry=hurry).run()

@@ -23,7 +23,7 @@ _log = logging.getLogger("proctree_kill")
 _T = TypeVar("_T")
 
 
-class Watchman:
+class ExitWatcher:
     """Sleeps until a process ends; the thread is there while somebody is watched, no longer."""
 
     def __init__(self) -> None:
