@@ -22,6 +22,7 @@ ERRORS = {
     "refused": errors.TargetRefusedError(7, "it is init"),
     "survivors": errors.SurvivorsError(RESULT),
     "one problem": errors.PolicyError("grace is -1"),
+    "contained": errors.ContainmentError("kernel", "there is no cgroup"),
     "two problems": errors.PolicyError("grace is -1", "settle is 'x'"),
 }
 
@@ -31,6 +32,7 @@ ERRORS = {
     [
         ("refused", "process 7 is refused: it is init"),
         ("survivors", "2 still alive: stuck (8, survived), ? (9, denied)"),
+        ("contained", "containment 'kernel': there is no cgroup"),
         ("one problem", "grace is -1"),
         ("two problems", "grace is -1; settle is 'x'"),
     ],
@@ -54,6 +56,8 @@ def test_each_error_keeps_its_facts() -> None:
         "no",
     )
     assert errors.SurvivorsError(RESULT).result is RESULT
+    contained = errors.ContainmentError("kernel", "none")
+    assert (contained.requested, contained.reason) == ("kernel", "none")
     assert errors.PolicyError("a", "b").problems == ("a", "b")
 
 

@@ -468,3 +468,29 @@ def test_a_hurry_ends_the_wait_for_the_closed_input() -> None:
     done = play(Actor("root"), holds_input=True).run(hurry_at=1)
     assert [kind for kind in done.kinds if kind is not Rescan][:3] == [CloseInput, Wait, Freeze]
     assert done.seconds < FEW
+
+
+def test_asking_alone_waits_for_nobody_and_uses_no_force() -> None:
+    done = play(Actor("root"), Actor("child", 1), holds_input=True).run(way="ask")
+    assert done.names(Ask) == [["child", "root"]]
+    assert not {CloseInput, Wait, Freeze, Kill} & {*done.kinds}
+    assert done.seconds < FEW
+
+
+def test_asking_alone_asks_nobody_where_there_is_no_polite_way_but_kills() -> None:
+    done = play(Actor("root"), can_ask=False).run(way="ask")
+    assert done.fates == {"root": Fate.KILLED}
+
+
+def test_force_alone_asks_nobody_and_does_not_wait_for_the_dying() -> None:
+    root = Actor("root", leaves=0.0, dies=1.0)
+    done = play(root, Actor("child", 1), holds_input=True).run(way="force")
+    assert done.names(Kill) == [["child", "root"]]
+    assert not {CloseInput, Ask} & {*done.kinds}
+    assert done.seconds < FEW
+
+
+def test_force_alone_looks_again_for_whoever_was_born_meanwhile() -> None:
+    late = Actor("late", 1, appears=Kill)
+    done = play(Actor("root"), late).run(way="force")
+    assert [*itertools.chain(*done.names(Kill))] == ["root", "late"]

@@ -18,6 +18,7 @@ from proctree_kill._plan import (
     Step,
     Verdict,
     Wait,
+    Way,
 )
 from proctree_kill._policy import KillPolicy
 
@@ -114,9 +115,9 @@ class Play:
         self.deaths: dict[Member, int] = {}
         self.verdicts: list[Verdict] = []
 
-    def run(self, hurry_at: int | None = None) -> Self:
+    def run(self, hurry_at: int | None = None, *, way: Way = "stop") -> Self:
         """Play to the end; somebody is in a hurry from the step with this index on."""
-        climb = self.ladder.climb()
+        climb = self.ladder.climb(way)
         try:
             step = next(climb)
             while True:

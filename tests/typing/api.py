@@ -12,6 +12,7 @@ import psutil
 
 import proctree_kill
 from proctree_kill import (
+    Containment,
     Evidence,
     Fate,
     KillEvent,
@@ -20,11 +21,14 @@ from proctree_kill import (
     ProcessIdentity,
     ProcessOutcome,
     TreeMember,
+    TreePopen,
     TreeSnapshot,
     akill_tree,
+    arun,
     errors,
     identify,
     kill_tree,
+    run,
     snapshot_tree,
 )
 
@@ -186,3 +190,52 @@ def every_fate(fate: Fate) -> str:
 def by_the_package(targets: Sequence[subprocess.Popen[bytes]]) -> KillResult:
     """The names are there by attribute too."""
     return proctree_kill.kill_tree(targets)
+
+
+def started() -> None:
+    """TreePopen is generic as Popen is, and knows text from bytes."""
+    assert_type(TreePopen(["true"]), TreePopen[bytes])
+    assert_type(TreePopen("true", text=True, umask=0), TreePopen[str])
+    assert_type(TreePopen(["true"], encoding="utf-8", bufsize=1), TreePopen[str])
+    popen: subprocess.Popen[bytes] = TreePopen(["true"], containment="session", umask=0o22)
+    TreePopen(["true"], containment="cgroup")  # pyright: ignore[reportArgumentType, reportCallIssue] -- must be refused
+    with TreePopen(["true"], stdout=subprocess.PIPE, start_new_session=False) as tree:
+        assert_type(tree.stop(grace=1, spare=[7]), KillResult)
+        assert_type(tree.snapshot(), TreeSnapshot)
+        assert_type(tree.identity, ProcessIdentity)
+        assert_type(tree.containment, Containment)
+        assert_type(tree.wait(timeout=1), int)
+        kill_tree(tree)
+    kill_tree(popen)
+
+
+def ran() -> None:
+    """So is what run returns."""
+    assert_type(run(["true"]), subprocess.CompletedProcess[bytes])
+    assert_type(run(["cat"], input="text", text=True), subprocess.CompletedProcess[str])
+    assert_type(
+        run(["cat"], input=b"bytes", capture_output=True, timeout=1.5, grace=1, check=True),
+        subprocess.CompletedProcess[bytes],
+    )
+    run(["cat"], input="text")
+    run(["cat"], patience=1)  # pyright: ignore[reportCallIssue] -- there is no such option
+
+
+async def ran_and_awaited(tree: TreePopen[bytes]) -> None:
+    """The same, awaited."""
+    assert_type(await arun(["true"], timeout=1), subprocess.CompletedProcess[bytes])
+    assert_type(await arun(["true"], encoding="utf-8"), subprocess.CompletedProcess[str])
+    assert_type(await tree.astop(grace=0), KillResult)
+
+
+def contained(process: asyncio.subprocess.Process) -> None:
+    """What another library spawns."""
+    containment = Containment.prepare("auto")
+    assert_type(containment, Containment)
+    assert_type(containment.popen_kwargs({"NAME": "value"}), dict[str, Any])
+    containment.attach(process)
+    assert_type(containment.identity, ProcessIdentity | None)
+    assert_type(containment.notes, tuple[str, ...])
+    assert_type(containment.kernel, bool)
+    assert_type(kill_tree(containment), KillResult)
+    assert_type(snapshot_tree(containment), TreeSnapshot)

@@ -1,0 +1,57 @@
+"""Real: a thousand trees started and stopped, and nothing of them kept."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import threading
+import warnings
+from pathlib import Path
+
+import pytest
+
+from proctree_kill import TreePopen, run
+from support.counts import SOAK_SPAWNS
+
+pytestmark = [pytest.mark.soak, pytest.mark.needs("fork", "waitid")]
+
+TREE = ["sh", "-c", "sleep 1000 & setsid sleep 1000 & echo up; sleep 1000"]
+PAGES = Path("/proc/self/statm")
+A_MEGABYTE = 1 << 20
+
+
+def start_and_stop() -> None:
+    """Start a tree with a daemon in it, stop it, and run a command beside."""
+    with TreePopen(TREE, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"up\n"
+        assert process.stop(grace=0).ok
+    assert run(["true"], capture_output=True).returncode == 0
+
+
+def open_files() -> int:
+    """Return how many descriptors this process has open."""
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+def resident() -> int:
+    """Return how many bytes this process has in memory."""
+    gc.collect()
+    return int(PAGES.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_thousand_spawns_and_stops_leave_nothing_in_this_process() -> None:
+    for _ in range(20):  # whatever is loaded and kept once
+        start_and_stop()
+    descriptors, threads, memory = open_files(), threading.active_count(), resident()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(SOAK_SPAWNS):
+            start_and_stop()
+        gc.collect()
+    assert open_files() == descriptors
+    assert threading.active_count() == threads
+    assert resident() - memory < 10 * A_MEGABYTE
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
