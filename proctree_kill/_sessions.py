@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from . import _uninterrupted
 from ._agents import Agent, Session
-from ._event_queue import Broadcaster, EventQueue, runner_here
+from ._event_queue import Broadcaster, EventQueue
 from ._policy import KillPolicy
 from ._records import DEFAULT_TOOL
 from ._recovery import Recovery
 from ._recovery_models import RecordFate, RecoveryReport
 from ._registry import Registry
+from ._runners import runner_here
 from ._session_models import SessionState, StopResult
 from ._session_start import Start
 from ._session_stop import Stop, nothing

@@ -7,7 +7,7 @@ import contextlib
 import contextvars
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import pytest
@@ -16,6 +16,7 @@ from proctree_kill import KillResult, _async, _uninterrupted
 from proctree_kill._owners import CallSoon
 from proctree_kill._target import Claim
 from proctree_kill.errors import TargetRefusedError
+from support.loops import on_asyncio, on_both, on_trio
 
 RESULT = KillResult(target=(), outcomes=(), seconds=0.0)
 T = TypeVar("T")
@@ -211,20 +212,6 @@ def test_where_no_thread_can_be_started_the_caller_works(monkeypatch: pytest.Mon
 def test_the_result_of_a_job_that_has_not_finished_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="not finished"):
         _uninterrupted.Job(Work(), lambda: None).result()
-
-
-def on_asyncio(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine function on asyncio."""
-    return asyncio.run(main())
-
-
-def on_trio(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine function on trio."""
-    result: T = pytest.importorskip("trio").run(main)
-    return result
-
-
-on_both = pytest.mark.parametrize("loop", [on_asyncio, on_trio])
 
 
 @on_both
