@@ -16,6 +16,8 @@ _log = logging.getLogger("proctree_kill")
 
 PASSES = 3
 """How often a scan starts over because processes vanished meanwhile; freezing ends that."""
+SCAN_TIME = 0.5
+"""Seconds that every scan has, also when the time is over: a tree is found, a storm is given up."""
 
 
 class Tree:
@@ -34,7 +36,7 @@ class Tree:
             system: who tells the facts.
             spared: says why a member is spared; None spares nobody.
             markers: ``NAME=VALUE``, one of which members carry in their environment.
-            deadline: when a scan that still finds somebody gives up, on the system's clock.
+            deadline: when a scan gives up, on the system's clock; each has ``SCAN_TIME`` at least.
         """
         self.system = system
         self.spared = spared
@@ -42,7 +44,7 @@ class Tree:
         self.members: list[Member] = []
         self.roots: list[Member] = []
         self.holds_caller = False
-        self.deadline = deadline
+        self._deadline = deadline
         self.sure = True
         self._examined = DESCENDANT
         self._known: dict[int, Member] = {}
@@ -55,6 +57,7 @@ class Tree:
         self._everywhere = self._ours = False
         self._begun = False
         self._births: int | None = None
+        self._late = deadline
 
     def add_root(self, root: Member, *, evidence: int = ROOT, depth: int = 0) -> None:
         """Take in a process that the caller named."""
@@ -95,6 +98,7 @@ class Tree:
         if light and births is not None and births == self._births:
             return []
         before = len(self.members)
+        self._late = max(self._deadline, self.system.now() + SCAN_TIME)
         for _ in range(PASSES):
             self._births, self.sure = None, True
             self.system.begin_scan()
@@ -104,6 +108,7 @@ class Tree:
             self.sure = self.sure and not self.system.disturbed and not self._is_haunted()
             if self.sure:
                 self._births = births
+            if self.sure or self._is_late():
                 break
             births = self.system.births()
         self._begun = True
@@ -129,7 +134,7 @@ class Tree:
     def _descend(self, parents: Iterable[Member]) -> None:
         """Walk down, a generation at a time; a storm may grow faster than we walk."""
         while generation := [one for one in parents if one.state == ALIVE]:
-            if self.system.now() >= self.deadline:
+            if self._is_late():
                 return
             parents = []
             for parent, child in self.system.children(generation, self._known):
@@ -155,13 +160,13 @@ class Tree:
         self._examined |= SESSION
         while found := list(self._by_session(numbers)):
             self._descend(found)
-            if self.system.now() >= self.deadline:
-                return
 
     def _by_marker(self, numbers: Iterable[int]) -> Iterator[Member]:
         """Admit those who carry a marker."""
         carries = self.system.carries
         for pid in numbers:
+            if self._is_late():
+                return
             if carries(pid, self.markers) and (one := self._bind(pid)) is not None:
                 # the second look is at the process that is bound now
                 if carries(pid, self.markers) and self.system.owns_number(one):
@@ -174,6 +179,8 @@ class Tree:
     def _by_session(self, numbers: Iterable[int]) -> Iterator[Member]:
         """Admit those whose session is led by a member: only a leader hands its session down."""
         for pid in numbers:
+            if self._is_late():
+                return
             sid = self.system.session(pid)
             if sid is None:  # it vanished, or is hidden, and may have left somebody
                 self.sure = False
@@ -186,6 +193,13 @@ class Tree:
                     yield one
                 else:
                     self.system.drop(one)
+
+    def _is_late(self) -> bool:
+        """Tell whether the time is over: among the zombies of a storm one look can take seconds."""
+        if self.system.now() < self._late:
+            return False
+        self.sure = False
+        return True
 
     def _leads(self, sid: int | None) -> bool:
         """Tell whether a session bears the number of a member that is not spared."""
