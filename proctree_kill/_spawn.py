@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _Path: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 Command: TypeAlias = "_Path | Sequence[_Path]"
 """A program and its arguments, as ``subprocess`` takes them."""
-Place: TypeAlias = "str | os.PathLike[str] | Recording | None"
+Place: TypeAlias = "str | os.PathLike[str] | None"
 """Where a record is kept."""
 
 
