@@ -81,8 +81,12 @@ class Application:
 
     async def events(self, _: Request) -> Response:
         """Tell how every session stands, and then whatever changes."""
-        cards = [("session", one.data()) for one in self._console.cards.values()]
-        stream = self._console.feed.listen([("hello", self._instance), *cards])
+
+        def first() -> list[tuple[str, object]]:
+            cards = self._console.cards.values()
+            return [("hello", self._instance), *(("session", one.data()) for one in cards)]
+
+        stream = self._console.feed.listen(first)
         return StreamingResponse(stream, media_type="text/event-stream")
 
     async def start(self, request: Request) -> Response:

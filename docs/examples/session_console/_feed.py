@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 CAPACITY = 1000
 """How many messages wait for a slow browser; then it is let go, and comes back for the whole."""
@@ -41,11 +41,12 @@ class Feed:
         for one in self._queues:
             one.put_nowait(None)
 
-    async def listen(self, first: list[tuple[str, object]]) -> AsyncIterator[str]:
+    async def listen(self, first: Callable[[], list[tuple[str, object]]]) -> AsyncIterator[str]:
         """Yield the text of a stream for one browser.
 
         Args:
-            first: names and data of what it must know before everything else.
+            first: returns the names and data of what it must know before everything else;
+                asked when the browser is on the list already, so that it misses nothing.
 
         Yields:
             Messages, as the HTML standard has them.
@@ -54,7 +55,7 @@ class Feed:
         self._queues.add(queue)
         try:
             yield f"retry: {RETRY}\n\n"
-            for name, data in first:
+            for name, data in first():
                 yield _message(name, data)
             while not self._closed and (text := await queue.get()) is not None:
                 yield text
