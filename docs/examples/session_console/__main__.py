@@ -52,7 +52,7 @@ def serve(listening: socket.socket, directory: Path, grace: float) -> None:
     console = Console(directory, KillPolicy(grace=grace))
     app = Application(console).starlette([f"{HOST}:{port}", f"localhost:{port}"])
     config = uvicorn.Config(app, log_level="warning", lifespan="on")
-    print(f"session console: http://{HOST}:{port}/  (Ctrl-C ends it)", flush=True)  # noqa: T201
+    print(f"session console: http://{HOST}:{port}/  (Ctrl-C ends it)", flush=True)
     Server(config, console.feed).run(sockets=[listening])
 
 

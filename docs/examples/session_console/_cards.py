@@ -96,6 +96,8 @@ class Card:
                 self.log.append(f"done: {text}")
             case {"text": str(text)}:
                 self.log.append(text)
+            case _:  # a newer agent's
+                pass
 
     def see(self, tree: TreeSnapshot) -> bool:
         """Take in a tree; whoever was in the last one and is not in this one is gone.

@@ -20,7 +20,10 @@ HEADERS = {
 
 
 class Gate:
-    """Refuses foreign hosts (a name that an attacker points here) and requests without the token."""
+    """Refuses foreign hosts, and requests without the token.
+
+    Any name can be made to point at this machine: a page of that name is known by its host.
+    """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str], token: str) -> None:
         """Stand before an application.

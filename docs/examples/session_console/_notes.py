@@ -30,7 +30,7 @@ class Notes:
         self._path(session_id).unlink(missing_ok=True)
 
     def cards(self) -> list[Card]:
-        """Return the sessions that were not over when this was written; unreadable notes are kept."""
+        """Return the sessions that are not over, as far as their notes can be read."""
         found = []
         for path in sorted(self._folder.glob("*.json")):
             try:

@@ -67,10 +67,14 @@ class Agent:
         """
         return Client(server, mode="legacy", elicitation_callback=self._ask)
 
-    async def _ask(self, _: ClientRequestContext, question: ElicitRequestParams) -> ElicitResult:
+    async def _ask(
+        self,
+        context: ClientRequestContext,  # noqa: ARG002 - the SDK's callback has it
+        params: ElicitRequestParams,
+    ) -> ElicitResult:
         """Show a question, and wait for its answer for as long as it takes."""
-        schema = getattr(question, "requested_schema", {})
-        say("question", message=question.message, schema=schema)
+        schema = getattr(params, "requested_schema", {})
+        say("question", message=params.message, schema=schema)
         answer = json.loads(await self._inbox.line())
         say("log", text=f"the answer: {answer['action']}")
         return ElicitResult(action=answer["action"], content=answer.get("content"))

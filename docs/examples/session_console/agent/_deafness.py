@@ -6,8 +6,8 @@ import signal
 import threading
 from typing import NoReturn
 
-HEARD = {"SIGKILL", "SIGSTOP", "SIGCHLD"}
-"""Two that cannot be ignored, and one without which nobody could wait for a child."""
+HEARD = {"SIGKILL", "SIGSTOP", "SIGCHLD", "CTRL_C_EVENT", "CTRL_BREAK_EVENT"}
+"""What cannot be ignored, and the one without which nobody could wait for a child."""
 
 
 def ignore_signals() -> None:
@@ -15,8 +15,8 @@ def ignore_signals() -> None:
 
     Faults of the process itself (SIGSEGV and the like) come in spite of it.
     """
-    for one in signal.valid_signals():
-        if isinstance(one, signal.Signals) and one.name not in HEARD:
+    for one in signal.Signals:
+        if one.name not in HEARD:
             signal.signal(one, signal.SIG_IGN)
 
 

@@ -25,7 +25,7 @@ class Inbox:
         return await self._lines.get()
 
     def _read(self) -> None:
-        """Read to the end; without ``sys.stdin``, whose lock would hold up the interpreter's exit."""
+        """Read to the end; the lock of ``sys.stdin`` would be in the way of the exit."""
         rest = b""
         while chunk := os.read(STDIN, CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")

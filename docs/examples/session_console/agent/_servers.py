@@ -25,10 +25,10 @@ def github(*, deaf: bool) -> StdioServerParameters:
 
 def everything() -> StdioServerParameters | None:
     """Return the reference server, under npx; None where it is not installed."""
-    prefix = os.environ.get(NPM_PREFIX)
-    if not (prefix and shutil.which("npx") and (Path(prefix) / "node_modules" / NPM_PACKAGE).exists()):
+    prefix = Path(os.environ.get(NPM_PREFIX, ""))
+    if not ((prefix / "node_modules" / NPM_PACKAGE).is_dir() and shutil.which("npx")):
         return None
-    return _server("npx", "--no-install", NPM_PACKAGE, cwd=Path(prefix))
+    return _server("npx", "--no-install", NPM_PACKAGE, cwd=prefix)
 
 
 def _server(command: str, *args: str, cwd: Path) -> StdioServerParameters:
