@@ -82,6 +82,8 @@ class Card:
         self.events.append({"name": event.event, "at": event.at})
         self.state = "recovered" if event.event.endswith(".recovered") else event.state.value
         self.pid = event.pid or self.pid
+        if self.state != "running":
+            self.question = None  # nobody waits for the answer any more
         if self.over:
             self.close()
 
@@ -110,8 +112,9 @@ class Card:
 
     def close(self, kill: KillResult | None = None, message: str | None = None) -> None:
         """Take in what became of everybody."""
-        self.question = None
-        self.message = message or self.message
+        if message:
+            words = message.removeprefix(f"session {self.id}: ")
+            self.message = words[:1].upper() + words[1:]
         told = {one.identity.pid: _row(one) for one in kill.outcomes} if kill else {}
         for one in told.values():
             known = next((row for row in self.rows if row.pid == one.pid), one)

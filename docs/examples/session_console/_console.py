@@ -137,12 +137,12 @@ class Console:
 
     async def _recover(self) -> None:
         """End what a dead server left behind, and say so on the page."""
-        left = [card for card in self.cards.values() if card.state == "recovering"]
-        report = await self._manager.arecover()
-        for card in take_in(report, left):
-            if card.over:
-                self._notes.drop(card.id)
-            self._tell(card)
+        while left := [one for one in self.cards.values() if one.state == "recovering"]:
+            for card in take_in(await self._manager.arecover(), left):
+                if card.over:
+                    self._notes.drop(card.id)
+                self._tell(card)
+            await asyncio.sleep(LOOK)  # else somebody ends them just now
 
     async def _watch(self) -> None:
         """Look at the trees of sessions as long as anybody looks at the page."""

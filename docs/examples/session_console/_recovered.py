@@ -21,7 +21,7 @@ def take_in(report: RecoveryReport, cards: Sequence[Card]) -> Iterator[Card]:
         cards: the sessions that were not over when that server died.
 
     Yields:
-        Each of them, changed.
+        Each of them that nobody else is ending just now, changed.
     """
     outcomes = {one.session_id: one for one in report.outcomes}
     for card in cards:
@@ -31,7 +31,9 @@ def take_in(report: RecoveryReport, cards: Sequence[Card]) -> Iterator[Card]:
             card.close(message=f"{LOST} Its tree had been ended before this one came.")
             yield card
             continue
-        ended = found.fate.value in ENDED
+        if found.fate == "owned":
+            continue
+        ended = found.fate in ENDED
         card.state = "recovered" if ended else "failed"
         card.pid = found.pid
         said = found.kill.summary() if found.kill else found.detail or found.fate.value
