@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proctree_kill import ProcessIdentity, TreePopen, identify, snapshot_tree
+import psutil
+
+from proctree_kill import TreePopen
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -84,12 +86,9 @@ class Card:
         self.rows = where.locator(".tree tr")
         self.log = where.locator(".log")
 
-    def members(self) -> list[ProcessIdentity]:
+    def members(self) -> list[psutil.Process]:
         """Bind everybody in the tree that is shown, while it lives."""
-        pids = [int(one.get_attribute("data-pid") or 0) for one in self.rows.all()]
-        found = [identify(pid) for pid in pids]
-        assert all(found), f"somebody of {pids} is gone"
-        return [one for one in found if one is not None]
+        return [psutil.Process(int(one.get_attribute("data-pid") or 0)) for one in self.rows.all()]
 
     def preview(self) -> int:
         """Return the port on which the agent's preview listens."""
@@ -100,9 +99,17 @@ class Card:
         return int(found[1])
 
 
-def living(members: list[ProcessIdentity]) -> list[ProcessIdentity]:
-    """Return those that live."""
-    return [one for one in members if snapshot_tree(one).members]
+def living(members: list[psutil.Process]) -> list[psutil.Process]:
+    """Return those that live: neither gone, nor dead and only not reaped yet."""
+    return [one for one in members if one.is_running() and not _is_zombie(one)]
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    """Tell whether a process is dead, and perhaps reaped by now."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def listens(port: int) -> bool:

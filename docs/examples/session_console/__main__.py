@@ -43,6 +43,7 @@ def bind(port: int) -> socket.socket:
     if os.name == "posix":  # elsewhere it lets two servers have the same port
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind((HOST, port))
+    listening.listen()  # from now on: who reads the address below may come at once
     return listening
 
 
