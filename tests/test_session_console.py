@@ -6,6 +6,7 @@ import http.client
 import os
 import re
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ def test_stop_ends_the_tree_while_the_dialog_hangs(server: Server, page: Page) -
     card.stop.click()
     expect(card.state).to_have_text("Stopped")
     expect(card.events.last).to_contain_text("github.session.stopped")
-    expect(card.message).to_contain_text(f"{len(members)} terminated")
+    expect(card.message).to_contain_text("terminated")
     expect(card.rows.locator(".outcome")).to_contain_text(["terminated"] * len(members))
     expect(card.dialog).to_be_hidden()
     assert living(members) == []
@@ -86,6 +87,16 @@ def test_after_a_crash_the_page_says_that_the_session_was_recovered(
             assert server.written() == set()
 
 
+def test_a_server_that_is_asked_to_leave_stops_its_sessions(server: Server, page: Page) -> None:
+    card = start(page)
+    members = card.members()
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait()
+    assert living(members) == []
+    assert server.written() == set()
+    expect(page.locator("#link")).to_have_text("the server is away")
+
+
 def test_two_browsers_see_the_same_events(server: Server, page: Page, open_page: Open) -> None:
     other = open_page(server)
     card = start(page)
@@ -96,6 +107,7 @@ def test_two_browsers_see_the_same_events(server: Server, page: Page, open_page:
         expect(one.state).to_have_text("Stopped")
         names = [re.compile(rf"github\.session\.{name}$") for name in EVENTS]
         expect(one.events).to_have_text(names)
+        expect(one.message).to_be_visible()
     late = shown(open_page(server))
     expect(late.state).to_have_text("Stopped")
     assert late.where.inner_text() == card.where.inner_text()
@@ -129,6 +141,7 @@ def test_a_session_that_ends_leaves_the_others_alone(page: Page) -> None:
     expect(first.state).to_have_text("Stopped")
     assert living(second.members())
     if os.environ.get(PICTURE):
+        page.set_viewport_size({"width": 1140, "height": 800})
         page.screenshot(path=ROOT / "docs" / "images" / "session-console.png", full_page=True)
     second.stop.click()
     second.stop.and_(page.get_by_text("Force")).click()

@@ -102,13 +102,14 @@ class Card:
                 pass
 
     def see(self, tree: TreeSnapshot) -> bool:
-        """Take in a tree; whoever was in the last one and is not in this one is gone.
+        """Take in a tree; during a stop those who have left it are shown as gone.
 
         Returns:
             Whether anything has changed.
         """
         found = {one.identity.pid: _row(one) for one in tree.members}
-        return self._show([*found.values(), *self._absent(found)])
+        absent = self._absent(found) if self.state == "stopping" else []
+        return self._show([*found.values(), *absent])
 
     def close(self, kill: KillResult | None = None, message: str | None = None) -> None:
         """Take in what became of everybody."""

@@ -19,6 +19,7 @@ from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
 from . import _deafness, _servers
 from ._inbox import Inbox
+from ._names import call_me
 from ._voice import say
 
 
@@ -97,6 +98,7 @@ def main() -> None:
     parser.add_argument("repository")
     parser.add_argument("--deaf", action="store_true", help="ignore signals and closed pipes")
     options = parser.parse_args()
+    call_me("agent")
     if options.deaf:
         _deafness.ignore_signals()
 

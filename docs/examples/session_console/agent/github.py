@@ -10,6 +10,7 @@ from mcp.server.mcpserver import Context, MCPServer
 from pydantic import BaseModel, Field
 
 from . import _deafness
+from ._names import call_me
 
 POLL = 0.5
 """Seconds between two looks at whether there is an answer."""
@@ -56,6 +57,7 @@ async def _poll(context: Context) -> None:
 
 def main() -> None:
     """Serve; a deaf one stays when its input has been closed."""
+    call_me("github server")
     server.run("stdio")
     if "--deaf" in sys.argv:
         _deafness.stay()

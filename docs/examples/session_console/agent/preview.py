@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from ._names import call_me
+
 PAGE = b"The agent is at work.\n"
 
 
@@ -24,6 +26,7 @@ class Preview(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Say the port, and serve for ever."""
+    call_me("preview")
     with ThreadingHTTPServer(("127.0.0.1", 0), Preview) as server:
         print(server.server_port, flush=True)
         server.serve_forever()
