@@ -141,7 +141,7 @@ def test_a_session_that_ends_leaves_the_others_alone(page: Page) -> None:
     expect(first.state).to_have_text("Stopped")
     assert living(second.members())
     if os.environ.get(PICTURE):
-        page.set_viewport_size({"width": 1140, "height": 800})
+        expect(second.rows.last).to_contain_text("github server")
         page.screenshot(path=ROOT / "docs" / "images" / "session-console.png", full_page=True)
     second.stop.click()
     second.stop.and_(page.get_by_text("Force")).click()
@@ -167,9 +167,9 @@ def test_a_request_for_another_host_is_refused(server: Server) -> None:
 def browser() -> Iterator[Browser]:
     """Run Debian's Chromium."""
     expect.set_options(timeout=BOUND)
-    sandbox = ["--no-sandbox"] if has("root") else []
+    options = ["--no-sandbox"] if has("root") else []
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=sandbox)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=options)
         yield browser
         browser.close()
 

@@ -52,7 +52,7 @@ function row(one) {
   made.dataset.fate = one.fate ?? "alive";
   made.dataset.pid = one.pid;
   const name = cell("name", one.name);
-  name.style.setProperty("--depth", one.depth);
+  made.style.setProperty("--depth", one.depth);
   const evidence = cell("evidence");
   evidence.append(...one.evidence.map((reason) => chip(reason)));
   const outcome = cell("outcome", FATES[one.fate] ?? one.fate ?? "alive");
