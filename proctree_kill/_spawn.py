@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, AnyStr, Literal, Self, TypeAlias, overload
 
+from . import _own_children
 from ._containment import Containment, Requested
 from ._kill import akill_tree, kill_tree, signal_tree, snapshot_tree
 from ._models import KillResult, ProcessIdentity, TreeSnapshot
@@ -112,8 +113,10 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         try:
             if self._recording is not None:
                 self._recording.announce(prepared, args)
-            super().__init__(args, **popen, **prepared.popen_kwargs(env))
+            options = prepared.popen_kwargs(env)
+            super().__init__(args, **popen, **options)
             prepared.attach(self)
+            _own_children.note(self, options["env"])
             if self._recording is not None:
                 self._recording.confirm(prepared)
         except BaseException:

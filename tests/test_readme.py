@@ -14,11 +14,23 @@ README = Path(__file__).parent.parent / "README.md"
 
 @pytest.mark.needs("fork")
 def test_the_example_prints_what_the_readme_says() -> None:
-    (code,), (*_, said) = blocks("python"), blocks("text")
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
-    )
-    assert without_times(done.stdout) == without_times(said)
+    (code, _), (*_, said) = blocks("python"), blocks("text")
+    assert without_times(run(code)) == without_times(said)
+
+
+@pytest.mark.needs("fork")
+def test_the_example_that_starts_trees_leaves_nobody() -> None:
+    _, code = blocks("python")
+    first, second = run(code).splitlines()
+    assert first == "back after half a second, and nobody is left"
+    assert re.fullmatch(r"\d terminated in [\d.]+ s", second)
+
+
+def run(code: str) -> str:
+    """Run an example, and return what it prints."""
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout
 
 
 def blocks(language: str) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 import threading
 
 from proctree_kill import SessionManager
 
 THREADS = 16
+DEAF = "trap '' TERM; sleep 1000 & echo deaf; wait; wait"
 BOUND = 120.0
 """Seconds after which something that should have happened counts as a failure."""
 
@@ -30,3 +32,13 @@ def churn(manager: SessionManager, count: int) -> None:
     for one in threads:
         one.join(BOUND)
     assert failures == []
+
+
+def hang(manager: SessionManager, count: int) -> None:
+    """Start so many sessions that ignore the request, ``hung-0`` and on; return when all do."""
+    for number in range(count):
+        session = manager.spawn_agent(f"hung-{number}", ["sh", "-c", DEAF], stdout=subprocess.PIPE)
+        assert session.process
+        assert session.process.stdout
+        with session.process.stdout as said:
+            assert said.readline() == b"deaf\n"
