@@ -78,6 +78,7 @@ def test_a_cancelled_stop_forces_finishes_and_stays_cancelled(
     assert tree.all_dead()
     assert session.process
     session.process.wait()
+    listener.wait("stopped")
     assert listener.names() == ["stopping", "stopped"]
 
 
