@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import secrets
 import weakref
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from . import _report
 from ._gather import gather, read_markers
 from ._identity import identity_of
-from ._models import ProcessIdentity, TreeMember
-from ._platform import current
+from ._member import mask
+from ._models import Evidence, ProcessIdentity, TreeMember
+from ._platform import cell, current, recall_cell
+from ._platform._system import Cell, UnavailableError
 from ._target import Aim, Claim, Contained, HasPid, member_claims, started_pid
 from .errors import ContainmentError
 
@@ -24,7 +26,9 @@ PREFIX = "PROCTREE_MARK_"
 """How the names of markers begin; the random rest is in the *name*, so that an inner tree keeps
 the marker of the outer one beside its own."""
 HAS_SESSIONS = hasattr(os, "setsid")
-NO_KERNEL = "this version cannot use a cgroup or a job object yet"
+MOVED = "the root was moved there after its start: what it had lost by then may be outside"
+SWEEPS = 5
+"""How often we look for somebody outside; each time everybody who was known is inside."""
 
 
 class Containment(Contained):
@@ -52,6 +56,8 @@ class Containment(Contained):
         self.marker = marker
         self.cgroup: Path | None = None
         self.job: str | None = None
+        self._cell: Cell | None = None
+        self._born_inside = False
         self.parent_exit = False
         self.notes: tuple[str, ...] = ()
         self.identity: ProcessIdentity | None = None
@@ -77,25 +83,32 @@ class Containment(Contained):
         if requested not in get_args(Requested):
             text = f"containment is {requested!r}, expected 'auto', 'session' or 'kernel'"
             raise ValueError(text)
-        if requested == "kernel":
-            raise ContainmentError(requested, NO_KERNEL)
         marker = f"{PREFIX}{secrets.token_hex(16)}=1"
         prepared = cls(requested, marker, start_new_session=start_new_session)
-        if requested == "auto":
-            prepared.notes = (NO_KERNEL,)
+        if requested != "session":
+            try:
+                prepared._keep(cell())
+            except UnavailableError as error:
+                prepared._do_without(str(error))
         return prepared
 
     @classmethod
-    def recall(cls, marker: str, identity: ProcessIdentity | None = None) -> Self:
+    def recall(
+        cls, marker: str, identity: ProcessIdentity | None = None, cgroup: str | None = None
+    ) -> Self:
         """Stand for a tree that another process contained, which may be dead by now.
 
         Args:
             marker: the marker of that tree.
             identity: its root, where it is known.
+            cgroup: the folder of its own cgroup, where it had one; one that is not of ours is
+                not touched.
         """
         recalled = cls("session", marker, start_new_session=False)
         recalled.identity = identity
         recalled._everywhere = True
+        if cgroup is not None and (found := recall_cell(cgroup)) is not None:
+            recalled._keep(found)
         return recalled
 
     @property
@@ -136,6 +149,35 @@ class Containment(Contained):
             )
             self.session = root is not None and root.sid == pid
         self._process = weakref.ref(process)
+        if self._cell is not None and not self._born_inside:
+            self._take_in(self._cell)
+
+    @contextmanager
+    def spawning(self) -> Iterator[None]:
+        """Have the root born in the tree's own cgroup, where it has one.
+
+        What this thread starts inside the block is in it from its first instruction, and so is
+        everybody below it.
+        Without the block :meth:`attach` moves the root there, and whoever it has started by then.
+
+        Raises:
+            ContainmentError: the kernel does not let us in, and its containment was asked for.
+        """
+        with ExitStack() as stack:
+            if self._cell is not None:
+                try:
+                    stack.enter_context(self._cell.spawning())
+                    self._born_inside = True
+                except OSError as error:
+                    self._do_without(f"no process can be born in {self._cell.name}: {error}")
+            yield
+
+    def release(self) -> bool:
+        """Give the cgroup back, if nobody lives in it; tell whether there is none any more.
+
+        It is done at the end of :func:`kill_tree`, when this object is collected, and at exit.
+        """
+        return self._cell is None or self._cell.remove()
 
     def remember(self) -> None:
         """Look who is left while the dead root still has its number, and with it its session.
@@ -145,6 +187,7 @@ class Containment(Contained):
         with closing(current()) as system:
             if self.identity is not None and system.is_youngest(self.identity.pid):
                 self._left = []
+                self.release()
                 return
             gathered = gather(
                 system, self.aim(), None, read_markers([self.marker], None), include_root=True
@@ -152,6 +195,8 @@ class Containment(Contained):
             if gathered.tree.sure:
                 members = _report.snapshot(gathered, system.boot_id, None).members
                 self._left = [one for one in members if one.identity != self.identity]
+                if not self._left:
+                    self.release()
 
     @property
     def deserted(self) -> bool:
@@ -161,7 +206,52 @@ class Containment(Contained):
     def aim(self) -> Aim:
         """Name the root, whoever was left when it died, and the marker."""
         claims = [] if self.identity is None else [self._claim(self.identity)]
-        return Aim([*claims, *member_claims(self._left or ())], [self.marker], self._everywhere)
+        return Aim(
+            [*claims, *member_claims(self._left or ())],
+            [self.marker],
+            self._everywhere,
+            self._cells(),
+        )
+
+    def _cells(self) -> list[Cell]:
+        """Return what the kernel keeps the tree in, if anything."""
+        return [] if self._cell is None else [self._cell]
+
+    def _keep(self, cell: Cell) -> None:
+        """Let the kernel keep the tree together."""
+        self._cell = cell
+        self.cgroup = Path(cell.name) if cell.kind == "cgroup" else None
+        self.job = cell.name if cell.kind == "job" else None
+        weakref.finalize(self, cell.remove)
+
+    def _do_without(self, reason: str) -> None:
+        """Give the kernel's containment up.
+
+        Raises:
+            ContainmentError: it was asked for.
+        """
+        self.release()
+        self._cell = self.cgroup = self.job = None
+        if self.requested == "kernel":
+            raise ContainmentError(self.requested, reason)
+        self.notes = (*self.notes, reason)
+
+    def _take_in(self, cell: Cell) -> None:
+        """Move whoever is known of the tree into its cell, until nobody is outside.
+
+        Whom the root started and lost before that is known by session and marker alone.
+        """
+        evidence = {Evidence.CGROUP, Evidence.JOB}
+        with closing(current()) as system:
+            for _ in range(SWEEPS):
+                found = gather(system, self.aim(), None, [], include_root=True).tree.members
+                members = [one for one in found if not mask(evidence) & one.evidence]
+                for one in members:
+                    with suppress(OSError):
+                        cell.adopt(one.pid)
+                if not members:
+                    break
+        self.notes = (*self.notes, MOVED)
 
     def _claim(self, identity: ProcessIdentity) -> Claim:
         """Name the root, with its owner where that still exists."""

@@ -10,6 +10,7 @@ from ._member import Member
 from ._plan import (
     Ask,
     CloseInput,
+    End,
     Facts,
     Freeze,
     Inspect,
@@ -24,6 +25,8 @@ from ._plan import (
 from ._platform._system import Reply, System
 from ._tree import Tree
 
+END_SIGNALS = {"cgroup": "SIGKILL", "job": "TerminateProcess"}
+"""What the kernel does to everybody in a cell, by its kind."""
 NOTICE, LOOK = 0.1, 0.001
 """Seconds that parents have to notice a stopped child, and between two looks at them."""
 
@@ -83,6 +86,8 @@ class Driver:
                 reply = self._freeze(members)
             case Kill(members):
                 reply = self._kill(members)
+            case End(members):
+                reply = self._end(members)
             case Inspect(members):
                 self._system.inspect(members)
         return Facts(
@@ -110,6 +115,15 @@ class Driver:
         refused = set(reply.denied)
         self._frozen = [one for one in self._frozen if one in refused]
         return reply
+
+    def _end(self, members: list[Member]) -> Reply:
+        """Have the kernel kill everybody in the cells; all are refused where it does not."""
+        if not all([cell.kill() for cell in self._tree.cells]):
+            return Reply([], members)
+        names = [END_SIGNALS[cell.kind] for cell in self._tree.cells]
+        for one in members:
+            one.signals.append(names[0])
+        return Reply([], [])
 
     def _watch_parents(self) -> None:
         """Note the parents that stay and run, before anybody is stopped."""

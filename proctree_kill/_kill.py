@@ -250,18 +250,26 @@ class Killing:
                 self._start,
                 holds_input=close_inputs is not None,
                 can_ask=system.polite,
+                can_end=self._can_end(gathered),
                 sure=gathered.tree.sure,
             )
             teller = Teller(self._listener, ladder, system.boot_id)
             driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
             verdicts = driver.run(self._way)
             _owners.poll_all(self.claims)
+            for cell in self._aim.cells:
+                cell.remove()
             teller.settled(system.now())
             return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
         finally:
             with self._ending:
                 self._ended = True
                 system.close()
+
+    def _can_end(self, gathered: Gathered) -> bool:
+        """Tell whether everybody whom the kernel keeps together may die."""
+        spared = self._spared or any(one.spared for one in gathered.tree.members)
+        return bool(self._aim.cells) and self._policy.include_root and not spared
 
     def hurry(self) -> None:
         """Let the force begin now; nothing, once it is over."""

@@ -96,7 +96,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         self._owner = os.getpid()
         self._reaping = threading.RLock()  # a signal handler may poll while we do
         try:
-            super().__init__(args, **popen, **prepared.popen_kwargs(env))
+            with prepared.spawning():
+                super().__init__(args, **popen, **prepared.popen_kwargs(env))
             prepared.attach(self)
         except BaseException:
             if (

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._system import System, Terminal
+    from ._system import Cell, System, Terminal
 
 
 def current() -> System:
@@ -26,6 +26,34 @@ def current() -> System:
     from ._posix import PosixSystem  # noqa: PLC0415 - as above
 
     return PosixSystem()
+
+
+NO_CELLS = "this system has nothing like a cgroup or a job object"
+NO_JOBS = "this version cannot use a job object yet"
+
+
+def cell() -> Cell:
+    """Make what the kernel keeps a tree together in.
+
+    Raises:
+        UnavailableError: this process may have none here.
+    """
+    if sys.platform == "linux":
+        from ._cgroup import Leaf  # noqa: PLC0415 - the others' modules do not load here
+
+        return Leaf.make()
+    from ._system import UnavailableError  # noqa: PLC0415 - few need it
+
+    raise UnavailableError(NO_JOBS if sys.platform == "win32" else NO_CELLS)
+
+
+def recall_cell(name: str) -> Cell | None:
+    """Find what another process made, which may be dead by now; None where it is none of ours."""
+    if sys.platform == "linux":
+        from ._cgroup import Leaf  # noqa: PLC0415 - the others' modules do not load here
+
+        return Leaf.recall(name)
+    return None
 
 
 def terminal() -> Terminal:
