@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, get_args
 
 from . import _report
 from ._gather import gather, read_markers
+from ._guarding import guard
 from ._identity import identity_of
 from ._member import mask
 from ._models import Evidence, ProcessIdentity, TreeMember
@@ -45,6 +46,7 @@ class Containment(Contained):
         cgroup: the folder of the tree's own cgroup; None where it has none.
         job: the job object of the tree; None where it has none.
         parent_exit: whether the tree ends when this process does.
+        records: files that the guard removes when it has ended the tree.
         notes: what was not to be had, and why.
         identity: the root, as it was when it was attached.
     """
@@ -59,6 +61,7 @@ class Containment(Contained):
         self._cell: Cell | None = None
         self._born_inside = False
         self.parent_exit = False
+        self.records: tuple[Path, ...] = ()
         self.notes: tuple[str, ...] = ()
         self.identity: ProcessIdentity | None = None
         self._start_new_session = start_new_session and HAS_SESSIONS
@@ -67,7 +70,13 @@ class Containment(Contained):
         self._everywhere = False
 
     @classmethod
-    def prepare(cls, requested: Requested = "auto", *, start_new_session: bool = True) -> Self:
+    def prepare(
+        cls,
+        requested: Requested = "auto",
+        *,
+        start_new_session: bool = True,
+        kill_on_parent_exit: bool = False,
+    ) -> Self:
         """Get ready to contain one tree; nothing runs yet.
 
         Args:
@@ -75,6 +84,7 @@ class Containment(Contained):
                 session and marker; ``"kernel"`` insists on a cgroup or a job object.
             start_new_session: whether the root shall lead a session of its own (POSIX).
                 Without one it keeps the terminal, and orphans are known by the marker alone.
+            kill_on_parent_exit: whether the tree ends when this process does, however that is.
 
         Raises:
             ContainmentError: the kernel's containment was asked for, and is not to be had.
@@ -90,6 +100,8 @@ class Containment(Contained):
                 prepared._keep(cell())
             except UnavailableError as error:
                 prepared._do_without(str(error))
+        if kill_on_parent_exit:
+            prepared._guard()
         return prepared
 
     @classmethod
@@ -149,6 +161,8 @@ class Containment(Contained):
             )
             self.session = root is not None and root.sid == pid
         self._process = weakref.ref(process)
+        if self.parent_exit:
+            self._guard()
         if self._cell is not None and not self._born_inside:
             self._take_in(self._cell)
 
@@ -173,11 +187,37 @@ class Containment(Contained):
             yield
 
     def release(self) -> bool:
-        """Give the cgroup back, if nobody lives in it; tell whether there is none any more.
+        """Give the cgroup and the guard back, if nobody lives in it; tell whether that was so.
 
-        It is done at the end of :func:`kill_tree`, when this object is collected, and at exit.
+        It is done when :func:`kill_tree` has ended the tree; a cgroup that is empty is removed
+        when this object is collected as well, and at exit.
         """
-        return self._cell is None or self._cell.remove()
+        if self._cell is not None and not self._cell.remove():
+            return False
+        if self.parent_exit:
+            guard().forget(self.marker)
+        return True
+
+    def also_remove(self, *records: Path) -> None:
+        """Have the guard remove these files, which hold the marker, when it has ended the tree."""
+        self.records = records
+        if self.parent_exit:
+            self._guard()
+
+    def _guard(self) -> None:
+        """Have the tree ended when this process ends; again with what is known of it since.
+
+        Raises:
+            ContainmentError: no guard is to be had.
+        """
+        cgroup = None if self.cgroup is None else str(self.cgroup)
+        try:
+            guard().watch(self.marker, cgroup=cgroup, identity=self.identity, records=self.records)
+        except BaseException:
+            if self.identity is None:
+                self.release()
+            raise
+        self.parent_exit = True
 
     def remember(self) -> None:
         """Look who is left while the dead root still has its number, and with it its session.
@@ -211,6 +251,7 @@ class Containment(Contained):
             [self.marker],
             self._everywhere,
             self._cells(),
+            [self.release],
         )
 
     def _cells(self) -> list[Cell]:

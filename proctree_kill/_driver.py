@@ -118,7 +118,8 @@ class Driver:
 
     def _end(self, members: list[Member]) -> Reply:
         """Have the kernel kill everybody in the cells; all are refused where it does not."""
-        if not all([cell.kill() for cell in self._tree.cells]):
+        taken = [cell.kill() for cell in self._tree.cells]
+        if not all(taken):
             return Reply([], members)
         names = [END_SIGNALS[cell.kind] for cell in self._tree.cells]
         for one in members:

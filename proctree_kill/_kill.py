@@ -257,10 +257,12 @@ class Killing:
             driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
             verdicts = driver.run(self._way)
             _owners.poll_all(self.claims)
-            for cell in self._aim.cells:
-                cell.remove()
             teller.settled(system.now())
-            return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
+            result = _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
+            if result.ok and self._way == "stop":
+                for call in self._aim.ended:
+                    call()
+            return result
         finally:
             with self._ending:
                 self._ended = True

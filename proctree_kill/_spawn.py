@@ -43,23 +43,28 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: Literal[True],
                  encoding: str | None = None, errors: str | None = None,
-                 containment: Requested = "auto", **popen: Unpack[PopenOptions]) -> None: ...
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: bool | None = None,
                  encoding: str, errors: str | None = None,
-                 containment: Requested = "auto", **popen: Unpack[PopenOptions]) -> None: ...
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: bool | None = None,
                  encoding: str | None = None, errors: str,
-                 containment: Requested = "auto", **popen: Unpack[PopenOptions]) -> None: ...
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[bytes], args: Command, *, text: Literal[False] | None = None,
                  encoding: None = None, errors: None = None,
-                 containment: Requested = "auto", **popen: Unpack[PopenOptions]) -> None: ...
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[Any], args: Command, *, text: bool | None = None,
                  encoding: str | None = None, errors: str | None = None,
-                 containment: Requested = "auto", **popen: Unpack[PopenOptions]) -> None: ...
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 **popen: Unpack[PopenOptions]) -> None: ...
     # fmt: on
 
     def __init__(
@@ -67,6 +72,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         args: Command,
         *,
         containment: Requested = "auto",
+        kill_on_parent_exit: bool = False,
         env: Mapping[Any, Any] | None = None,
         process_group: int | None = None,
         start_new_session: bool | None = None,
@@ -78,6 +84,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             args: the program and its arguments, as for ``subprocess.Popen``.
             containment: ``"auto"`` takes what is to be had; ``"session"`` asks for no more than
                 a session and a marker; ``"kernel"`` insists on a cgroup or a job object.
+            kill_on_parent_exit: whether the tree ends when this process does, however that is:
+                a small process, the guard, sees to it.
             env: the environment; the marker is added to it.
             process_group: as for Popen; the root has no session of its own then.
             start_new_session: False leaves the root in the caller's session, with its terminal.
@@ -89,7 +97,11 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         """
         if start_new_session is None:
             start_new_session = process_group is None
-        prepared = Containment.prepare(containment, start_new_session=start_new_session)
+        prepared = Containment.prepare(
+            containment,
+            start_new_session=start_new_session,
+            kill_on_parent_exit=kill_on_parent_exit,
+        )
         if process_group is not None:
             popen["process_group"] = process_group
         self.containment = prepared
@@ -106,6 +118,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 if prepared.identity is None:
                     prepared.attach(self)
                 self._abandon()
+            else:
+                prepared.release()
             raise
 
     @property

@@ -72,6 +72,15 @@ def grow(plant: Planter) -> Grow:
     return grow
 
 
+@pytest.fixture
+def no_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the library do without cgroups, as where none is to be had."""
+    if has("procfs"):
+        from proctree_kill._platform import _cgroupfs  # noqa: PLC0415 - not on every system
+
+        monkeypatch.setattr(_cgroupfs, "CGROUPS", False)
+
+
 @pytest.fixture(scope="session")
 def open_folder() -> Iterator[Path]:
     """Make a folder that every user may look into."""

@@ -252,6 +252,7 @@ class TestTheTree:
         assert psutil.pid_exists(tree.pids["b"])
 
     @pytest.mark.needs("procfs")
+    @pytest.mark.usefixtures("no_cgroup")
     def test_whoever_lost_the_marker_is_known_by_the_session_that_was_seen(self) -> None:
         script = "env -i sleep 1000 & echo $!"
         process = TreePopen(["sh", "-c", script], stdout=subprocess.PIPE)
@@ -307,6 +308,7 @@ class TestTheBlock:
 class TestTheStart:
     """What may go wrong while it starts."""
 
+    @pytest.mark.usefixtures("no_cgroup")
     def test_the_kernels_containment_is_refused_before_anything_runs(self, tmp_path: Path) -> None:
         made = tmp_path / "made"
         with pytest.raises(errors.ContainmentError, match="'kernel'") as refused:
@@ -318,6 +320,7 @@ class TestTheStart:
         with pytest.raises(ValueError, match="'jail', expected 'auto', 'session' or 'kernel'"):
             TreePopen(["true"], containment="jail")  # type: ignore[call-overload] # that is the test
 
+    @pytest.mark.usefixtures("no_cgroup")
     def test_what_was_not_to_be_had_is_noted(self) -> None:
         with TreePopen(["true"]) as process:
             assert process.containment.notes

@@ -56,6 +56,14 @@ def recall_cell(name: str) -> Cell | None:
     return None
 
 
+def tidy_cells() -> None:
+    """Remove what this process and dead owners left that holds nobody; at the guard's end."""
+    if sys.platform == "linux":
+        from ._cgroup import tidy  # noqa: PLC0415 - the others' modules do not load here
+
+        tidy()
+
+
 def terminal() -> Terminal:
     """Return the terminal of this process, to be entered."""
     if sys.platform != "win32":

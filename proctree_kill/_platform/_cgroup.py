@@ -180,6 +180,14 @@ def _move_in(place: Place) -> None:
     atexit.register(leave_home)
 
 
+def tidy() -> None:
+    """Sweep where this process could make cgroups, after moving out of its dead owner's home."""
+    with contextlib.suppress(OSError, UnavailableError):
+        folder = _cgroupfs.look().folder
+        _cgroupfs.write(f"{folder}/cgroup.procs", b"0")
+        _cgroupfs.sweep(folder)
+
+
 def leave_home() -> None:
     """Move this process back to where it was, and remove its home; at its exit."""
     place = _places.pop(os.getpid(), None)

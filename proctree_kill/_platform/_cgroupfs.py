@@ -14,6 +14,8 @@ assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 from . import _procfs
 from ._system import UnavailableError
 
+CGROUPS = os.path.exists("/proc/self/cgroup")
+"""Whether this kernel has cgroups; else session and marker keep a tree together."""
 HOME = "-home"
 """Ends the name of the cgroup that an owner moves itself into; see :class:`Place`."""
 DOOR = "-door"
@@ -85,6 +87,9 @@ def look() -> Place:
     Raises:
         UnavailableError: nowhere.
     """
+    if not CGROUPS:
+        text = "this kernel has no cgroups"
+        raise UnavailableError(text)
     mountinfo = _procfs.read("/proc/self/mountinfo").decode(errors="surrogateescape")
     membership = _procfs.read("/proc/self/cgroup").decode(errors="surrogateescape")
     folder = find(mountinfo, membership)
