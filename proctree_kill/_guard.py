@@ -126,7 +126,7 @@ def main(owner: str, hello: str) -> None:
 
     Args:
         owner: its identity, in JSON.
-        hello: what to say as soon as everything that can be sent to us is read by us.
+        hello: what to say once we run, before the slow imports.
     """
     for name in DEAF_TO:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
