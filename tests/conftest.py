@@ -16,7 +16,7 @@ import pytest
 from proctree_kill import TreePopen
 from support.capabilities import has
 from support.grow import Grow
-from support.leaf import leaves
+from support.leaf import kept, leaves
 from support.nodes import Node
 from support.planter import NODE, Planter, node_argv
 from support.storms import build_storm
@@ -48,6 +48,7 @@ def nothing_left_behind() -> Iterator[None]:
     assert _unreaped() is None, "a test left a child that nobody reaped"
     assert len(_open_files()) <= len(files), f"a test left open: {_open_files() - files}"
     assert leaves() == [], "a test left cgroups"
+    assert kept() == [], "a test left cgroups of the library"
 
 
 @pytest.fixture
@@ -76,9 +77,10 @@ def grow(plant: Planter) -> Grow:
 def no_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the library do without cgroups, as where none is to be had."""
     if has("procfs"):
-        from proctree_kill._platform import _cgroupfs  # noqa: PLC0415 - not on every system
+        from proctree_kill._platform import _cgroup, _cgroupfs  # noqa: PLC0415 - not on every system
 
         monkeypatch.setattr(_cgroupfs, "CGROUPS", False)
+        monkeypatch.setattr(_cgroup, "_places", {})  # as nobody has asked yet
 
 
 @pytest.fixture(scope="session")

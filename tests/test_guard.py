@@ -123,7 +123,10 @@ class TestTheGuard:
         process, tree = grow(FAMILY, kill_on_parent_exit=True)
         pid = _guarding.guard().pid
         assert pid is not None
+        descriptor = os.pidfd_open(pid)
         os.kill(pid, signal.SIGKILL)
+        assert has_ended(descriptor)
+        os.close(descriptor)
         with TreePopen(SLEEP, kill_on_parent_exit=True) as other:
             assert _guarding.guard().pid not in (pid, None)
             other.stop(grace=0)

@@ -82,7 +82,7 @@ class Caller:
         if not self.cgroup:
             from proctree_kill._platform import _cgroupfs  # noqa: PLC0415 - not on every system
 
-            _cgroupfs.CGROUPS = False
+            _cgroupfs.CGROUPS = False  # a fork has asked nobody yet
         yield
 
 

@@ -82,7 +82,8 @@ def warded(folder: Path, party: Party, how: str) -> Iterator[Ward]:
             assert owner.stdout
             party.assemble()
             fds += [os.pidfd_open(int(pid)) for pid in owner.stdout.readline().split()]
-            yield Ward(owner, *fds, record)
+            _, guard, second = fds
+            yield Ward(owner, master, guard, second, record)
         finally:
             owner.kill()
             for fd in fds:
