@@ -263,7 +263,7 @@ class Containment(Contained):
         self._cell = cell
         self.cgroup = Path(cell.name) if cell.kind == "cgroup" else None
         self.job = cell.name if cell.kind == "job" else None
-        weakref.finalize(self, cell.remove)
+        weakref.finalize(self, cell.abandon)
 
     def _do_without(self, reason: str) -> None:
         """Give the kernel's containment up.

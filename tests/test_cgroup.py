@@ -210,7 +210,7 @@ class TestOtherSpawners:
     def test_it_is_moved_with_its_children_and_that_is_noted(self) -> None:
         pipe = subprocess.PIPE
         containment = Containment.prepare()
-        command = ["sh", "-c", "sleep 1000 & echo; cat"]
+        command = ["sh", "-c", "sleep 1000 & echo; wait"]
         options = containment.popen_kwargs()
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, **options) as process:
             assert process.stdout

@@ -393,6 +393,7 @@ class TestTheOwner:
         assert psutil.pid_exists(pid)
         stdin.close()
         os.waitpid(pid, 0)
+        TreePopen(["true"]).wait()  # takes what could not be removed along
 
     def test_nothing_is_left_of_many(self) -> None:
         files, threads = len(list(FILES.iterdir())), threading.active_count()

@@ -23,6 +23,10 @@ _places: dict[int, Place] = {}
 """Where this process makes cgroups, by its number: a fork is another owner."""
 
 
+_abandoned: set[Leaf] = set()
+"""Leaves of objects that are gone while somebody lived in them."""
+
+
 class Leaf:
     """The cgroup of one tree.
 
@@ -53,6 +57,7 @@ class Leaf:
             UnavailableError: this process may make none.
         """
         place = _place()
+        _remove_abandoned()
         name = f"{_cgroupfs.owner_name()}-{secrets.token_hex(4)}"
         folder = f"{place.folder}/{name}"
         try:
@@ -133,6 +138,11 @@ class Leaf:
         gone = [_cgroupfs.remove(one) for one in (*self._doors, self.name)]
         return all(gone)
 
+    def abandon(self) -> None:
+        """Remove it now, or when another one is made, or at exit."""
+        if not self.remove():
+            _abandoned.add(self)
+
     def _empty(self, door: str) -> None:
         """Move whoever was born in a door, and it cannot fork faster than that."""
         rounds = 0
@@ -143,6 +153,14 @@ class Leaf:
                 with contextlib.suppress(ProcessLookupError):
                     _cgroupfs.write(f"{self.name}/cgroup.procs", one)
             rounds += 1
+
+
+@atexit.register
+def _remove_abandoned() -> None:
+    """Remove what was abandoned, where nobody lives any more."""
+    for leaf in [*_abandoned]:
+        if leaf.remove():
+            _abandoned.discard(leaf)
 
 
 def _place() -> Place:

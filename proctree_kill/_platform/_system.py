@@ -65,6 +65,9 @@ class Cell(Protocol):
     def remove(self) -> bool:
         """Remove it, if nobody lives in it; tell whether it is gone."""
 
+    def abandon(self) -> None:
+        """Remove it as soon as that can be done by the way: now, with the next one, or at exit."""
+
 
 class System(Protocol):
     """One system during one kill.
