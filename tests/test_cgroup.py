@@ -120,9 +120,12 @@ class TestWhereThereIsOne:
         assert not cgroup.exists()
 
     def test_the_force_is_one_order_where_all_may_die(self) -> None:
-        with TreePopen(["sh", "-c", "cat & cat"], stdin=subprocess.PIPE) as process:
+        script = "sleep 1000 & echo; wait"
+        with TreePopen(["sh", "-c", script], stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            process.stdout.readline()
             result = process.stop(grace=0)
-            assert {one.signals for one in result.outcomes} == {("SIGKILL",)}
+            assert [one.signals for one in result.outcomes] == [("SIGKILL",)] * 2
             assert Evidence.CGROUP in result.verified
 
     def test_who_is_spared_lives_in_it(self) -> None:

@@ -254,7 +254,7 @@ class TestTheTree:
     @pytest.mark.needs("procfs")
     @pytest.mark.usefixtures("no_cgroup")
     def test_whoever_lost_the_marker_is_known_by_the_session_that_was_seen(self) -> None:
-        script = "env -i sleep 1000 & echo $!"
+        script = "env -i sh -c 'echo $$; exec sleep 1000' &"
         process = TreePopen(["sh", "-c", script], stdout=subprocess.PIPE)
         assert process.stdout
         with process.stdout:
