@@ -1,4 +1,4 @@
-"""The command line: kill, run, tree, demo."""
+"""The command line: kill, run, tree, demo, doctor."""
 
 from __future__ import annotations
 
@@ -117,11 +117,24 @@ def _demo(options: Namespace, screen: Screen) -> Exit:
     return Exit.GONE if run(options.grace, screen) else Exit.ALIVE
 
 
+def _doctor(options: Namespace, screen: Screen) -> Exit:
+    """Say what this machine offers."""
+    from . import _doctor as doctor  # noqa: PLC0415 - its import is most of a start
+
+    found = doctor.examine()
+    if options.json:
+        screen.deliver(_json(doctor.as_json(found)))
+    else:
+        screen.show(doctor.table(found))
+    return Exit.GONE
+
+
 _COMMANDS: Mapping[str, Callable[[Namespace, Screen], int]] = {
     "kill": _kill,
     "run": _keep,
     "tree": _tree,
     "demo": _demo,
+    "doctor": _doctor,
 }
 
 

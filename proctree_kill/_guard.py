@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
+import selectors
 import signal
 import sys
 import threading
@@ -46,27 +46,28 @@ class Watchman:
 
         Whoever the owner forked may keep our pipe from its end, so that end tells nothing.
         """
-        poll = select.poll()
-        poll.register(self._ear, select.POLLIN)
-        poll.register(death, select.POLLIN)
-        os.set_blocking(self._ear, False)
-        dead = False
-        while not dead:
-            dead = death in [fd for fd, _ in poll.poll()]
-            if not self._hear():
-                poll.unregister(self._ear)
-                poll.poll()
-                return
+        with selectors.DefaultSelector() as selector:
+            selector.register(death, selectors.EVENT_READ)
+            selector.register(self._ear, selectors.EVENT_READ)
+            dead = False
+            while True:
+                ready = {key.fd for key, _ in selector.select(0 if dead else None)}
+                if self._ear in ready:
+                    if not self._hear():
+                        selector.unregister(self._ear)
+                        if not self.trees:
+                            return
+                elif dead:
+                    return
+                dead = dead or death in ready
 
     def _hear(self) -> bool:
-        """Take in everything that was said; tell whether there may be more one day."""
-        with contextlib.suppress(BlockingIOError):
-            while said := os.read(self._ear, 1 << 16):
-                *lines, self._heard = (self._heard + said).split(b"\n")
-                for line in lines:
-                    self._take_in(json.loads(line))
-            return False
-        return True
+        """Take in what was said; tell whether there may be more one day."""
+        said = os.read(self._ear, 1 << 16)
+        *lines, self._heard = (self._heard + said).split(b"\n")
+        for line in lines:
+            self._take_in(json.loads(line))
+        return bool(said)
 
     def _take_in(self, message: Tree) -> None:
         """Note one tree, or that there is nothing left to do for it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
+import selectors
 import subprocess
 import sys
 import threading
@@ -224,14 +224,14 @@ def _hear(process: subprocess.Popen[bytes]) -> None:
         ContainmentError: it is another one, or none.
     """
     assert process.stdout is not None  # noqa: S101 - it is started with a pipe
-    poll = select.poll()
-    poll.register(process.stdout)
     said = b""
     hello = HELLO.encode()
-    while len(said) < len(hello) and poll.poll(PATIENCE * 1000):
-        if not (part := process.stdout.read(len(hello) - len(said))):
-            break
-        said += part
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while len(said) < len(hello) and selector.select(PATIENCE):
+            if not (part := process.stdout.read(len(hello) - len(said))):
+                break
+            said += part
     if said != hello:
         reason = f"sys.executable, {sys.executable!r}, does not run the guard"
         raise ContainmentError(REQUESTED, reason)

@@ -10,7 +10,9 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._system import Cell, System, Terminal
+    from collections.abc import Iterable
+
+    from ._system import Cell, Offer, System, Terminal
 
 
 def current() -> System:
@@ -62,6 +64,18 @@ def tidy_cells() -> None:
         from ._cgroup import tidy  # noqa: PLC0415 - the others' modules do not load here
 
         tidy()
+
+
+def offers() -> Iterable[Offer]:
+    """Return what this system offers, and why it does not."""
+    if sys.platform == "linux":
+        from ._offers import offers  # noqa: PLC0415 - the others' modules do not load here
+
+        return offers()
+    from ._system import Offer  # noqa: PLC0415 - few need it
+
+    system = "Windows" if sys.platform == "win32" else "this system"
+    return [Offer("pidfd", f"{system} has none; start times tell processes apart", available=False)]
 
 
 def terminal() -> Terminal:

@@ -69,6 +69,20 @@ class Cell(Protocol):
         """Remove it as soon as that can be done by the way: now, with the next one, or at exit."""
 
 
+class Offer(NamedTuple):
+    """One thing that a machine has, or has not.
+
+    Args:
+        name: what it is.
+        detail: what that means, or why it is not there.
+        available: whether it is there; None for what is only told.
+    """
+
+    name: str
+    detail: str
+    available: bool | None = None
+
+
 class System(Protocol):
     """One system during one kill.
 
