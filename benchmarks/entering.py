@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -26,7 +26,7 @@ SHELL = 'echo 0 >"$0" && exec "$@"'
 MEGABYTE = 1 << 20
 
 
-def plain(_: Leaf, argv: list[str], **options: object) -> Popen:
+def plain(_: Leaf | None, argv: list[str], **options: object) -> Popen:
     """Use no cgroup at all."""
     return subprocess.Popen(argv, **options)  # type: ignore[call-overload,no-any-return]
 
@@ -97,9 +97,8 @@ def main() -> None:
     ballast = bytearray(os.urandom(MEGABYTE)) * 500
     large = costs(options.rounds)
     del ballast
-    print(
-        f"| way | escaped of {options.spawns:,} | with {options.threads} threads | ms | ms, 500 MB |"
-    )
+    crowded = f"with {options.threads} threads"
+    print(f"| way | escaped of {options.spawns:,} | {crowded} | ms | ms, 500 MB |")
     print("|---|---|---|---|---|")
     for name in WAYS:
         counts = f"{escaped.get(name, '')} | {crowd.get(name, '')}"
@@ -107,7 +106,7 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def busy_loops(count: int) -> "contextlib.AbstractContextManager[None]":  # type: ignore[misc]
+def busy_loops(count: int) -> Iterator[None]:
     """Keep the processors busy for a while."""
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
@@ -165,7 +164,7 @@ def costs(rounds: int) -> dict[str, float]:
         for name, way in WAYS.items():
             begin = time.perf_counter()
             leaf = Leaf.make() if name != "no cgroup" else None
-            process = way(leaf, ["/bin/cat"], stdin=subprocess.PIPE)  # type: ignore[arg-type]
+            process = way(leaf, ["/bin/cat"], stdin=subprocess.PIPE)
             taken[name].append(time.perf_counter() - begin)
             process.communicate()
             while leaf is not None and not leaf.remove():
