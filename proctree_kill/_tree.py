@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from . import _own_children
-from ._member import ALIVE, DESCENDANT, GONE, MARKER, ROOT, SESSION, Member
-from ._platform._system import System
+from ._member import ALIVE, DESCENDANT, GONE, KEPT, MARKER, ROOT, SESSION, Member
+from ._platform._system import Cell, System
 from ._spare import Sparing
 
 _log = logging.getLogger("proctree_kill")
@@ -29,6 +29,7 @@ class Tree:
         spared: Sparing | None = None,
         markers: Sequence[bytes] = (),
         deadline: float = math.inf,
+        cells: Sequence[Cell] = (),
     ) -> None:
         """Begin with nobody.
 
@@ -37,10 +38,12 @@ class Tree:
             spared: says why a member is spared; None spares nobody.
             markers: ``NAME=VALUE``, one of which members carry in their environment.
             deadline: when a scan gives up, on the system's clock; each has ``SCAN_TIME`` at least.
+            cells: what the kernel keeps members together in.
         """
         self.system = system
         self.spared = spared
         self.markers = markers
+        self.cells = cells
         self.members: list[Member] = []
         self.roots: list[Member] = []
         self.holds_caller = False
@@ -104,6 +107,8 @@ class Tree:
             self._births, self.sure = None, True
             self.system.begin_scan()
             self._descend([*self._outside, *self.members])
+            for cell in self.cells:
+                self._find_kept(cell)
             if self._wants_strays():
                 self._find_strays()
             self.sure = self.sure and not self.system.disturbed and not self._is_haunted()
@@ -161,6 +166,37 @@ class Tree:
         self._examined |= SESSION
         while found := list(self._by_session(numbers)):
             self._descend(found)
+
+    def _find_kept(self, cell: Cell) -> None:
+        """Take in whom the kernel keeps in a cell, and walk down from each.
+
+        Who is listed again once it is bound, and lives, is the one that was listed.
+        """
+        evidence = KEPT[cell.kind]
+        self._examined |= evidence
+        self._protected = self._protected or {self._caller, *self.system.ancestors(self._caller)}
+        while numbers := self._mark(cell.pids(), evidence):
+            bound = [one for pid in numbers if (one := self._bind(pid)) is not None]
+            again = set(cell.pids())
+            for one in bound:
+                if one.pid in again and self.system.owns_number(one):
+                    self._admit(one, evidence, 1)
+                else:
+                    self.system.drop(one)
+            self._descend([one for one in bound if one.evidence])
+            if not bound or self._is_late():
+                return
+
+    def _mark(self, numbers: Iterable[int], evidence: int) -> list[int]:
+        """Note the evidence at those who are members, and return the others."""
+        others = []
+        for pid in numbers:
+            one = self._known.get(pid)
+            if one is None or one.state != ALIVE:
+                others.append(pid)
+            elif one.evidence:
+                one.evidence |= evidence
+        return others
 
     def _by_marker(self, numbers: Iterable[int]) -> Iterator[Member]:
         """Admit those who carry a marker."""
