@@ -107,9 +107,8 @@ class Tree:
             self._births, self.sure = None, True
             self.system.begin_scan()
             self._descend([*self._outside, *self.members])
-            for cell in self.cells:
-                self._find_kept(cell)
-            if self._wants_strays():
+            kept = [self._find_kept(cell) for cell in self.cells]
+            if self._wants_strays() and not (self._begun and any(kept)):
                 self._find_strays()
             self.sure = self.sure and not self.system.disturbed and not self._is_haunted()
             if self.sure:
@@ -167,17 +166,22 @@ class Tree:
         while found := list(self._by_session(numbers)):
             self._descend(found)
 
-    def _find_kept(self, cell: Cell) -> None:
-        """Take in whom the kernel keeps in a cell, and walk down from each.
+    def _find_kept(self, cell: Cell) -> bool:
+        """Take in whom the kernel keeps in a cell, walk down from each, and tell if there are any.
 
+        While there are, nobody else is looked for but by the first scan: an orphan is in there,
+        too, and one that has left it (``su``, ``systemd-run``) is found by the last scan.
         Who is listed again once it is bound, and lives, is the one that was listed.
         """
         evidence = KEPT[cell.kind]
         self._examined |= evidence
         self._protected = self._protected or {self._caller, *self.system.ancestors(self._caller)}
-        while numbers := self._mark(cell.pids(), evidence):
+        listed = cell.pids()
+        populated = bool(listed)
+        while numbers := self._mark(listed, evidence):
             bound = [one for pid in numbers if (one := self._bind(pid)) is not None]
-            again = set(cell.pids())
+            listed = cell.pids()
+            again = set(listed)
             for one in bound:
                 if one.pid in again and self.system.owns_number(one):
                     self._admit(one, evidence, 1)
@@ -185,7 +189,8 @@ class Tree:
                     self.system.drop(one)
             self._descend([one for one in bound if one.evidence])
             if not bound or self._is_late():
-                return
+                break
+        return populated
 
     def _mark(self, numbers: Iterable[int], evidence: int) -> list[int]:
         """Note the evidence at those who are members, and return the others."""
