@@ -6,7 +6,10 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
+
+from . import _session_arguments
 
 USAGE = 2
 """The exit code of wrong arguments, which argparse gives as well."""
@@ -171,6 +174,7 @@ def _parser() -> _Parser:
         _command(commands, "doctor", "show what this machine offers", _DOCTOR, _DOCTOR_EPILOG)
     )
     _describe_demo(_command(commands, "demo", "end a tree of its own", _DEMO, _DEMO_EPILOG))
+    _session_arguments.describe(partial(_command, commands))
     return parser
 
 

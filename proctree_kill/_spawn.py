@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, AnyStr, Literal, Self, TypeAlias, overload
 
+from . import _own_children
 from ._containment import Containment, Requested
 from ._kill import akill_tree, kill_tree, signal_tree, snapshot_tree
 from ._models import KillResult, ProcessIdentity, TreeSnapshot
+from ._recording import Recording
 from ._target import Aim, Contained
 from ._vigil import Vigil
 
@@ -23,12 +25,15 @@ if TYPE_CHECKING:
 _Path: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 Command: TypeAlias = "_Path | Sequence[_Path]"
 """A program and its arguments, as ``subprocess`` takes them."""
+Place: TypeAlias = "str | os.PathLike[str] | None"
+"""Where a record is kept."""
 
 
 class TreePopen(subprocess.Popen[AnyStr], Contained):
     """A ``subprocess.Popen`` that stands for the tree below it, and can end all of it.
 
-    The root leads a session of its own, and everybody inherits a marker in the environment,
+    The root leads a session of its own (on Windows a group in the console),
+    and everybody inherits a marker in the environment,
     so that children, orphans and daemons are found whatever becomes of their parents.
     ``poll`` and ``wait`` look who is left before the root is reaped.
     Leaving the ``with`` block waits for the root, as Popen's does, then ends what is left;
@@ -44,26 +49,31 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def __init__(self: TreePopen[str], args: Command, *, text: Literal[True],
                  encoding: str | None = None, errors: str | None = None,
                  containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: bool | None = None,
                  encoding: str, errors: str | None = None,
                  containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: bool | None = None,
                  encoding: str | None = None, errors: str,
                  containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[bytes], args: Command, *, text: Literal[False] | None = None,
                  encoding: None = None, errors: None = None,
                  containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[Any], args: Command, *, text: bool | None = None,
                  encoding: str | None = None, errors: str | None = None,
                  containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     # fmt: on
 
@@ -73,6 +83,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         *,
         containment: Requested = "auto",
         kill_on_parent_exit: bool = False,
+        record: Place = None,
         env: Mapping[Any, Any] | None = None,
         process_group: int | None = None,
         start_new_session: bool | None = None,
@@ -86,13 +97,18 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 a session and a marker; ``"kernel"`` insists on a cgroup or a job object.
             kill_on_parent_exit: whether the tree ends when this process does, however that is:
                 a small process, the guard, sees to it.
+            record: where the tree is written down, ``.../session_ID.pid``, before anybody has it,
+                so that :func:`recover` can end it after a crash of this process;
+                the record goes when the tree was ended by :meth:`stop` or the ``with`` block.
             env: the environment; the marker is added to it.
             process_group: as for Popen; the root has no session of its own then.
-            start_new_session: False leaves the root in the caller's session, with its terminal.
+            start_new_session: False leaves the root in the caller's session, with its terminal
+                (on Windows in the caller's process group, which Ctrl-C reaches).
             popen: everything else that ``subprocess.Popen`` takes.
 
         Raises:
             ContainmentError: the containment that was asked for is not to be had.
+            RecordError: it cannot be written down; no process is left.
             OSError, ValueError, subprocess.SubprocessError: as for ``subprocess.Popen``.
         """
         if start_new_session is None:
@@ -107,10 +123,19 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         self.containment = prepared
         self._owner = os.getpid()
         self._reaping = threading.RLock()  # a signal handler may poll while we do
+        self._recording = None if record is None else Recording.at(record)
         try:
+            if self._recording is not None:
+                self._recording.announce(prepared, args)
+            contained = prepared.popen_kwargs(env)
+            flags = popen.pop("creationflags", 0) | contained.get("creationflags", 0)
+            contained["creationflags"] = flags
             with prepared.spawning():
-                super().__init__(args, **popen, **prepared.popen_kwargs(env))
+                super().__init__(args, **popen, **contained)
             prepared.attach(self)
+            _own_children.note(self, contained["env"])
+            if self._recording is not None:
+                self._recording.confirm(prepared)
         except BaseException:
             if (
                 getattr(self, "pid", None) and self.returncode is None
@@ -120,6 +145,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 self._abandon()
             else:
                 prepared.release()
+                self._forget()
             raise
 
     @property
@@ -161,7 +187,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def terminate(self) -> None:
         """Ask the whole tree to leave, children first, and do not wait.
 
-        On a system without a polite way this is :meth:`kill`.
+        Where nobody can be reached politely this is :meth:`kill`.
         """
         self._signal("ask")
 
@@ -183,7 +209,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         Raises:
             PolicyError, TypeError, ValueError: as for :func:`kill_tree`.
         """
-        return kill_tree(self, **options)
+        return self._ended(kill_tree(self, **options))
 
     async def astop(self, **options: Unpack[KillOptions]) -> KillResult:
         """Do what :meth:`stop` does, as :func:`akill_tree` does what :func:`kill_tree` does.
@@ -197,7 +223,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         Raises:
             PolicyError, TypeError, ValueError: as for :func:`kill_tree`.
         """
-        return await akill_tree(self, **options)
+        return self._ended(await akill_tree(self, **options))
 
     def __enter__(self) -> Self:
         return self
@@ -227,8 +253,21 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
 
     def _end_rest(self) -> None:
         """End whom the root left behind."""
-        if not self.containment.deserted:
+        if self.containment.deserted:
+            self._forget()
+        else:
             self.stop()
+
+    def _ended(self, result: KillResult) -> KillResult:
+        """Forget the record of a tree of which nobody is left."""
+        if result.ok:
+            self._forget()
+        return result
+
+    def _forget(self) -> None:
+        """Remove the record, where there is one."""
+        if self._recording is not None:
+            self._recording.forget()
 
     def _abandon(self) -> None:
         """End the tree at once; our ends of its pipes are of no use any more."""

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
+from . import _own_children
 from ._member import ALIVE, DESCENDANT, GONE, KEPT, MARKER, ROOT, SESSION, Member
 from ._platform._system import Cell, System
 from ._spare import Sparing
@@ -15,6 +16,8 @@ _log = logging.getLogger("proctree_kill")
 
 PASSES = 3
 """How often a scan starts over because processes vanished meanwhile; freezing ends that."""
+SCAN_TIME = 0.5
+"""Seconds that every scan has, also when the time is over: a tree is found, a storm is given up."""
 
 
 class Tree:
@@ -34,7 +37,7 @@ class Tree:
             system: who tells the facts.
             spared: says why a member is spared; None spares nobody.
             markers: ``NAME=VALUE``, one of which members carry in their environment.
-            deadline: when a scan that still finds somebody gives up, on the system's clock.
+            deadline: when a scan gives up, on the system's clock; each has ``SCAN_TIME`` at least.
             cells: what the kernel keeps members together in.
         """
         self.system = system
@@ -44,9 +47,10 @@ class Tree:
         self.members: list[Member] = []
         self.roots: list[Member] = []
         self.holds_caller = False
-        self.deadline = deadline
+        self._deadline = deadline
         self.sure = True
         self._examined = DESCENDANT
+        self._keeps_links = system.keeps_links
         self._known: dict[int, Member] = {}
         self._trusted: dict[int, int] = {}
         self._sessions: set[int] = set()
@@ -57,6 +61,7 @@ class Tree:
         self._everywhere = self._ours = False
         self._begun = False
         self._births: int | None = None
+        self._late = deadline
 
     def add_root(self, root: Member, *, evidence: int = ROOT, depth: int = 0) -> None:
         """Take in a process that the caller named."""
@@ -97,6 +102,7 @@ class Tree:
         if light and births is not None and births == self._births:
             return []
         before = len(self.members)
+        self._late = max(self._deadline, self.system.now() + SCAN_TIME)
         for _ in range(PASSES):
             self._births, self.sure = None, True
             self.system.begin_scan()
@@ -107,6 +113,7 @@ class Tree:
             self.sure = self.sure and not self.system.disturbed and not self._is_haunted()
             if self.sure:
                 self._births = births
+            if self.sure or self._is_late():
                 break
             births = self.system.births()
         self._begun = True
@@ -131,8 +138,8 @@ class Tree:
 
     def _descend(self, parents: Iterable[Member]) -> None:
         """Walk down, a generation at a time; a storm may grow faster than we walk."""
-        while generation := [one for one in parents if one.state == ALIVE]:
-            if self.system.now() >= self.deadline:
+        while generation := [one for one in parents if one.state == ALIVE or self._keeps_links]:
+            if self._is_late():
                 return
             parents = []
             for parent, child in self.system.children(generation, self._known):
@@ -148,7 +155,8 @@ class Tree:
         """Look for orphans by session and marker, and walk down from each."""
         self._protected = self._protected or {self._caller, *self.system.ancestors(self._caller)}
         strays = self.system.strays(self.roots, ours=self._ours, everywhere=self._everywhere)
-        numbers = [pid for pid in strays if not self._is_member(pid)]
+        others = _own_children.without(self.markers)
+        numbers = [pid for pid in strays if pid not in others and not self._is_member(pid)]
         if self.markers:
             self._examined |= MARKER
             self._descend(list(self._by_marker(numbers)))
@@ -157,8 +165,6 @@ class Tree:
         self._examined |= SESSION
         while found := list(self._by_session(numbers)):
             self._descend(found)
-            if self.system.now() >= self.deadline:
-                return
 
     def _find_kept(self, cell: Cell) -> bool:
         """Take in whom the kernel keeps in a cell, walk down from each, and tell if there are any.
@@ -182,7 +188,7 @@ class Tree:
                 else:
                     self.system.drop(one)
             self._descend([one for one in bound if one.evidence])
-            if not bound or self.system.now() >= self.deadline:
+            if not bound or self.system.now() >= self._late:
                 break
         return populated
 
@@ -201,6 +207,8 @@ class Tree:
         """Admit those who carry a marker."""
         carries = self.system.carries
         for pid in numbers:
+            if self._is_late():
+                return
             if carries(pid, self.markers) and (one := self._bind(pid)) is not None:
                 # the second look is at the process that is bound now
                 if carries(pid, self.markers) and self.system.owns_number(one):
@@ -213,6 +221,8 @@ class Tree:
     def _by_session(self, numbers: Iterable[int]) -> Iterator[Member]:
         """Admit those whose session is led by a member: only a leader hands its session down."""
         for pid in numbers:
+            if self._is_late():
+                return
             sid = self.system.session(pid)
             if sid is None:  # it vanished, or is hidden, and may have left somebody
                 self.sure = False
@@ -225,6 +235,13 @@ class Tree:
                     yield one
                 else:
                     self.system.drop(one)
+
+    def _is_late(self) -> bool:
+        """Tell whether the time is over: among the zombies of a storm one look can take seconds."""
+        if self.system.now() < self._late:
+            return False
+        self.sure = False
+        return True
 
     def _leads(self, sid: int | None) -> bool:
         """Tell whether a session bears the number of a member that is not spared."""

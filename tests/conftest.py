@@ -5,32 +5,46 @@ Whatever process a test leaves is found by our own plugin (``proctree_orphans``)
 
 from __future__ import annotations
 
+import ctypes
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from proctree_kill import TreePopen
+from proctree_kill import SessionManager, TreePopen
+from support.agents import PATIENT
 from support.capabilities import has
 from support.grow import Grow
 from support.leaf import kept, leaves
+from support.listener import Listener
 from support.nodes import Node
 from support.planter import NODE, Planter, node_argv
 from support.storms import build_storm
-from support.trees import Tree
+from support.trees import BOUND, Tree
 
 pytest_plugins = ["pytester"]
 
 DESCRIPTORS = (Path("/proc/self/fd"), Path("/dev/fd"))
+
+collect_ignore = [] if has("fork") else ["test_evidence.py"]
+"""What cannot be imported everywhere: it replaces parts of the Linux system."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "needs(*capabilities): skip where this machine lacks one of them"
     )
+
+
+def pytest_sessionstart() -> None:
+    """Have a desktop before a test has one: Wine starts it below who wants the first window."""
+    if has("windows"):
+        windows: Any = ctypes  # WinDLL exists on Windows only
+        windows.WinDLL("user32").GetDesktopWindow()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -45,6 +59,8 @@ def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a dead child, a descriptor or a cgroup."""
     files = _open_files()
     yield
+    if len(_open_files()) > len(files):
+        _await_our_threads()
     assert _unreaped() is None, "a test left a child that nobody reaped"
     assert len(_open_files()) <= len(files), f"a test left open: {_open_files() - files}"
     assert leaves() == [], "a test left cgroups"
@@ -52,8 +68,23 @@ def nothing_left_behind() -> Iterator[None]:
 
 
 @pytest.fixture
+def listener() -> Listener:
+    """Hear the events of a manager."""
+    return Listener()
+
+
+@pytest.fixture
+def manager(tmp_path: Path, listener: Listener) -> Iterator[SessionManager]:
+    """Manage sessions of agents that leave when they are asked, and stop them all at the end."""
+    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
+        yield manager
+
+
+@pytest.fixture
 def plant() -> Iterator[Planter]:
     """Plant trees that end with the test."""
+    if not has("fork"):
+        pytest.skip("this machine has no fork")
     with Planter() as planter:
         yield planter
 
@@ -98,6 +129,13 @@ def storm(open_folder: Path) -> Path:
     return build_storm(open_folder)
 
 
+def _await_our_threads() -> None:
+    """Let threads of the library come to their end: they may hold a descriptor until then."""
+    for one in threading.enumerate():
+        if one.name.startswith("proctree_kill"):
+            one.join(BOUND)
+
+
 def _unreaped() -> int | None:
     """Return the number of a dead child of this process that nobody has waited for."""
     if not has("waitid"):
@@ -111,7 +149,8 @@ def _unreaped() -> int | None:
 
 def _open_files() -> set[tuple[str, str]]:
     """Return the open descriptors of this process and what they lead to, where that is told."""
-    folder = next((one for one in DESCRIPTORS if one.is_dir()), None)
+    folders = DESCRIPTORS if has("fork") else ()  # of a Windows Python under Wine they are Wine's
+    folder = next((one for one in folders if one.is_dir()), None)
     return {(one.name, _target(one)) for one in folder.iterdir()} if folder else set()
 
 

@@ -15,7 +15,7 @@ from proctree_kill import Evidence, Fate, TreeSnapshot, identify, kill_tree, sna
 from proctree_kill._platform import _linux
 from support.nodes import Node, chain
 from support.planter import Planter
-from support.trees import Tree
+from support.trees import BOUND, Tree
 
 pytestmark = pytest.mark.needs("procfs", "fork")
 
@@ -220,3 +220,9 @@ def test_a_snapshot_draws_the_tree(plant: Planter) -> None:
     assert drawing[0].endswith(f"{tree.root.pid} [root]")
     assert drawing[1].startswith("└─ ")
     assert drawing[1].endswith(f"{tree.pids['child']} [descendant, session]")
+
+
+def test_without_any_time_the_whole_tree_is_found_all_the_same(plant: Planter) -> None:
+    tree = plant(chain("root", "middle", "leaf"))
+    assert len(kill_tree(tree.root, grace=0, settle=0).outcomes) == len(tree.pids)
+    assert tree.all_dead(within=BOUND)

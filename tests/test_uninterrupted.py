@@ -7,7 +7,7 @@ import contextlib
 import contextvars
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import pytest
@@ -16,6 +16,7 @@ from proctree_kill import KillResult, _async, _uninterrupted
 from proctree_kill._owners import CallSoon
 from proctree_kill._target import Claim
 from proctree_kill.errors import TargetRefusedError
+from support.loops import on_asyncio, on_both, on_trio
 
 RESULT = KillResult(target=(), outcomes=(), seconds=0.0)
 T = TypeVar("T")
@@ -159,6 +160,7 @@ def test_a_handler_that_raises_nothing_interrupts_nothing(handler: list[BaseExce
     assert work.hurries == 0
 
 
+@pytest.mark.needs("fork")
 def test_an_interrupt_wins_over_what_the_work_raises(handler: list[BaseException]) -> None:
     handler.append(Interruption())
     with pytest.raises(Interruption):
@@ -213,20 +215,6 @@ def test_the_result_of_a_job_that_has_not_finished_is_an_error() -> None:
         _uninterrupted.Job(Work(), lambda: None).result()
 
 
-def on_asyncio(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine function on asyncio."""
-    return asyncio.run(main())
-
-
-def on_trio(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine function on trio."""
-    result: T = pytest.importorskip("trio").run(main)
-    return result
-
-
-on_both = pytest.mark.parametrize("loop", [on_asyncio, on_trio])
-
-
 @on_both
 def test_a_loop_gets_the_result(loop: Callable[..., Any]) -> None:
     work = Work()
@@ -267,6 +255,7 @@ def test_a_loop_goes_on_while_the_work_does() -> None:
 
 def test_a_trio_loop_goes_on_while_the_work_does() -> None:
     trio = pytest.importorskip("trio")
+
     work = Work(waits=True)
 
     async def main() -> None:

@@ -1,0 +1,50 @@
+"""Real: a root that TreePopen reaped, and whose number a stranger has by now."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from proctree_kill import Evidence, TreePopen, kill_tree
+from support.callers import in_namespace
+from support.recycling import Midwife, Stranger
+
+pytestmark = pytest.mark.needs("pid namespace", "next pid", "pidfd inode")
+
+SCRIPT = "setsid sh -c 'echo up; exec sleep 1000' & read line"
+"""A root that ends when it is told to, and leaves a daemon.
+
+Nobody in its session: the kernel keeps a number while a session has it.
+"""
+
+
+def end_a_recycled_root(way: str) -> tuple[str, list[str | None], bytes]:
+    """Let a stranger have the number of a reaped root, end the tree, and tell what came of it."""
+    with Midwife() as midwife:
+        process = TreePopen(["sh", "-c", SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin
+        assert process.stdout
+        with process.stdin, process.stdout:
+            assert process.stdout.readline() == b"up\n"
+            process.stdin.close()
+            process.wait()
+            midwife.bear(process.pid)
+            stranger = Stranger(process.pid)
+            try:
+                if way == "kill":
+                    process.kill()
+                result = kill_tree(process, grace=0)
+                harm = stranger.harm()
+                rest = process.stdout.read()
+            finally:
+                stranger.end()
+    return harm, [one.name for one in result.outcomes if Evidence.ROOT not in one.evidence], rest
+
+
+@pytest.mark.parametrize("way", ["kill", "stop"])
+def test_the_stranger_is_not_touched_and_whoever_was_left_is_ended(way: str) -> None:
+    harm, left, rest = in_namespace(lambda: end_a_recycled_root(way))
+    assert harm == ""
+    assert left == ["sleep"]
+    assert rest == b""
