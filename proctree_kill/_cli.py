@@ -1,4 +1,4 @@
-"""The command line: kill, run, tree, demo, and what _cli_sessions has."""
+"""The command line: kill, run, tree, demo, doctor, and what _cli_sessions has."""
 
 from __future__ import annotations
 
@@ -124,6 +124,18 @@ def _of_sessions(options: Namespace, screen: Screen) -> Exit:
     return Exit.GONE if run(options, screen) else Exit.ALIVE
 
 
+def _doctor(options: Namespace, screen: Screen) -> Exit:
+    """Say what this machine offers."""
+    from . import _doctor as doctor  # noqa: PLC0415 - its import is most of a start
+
+    found = doctor.examine()
+    if options.json:
+        screen.deliver(_json(doctor.as_json(found)))
+    else:
+        screen.show(doctor.table(found))
+    return Exit.GONE
+
+
 _COMMANDS: Mapping[str, Callable[[Namespace, Screen], int]] = {
     "kill": _kill,
     "run": _keep,
@@ -132,6 +144,7 @@ _COMMANDS: Mapping[str, Callable[[Namespace, Screen], int]] = {
     "sessions": _of_sessions,
     "stop": _of_sessions,
     "recover": _of_sessions,
+    "doctor": _doctor,
 }
 
 

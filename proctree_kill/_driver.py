@@ -10,6 +10,7 @@ from ._member import Member
 from ._plan import (
     Ask,
     CloseInput,
+    End,
     Facts,
     Freeze,
     Insist,
@@ -25,6 +26,8 @@ from ._plan import (
 from ._platform._system import Reply, System
 from ._tree import Tree
 
+END_SIGNALS = {"cgroup": "SIGKILL", "job": "TerminateProcess"}
+"""What the kernel does to everybody in a cell, by its kind."""
 NOTICE, LOOK = 0.1, 0.001
 """Seconds that parents have to notice a stopped child, and between two looks at them."""
 
@@ -45,7 +48,7 @@ class Driver:
         self._system = system
         self._tree = tree
         self._teller = teller
-        self._close_input = close_input
+        self._close_input = close_input or (lambda: None)
         self._frozen: list[Member] = []
         self._outside: list[Member] | None = None
 
@@ -72,8 +75,7 @@ class Driver:
         appeared: Iterable[Member] = ()
         match step:
             case CloseInput():
-                if self._close_input is not None:
-                    self._close_input()
+                self._close_input()
             case Ask(members, until):
                 reply = self._system.ask(members, until)
             case Wait(members, until):
@@ -86,6 +88,8 @@ class Driver:
                 reply = self._kill(members)
             case Insist(members, until):
                 reply = self._system.insist(members, until)
+            case End(members):
+                reply = self._end(members)
             case Inspect(members):
                 self._system.inspect(members)
         return Facts(
@@ -113,6 +117,16 @@ class Driver:
         refused = set(reply.denied)
         self._frozen = [one for one in self._frozen if one in refused]
         return reply
+
+    def _end(self, members: list[Member]) -> Reply:
+        """Have the kernel kill everybody in the cells; all are refused where it does not."""
+        taken = [cell.kill() for cell in self._tree.cells]
+        if not all(taken):
+            return Reply([], members)
+        names = [END_SIGNALS[cell.kind] for cell in self._tree.cells]
+        for one in members:
+            one.signals.append(names[0])
+        return Reply([], [])
 
     def _watch_parents(self) -> None:
         """Note the parents that stay and run, before anybody is stopped."""

@@ -49,26 +49,31 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def __init__(self: TreePopen[str], args: Command, *, text: Literal[True],
                  encoding: str | None = None, errors: str | None = None,
                  containment: Requested = "auto", record: Place = None,
+                 kill_on_parent_exit: bool = False,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: bool | None = None,
                  encoding: str, errors: str | None = None,
                  containment: Requested = "auto", record: Place = None,
+                 kill_on_parent_exit: bool = False,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: bool | None = None,
                  encoding: str | None = None, errors: str,
                  containment: Requested = "auto", record: Place = None,
+                 kill_on_parent_exit: bool = False,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[bytes], args: Command, *, text: Literal[False] | None = None,
                  encoding: None = None, errors: None = None,
                  containment: Requested = "auto", record: Place = None,
+                 kill_on_parent_exit: bool = False,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[Any], args: Command, *, text: bool | None = None,
                  encoding: str | None = None, errors: str | None = None,
                  containment: Requested = "auto", record: Place = None,
+                 kill_on_parent_exit: bool = False,
                  **popen: Unpack[PopenOptions]) -> None: ...
     # fmt: on
 
@@ -78,6 +83,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         *,
         containment: Requested = "auto",
         record: Place = None,
+        kill_on_parent_exit: bool = False,
         env: Mapping[Any, Any] | None = None,
         process_group: int | None = None,
         start_new_session: bool | None = None,
@@ -92,6 +98,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             record: where the tree is written down, ``.../session_ID.pid``, before anybody has it,
                 so that :func:`recover` can end it after a crash of this process;
                 the record goes when the tree was ended by :meth:`stop` or the ``with`` block.
+            kill_on_parent_exit: whether the tree ends when this process does, however that is:
+                a small process, the guard, sees to it.
             env: the environment; the marker is added to it.
             process_group: as for Popen; the root has no session of its own then.
             start_new_session: False leaves the root in the caller's session, with its terminal
@@ -105,7 +113,11 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         """
         if start_new_session is None:
             start_new_session = process_group is None
-        prepared = Containment.prepare(containment, start_new_session=start_new_session)
+        prepared = Containment.prepare(
+            containment,
+            start_new_session=start_new_session,
+            kill_on_parent_exit=kill_on_parent_exit,
+        )
         if process_group is not None:
             popen["process_group"] = process_group
         self.containment = prepared
@@ -118,7 +130,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             contained = prepared.popen_kwargs(env)
             flags = popen.pop("creationflags", 0) | contained.get("creationflags", 0)
             contained["creationflags"] = flags
-            super().__init__(args, **popen, **contained)
+            with prepared.spawning():
+                super().__init__(args, **popen, **contained)
             prepared.attach(self)
             _own_children.note(self, contained["env"])
             if self._recording is not None:
@@ -132,6 +145,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 self._abandon()
             else:
                 self._forget()
+                prepared.release()
             raise
 
     @property
