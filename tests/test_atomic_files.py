@@ -91,6 +91,7 @@ def test_a_disk_may_take_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "session_a.pid").read_bytes() == NEW
 
 
+@pytest.mark.needs("fork")  # Windows replaces no file that is open
 def test_a_file_that_was_opened_is_removed_unless_another_is_in_its_place(tmp_path: Path) -> None:
     path = tmp_path / "session_a.pid"
     _atomic_files.create(path, OLD)
