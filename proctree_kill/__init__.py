@@ -8,6 +8,7 @@ TYPE_CHECKING = False  # importing it from typing would cost more than all the r
 
 if TYPE_CHECKING:
     from . import errors
+    from ._agents import Session
     from ._containment import Containment
     from ._identity import identify
     from ._kill import akill_tree, kill_tree, snapshot_tree
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
         TreeSnapshot,
     )
     from ._policy import KillPolicy
+    from ._recovery import arecover, recover
+    from ._recovery_models import RecoveryReport
     from ._run import arun, run
+    from ._session_models import SessionEvent, SessionState, StopResult
+    from ._sessions import SessionManager
     from ._spawn import TreePopen
 
 _HOME = {
@@ -34,14 +39,22 @@ _HOME = {
     "KillResult": "_models",
     "ProcessIdentity": "_models",
     "ProcessOutcome": "_models",
+    "RecoveryReport": "_recovery_models",
+    "Session": "_agents",
+    "SessionEvent": "_session_models",
+    "SessionManager": "_sessions",
+    "SessionState": "_session_models",
+    "StopResult": "_session_models",
     "TreeMember": "_models",
     "TreePopen": "_spawn",
     "TreeSnapshot": "_models",
     "akill_tree": "_kill",
+    "arecover": "_recovery",
     "arun": "_run",
     "errors": "errors",
     "identify": "_identity",
     "kill_tree": "_kill",
+    "recover": "_recovery",
     "run": "_run",
     "snapshot_tree": "_kill",
 }
@@ -56,14 +69,22 @@ __all__ = [
     "KillResult",
     "ProcessIdentity",
     "ProcessOutcome",
+    "RecoveryReport",
+    "Session",
+    "SessionEvent",
+    "SessionManager",
+    "SessionState",
+    "StopResult",
     "TreeMember",
     "TreePopen",
     "TreeSnapshot",
     "akill_tree",
+    "arecover",
     "arun",
     "errors",
     "identify",
     "kill_tree",
+    "recover",
     "run",
     "snapshot_tree",
 ]

@@ -6,7 +6,10 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
+
+from . import _session_arguments
 
 USAGE = 2
 """The exit code of wrong arguments, which argparse gives as well."""
@@ -150,6 +153,7 @@ def _parser() -> _Parser:
     _describe_run(_command(commands, "run", "run a command and end it", _RUN, _RUN_EPILOG))
     _describe_tree(_command(commands, "tree", "show who would be ended", _TREE, _TREE_EPILOG))
     _describe_demo(_command(commands, "demo", "end a tree of its own", _DEMO, _DEMO_EPILOG))
+    _session_arguments.describe(partial(_command, commands))
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The command line: kill, run, tree, demo."""
+"""The command line: kill, run, tree, demo, and what _cli_sessions has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ._arguments import parse
 from ._interrupt import exit_code, interruptible
-from .errors import PolicyError, TargetRefusedError
+from .errors import PolicyError, RecordError, SessionError, TargetRefusedError
 
 if TYPE_CHECKING:
     from ._models import TreeSnapshot
@@ -55,7 +55,7 @@ def _run(options: Namespace) -> int:
         screen.complain(f"{refusal}; nothing was touched")
         _advise([refusal.pid], screen)
         return Exit.REFUSED
-    except PolicyError as error:
+    except (PolicyError, RecordError, SessionError) as error:
         screen.complain(str(error))
         return Exit.USAGE
 
@@ -117,11 +117,21 @@ def _demo(options: Namespace, screen: Screen) -> Exit:
     return Exit.GONE if run(options.grace, screen) else Exit.ALIVE
 
 
+def _of_sessions(options: Namespace, screen: Screen) -> Exit:
+    """Do what is about sessions."""
+    from ._cli_sessions import run  # noqa: PLC0415 - its import is most of a start
+
+    return Exit.GONE if run(options, screen) else Exit.ALIVE
+
+
 _COMMANDS: Mapping[str, Callable[[Namespace, Screen], int]] = {
     "kill": _kill,
     "run": _keep,
     "tree": _tree,
     "demo": _demo,
+    "sessions": _of_sessions,
+    "stop": _of_sessions,
+    "recover": _of_sessions,
 }
 
 

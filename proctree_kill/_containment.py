@@ -15,13 +15,13 @@ from . import _report
 from ._gather import gather, read_markers
 from ._identity import identity_of
 from ._models import ProcessIdentity, TreeMember
+from ._own_children import PREFIX
 from ._platform import current
 from ._target import Aim, Claim, Contained, HasPid, member_claims, started_pid
 from .errors import ContainmentError
 
 Requested = Literal["auto", "session", "kernel"]
 
-PREFIX = "PROCTREE_MARK_"
 """How the names of markers begin; the random rest is in the *name*, so that an inner tree keeps
 the marker of the outer one beside its own."""
 HAS_SESSIONS = hasattr(os, "setsid")

@@ -64,3 +64,12 @@ class RunOptions(PopenOptions, total=False):
     timeout: float | None
     check: bool
     grace: float
+
+
+class AgentOptions(PopenOptions, total=False):
+    """What a :class:`~proctree_kill.SessionManager` takes beside an agent's command."""
+
+    containment: Requested
+    text: bool | None
+    encoding: str | None
+    errors: str | None

@@ -7,6 +7,7 @@ import threading
 from subprocess import CalledProcessError, CompletedProcess, TimeoutExpired
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
+from . import _uninterrupted
 from ._spawn import Command, TreePopen
 from ._vigil import Vigil
 
@@ -76,7 +77,7 @@ def run(args: Command, **options: Any) -> CompletedProcess[Any]:
         subprocess.CalledProcessError: ``check`` is set and the exit code is not 0.
         ContainmentError, OSError, ValueError: as for :class:`TreePopen`.
     """
-    return Running(args, **options).run()
+    return _uninterrupted.run(Running(args, **options))
 
 
 # fmt: off

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, AnyStr, Literal, Self, TypeAlias, overload
 
+from . import _own_children
 from ._containment import Containment, Requested
 from ._kill import akill_tree, kill_tree, signal_tree, snapshot_tree
 from ._models import KillResult, ProcessIdentity, TreeSnapshot
+from ._recording import Recording
 from ._target import Aim, Contained
 from ._vigil import Vigil
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 _Path: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 Command: TypeAlias = "_Path | Sequence[_Path]"
 """A program and its arguments, as ``subprocess`` takes them."""
+Place: TypeAlias = "str | os.PathLike[str] | None"
+"""Where a record is kept."""
 
 
 class TreePopen(subprocess.Popen[AnyStr], Contained):
@@ -44,23 +48,28 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: Literal[True],
                  encoding: str | None = None, errors: str | None = None,
-                 containment: Requested = "auto", **popen: Unpack[PopenOptions]) -> None: ...
+                 containment: Requested = "auto", record: Place = None,
+                 **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: bool | None = None,
                  encoding: str, errors: str | None = None,
-                 containment: Requested = "auto", **popen: Unpack[PopenOptions]) -> None: ...
+                 containment: Requested = "auto", record: Place = None,
+                 **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: bool | None = None,
                  encoding: str | None = None, errors: str,
-                 containment: Requested = "auto", **popen: Unpack[PopenOptions]) -> None: ...
+                 containment: Requested = "auto", record: Place = None,
+                 **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[bytes], args: Command, *, text: Literal[False] | None = None,
                  encoding: None = None, errors: None = None,
-                 containment: Requested = "auto", **popen: Unpack[PopenOptions]) -> None: ...
+                 containment: Requested = "auto", record: Place = None,
+                 **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[Any], args: Command, *, text: bool | None = None,
                  encoding: str | None = None, errors: str | None = None,
-                 containment: Requested = "auto", **popen: Unpack[PopenOptions]) -> None: ...
+                 containment: Requested = "auto", record: Place = None,
+                 **popen: Unpack[PopenOptions]) -> None: ...
     # fmt: on
 
     def __init__(
@@ -68,6 +77,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         args: Command,
         *,
         containment: Requested = "auto",
+        record: Place = None,
         env: Mapping[Any, Any] | None = None,
         process_group: int | None = None,
         start_new_session: bool | None = None,
@@ -79,6 +89,9 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             args: the program and its arguments, as for ``subprocess.Popen``.
             containment: ``"auto"`` takes what is to be had; ``"session"`` asks for no more than
                 a session and a marker; ``"kernel"`` insists on a cgroup or a job object.
+            record: where the tree is written down, ``.../session_ID.pid``, before anybody has it,
+                so that :func:`recover` can end it after a crash of this process;
+                the record goes when the tree was ended by :meth:`stop` or the ``with`` block.
             env: the environment; the marker is added to it.
             process_group: as for Popen; the root has no session of its own then.
             start_new_session: False leaves the root in the caller's session, with its terminal
@@ -87,6 +100,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
 
         Raises:
             ContainmentError: the containment that was asked for is not to be had.
+            RecordError: it cannot be written down; no process is left.
             OSError, ValueError, subprocess.SubprocessError: as for ``subprocess.Popen``.
         """
         if start_new_session is None:
@@ -97,13 +111,18 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         self.containment = prepared
         self._owner = os.getpid()
         self._reaping = threading.RLock()  # a signal handler may poll while we do
+        self._recording = None if record is None else Recording.at(record)
         try:
+            if self._recording is not None:
+                self._recording.announce(prepared, args)
             contained = prepared.popen_kwargs(env)
-            contained["creationflags"] = popen.pop("creationflags", 0) | contained.get(
-                "creationflags", 0
-            )
+            flags = popen.pop("creationflags", 0) | contained.get("creationflags", 0)
+            contained["creationflags"] = flags
             super().__init__(args, **popen, **contained)
             prepared.attach(self)
+            _own_children.note(self, contained["env"])
+            if self._recording is not None:
+                self._recording.confirm(prepared)
         except BaseException:
             if (
                 getattr(self, "pid", None) and self.returncode is None
@@ -111,6 +130,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 if prepared.identity is None:
                     prepared.attach(self)
                 self._abandon()
+            else:
+                self._forget()
             raise
 
     @property
@@ -174,7 +195,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         Raises:
             PolicyError, TypeError, ValueError: as for :func:`kill_tree`.
         """
-        return kill_tree(self, **options)
+        return self._ended(kill_tree(self, **options))
 
     async def astop(self, **options: Unpack[KillOptions]) -> KillResult:
         """Do what :meth:`stop` does, as :func:`akill_tree` does what :func:`kill_tree` does.
@@ -188,7 +209,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         Raises:
             PolicyError, TypeError, ValueError: as for :func:`kill_tree`.
         """
-        return await akill_tree(self, **options)
+        return self._ended(await akill_tree(self, **options))
 
     def __enter__(self) -> Self:
         return self
@@ -218,8 +239,21 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
 
     def _end_rest(self) -> None:
         """End whom the root left behind."""
-        if not self.containment.deserted:
+        if self.containment.deserted:
+            self._forget()
+        else:
             self.stop()
+
+    def _ended(self, result: KillResult) -> KillResult:
+        """Forget the record of a tree of which nobody is left."""
+        if result.ok:
+            self._forget()
+        return result
+
+    def _forget(self) -> None:
+        """Remove the record, where there is one."""
+        if self._recording is not None:
+            self._recording.forget()
 
     def _abandon(self) -> None:
         """End the tree at once; our ends of its pipes are of no use any more."""

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
+from . import _own_children
 from ._member import ALIVE, DESCENDANT, GONE, MARKER, ROOT, SESSION, Member
 from ._platform._system import System
 from ._spare import Sparing
@@ -150,7 +151,8 @@ class Tree:
         """Look for orphans by session and marker, and walk down from each."""
         self._protected = self._protected or {self._caller, *self.system.ancestors(self._caller)}
         strays = self.system.strays(self.roots, ours=self._ours, everywhere=self._everywhere)
-        numbers = [pid for pid in strays if not self._is_member(pid)]
+        others = _own_children.without(self.markers)
+        numbers = [pid for pid in strays if pid not in others and not self._is_member(pid)]
         if self.markers:
             self._examined |= MARKER
             self._descend(list(self._by_marker(numbers)))

@@ -7,6 +7,8 @@
     +-- SurvivorsError       raised by KillResult.raise_for_survivors() only
     +-- PolicyError          also a ValueError: an option or a configuration is wrong
     +-- ContainmentError     also a RuntimeError: what was asked for is not to be had
+    +-- RecordError          also a RuntimeError: a record cannot be written, or its folder read
+    +-- SessionError         also a RuntimeError: a session cannot do what was asked of it
 
 A process that survives or is denied is a value (:class:`~proctree_kill.ProcessOutcome`),
 never an exception.
@@ -23,6 +25,8 @@ __all__ = [
     "ContainmentError",
     "PolicyError",
     "ProctreeKillError",
+    "RecordError",
+    "SessionError",
     "SurvivorsError",
     "TargetRefusedError",
 ]
@@ -101,3 +105,40 @@ class ContainmentError(ProctreeKillError, RuntimeError):
 
     def __str__(self) -> str:
         return f"containment {self.requested!r}: {self.reason}"
+
+
+class RecordError(ProctreeKillError, RuntimeError):
+    """A record cannot be written, or a folder of records cannot be read; no process is left.
+
+    Attributes:
+        path: the file or the folder.
+        reason: why, as the end of a sentence.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        """Keep the facts as the arguments, so that the exception pickles."""
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class SessionError(ProctreeKillError, RuntimeError):
+    """A session cannot do what was asked of it; nothing was touched.
+
+    Attributes:
+        session_id: which session; None where it is the manager that refuses.
+        reason: why, as the end of a sentence.
+    """
+
+    def __init__(self, session_id: str | None, reason: str) -> None:
+        """Keep the facts as the arguments, so that the exception pickles."""
+        super().__init__(session_id, reason)
+        self.session_id = session_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        who = "the manager" if self.session_id is None else f"session {self.session_id!r}"
+        return f"{who}: {self.reason}"

@@ -8,20 +8,23 @@ from __future__ import annotations
 import ctypes
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from proctree_kill import TreePopen
+from proctree_kill import SessionManager, TreePopen
+from support.agents import PATIENT
 from support.capabilities import has
 from support.grow import Grow
 from support.leaf import leaves
+from support.listener import Listener
 from support.nodes import Node
 from support.planter import NODE, Planter, node_argv
 from support.storms import build_storm
-from support.trees import Tree
+from support.trees import BOUND, Tree
 
 pytest_plugins = ["pytester"]
 
@@ -56,9 +59,24 @@ def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a dead child, a descriptor or a cgroup."""
     files = _open_files()
     yield
+    if len(_open_files()) > len(files):
+        _await_our_threads()
     assert _unreaped() is None, "a test left a child that nobody reaped"
     assert len(_open_files()) <= len(files), f"a test left open: {_open_files() - files}"
     assert leaves() == [], "a test left cgroups"
+
+
+@pytest.fixture
+def listener() -> Listener:
+    """Hear the events of a manager."""
+    return Listener()
+
+
+@pytest.fixture
+def manager(tmp_path: Path, listener: Listener) -> Iterator[SessionManager]:
+    """Manage sessions of agents that leave when they are asked, and stop them all at the end."""
+    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
+        yield manager
 
 
 @pytest.fixture
@@ -98,6 +116,13 @@ def open_folder() -> Iterator[Path]:
 def storm(open_folder: Path) -> Path:
     """Compile the program that forks."""
     return build_storm(open_folder)
+
+
+def _await_our_threads() -> None:
+    """Let threads of the library come to their end: they may hold a descriptor until then."""
+    for one in threading.enumerate():
+        if one.name.startswith("proctree_kill"):
+            one.join(BOUND)
 
 
 def _unreaped() -> int | None:

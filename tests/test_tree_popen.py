@@ -16,7 +16,16 @@ from typing import Any
 import psutil
 import pytest
 
-from proctree_kill import Evidence, Fate, TreePopen, _containment, errors, identify, kill_tree
+from proctree_kill import (
+    Evidence,
+    Fate,
+    TreePopen,
+    _containment,
+    _own_children,
+    errors,
+    identify,
+    kill_tree,
+)
 from support.callers import apart
 from support.counts import SPAWNS
 from support.grow import Grow
@@ -65,7 +74,7 @@ class TestAsPopen:
         env = {"PATH": os.environ["PATH"], "ONE": "1"}
         process = popen(["env"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
         said = dict(line.split("=", 1) for line in process.communicate()[0].splitlines())
-        marks = {name for name in said if name.startswith(_containment.PREFIX)}
+        marks = {name for name in said if name.startswith(_own_children.PREFIX)}
         assert {name: said[name] for name in env} == env
         assert said.keys() - env.keys() - marks <= {"PWD", "_"}
         assert len(marks) == (popen is TreePopen)

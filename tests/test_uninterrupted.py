@@ -7,7 +7,7 @@ import contextlib
 import contextvars
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import pytest
@@ -16,6 +16,7 @@ from proctree_kill import KillResult, _async, _uninterrupted
 from proctree_kill._owners import CallSoon
 from proctree_kill._target import Claim
 from proctree_kill.errors import TargetRefusedError
+from support.loops import on_asyncio, on_both, on_trio
 
 RESULT = KillResult(target=(), outcomes=(), seconds=0.0)
 T = TypeVar("T")
@@ -214,25 +215,6 @@ def test_the_result_of_a_job_that_has_not_finished_is_an_error() -> None:
         _uninterrupted.Job(Work(), lambda: None).result()
 
 
-def on_asyncio(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine function on asyncio."""
-    return asyncio.run(main())
-
-
-def on_trio(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine function on trio."""
-    import trio  # noqa: PLC0415 - an extra
-
-    result: T = trio.run(main)
-    return result
-
-
-needs_trio = pytest.mark.needs("trio")
-on_both = pytest.mark.parametrize(
-    "loop", [on_asyncio, pytest.param(on_trio, id="on_trio", marks=needs_trio)]
-)
-
-
 @on_both
 def test_a_loop_gets_the_result(loop: Callable[..., Any]) -> None:
     work = Work()
@@ -271,9 +253,8 @@ def test_a_loop_goes_on_while_the_work_does() -> None:
     assert asyncio.run(main()) is RESULT
 
 
-@needs_trio
 def test_a_trio_loop_goes_on_while_the_work_does() -> None:
-    import trio  # noqa: PLC0415 - an extra
+    trio = pytest.importorskip("trio")
 
     work = Work(waits=True)
 
@@ -328,7 +309,7 @@ async def cancelled_on_trio(work: Work) -> None:
 
 CANCELLINGS = [
     pytest.param(on_asyncio, cancelled_on_asyncio, id="asyncio"),
-    pytest.param(on_trio, cancelled_on_trio, id="trio", marks=needs_trio),
+    pytest.param(on_trio, cancelled_on_trio, id="trio"),
 ]
 when_cancelled = pytest.mark.parametrize(("loop", "cancelled"), CANCELLINGS)
 

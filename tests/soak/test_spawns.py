@@ -7,17 +7,16 @@ import os
 import subprocess
 import threading
 import warnings
-from pathlib import Path
 
 import pytest
 
 from proctree_kill import TreePopen, run
 from support.counts import SOAK_SPAWNS
+from support.memory import open_files, resident
 
 pytestmark = [pytest.mark.soak, pytest.mark.needs("fork", "waitid")]
 
 TREE = ["sh", "-c", "sleep 1000 & setsid sleep 1000 & echo up; sleep 1000"]
-PAGES = Path("/proc/self/statm")
 A_MEGABYTE = 1 << 20
 
 
@@ -28,17 +27,6 @@ def start_and_stop() -> None:
         assert process.stdout.readline() == b"up\n"
         assert process.stop(grace=0).ok
     assert run(["true"], capture_output=True).returncode == 0
-
-
-def open_files() -> int:
-    """Return how many descriptors this process has open."""
-    return len(list(Path("/dev/fd").iterdir()))
-
-
-def resident() -> int:
-    """Return how many bytes this process has in memory."""
-    gc.collect()
-    return int(PAGES.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_thousand_spawns_and_stops_leave_nothing_in_this_process() -> None:

@@ -29,6 +29,9 @@ T = TypeVar("T")
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
+MS_RDONLY = 1
+MS_REMOUNT = 32
+MS_BIND = 4096
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
 PR_SET_DUMPABLE = 4
@@ -128,6 +131,19 @@ def in_namespace(call: Callable[[], T], within: float = BOUND) -> T:
     return apart(enter, within)
 
 
+def mount_disk(folder: Path, *, size: int, read_only: bool = False) -> None:
+    """Mount a disk of so many bytes for the rest of this namespace (tmpfs(5))."""
+    flags = MS_RDONLY if read_only else 0
+    _mount(b"none", os.fsencode(folder), b"tmpfs", flags, f"size={size}".encode())
+
+
+def make_read_only(folder: Path) -> None:
+    """Let nothing in a folder be written for the rest of this namespace (mount(2), bind)."""
+    name = os.fsencode(folder)
+    _mount(name, name, None, MS_BIND)
+    _mount(b"none", name, None, MS_BIND | MS_REMOUNT | MS_RDONLY)
+
+
 def become_subreaper() -> None:
     """Let orphans below this process become its children (prctl(2))."""
     _checked(_libc().prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
@@ -204,9 +220,11 @@ def _unshare(flags: int) -> None:
     Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
 
 
-def _mount(source: bytes, target: bytes, kind: bytes | None, flags: int) -> None:
+def _mount(
+    source: bytes, target: bytes, kind: bytes | None, flags: int, options: bytes | None = None
+) -> None:
     """Mount a file system, or change how one is mounted (mount(2))."""
-    _checked(_libc().mount(source, target, kind, flags, None))
+    _checked(_libc().mount(source, target, kind, flags, options))
 
 
 def _libc() -> ctypes.CDLL:

@@ -1,0 +1,71 @@
+"""Which machine this is, and in which pid namespace we count: what a record must belong to."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+ID_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostid")
+"""Where Linux (machine-id(5)) and FreeBSD (hostid(1)) keep an id."""
+REGISTRY_KEY, REGISTRY_VALUE = r"SOFTWARE\Microsoft\Cryptography", "MachineGuid"
+"""Where Windows keeps one."""
+APPLICATION = b"proctree_kill"
+
+
+@functools.cache
+def machine_id() -> str | None:
+    """Return an id of this machine, None where it has none.
+
+    The machine's own id is not to be shown to others (machine-id(5)): this is a digest of it.
+    """
+    told = _from_files() or _from_registry() or platform.node()
+    if not told:
+        return None
+    return hashlib.sha256(APPLICATION + told.encode()).hexdigest()[:32]
+
+
+def pid_namespace() -> int | None:
+    """Return the inode of our pid namespace (pid_namespaces(7)), None where there are none."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return None
+
+
+def optional(name: str) -> Any:  # noqa: ANN401 - a module that type checkers know elsewhere only
+    """Import a module of the standard library that not every system has; None without it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def _from_files() -> str:
+    """Read the first of the files that says something."""
+    for name in ID_FILES:
+        try:
+            told = Path(name).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if told and told != "uninitialized":
+            return told
+    return ""
+
+
+def _from_registry() -> str:
+    """Ask Windows."""
+    registry = optional("winreg")
+    if registry is None:
+        return ""
+    try:
+        access = registry.KEY_READ | registry.KEY_WOW64_64KEY
+        with registry.OpenKey(registry.HKEY_LOCAL_MACHINE, REGISTRY_KEY, access=access) as key:
+            value, _ = registry.QueryValueEx(key, REGISTRY_VALUE)
+    except OSError:
+        return ""
+    return str(value)

@@ -1,0 +1,165 @@
+"""Writing down a tree of ours: the intent before its start, the record before anybody has it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from pathlib import Path
+
+from . import _atomic_files
+from ._containment import Containment
+from ._identity import identify
+from ._live import live
+from ._models import ProcessIdentity
+from ._platform._machine import machine_id, pid_namespace
+from ._records import (
+    DEFAULT_TOOL,
+    RECORD,
+    Bare,
+    Intent,
+    Record,
+    UnreadableError,
+    digest,
+    encode,
+    id_of,
+    intent_path,
+    parse,
+)
+from .errors import RecordError
+
+
+class Recording:
+    """The intent and the record of one tree, while this process owns it.
+
+    An id has one owner at a time: a file that is there already is never written over.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], tool: str = DEFAULT_TOOL) -> None:
+        """Say where the record will be; nothing is written yet.
+
+        Raises:
+            RecordError: that is no name of a record.
+        """
+        self.path = Path(path)
+        self._tool = tool
+        self._intent: Intent | None = None
+        if not self.path.name.endswith(RECORD):
+            raise RecordError(str(self.path), f"the name of a record ends with {RECORD!r}")
+        try:
+            self._session_id = id_of(self.path)
+        except UnreadableError as error:
+            raise RecordError(str(self.path), str(error)) from None
+
+    @classmethod
+    def at(cls, place: str | os.PathLike[str]) -> Recording:
+        """Return what was prepared, or prepare it."""
+        return place if isinstance(place, Recording) else cls(place)
+
+    def __fspath__(self) -> str:
+        """Return where the record is, so that a recording goes wherever its path does."""
+        return os.fspath(self.path)
+
+    def announce(self, containment: Containment, args: object) -> None:
+        """Put the intent on disk: what carries the marker from now on belongs to it.
+
+        Raises:
+            RecordError: it cannot be written, or the id has a record already.
+        """
+        path = intent_path(self.path)
+        intent = Intent(
+            session_id=self._session_id,
+            tool=self._tool,
+            marker=containment.marker,
+            cgroup=None if containment.cgroup is None else str(containment.cgroup),
+            owner=_ourselves(os.getpid()),
+            machine_id=machine_id(),
+            pid_namespace=pid_namespace(),
+            argv_digest=digest(args),
+            created_at=time.time(),
+        )
+        try:
+            _atomic_files.make_folder(path.parent)
+            _atomic_files.create(path, encode(intent))
+            self._intent = intent
+            taken = self.path.exists()  # looked at once the id is ours
+        except FileExistsError:
+            taken = True
+        except OSError as error:
+            raise RecordError(str(path), _reason(error)) from error
+        if taken:
+            self.forget()
+            raise RecordError(str(self.path), "this id has one; recover it or stop it first")
+
+    def confirm(self, containment: Containment) -> None:
+        """Put the record in the place of the intent.
+
+        Raises:
+            RecordError: it cannot be written; the intent is still there.
+        """
+        intent, identity = self._intent, containment.identity
+        if intent is None or identity is None:
+            raise RecordError(str(self.path), "nothing was started that it could be of")
+        age = live(identity).seconds
+        record = Record(
+            **intent.model_dump(exclude={"owner"}),
+            owner=intent.owner,
+            identity=identity,
+            session=containment.session,
+            create_time=None if age is None else time.time() - age,
+        )
+        try:
+            _atomic_files.replace(self.path, encode(record))
+            intent_path(self.path).unlink()
+        except OSError as error:
+            raise RecordError(str(self.path), _reason(error)) from error
+
+    def forget(self) -> bool:
+        """Remove what we wrote; tell whether nothing of it is left.
+
+        A recovery that took our record meanwhile removes it itself.
+        """
+        if self._intent is None:
+            return True
+        try:
+            for path in (self.path, intent_path(self.path)):
+                forget(path, self._intent.marker)
+        except OSError:
+            return False
+        self._intent = None
+        return True
+
+    @property
+    def announced(self) -> bool:
+        """Whether something is on disk that :meth:`forget` would remove."""
+        return self._intent is not None
+
+
+def forget(path: Path, marker: str) -> None:
+    """Remove a file, if it is there and of this marker.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    try:
+        opened = _atomic_files.Opened(path)
+    except FileNotFoundError:
+        return
+    with opened:
+        try:
+            entry = parse(path, opened.data)
+        except UnreadableError:
+            return
+        if not isinstance(entry, Bare) and entry.marker == marker and opened.lock():
+            opened.remove()
+
+
+@functools.lru_cache(maxsize=1)
+def _ourselves(pid: int) -> ProcessIdentity:
+    """Return which process this is; by its number, for a fork is another one."""
+    return identify(pid)
+
+
+def _reason(error: OSError) -> str:
+    """Say what the system said."""
+    return f"it cannot be written: {error.strerror or error}"

@@ -1,0 +1,137 @@
+"""Ending what a dead owner left behind: recover, arecover."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from . import _uninterrupted
+from ._atomic_files import tidy
+from ._policy import KillPolicy
+from ._record_recovery import RecordRecovery
+from ._records import INTENT, RECORD, entries
+from ._recovery_models import RecoveryReport
+from ._works import Parallel, PlainWork
+from .errors import RecordError
+
+AT_ONCE = 32
+"""How many trees are ended at the same time; each needs a thread and a look at everybody."""
+
+
+def recover(
+    directory: str | os.PathLike[str],
+    *,
+    policy: KillPolicy | None = None,
+    dry_run: bool = False,
+    bare: bool = False,
+) -> RecoveryReport:
+    """End every tree in a folder of records whose owner is dead, and say what became of each.
+
+    A record is acted upon only where it is known whose it is: of this machine, boot and pid
+    namespace, its owner dead, its root the very process that was written down.
+    Whatever is in doubt is kept, and nobody is touched for it.
+    Two recoveries at once end each tree once.
+
+    Args:
+        directory: the folder; one that is not there has no records.
+        policy: how trees are ended; default ``KillPolicy()``.
+        dry_run: only say what would be done.
+        bare: whether a record that is a bare number, as another program writes it, may be acted
+            upon as well: if a process of our user has that number that is older than the file.
+
+    Returns:
+        One outcome for each session; a survivor is a value.
+
+    Raises:
+        RecordError: the folder cannot be read.
+    """
+    return _uninterrupted.run(Recovery(directory, policy, dry_run=dry_run, bare=bare))
+
+
+async def arecover(
+    directory: str | os.PathLike[str],
+    *,
+    policy: KillPolicy | None = None,
+    dry_run: bool = False,
+    bare: bool = False,
+) -> RecoveryReport:
+    """Do what :func:`recover` does, without blocking the event loop.
+
+    Cancelled, it forces at once, finishes, and lets the cancellation through.
+
+    Args:
+        directory: as for :func:`recover`.
+        policy: as for :func:`recover`.
+        dry_run: as for :func:`recover`.
+        bare: as for :func:`recover`.
+
+    Returns:
+        As :func:`recover`.
+
+    Raises:
+        RecordError: as for :func:`recover`.
+    """
+    from . import _async  # noqa: PLC0415 - asyncio is a fifth of the start-up of a command line
+
+    return await _async.run(Recovery(directory, policy, dry_run=dry_run, bare=bare))
+
+
+class Recovery(PlainWork):
+    """One call of recover: a work that can be hurried."""
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        policy: KillPolicy | None = None,
+        *,
+        dry_run: bool = False,
+        bare: bool = False,
+    ) -> None:
+        """List the records; nothing is looked at yet.
+
+        Raises:
+            RecordError: the folder cannot be read.
+        """
+        self._folder = Path(directory)
+        self._dry_run = dry_run
+        policy = policy or KillPolicy()
+        self._cases = Parallel(
+            [
+                RecordRecovery(path, policy, dry_run=dry_run, bare=bare)
+                for path in _files_of_sessions(self._folder)
+            ],
+            AT_ONCE,
+        )
+
+    def run(self) -> RecoveryReport:
+        """Go through the records."""
+        outcomes = self._cases.run()
+        if not self._dry_run:
+            tidy(self._folder)
+        return RecoveryReport(
+            directory=str(self._folder), dry_run=self._dry_run, outcomes=tuple(outcomes)
+        )
+
+    def hurry(self) -> None:
+        """Let the force begin now."""
+        self._cases.hurry()
+
+
+def _files_of_sessions(folder: Path) -> list[Path]:
+    """List one file a session: the record, or the intent where there is no record yet.
+
+    Raises:
+        RecordError: the folder cannot be read.
+    """
+    try:
+        found = entries(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RecordError(str(folder), f"it cannot be read: {error.strerror}") from error
+    recorded = {one.name.removesuffix(RECORD) for one in found if one.name.endswith(RECORD)}
+    return [
+        one
+        for one in found
+        if one.name.endswith(RECORD) or one.name.removesuffix(INTENT) not in recorded
+    ]

@@ -1,0 +1,101 @@
+"""Starting one session: recorded first, watched from its birth, and undone if it is interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import _uninterrupted
+from ._agents import Agent, Session
+from ._hurry import Hurry
+from ._record_recovery import RecordRecovery
+from ._registry import Registry
+from ._session_stop import Stop, leave
+from ._spawn import Command, TreePopen
+from ._works import PlainWork
+
+
+class Start(PlainWork):
+    """The start of a session: a work that cannot be hurried, but undone."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        agent: Agent,
+        command: Command,
+        options: Mapping[str, Any],
+        *,
+        lasting: bool = False,
+    ) -> None:
+        """Say what is to be started.
+
+        Args:
+            registry: whose session it is.
+            agent: the session, not in the table yet.
+            command: what to run.
+            options: what Popen takes.
+            lasting: whether it needs a thread that is there as long as the agent is.
+        """
+        self._registry = registry
+        self._agent = agent
+        self._command = command
+        self._options = options
+        self._lasting = lasting
+
+    def hurry(self) -> None:
+        """Do nothing: a start takes no longer than it must."""
+
+    def run(self) -> Session:
+        """Start it; whatever is raised, nobody is left."""
+        registry, agent = self._registry, self._agent
+        try:
+            registry.enter(agent)
+            if self._lasting:
+                registry.watcher.call(self._spawn)
+            else:
+                self._spawn()
+            return Session(agent)
+        except BaseException:
+            _uninterrupted.run(self.undo())
+            raise
+
+    def undo(self) -> Undoing:
+        """Return the work that takes back what was started, at once."""
+        return Undoing(self._registry, self._agent)
+
+    def _spawn(self) -> None:
+        """Start the process, and have its end noticed."""
+        registry, agent = self._registry, self._agent
+        agent.process = TreePopen(self._command, record=agent.recording, **self._options)
+        agent.started()
+        registry.tell(agent, "started")
+        agent.settle()
+        registry.watcher.watch(agent.process.identity, lambda: leave(agent, registry))
+
+
+class Undoing(PlainWork):
+    """Taking back a start, whatever had come of it: a process, a record of a lost one, nothing."""
+
+    def __init__(self, registry: Registry, agent: Agent) -> None:
+        """Say which."""
+        self._registry = registry
+        self._agent = agent
+
+    def hurry(self) -> None:
+        """Do nothing: it is forced from the beginning."""
+
+    def run(self) -> None:
+        """End it at once."""
+        registry, agent = self._registry, self._agent
+        agent.settle()
+        if agent.process is not None:
+            stop = Stop(agent, registry)
+            stop.hurry()
+            stop.run()
+            return
+        registry.dismiss(agent)
+        path = registry.entry_path(agent.session_id)
+        if path is not None and agent.recording is not None and agent.recording.announced:
+            hurry = Hurry()
+            hurry()
+            RecordRecovery(path, registry.policy, owned=True, hurry=hurry).run()

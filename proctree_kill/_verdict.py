@@ -1,0 +1,152 @@
+"""What a record allows: whose it is, and whether its processes are still the ones it names."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing
+from enum import Enum
+from typing import NamedTuple
+
+from ._containment import Containment
+from ._identity import identity_of
+from ._member import ALIVE
+from ._models import ProcessIdentity
+from ._platform import current
+from ._platform._machine import machine_id, pid_namespace
+from ._records import Intent, Record
+from ._recovery_models import RecordFate
+from ._target import Target
+
+GRAIN = 0.02
+"""Seconds by which a start may seem late: it is told in clock ticks, rounded twice."""
+
+
+class Presence(Enum):
+    """Whether a process that was written down is still there: yes, no, or nobody can tell."""
+
+    LIVES = "lives"
+    DEAD = "dead"
+    """Its number is free, or a zombie's whose last thread has ended."""
+    RECYCLED = "recycled"
+    UNKNOWN = "unknown"
+
+
+class Sighting(NamedTuple):
+    """What was found under a number, and the name of whoever has it."""
+
+    presence: Presence
+    name: str | None = None
+
+
+class Verdict(NamedTuple):
+    """What is to be done with a record: keep or drop it, or end its target.
+
+    Args:
+        fate: what becomes of it; None where its target is to be ended first.
+        detail: why.
+        target: whom to end.
+        root: what was found under the number of its root.
+    """
+
+    fate: RecordFate | None = None
+    detail: str | None = None
+    target: Target | None = None
+    root: Sighting = Sighting(Presence.DEAD)
+
+    @property
+    def recycled(self) -> bool:
+        """Whether somebody else has the number of the root by now."""
+        return self.root.presence is Presence.RECYCLED
+
+    @property
+    def stranger(self) -> str | None:
+        """Say who has the number of the root by now, if it is somebody else."""
+        return _belongs_to(self.root.name) if self.recycled else None
+
+
+def judge(entry: Intent, *, owned: bool) -> Verdict:
+    """Say what may be done about an intent or a record.
+
+    Args:
+        entry: which.
+        owned: whether its tree is ended though its owner lives.
+    """
+    return _of_elsewhere(entry) or _of_here(entry, owned=owned)
+
+
+def judge_bare(pid: int, written: float) -> Verdict:
+    """Say what may be done about a number that is all there is.
+
+    Args:
+        pid: the number; its process is meant if it is older than the file, and our user's.
+        written: when the file was written, in seconds since the epoch.
+    """
+    with closing(current()) as system:
+        member = system.bind(pid)
+        if member is None:
+            return Verdict(RecordFate.GONE)
+        identity = identity_of(member, system.boot_id)
+        shown, ourselves = system.show(member), _our_user()
+    root = Sighting(Presence.LIVES, member.name)
+    if shown.seconds is None or shown.user is None or shown.user != ourselves:
+        detail = f"{member.name or 'its process'} is not known to be of our user"
+        return Verdict(RecordFate.BARE, detail, root=root)
+    if time.time() - shown.seconds > written + GRAIN:
+        return Verdict(RecordFate.RECYCLED, _belongs_to(member.name))
+    return Verdict(target=identity, root=root)
+
+
+def sight(identity: ProcessIdentity) -> Sighting:
+    """Look for a process that was identified earlier, perhaps by somebody who is dead."""
+    with closing(current()) as system:
+        member = system.bind(identity.pid)
+        if member is None:
+            return Sighting(Presence.DEAD)
+        same = identity.same_process(identity_of(member, system.boot_id))
+    if same is None:
+        return Sighting(Presence.UNKNOWN, member.name)
+    if not same:
+        return Sighting(Presence.RECYCLED, member.name)
+    return Sighting(Presence.LIVES if member.state == ALIVE else Presence.DEAD, member.name)
+
+
+def _of_elsewhere(entry: Intent) -> Verdict | None:
+    """Judge what is not of this machine, boot and pid namespace."""
+    with closing(current()) as system:
+        boot = system.boot_id
+    known = None not in (entry.machine_id, machine_id())
+    same_boot = entry.owner.boot_id == boot
+    if known and entry.machine_id != machine_id():
+        return Verdict(RecordFate.FOREIGN, "it is of another machine")
+    if not known and (boot is None or not same_boot):
+        return Verdict(RecordFate.FOREIGN, "it cannot be known whether it is of this machine")
+    if not same_boot:
+        return Verdict(RecordFate.GONE, "it is of an earlier boot")
+    if entry.pid_namespace != pid_namespace():
+        return Verdict(RecordFate.FOREIGN, "it is of another pid namespace")
+    return None
+
+
+def _of_here(entry: Intent, *, owned: bool) -> Verdict:
+    """Judge by the owner and the root: where one of them is in doubt, nobody is touched."""
+    identity = entry.identity if isinstance(entry, Record) else None
+    root = Sighting(Presence.DEAD) if identity is None else sight(identity)
+    if not owned and sight(entry.owner).presence in (Presence.LIVES, Presence.UNKNOWN):
+        return Verdict(RecordFate.OWNED, root=root)
+    if root.presence is Presence.UNKNOWN:
+        detail = "it cannot be known whether its number still means the same process"
+        return Verdict(RecordFate.UNREADABLE, detail, root=root)
+    return Verdict(target=Containment.recall(entry.marker, identity), root=root)
+
+
+def _our_user() -> str | None:
+    """Return in whose name we act."""
+    with closing(current()) as system:
+        member = system.bind(os.getpid())
+        return None if member is None else system.show(member).user
+
+
+def _belongs_to(name: str | None) -> str:
+    """Name a new owner of a number."""
+    return f"its number belongs to {name or 'another process'} now, which was not touched"

@@ -1,0 +1,111 @@
+"""Real: the promised numbers of sessions, deaths of owners and cancellations."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import statistics
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from proctree_kill import KillPolicy, SessionManager, recover
+from support.agents import HASTY, PATIENT, files
+from support.cancellations import cancel_at_random
+from support.churn import churn, hang
+from support.counts import SOAK_CANCELLATIONS, SOAK_CHURN, SOAK_DEATHS, SOAK_HUNG, SOAK_OTHERS
+from support.deaths import NEVER, die_at
+from support.listener import Listener
+from support.loops import on_asyncio, on_trio
+from support.memory import open_files, resident
+from support.planter import Planter
+from support.threads import in_thread, wait_for_threads
+
+pytestmark = [pytest.mark.soak, pytest.mark.needs("fork")]
+
+A_MEGABYTE = 1 << 20
+ROUNDS = 5
+
+
+def test_an_owner_that_is_killed_at_any_step_leaves_whole_files_and_nobody_unknown(
+    tmp_path: Path,
+) -> None:
+    with Planter() as plant:
+        steps = die_at(NEVER, plant, tmp_path / "quiet").steps
+    for index in range(SOAK_DEATHS):
+        with Planter() as plant:
+            death = die_at(index % steps, plant, tmp_path / str(index))
+            assert death.dead, f"somebody was left after a death before step {index % steps}"
+            assert not [one for one in death.rest if not one.endswith(".tmp")]
+
+
+@pytest.mark.needs("procfs")
+def test_sessions_that_come_and_go_in_many_threads_leave_nothing(tmp_path: Path) -> None:
+    def round_of(count: int) -> None:
+        with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=Listener()) as manager:
+            churn(manager, count)
+        wait_for_threads({threading.main_thread().name})
+
+    round_of(SOAK_CHURN)  # whatever is loaded and kept once
+    descriptors, memory = open_files(), resident()
+    for _ in range(ROUNDS):
+        round_of(SOAK_CHURN)
+    gc.collect()
+    assert open_files() == descriptors
+    assert resident() - memory < 5 * A_MEGABYTE
+    assert files(tmp_path) == set()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_fifty_hung_sessions_are_stopped_in_the_time_of_one(tmp_path: Path) -> None:
+    seconds = {}
+    for count in (1, SOAK_HUNG):
+        manager = SessionManager(tmp_path, policy=KillPolicy(grace=2.0))
+        hang(manager, count)
+        before = time.monotonic()
+        results = manager.stop_all()
+        seconds[count] = time.monotonic() - before
+        assert len(results) == count
+        assert all(one.success and one.method == "killed" for one in results.values())
+    assert seconds[SOAK_HUNG] < 2 * seconds[1]
+    assert files(tmp_path) == set()
+
+
+def test_a_hung_session_that_is_stopped_delays_no_other(tmp_path: Path) -> None:
+    """The others are stopped in turn, with the hung one being stopped beside and without."""
+
+    def median(manager: SessionManager) -> float:
+        seconds = []
+        for number in range(SOAK_OTHERS):
+            before = time.perf_counter()
+            assert manager.stop_agent(str(number)).success
+            seconds.append(time.perf_counter() - before)
+        return statistics.median(seconds)
+
+    def begin(manager: SessionManager) -> None:
+        for number in range(SOAK_OTHERS):
+            manager.spawn_agent(str(number), ["sleep", "1000"])
+
+    listener = Listener()
+    manager = SessionManager(tmp_path, policy=KillPolicy(grace=1000.0), event_broadcaster=listener)
+    begin(manager)
+    alone = median(manager)
+    hang(manager, 1)
+    begin(manager)
+    stopping = in_thread(lambda: manager.stop_agent("hung-0"))
+    listener.wait("stopping", "hung-0")
+    beside = median(manager)
+    manager.stop_agent("hung-0")
+    assert stopping().method == "killed"
+    assert beside < 2 * alone + 0.01
+
+
+def test_cancellations_at_any_moment_leave_nobody(tmp_path: Path) -> None:
+    for seed in range(SOAK_CANCELLATIONS):
+        chance = random.Random(seed)  # noqa: S311 - it decides a moment, no key
+        cancel_at_random((on_asyncio, on_trio)[seed % 2], tmp_path, chance)
+    assert recover(tmp_path, policy=HASTY).outcomes == ()

@@ -1,0 +1,52 @@
+"""Sessions on an event loop that are cancelled at moments of chance."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from proctree_kill import SessionManager
+
+from .agents import FOREVER, files
+from .trees import BOUND
+
+DEAF = "trap '' TERM; (trap '' TERM; exec sleep 1000) & setsid sleep 1000 & wait; wait"
+"""A shell, a child and a daemon's session; the first two ignore the request."""
+LONGEST = 0.05
+"""Seconds; a start and a stop by force take less."""
+
+
+def cancel_at_random(loop: Callable[..., Any], folder: Path, chance: random.Random) -> None:
+    """Start and stop a session, cancel that at some moment, and see that nobody is left.
+
+    Args:
+        loop: runs a coroutine function.
+        folder: where its record is.
+        chance: decides the moment.
+    """
+    reading, writing = os.pipe()
+    moment = chance.uniform(0, LONGEST)
+
+    async def scene() -> None:
+        manager = SessionManager(folder, policy=FOREVER)
+        with anyio.move_on_after(moment):
+            await manager.aspawn_agent("a", ["sh", "-c", DEAF], pass_fds=[writing])
+            await manager.astop_agent("a")
+        with anyio.move_on_after(0):
+            await manager.astop_all()
+        assert dict(manager.sessions) == {}
+
+    try:
+        loop(scene)
+    finally:
+        os.close(writing)
+        ended = select.select([reading], [], [], BOUND)[0]
+        os.close(reading)
+    assert ended, f"somebody was left by a cancellation after {moment} seconds"
+    assert files(folder) == set()

@@ -1,0 +1,98 @@
+"""Owners that are killed by SIGKILL just before one of the system calls of a start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from proctree_kill import RecoveryReport, TreePopen, recover
+from proctree_kill._records import entries, parse
+
+from .agents import PATIENT, doomed, files, options
+from .nodes import chain
+from .planter import Planter, node_argv
+
+NEVER = -1
+
+
+class Death(NamedTuple):
+    """What an owner left that died at one step, and what a recovery made of it.
+
+    Args:
+        steps: how many steps the start had, where it was not interrupted.
+        left: the names of the files that it left.
+        report: what the recovery said.
+        dead: whether nobody is left.
+        rest: the names of the files that are left after the recovery.
+    """
+
+    steps: int
+    left: set[str]
+    report: RecoveryReport
+    dead: bool
+    rest: set[str]
+
+
+def die_at(step: int, plant: Planter, folder: Path) -> Death:
+    """Let an owner start a recorded tree and die before this step, then recover the folder."""
+    reading, writing = os.pipe()
+    with options(plant) as (seed, given):
+
+        def begin() -> None:
+            argv = node_argv(chain("root", "child"))
+            with dying_at(step) as count:
+                TreePopen(argv, record=folder / "session_a.pid", **given)
+            os.write(writing, bytes([count[0]]))
+
+        assert doomed(begin) == -signal.SIGKILL
+    os.close(writing)
+    steps = os.read(reading, 1)
+    os.close(reading)
+    left = files(folder)
+    for one in entries(folder) if folder.is_dir() else ():
+        parse(one, one.read_bytes())  # whole, or it raises
+    report = recover(folder, policy=PATIENT)
+    return Death(
+        steps[0] if steps else 0, left, report, seed.tree.all_dead(within=5), files(folder)
+    )
+
+
+@contextmanager
+def dying_at(step: int) -> Iterator[list[int]]:
+    """Kill this process before the system call of this index.
+
+    Yields:
+        A list that holds, afterwards, how many calls there were.
+    """
+    count = [0]
+
+    def wrapped(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: object, **named: object) -> object:
+            if count[0] == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            count[0] += 1
+            return call(*args, **named)
+
+        return wrapper
+
+    real = {(module, name): getattr(module, name) for module, name in _steps()}
+    for (module, name), call in real.items():
+        setattr(module, name, wrapped(call))
+    try:
+        yield count
+    finally:
+        for (module, name), call in real.items():
+            setattr(module, name, call)
+
+
+def _steps() -> Iterator[tuple[object, str]]:
+    """Name the system calls of a start."""
+    acts = "close fsync link mkdir open pidfd_open rename replace unlink write"
+    for name in acts.split():
+        yield os, name
+    yield subprocess, "_fork_exec" if hasattr(subprocess, "_fork_exec") else "Popen"

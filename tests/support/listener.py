@@ -1,0 +1,38 @@
+"""Hearing the events of a session manager."""
+
+from __future__ import annotations
+
+import threading
+
+from proctree_kill import (
+    SessionEvent,
+)
+
+from .trees import BOUND
+
+
+class Listener:
+    """Hears the events of a manager, and waits for one."""
+
+    def __init__(self) -> None:
+        self.events: list[SessionEvent] = []
+        self._heard = threading.Condition()
+
+    def __call__(self, event: SessionEvent) -> None:
+        with self._heard:
+            self.events.append(event)
+            self._heard.notify_all()
+
+    def wait(self, name: str, session_id: str = "a") -> SessionEvent:
+        def found() -> SessionEvent | None:
+            same = (one for one in self.events if one.session_id == session_id)
+            return next((one for one in same if one.event.endswith(f".{name}")), None)
+
+        with self._heard:
+            event = self._heard.wait_for(found, BOUND)
+        assert event, f"{name} of {session_id} never came: {self.events}"
+        return event
+
+    def names(self, session_id: str = "a") -> list[str]:
+        same = (one for one in self.events if one.session_id == session_id)
+        return [one.event.rpartition(".")[2] for one in same]

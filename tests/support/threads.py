@@ -1,0 +1,31 @@
+"""Calls in other threads, and threads that have ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from .trees import BOUND
+
+
+def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
+    """Begin a call in another thread; return what waits for its result."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(call()))
+    thread.start()
+
+    def result() -> object:
+        thread.join(BOUND)
+        assert results, "it did not return"
+        return results[0]
+
+    return result
+
+
+def wait_for_threads(names: set[str]) -> None:
+    """Wait until the only threads of this process are these."""
+    for one in threading.enumerate():
+        if one.name not in names:
+            one.join(BOUND)
+    assert {one.name for one in threading.enumerate()} <= names

@@ -1,0 +1,156 @@
+"""Real files: whole or absent, for us alone, one writer and one remover at a time."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from proctree_kill import _atomic_files
+from support.agents import files
+
+OLD, NEW = b"old\n", b"new" * 1000
+
+
+@pytest.fixture(params=["hard links", "no hard links"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where a file goes, on a file system with hard links and on one without."""
+    if request.param == "no hard links":
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refuse)
+    return tmp_path / "session_a.pid"
+
+
+def test_a_new_file_is_whole_and_alone(place: Path) -> None:
+    _atomic_files.create(place, NEW)
+    assert place.read_bytes() == NEW
+    assert files(place.parent) == {place.name}
+
+
+def test_a_file_that_is_there_is_not_written_over(place: Path) -> None:
+    _atomic_files.create(place, OLD)
+    with pytest.raises(FileExistsError):
+        _atomic_files.create(place, NEW)
+    assert place.read_bytes() == OLD
+    assert files(place.parent) == {place.name}
+
+
+def test_a_file_is_replaced_as_a_whole(place: Path) -> None:
+    _atomic_files.create(place, OLD)
+    _atomic_files.replace(place, NEW)
+    assert place.read_bytes() == NEW
+    assert files(place.parent) == {place.name}
+
+
+@pytest.mark.needs("fork")
+def test_files_and_folders_are_for_us_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "sessions"
+    before = os.umask(0)
+    try:
+        _atomic_files.make_folder(folder)
+        _atomic_files.create(folder / "session_a.pid", NEW)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "session_a.pid").stat().st_mode) == 0o600
+
+
+@pytest.mark.needs("fork")
+def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    _atomic_files.make_folder(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("step", ["write", "fsync"])
+@pytest.mark.parametrize("write", [_atomic_files.create, _atomic_files.replace])
+def test_a_disk_that_fails_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, write: object
+) -> None:
+    assert callable(write)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path / "session_a.pid", NEW)
+    assert files(tmp_path) == set()
+
+
+def test_a_disk_may_take_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: whole(fd, data[:7]))
+    _atomic_files.create(tmp_path / "session_a.pid", NEW)
+    assert (tmp_path / "session_a.pid").read_bytes() == NEW
+
+
+def test_a_file_that_was_opened_is_removed_unless_another_is_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "session_a.pid"
+    _atomic_files.create(path, OLD)
+    with _atomic_files.Opened(path) as opened:
+        assert opened.data == OLD
+        _atomic_files.replace(path, NEW)
+        assert not opened.lock()
+        opened.remove()
+    assert path.read_bytes() == NEW
+    with _atomic_files.Opened(path) as opened:
+        assert opened.lock()
+        opened.remove()
+        opened.remove()
+        assert not opened.lock()
+    assert files(tmp_path) == set()
+
+
+def test_only_one_has_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "session_a.pid"
+    _atomic_files.create(path, OLD)
+    with _atomic_files.Opened(path) as first, _atomic_files.Opened(path) as second:
+        assert first.lock()
+        assert not second.lock()
+    with _atomic_files.Opened(path) as third:
+        assert third.lock()
+
+
+@pytest.mark.needs("fork")
+def test_what_is_no_plain_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "session_a.pid"
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="no plain file"):
+        _atomic_files.Opened(path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OSError, match="no plain file"):
+        _atomic_files.Opened(path)
+    path.rmdir()
+    path.symlink_to("/etc/passwd")
+    with pytest.raises(OSError, match="symbolic links"):
+        _atomic_files.Opened(path)
+
+
+def test_what_is_far_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "session_a.pid"
+    path.write_bytes(b"1" * (_atomic_files.LARGEST + 1))
+    with pytest.raises(OSError, match="too large"):
+        _atomic_files.Opened(path)
+
+
+def test_what_a_writer_left_an_hour_ago_is_tidied_up(tmp_path: Path) -> None:
+    old, young, other = (
+        tmp_path / ".session_a.pid.01.tmp",
+        tmp_path / ".session_b.pid.02.tmp",
+        tmp_path / "other.tmp",
+    )
+    for one in (old, young, other):
+        one.touch()
+    before = time.time() - _atomic_files.FORGOTTEN - 1
+    for one in (old, other):
+        os.utime(one, (before, before))
+    _atomic_files.tidy(tmp_path)
+    assert files(tmp_path) == {young.name, other.name}

@@ -1,0 +1,66 @@
+"""Real: the roots of other trees of ours are asked nothing, unless they were given the marker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+
+import pytest
+
+from proctree_kill import Containment, TreePopen, _own_children, kill_tree
+from proctree_kill._platform import _procfs
+from support.callers import apart
+
+pytestmark = pytest.mark.needs("fork", "procfs")
+
+SLEEP = ["sleep", "1000"]
+
+
+@pytest.fixture
+def other() -> Iterator[TreePopen[bytes]]:
+    """Start another tree, and end it."""
+    process = TreePopen(SLEEP)
+    yield process
+    process.stop(grace=0)
+
+
+def test_the_stop_of_one_tree_reads_no_other(
+    other: TreePopen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[int] = set()
+    carries = _procfs.carries
+
+    def noted(pid: int, markers: Collection[bytes]) -> bool:
+        asked.add(pid)
+        return carries(pid, markers)
+
+    monkeypatch.setattr(_procfs, "carries", noted)
+    assert TreePopen(SLEEP).stop().ok
+    assert asked
+    assert other.pid not in asked
+
+
+def test_a_child_that_was_given_the_marker_of_another_tree_is_a_part_of_that() -> None:
+    containment = Containment.prepare()
+    process = TreePopen(SLEEP, env=containment.popen_kwargs()["env"])
+    assert {one.identity.pid for one in kill_tree(containment).outcomes} == {process.pid}
+    assert process.wait() == -15
+
+
+def test_a_marker_that_is_not_ours_may_be_anybody_s(other: TreePopen[bytes]) -> None:
+    root = TreePopen(SLEEP)
+    second = TreePopen(SLEEP, env={**os.environ, "MINE": "1"})
+    result = kill_tree(root, marker="MINE=1")
+    assert {one.identity.pid for one in result.outcomes} == {root.pid, second.pid}
+    assert second.wait() == -15
+    assert other.poll() is None
+
+
+def test_who_is_reaped_is_not_told(other: TreePopen[bytes]) -> None:
+    assert other.pid in _own_children.without(())
+    other.stop(grace=0)
+    assert other.pid not in _own_children.without(())
+
+
+def test_a_fork_has_no_children_of_its_parent_s(other: TreePopen[bytes]) -> None:
+    assert other.pid not in apart(lambda: set(_own_children.without(())))

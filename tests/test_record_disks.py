@@ -1,0 +1,66 @@
+"""Real: disks that are read-only or full. What cannot be written down is not started."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from proctree_kill import SessionManager, TreePopen, errors, recover
+from support.agents import doomed, files
+from support.callers import in_namespace, make_read_only, mount_disk
+from support.records import write
+
+pytestmark = pytest.mark.needs("pid namespace")
+
+PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+"""Bytes; what tmpfs(5) gives to a file, however small."""
+AGENT = ["sleep", "1000"]
+
+
+def children() -> list[str]:
+    """Return who else is in this pid namespace."""
+    return [one for one in os.listdir("/proc") if one.isdecimal() and one != "1"]  # noqa: PTH208 - names only
+
+
+def refusal(folder: Path) -> str:
+    """Say why an agent is not started there."""
+    with pytest.raises(errors.RecordError) as raised:
+        SessionManager(folder).spawn_agent("a", AGENT)
+    with pytest.raises(errors.RecordError):
+        TreePopen(AGENT, record=folder / "session_b.pid")
+    return raised.value.reason
+
+
+def test_a_read_only_disk_starts_nothing(tmp_path: Path) -> None:
+    def scene() -> tuple[str, list[str]]:
+        mount_disk(tmp_path, size=PAGE, read_only=True)
+        return refusal(tmp_path), children()
+
+    assert in_namespace(scene) == ("it cannot be written: Read-only file system", [])
+
+
+@pytest.mark.parametrize("room", [0, 1], ids=["for nothing", "for the intent only"])
+def test_a_full_disk_starts_nothing_that_lasts(tmp_path: Path, room: int) -> None:
+    def scene() -> tuple[str, list[str], set[str]]:
+        mount_disk(tmp_path, size=(1 + room) * PAGE)
+        (tmp_path / "filler").write_bytes(b"x" * PAGE)
+        return refusal(tmp_path), children(), files(tmp_path)
+
+    reason = "it cannot be written: No space left on device"
+    assert in_namespace(scene) == (reason, [], {"filler"})
+
+
+def test_a_recovery_on_a_read_only_disk_ends_and_says_that_the_record_stays(
+    tmp_path: Path,
+) -> None:
+    def scene() -> tuple[str, str]:
+        doomed(lambda: write(tmp_path, "a"))
+        make_read_only(tmp_path)
+        (outcome,) = recover(tmp_path).outcomes
+        return outcome.fate, str(outcome.detail)
+
+    fate, detail = in_namespace(scene)
+    assert fate == "gone"
+    assert "cannot be removed: Read-only file system" in detail

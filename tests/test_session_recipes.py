@@ -1,0 +1,91 @@
+"""Real: programs that end, and take their agents with them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.agents import files
+from support.planter import Planter
+from support.trees import BOUND
+
+pytestmark = pytest.mark.needs("fork")
+
+
+RECIPE = """\
+import atexit, os, signal, sys
+from proctree_kill import KillPolicy, SessionManager
+manager = SessionManager(sys.argv[1], policy=KillPolicy(grace=0.2))
+voice = int(os.environ["PLANT_VOICE"])
+def begin():
+    manager.spawn_agent("a", ["sh", "-c", "trap '' TERM; sleep 1000"], pass_fds=[voice])
+    print("ready", flush=True)
+"""
+RECIPES = {
+    "SIGTERM": """\
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+with manager:
+    begin()
+    signal.pause()
+""",
+    "atexit": """\
+atexit.register(manager.stop_all)
+begin()
+sys.stdin.read()
+""",
+    "exception": """\
+with manager:
+    begin()
+    sys.stdin.read()
+    raise SystemExit(3)
+""",
+    "lifespan": """\
+import asyncio, contextlib
+from starlette.applications import Starlette
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    async with manager:
+        begin()
+        yield {"sessions": manager}
+app = Starlette(lifespan=lifespan)
+async def serve():
+    async with app.router.lifespan_context(app):
+        await asyncio.to_thread(sys.stdin.read)
+asyncio.run(serve())
+""",
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_ends_the_agents_with_the_program(
+    plant: Planter, tmp_path: Path, recipe: str
+) -> None:
+    if recipe == "lifespan":
+        pytest.importorskip("starlette")
+    path = os.pathsep.join(sys.path)
+    with plant.seed({"PYTHONPATH": path}) as seed:
+        seed.tree.root = subprocess.Popen(
+            [sys.executable, "-c", RECIPE + RECIPES[recipe], str(tmp_path / "sessions")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=seed.fds,
+            env=seed.env,
+            start_new_session=True,
+        )
+    program = seed.tree.root
+    assert program.stdin
+    assert program.stdout
+    assert program.stdout.readline() == b"ready\n"
+    assert files(tmp_path / "sessions") == {"session_a.pid"}
+    if recipe == "SIGTERM":
+        program.terminate()
+    else:
+        program.stdin.close()
+    code = program.wait(BOUND)
+    assert code == {"SIGTERM": 143, "exception": 3}.get(recipe, 0)
+    assert seed.tree.all_dead()
+    assert files(tmp_path / "sessions") == set()
