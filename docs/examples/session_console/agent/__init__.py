@@ -1,0 +1,1 @@
+"""The agent that the console starts: an MCP client, its servers, and a preview over HTTP."""

@@ -1,0 +1,36 @@
+"""A preview of the agent's work over HTTP, on a port of this machine that the system chooses."""
+
+from __future__ import annotations
+
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from ._names import call_me
+
+PAGE = b"The agent is at work.\n"
+
+
+class Preview(BaseHTTPRequestHandler):
+    """Answers every GET with one line."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(PAGE)))
+        self.end_headers()
+        self.wfile.write(PAGE)
+
+    def log_message(self, *_: object) -> None:
+        """Keep silent: the first line that is said is the port."""
+
+
+def main() -> None:
+    """Say the port, and serve for ever."""
+    call_me("preview")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Preview) as server:
+        print(server.server_port, flush=True)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Real: the session console in a browser, with agents that wait for an answer for ever."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.capabilities import has, npm_prefix
+from support.consoles import ROOT, Card, Server, listens, living, serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+expect = sync_api.expect
+
+pytestmark = [pytest.mark.needs("chromium", "fork"), pytest.mark.timeout(120)]
+
+BOUND = 25_000
+"""Milliseconds that nothing takes; they bound a failure."""
+PICTURE = "PROCTREE_PICTURE"
+"""The environment variable that asks for the picture in the documentation to be taken anew."""
+EVENTS = ["started", "stopping", "stopped"]
+FAMILY = ["agent", "preview", "github"]
+NPX = ["npm", "sh", "node"]
+
+Open = Callable[[Server], "Page"]
+
+
+def test_stop_ends_the_tree_while_the_dialog_hangs(server: Server, page: Page) -> None:
+    card = start(page)
+    members, port = card.members(), card.preview()
+    assert listens(port)
+    assert server.written()
+    card.stop.click()
+    expect(card.state).to_have_text("Stopped")
+    expect(card.events.last).to_contain_text("github.session.stopped")
+    expect(card.message).to_contain_text("terminated")
+    expect(card.rows.locator(".outcome")).to_contain_text(["terminated"] * len(members))
+    expect(card.dialog).to_be_hidden()
+    assert living(members) == []
+    assert not listens(port)
+    assert server.written() == set()
+
+
+def test_a_second_click_forces_an_agent_that_ignores_everything(server: Server, page: Page) -> None:
+    card = start(page, deaf=True)
+    members, port = card.members(), card.preview()
+    card.stop.click()
+    expect(card.state).to_have_text("Stopping")
+    expect(card.stop).to_have_text("Force")
+    root = members[0]
+    assert living([root]) == [root]
+    card.stop.click()
+    expect(card.state).to_have_text("Stopped")
+    expect(card.message).to_contain_text("killed")
+    expect(card.rows.first.locator(".outcome")).to_contain_text("killed")
+    assert living(members) == []
+    assert not listens(port)
+    assert server.written() == set()
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["it leaves", "it ignores everything"])
+def test_after_a_crash_the_page_says_that_the_session_was_recovered(
+    tmp_path: Path, open_page: Open, *, deaf: bool
+) -> None:
+    folder = tmp_path / "console"
+    with serving(folder) as crashed:
+        page = open_page(crashed)
+        card = start(page, deaf=deaf)
+        members, port = card.members(), card.preview()
+        crashed.crash()
+        expect(page.locator("#link")).to_have_text("the server is away")
+        with serving(folder, port=crashed.port, grace=0.2) as server:
+            expect(card.state).to_have_text("Recovered")
+            expect(card.message).to_contain_text("The server that started it died.")
+            assert living(members) == []
+            assert not listens(port)
+            assert server.written() == set()
+
+
+def test_a_server_that_is_asked_to_leave_stops_its_sessions(server: Server, page: Page) -> None:
+    card = start(page)
+    members = card.members()
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait()
+    assert living(members) == []
+    assert server.written() == set()
+    expect(page.locator("#link")).to_have_text("the server is away")
+
+
+def test_two_browsers_see_the_same_events(server: Server, page: Page, open_page: Open) -> None:
+    other = open_page(server)
+    card = start(page)
+    seen = [card, shown(other)]
+    expect(seen[1].dialog).to_be_visible()
+    seen[1].stop.click()
+    for one in seen:
+        expect(one.state).to_have_text("Stopped")
+        names = [re.compile(rf"github\.session\.{name}$") for name in EVENTS]
+        expect(one.events).to_have_text(names)
+        expect(one.message).to_be_visible()
+    late = shown(open_page(server))
+    expect(late.state).to_have_text("Stopped")
+    assert late.where.inner_text() == card.where.inner_text()
+
+
+def test_an_answer_finishes_the_task_by_the_keyboard_alone(server: Server, page: Page) -> None:
+    page.keyboard.press("n")
+    page.keyboard.type("example/keyboard")
+    page.keyboard.press("Enter")
+    card = shown(page)
+    expect(card.dialog).to_be_visible()
+    expect(card.rows).to_have_count(family())
+    members = card.members()
+    card.dialog.get_by_label("30 days").focus()
+    for key in ("ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    expect(card.state).to_have_text("Exited")
+    expect(card.message).to_have_text(
+        "closed the issues of example/keyboard that were silent for 90 days"
+    )
+    assert living(members) == []
+    assert server.written() == set()
+
+
+def test_a_session_that_ends_leaves_the_others_alone(page: Page) -> None:
+    first = start(page, "example/first")
+    first.stop.click()
+    expect(first.state).to_have_text("Stopped")
+    second = start(page, "example/second", deaf=True)
+    expect(page.locator("article")).to_have_count(2)
+    expect(first.state).to_have_text("Stopped")
+    assert living(second.members())
+    if os.environ.get(PICTURE):
+        expect(second.rows.last).to_contain_text("github server")
+        page.screenshot(path=ROOT / "docs" / "images" / "session-console.png", full_page=True)
+    second.stop.click()
+    second.stop.and_(page.get_by_text("Force")).click()
+    expect(second.state).to_have_text("Stopped")
+
+
+@pytest.mark.parametrize("path", ["sessions", "sessions/a/stop", "sessions/a/answer"])
+def test_a_post_without_the_token_is_refused(server: Server, page: Page, path: str) -> None:
+    body = {"repository": "example/foreign"}
+    for headers in ({}, {"X-Console-Token": "guessed"}):
+        answer = page.request.post(server.url + path, data=body, headers=headers)
+        assert answer.status == 403
+    expect(page.locator("article")).to_have_count(0)
+
+
+def test_a_request_for_another_host_is_refused(server: Server) -> None:
+    assert status(server, f"127.0.0.1:{server.port}") == 200
+    for host in ("attacker.example", f"attacker.example:{server.port}", "127.0.0.1"):
+        assert status(server, host) == 403
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Run Debian's Chromium."""
+    expect.set_options(timeout=BOUND)
+    options = ["--no-sandbox"] if has("root") else []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    """Open pages, each in a browser of its own as far as the server knows."""
+    contexts = []
+
+    def open_page(server: Server) -> Page:
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        contexts.append(context)
+        context.set_default_timeout(BOUND)
+        page = context.new_page()
+        page.goto(server.url)
+        expect(page.locator("#link")).to_have_text("live")
+        return page
+
+    yield open_page
+    for one in contexts:
+        one.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """Run a console in which only force ends a grace."""
+    with serving(tmp_path / "console") as server:
+        yield server
+
+
+@pytest.fixture
+def page(server: Server, open_page: Open) -> Page:
+    """Open the page of the console."""
+    return open_page(server)
+
+
+def start(page: Page, repository: str = "example/rocket", *, deaf: bool = False) -> Card:
+    """Start a session, and wait until its dialog and everybody in its tree is shown."""
+    page.get_by_label("Repository").fill(repository)
+    choice = "it ignores every signal and closed pipe" if deaf else "it leaves"
+    page.get_by_label(choice).check()
+    page.get_by_role("button", name="Start", exact=True).click()
+    card = shown(page, repository)
+    expect(card.dialog).to_be_visible()
+    expect(card.rows).to_have_count(family())
+    return card
+
+
+def shown(page: Page, repository: str = "") -> Card:
+    """Return the session of a repository."""
+    return Card(page, page.locator("article").filter(has_text=repository))
+
+
+def family() -> int:
+    """Return how many processes an agent comes to."""
+    return len(FAMILY) + (len(NPX) if npm_prefix() and has("npx") else 0)
+
+
+def status(server: Server, host: str) -> int:
+    """Return the status of the page when it is asked for by this name."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=BOUND / 1000)
+    try:
+        connection.request("GET", "/", headers={"Host": host})
+        return connection.getresponse().status
+    finally:
+        connection.close()
