@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import nox
@@ -13,14 +12,6 @@ PYTHONS = nox.project.python_versions(PROJECT)
 WHEEL = f"dist/proctree_kill-{PROJECT['project']['version']}-py3-none-any.whl"
 CODE = ("proctree_kill", "tests", "benchmarks", "noxfile.py", "docs/conf.py", "docs/examples")
 PLATFORMS = ("linux", "darwin", "win32")
-PORTABLE = [
-    f"tests/test_{name}.py"
-    for name in (
-        *("errors", "events", "front_door", "models", "plan", "plan_properties", "policy"),
-        *("spare", "targets", "windows_lane", "windows_system"),
-    )
-]
-"""What runs on Windows as well: what is pure, and the trees that need no POSIX."""
 
 nox.needs_version = ">=2025.11"
 nox.options.sessions = ["lint", "types", "docs", "tests"]
@@ -32,23 +23,18 @@ def needs(*groups: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(PROJECT, *groups)
 
 
-def suite(session: nox.Session) -> list[str]:
-    """Return what pytest is to run: what was asked for, else what this system can."""
-    return session.posargs or (PORTABLE if sys.platform == "win32" else [])
-
-
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the suite with coverage, on the Python that runs nox; arguments go to pytest."""
     session.install("-e", ".[cli,trio]", *needs("test"))
-    session.run("pytest", "--cov", *suite(session))
+    session.run("pytest", "--cov", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def pythons(session: nox.Session) -> None:
     """Run the suite on every supported Python that this machine has."""
     session.install("-e", ".[cli,trio]", *needs("test"))
-    session.run("pytest", *suite(session))
+    session.run("pytest", *session.posargs)
 
 
 @nox.session
@@ -61,16 +47,17 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def windows(session: nox.Session) -> None:
-    """Run the portable tests on the Windows Python that PROCTREE_WINDOWS_PYTHON names."""
+    """Run the suite on the Windows Python that PROCTREE_WINDOWS_PYTHON names: Wine's.
+
+    On Windows itself, where nox runs, it is the session ``tests`` that does it.
+    """
     python = os.environ.get("PROCTREE_WINDOWS_PYTHON")
     if not python:
         session.skip("PROCTREE_WINDOWS_PYTHON names no Windows Python")
-    # A Python under Wine takes its import path from WPYTHONPATH, and sees / as drive Z.
+    # It takes its import path from WPYTHONPATH, and sees / as drive Z; nothing is installed there.
     env = {"WPYTHONPATH": "Z:" + str(Path.cwd()).replace("/", "\\"), "PYTHONDONTWRITEBYTECODE": "1"}
-    # Nothing is installed there, so that our plugin has no entry point.
-    plugins = ("-p", "proctree_kill._pytest_plugin", "-p", "no:cacheprovider")
-    pytest = ("-m", "pytest", *plugins)
-    session.run(python, *pytest, *(session.posargs or PORTABLE), env=env, external=True)
+    pytest = ("-m", "pytest", "-p", "no:cacheprovider", "-p", "proctree_kill._pytest_plugin")
+    session.run(python, *pytest, *session.posargs, env=env, external=True)
 
 
 @nox.session

@@ -39,7 +39,10 @@ for name in proctree_kill.__all__:  # a model has its signature once it is built
         model.model_rebuild(force=True)
 
 # The build asks no other site, so that it works alone: what is documented elsewhere has no link.
-nitpick_ignore = [("py:class", "proctree_kill._target.HasPid")]  # a protocol for type checkers
+nitpick_ignore = [
+    ("py:class", "proctree_kill._target.HasPid"),  # a protocol for type checkers
+    ("py:class", "proctree_kill._recovery_models.RecordOutcome"),  # told in words
+]
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!proctree_kill).*"),
 ]

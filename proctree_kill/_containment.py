@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import subprocess
 import weakref
 from collections.abc import Mapping
 from contextlib import closing
@@ -24,6 +25,12 @@ Requested = Literal["auto", "session", "kernel"]
 """How the names of markers begin; the random rest is in the *name*, so that an inner tree keeps
 the marker of the outer one beside its own."""
 HAS_SESSIONS = hasattr(os, "setsid")
+NEW_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+"""Windows' flag for a group in the console, which has no sessions: CTRL_BREAK can be sent to it.
+
+Ctrl-C does not reach it any more.
+https://learn.microsoft.com/windows/win32/procthread/process-creation-flags
+"""
 NO_KERNEL = "this version cannot use a cgroup or a job object yet"
 
 
@@ -55,7 +62,7 @@ class Containment(Contained):
         self.parent_exit = False
         self.notes: tuple[str, ...] = ()
         self.identity: ProcessIdentity | None = None
-        self._start_new_session = start_new_session and HAS_SESSIONS
+        self._apart = start_new_session
         self._process: weakref.ref[HasPid] | None = None
         self._left: list[TreeMember] | None = None
         self._everywhere = False
@@ -67,8 +74,10 @@ class Containment(Contained):
         Args:
             requested: ``"auto"`` takes what is to be had; ``"session"`` asks for no more than
                 session and marker; ``"kernel"`` insists on a cgroup or a job object.
-            start_new_session: whether the root shall lead a session of its own (POSIX).
-                Without one it keeps the terminal, and orphans are known by the marker alone.
+            start_new_session: whether the root shall lead a session of its own (POSIX),
+                or a process group of its own in the console (Windows).
+                Without one it keeps the terminal and its keys,
+                orphans are known by the marker alone, and on Windows CTRL_BREAK cannot be sent.
 
         Raises:
             ContainmentError: the kernel's containment was asked for, and is not to be had.
@@ -111,8 +120,10 @@ class Containment(Contained):
         """
         name, _, value = self.marker.partition("=")
         options: dict[str, Any] = {"env": {**(os.environ if env is None else env), name: value}}
-        if self._start_new_session:
+        if self._apart and HAS_SESSIONS:
             options["start_new_session"] = True
+        elif self._apart and NEW_GROUP:
+            options["creationflags"] = NEW_GROUP
         return options
 
     def attach(self, process: HasPid) -> None:

@@ -31,7 +31,7 @@ WHAT_IT_IS = {
     "shell": "a wrapper, as npx has one",
     "server": "leaves when it is asked",
     "worker": "a child of the server",
-    "deaf": "ignores SIGTERM",
+    "deaf": "ignores the request",
     "stopped": "stopped by SIGSTOP",
     "orphan": "its parent is dead",
     "loner": "leads a session of its own",

@@ -12,6 +12,7 @@ from ._plan import (
     CloseInput,
     Facts,
     Freeze,
+    Insist,
     Inspect,
     Kill,
     Ladder,
@@ -73,8 +74,8 @@ class Driver:
             case CloseInput():
                 if self._close_input is not None:
                     self._close_input()
-            case Ask(members):
-                reply = self._system.ask(members)
+            case Ask(members, until):
+                reply = self._system.ask(members, until)
             case Wait(members, until):
                 reply = Reply(self._system.wait(members, until), [])
             case Rescan(light):
@@ -83,6 +84,8 @@ class Driver:
                 reply = self._freeze(members)
             case Kill(members):
                 reply = self._kill(members)
+            case Insist(members, until):
+                reply = self._system.insist(members, until)
             case Inspect(members):
                 self._system.inspect(members)
         return Facts(

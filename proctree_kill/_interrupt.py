@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
-LEAVING = ("SIGTERM", "SIGHUP")
-"""What ends a program beside Ctrl-C; Windows has no SIGHUP."""
+LEAVING = ("SIGTERM", "SIGHUP", "SIGBREAK")
+"""What ends a program beside Ctrl-C; SIGBREAK is Windows' Ctrl-Break, which has no SIGHUP."""
 
 
 @contextlib.contextmanager

@@ -176,7 +176,7 @@ def signal_tree(target: Target, way: Literal["ask", "force"]) -> None:
 
     Args:
         target: as for :func:`kill_tree`.
-        way: whether to ask only or to force at once; where the system has no polite way, both do.
+        way: whether to ask only or to force at once; where nobody can be asked, both do.
 
     Raises:
         TargetRefusedError: as for :func:`kill_tree`.
@@ -216,7 +216,7 @@ class Killing:
         self._markers = read_markers(aimed.markers, marker)
         self._listener = listener
         self._way = way
-        self._system = current()
+        self._system = current(policy.helper_timeout)
         try:
             self._spared = sparing(spare, self._system.boot_id)
         except BaseException:
@@ -250,6 +250,8 @@ class Killing:
                 self._start,
                 holds_input=close_inputs is not None,
                 can_ask=system.polite,
+                can_insist=system.insists,
+                force_code=system.force_code,
                 sure=gathered.tree.sure,
             )
             teller = Teller(self._listener, ladder, system.boot_id)

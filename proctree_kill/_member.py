@@ -34,11 +34,13 @@ class Member:
     """One process that was found, and what is known of it.
 
     The system fills in the facts and owns ``handle``, the tree says why it belongs,
-    the plan decides over it, and the system notes in ``signals`` what was sent.
+    the plan decides over it, and the system notes in ``signals`` what was sent
+    and in ``note`` what else there is to say.
     """
 
     __slots__ = (
         "create_time",
+        "deaf",
         "depth",
         "evidence",
         "exit_code",
@@ -46,6 +48,7 @@ class Member:
         "inode",
         "kernel",
         "name",
+        "note",
         "pid",
         "ppid",
         "sid",
@@ -74,7 +77,9 @@ class Member:
         self.depth = 0
         self.evidence = 0
         self.spared: str | None = None
+        self.note: str | None = None
         self.signals: list[str] = []
+        self.deaf = False
         self.exit_code: int | None = None
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ WEAK_TOLERANCE = 2.0
 """Seconds by which wall-clock start times of one process may differ (macOS: 1.00 s was seen)."""
 
 
-FORCE = frozenset({"SIGKILL", "TerminateProcess"})
+FORCE = frozenset({"SIGKILL", "TerminateProcess", "taskkill /F"})
 """The signals, by name, that leave a process no choice."""
 
 

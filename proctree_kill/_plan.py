@@ -33,9 +33,10 @@ class CloseInput(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """Ask these to leave, in this order."""
+    """Ask these to leave, in this order; what helps with that has until this time."""
 
     members: list[Member]
+    until: float
 
 
 class Wait(NamedTuple):
@@ -67,13 +68,20 @@ class Kill(NamedTuple):
     members: list[Member]
 
 
+class Insist(NamedTuple):
+    """End these by the system's other way, which has until this time: the force left them."""
+
+    members: list[Member]
+    until: float
+
+
 class Inspect(NamedTuple):
     """Read how these dead ended."""
 
     members: list[Member]
 
 
-Step = CloseInput | Ask | Wait | Rescan | Freeze | Kill | Inspect
+Step = CloseInput | Ask | Wait | Rescan | Freeze | Kill | Insist | Inspect
 
 
 class Facts(NamedTuple):
@@ -122,6 +130,8 @@ class Ladder:
         *,
         holds_input: bool = False,
         can_ask: bool = True,
+        can_insist: bool = False,
+        force_code: int = SIGKILL_CODE,
         sure: bool = True,
     ) -> None:
         """Begin with the members of the first scan, the spared among them.
@@ -132,6 +142,8 @@ class Ladder:
             start: when the call began.
             holds_input: whether :class:`CloseInput` has something to close.
             can_ask: whether the system has a polite signal.
+            can_insist: whether the system has another way to force.
+            force_code: the exit code of whom the force ended.
             sure: whether the first scan can have missed nobody.
         """
         self.policy = policy
@@ -140,6 +152,8 @@ class Ladder:
         self.sure = sure
         self.holds_input = holds_input
         self.can_ask = can_ask
+        self.can_insist = can_insist
+        self.force_code = force_code
         self.members: list[Member] = []
         self.living: dict[Member, None] = {}
         self.frozen: set[Member] = set()
@@ -153,7 +167,9 @@ class Ladder:
         """Yield the steps of the whole ladder, or of a part of it, and return the verdicts."""
         if way == "ask" and self.can_ask:
             yield from self._do(Rescan(light=True))
-            yield from self._ask()
+            yield from self._ask(self.start + self.policy.grace)
+            if self.living and not self.asked:  # nothing polite could reach anybody
+                yield from self._force(patient=False)
         elif way == "stop":
             if self.living and self.policy.grace and (self.can_ask or self.holds_input):
                 yield from self._polite(self.start + self.policy.grace)
@@ -174,7 +190,9 @@ class Ladder:
                 yield from self._wait(self._roots(), min(share, until))
         if self.can_ask and not self.hurry:
             yield from self._do(Rescan(light=True))  # the newborn are asked as well
-            yield from self._ask()
+            yield from self._ask(until)
+            if self.living and not (self.asked or self.holds_input):  # nobody heard anything
+                return
         next_scan = self.now
         while self.now < until and not self.hurry:
             left = len(self.living)
@@ -189,13 +207,14 @@ class Ladder:
         if not self.living:
             yield from self._do(Rescan())
 
-    def _ask(self) -> Steps:
+    def _ask(self, until: float) -> Steps:
         """Ask everybody, or the roots alone where that is the policy and one of them lives."""
         only_roots = self.policy.terminate == "root" and self._roots()
         asked = only_roots or list(self.living)
         if asked and not self.hurry:
             self.asked.update(asked)
-            yield from self._do(Ask(leaves_first(asked)))
+            yield from self._do(Ask(leaves_first(asked), until))
+            self.asked = {one for one in self.asked if not one.deaf}
 
     def _force(self, *, patient: bool = True) -> Steps:
         """Freeze, kill and look again, until nobody is left or the time is over.
@@ -213,8 +232,13 @@ class Ladder:
                 yield from self._wait(self._mortal(), min(deadline, self.now + look))
             yield from self._do(Rescan())
             look *= 2
+            if self.now >= deadline:
+                break
             left = [one for one in self._mortal() if patient or one not in self.killed]
-            if self.now >= deadline or not (left or self._unsure(rounds)):
+            if patient and self._wants_insistence(rounds):
+                self.can_insist = False
+                yield from self._do(Insist(leaves_first(self.living), deadline))
+            elif not (left or self._unsure(rounds)):
                 break
         yield from self._kill()
         if self.living:
@@ -251,6 +275,10 @@ class Ladder:
         """Tell whether the last scan may have missed somebody, and another could be better."""
         return not self.sure and rounds < UNSURE_ROUNDS
 
+    def _wants_insistence(self, rounds: int) -> bool:
+        """Tell whether the other way has its turn: only the denied are left, or it takes long."""
+        return self.can_insist and bool(self.living) and (rounds > 1 or not self._mortal())
+
     def _wait(self, members: list[Member], until: float) -> Steps:
         """Wait until all of these are gone, or until this time."""
         while (left := [one for one in members if one in self.living]) and not (
@@ -273,7 +301,7 @@ class Ladder:
         self.hurry = self.hurry or facts.hurry
         if isinstance(step, Rescan):
             self.sure = facts.sure
-        if isinstance(step, Ask | Freeze | Kill):
+        if isinstance(step, Ask | Freeze | Kill | Insist):
             self.denied.difference_update(step.members)  # what was refused once may be allowed now
             self.denied.update(facts.denied)
         for one in facts.gone:
@@ -298,12 +326,12 @@ class Ladder:
             fate = Fate.DENIED if one in self.denied else Fate.SURVIVED
         elif one not in self.seen_dead:
             fate = Fate.ALREADY_GONE
-        elif one in self.killed and one.exit_code in (None, SIGKILL_CODE):
+        elif one in self.killed and one.exit_code in (None, self.force_code):
             fate = Fate.KILLED
         else:
             fate = Fate.TERMINATED
         by_itself = fate is Fate.TERMINATED and one not in self.asked
-        return Verdict(one, fate, when, "it left without being asked" if by_itself else None)
+        return Verdict(one, fate, when, "it left without being asked" if by_itself else one.note)
 
 
 def leaves_first(members: Iterable[Member]) -> list[Member]:

@@ -96,8 +96,8 @@ class Orphans:
     def _end_test(self) -> list[str]:
         """End the test's own watch, and return what was found since the last test."""
         for watch in self._watches:
-            watch.close()
-            self._end(watch)
+            if watch.close():  # else the second look could find no more
+                self._end(watch)
         found, self._watches, self._found = self._found, [], []
         return found
 

@@ -32,7 +32,7 @@ class Watch:
         self.who = who
         self._containment = Containment.prepare("session")
         self._name, _, self._value = self._containment.marker.partition("=")
-        self._others = {line[0] for _, line in self._look()}
+        self._others = {line[0] for _, line in self._look(None)}  # nobody has the marker yet
         self._mine: set[ProcessIdentity] = set()
         self.resume()
 
@@ -70,11 +70,15 @@ class Watch:
 
     def _among(self, mine: Callable[[Line], bool]) -> list[TreeMember]:
         """Return who carries the marker, and who else is meant."""
-        return [one for one, line in self._look() if Evidence.MARKER in one.evidence or mine(line)]
+        return [
+            one
+            for one, line in self._look(self._containment.marker)
+            if Evidence.MARKER in one.evidence or mine(line)
+        ]
 
-    def _look(self) -> list[tuple[TreeMember, Line]]:
+    def _look(self, marker: str | None) -> list[tuple[TreeMember, Line]]:
         """Return our descendants and who carries the marker, each with its line; no servants."""
-        whole = snapshot_tree(os.getpid(), marker=self._containment.marker, include_root=False)
+        whole = snapshot_tree(os.getpid(), marker=marker, include_root=False)
         if whole.refusal is not None:  # we are init, in a container: orphans hang below us
             whole = snapshot_tree(self._containment)
         servants = _servants()

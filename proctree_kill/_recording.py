@@ -52,9 +52,13 @@ class Recording:
             raise RecordError(str(self.path), str(error)) from None
 
     @classmethod
-    def at(cls, place: Recording | str | os.PathLike[str]) -> Recording:
+    def at(cls, place: str | os.PathLike[str]) -> Recording:
         """Return what was prepared, or prepare it."""
         return place if isinstance(place, Recording) else cls(place)
+
+    def __fspath__(self) -> str:
+        """Return where the record is, so that a recording goes wherever its path does."""
+        return os.fspath(self.path)
 
     def announce(self, containment: Containment, args: object) -> None:
         """Put the intent on disk: what carries the marker from now on belongs to it.

@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 _Path: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 Command: TypeAlias = "_Path | Sequence[_Path]"
 """A program and its arguments, as ``subprocess`` takes them."""
-Place: TypeAlias = "str | os.PathLike[str] | Recording | None"
+Place: TypeAlias = "str | os.PathLike[str] | None"
 """Where a record is kept."""
 
 
 class TreePopen(subprocess.Popen[AnyStr], Contained):
     """A ``subprocess.Popen`` that stands for the tree below it, and can end all of it.
 
-    The root leads a session of its own, and everybody inherits a marker in the environment,
+    The root leads a session of its own (on Windows a group in the console),
+    and everybody inherits a marker in the environment,
     so that children, orphans and daemons are found whatever becomes of their parents.
     ``poll`` and ``wait`` look who is left before the root is reaped.
     Leaving the ``with`` block waits for the root, as Popen's does, then ends what is left;
@@ -93,7 +94,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 the record goes when the tree was ended by :meth:`stop` or the ``with`` block.
             env: the environment; the marker is added to it.
             process_group: as for Popen; the root has no session of its own then.
-            start_new_session: False leaves the root in the caller's session, with its terminal.
+            start_new_session: False leaves the root in the caller's session, with its terminal
+                (on Windows in the caller's process group, which Ctrl-C reaches).
             popen: everything else that ``subprocess.Popen`` takes.
 
         Raises:
@@ -113,10 +115,12 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         try:
             if self._recording is not None:
                 self._recording.announce(prepared, args)
-            options = prepared.popen_kwargs(env)
-            super().__init__(args, **popen, **options)
+            contained = prepared.popen_kwargs(env)
+            flags = popen.pop("creationflags", 0) | contained.get("creationflags", 0)
+            contained["creationflags"] = flags
+            super().__init__(args, **popen, **contained)
             prepared.attach(self)
-            _own_children.note(self, options["env"])
+            _own_children.note(self, contained["env"])
             if self._recording is not None:
                 self._recording.confirm(prepared)
         except BaseException:
@@ -169,7 +173,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def terminate(self) -> None:
         """Ask the whole tree to leave, children first, and do not wait.
 
-        On a system without a polite way this is :meth:`kill`.
+        Where nobody can be reached politely this is :meth:`kill`.
         """
         self._signal("ask")
 

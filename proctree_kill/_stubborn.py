@@ -30,8 +30,8 @@ LEADERS = ("loner", "launcher")
 """Who leaves the session of its parent for one of its own."""
 PASSING = ("middle", "launcher")
 """Who is gone once its child is started."""
-WINDOWS = {"server": ("worker", "middle"), "middle": ("orphan",)}
-"""The same without sessions and signals."""
+WINDOWS = {"server": ("worker", "deaf", "middle"), "middle": ("orphan",)}
+"""The same without sessions and stopping."""
 
 _os: Any = os  # half of what follows is there on POSIX only
 _signal: Any = signal
@@ -43,7 +43,7 @@ def play(role: str) -> None:
     if role in LEADERS:
         _os.setsid()
     if role == "deaf":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(getattr(signal, "SIGBREAK", signal.SIGTERM), signal.SIG_IGN)
     children = [start(one) for one in below(role)]
     for child, name in zip(children, below(role), strict=True):
         settle(child, name)

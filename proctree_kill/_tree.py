@@ -47,6 +47,7 @@ class Tree:
         self._deadline = deadline
         self.sure = True
         self._examined = DESCENDANT
+        self._keeps_links = system.keeps_links
         self._known: dict[int, Member] = {}
         self._trusted: dict[int, int] = {}
         self._sessions: set[int] = set()
@@ -133,7 +134,7 @@ class Tree:
 
     def _descend(self, parents: Iterable[Member]) -> None:
         """Walk down, a generation at a time; a storm may grow faster than we walk."""
-        while generation := [one for one in parents if one.state == ALIVE]:
+        while generation := [one for one in parents if one.state == ALIVE or self._keeps_links]:
             if self._is_late():
                 return
             parents = []

@@ -5,6 +5,7 @@ Whatever process a test leaves is found by our own plugin (``proctree_orphans``)
 
 from __future__ import annotations
 
+import ctypes
 import os
 import tempfile
 import threading
@@ -29,11 +30,21 @@ pytest_plugins = ["pytester"]
 
 DESCRIPTORS = (Path("/proc/self/fd"), Path("/dev/fd"))
 
+collect_ignore = [] if has("fork") else ["test_evidence.py"]
+"""What cannot be imported everywhere: it replaces parts of the Linux system."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "needs(*capabilities): skip where this machine lacks one of them"
     )
+
+
+def pytest_sessionstart() -> None:
+    """Have a desktop before a test has one: Wine starts it below who wants the first window."""
+    if has("windows"):
+        windows: Any = ctypes  # WinDLL exists on Windows only
+        windows.WinDLL("user32").GetDesktopWindow()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -71,6 +82,8 @@ def manager(tmp_path: Path, listener: Listener) -> Iterator[SessionManager]:
 @pytest.fixture
 def plant() -> Iterator[Planter]:
     """Plant trees that end with the test."""
+    if not has("fork"):
+        pytest.skip("this machine has no fork")
     with Planter() as planter:
         yield planter
 
@@ -125,7 +138,8 @@ def _unreaped() -> int | None:
 
 def _open_files() -> set[tuple[str, str]]:
     """Return the open descriptors of this process and what they lead to, where that is told."""
-    folder = next((one for one in DESCRIPTORS if one.is_dir()), None)
+    folders = DESCRIPTORS if has("fork") else ()  # of a Windows Python under Wine they are Wine's
+    folder = next((one for one in folders if one.is_dir()), None)
     return {(one.name, _target(one)) for one in folder.iterdir()} if folder else set()
 
 

@@ -37,7 +37,7 @@ def test_whoever_stays_is_described(system: str, monkeypatch: pytest.MonkeyPatch
     staying = set(_demo.roles("server")) - set(_stubborn.PASSING)
     assert {"shell", *staying} <= set(_demo.WHAT_IT_IS)
     assert "orphan" in staying
-    assert ("deaf" in staying) is (system == "posix")
+    assert ("stopped" in staying) is (system == "posix")
 
 
 def test_a_shell_waits_for_the_server_on_windows_too(monkeypatch: pytest.MonkeyPatch) -> None:

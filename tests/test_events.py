@@ -56,7 +56,7 @@ class Told:
 
 def test_the_request_is_told_with_how_many_are_to_leave() -> None:
     told = Told(member(7), member(8), member(9, spared="by the caller"))
-    told.after(Ask([]))
+    told.after(Ask([], 0.0))
     assert told.events == [KillEvent(kind="asked", seconds=1.0, remaining=2)]
 
 
@@ -100,7 +100,7 @@ def test_one_who_is_found_spared_or_dead_is_told_and_not_counted() -> None:
 
 def test_the_force_is_announced_once_before_it_begins() -> None:
     told = Told(member(7))
-    told.teller.before(Ask([]))
+    told.teller.before(Ask([], 0.0))
     assert told.kinds == []
     told.teller.before(Freeze([]))
     assert told.kinds == ["escalated"]
@@ -144,7 +144,7 @@ def test_a_listener_that_raises_is_logged_once_and_not_called_again(
     told = Told(member(7), member(8), listener=broken)
     with caplog.at_level(logging.DEBUG, "proctree_kill"):
         told.after(Rescan(), appeared=[member(9), member(10)])
-        told.after(Ask([]))
+        told.after(Ask([], 0.0))
         told.teller.before(Kill([]))
         told.teller.settled(START)
     assert len(calls) == 1

@@ -128,9 +128,7 @@ def test_an_answer_lets_the_agent_end_by_itself_and_its_web_server_with_it(
     close(session)
 
 
-def test_another_manager_stops_it_by_its_record(
-    clarification: Clarification, folder: Path
-) -> None:
+def test_another_manager_stops_it_by_its_record(clarification: Clarification, folder: Path) -> None:
     with SessionManager(folder, policy=POLICY) as manager:
         session = ask(manager, clarification, "deaf")
         assert SessionManager(folder, policy=POLICY).stop_agent("chat-7").method == (

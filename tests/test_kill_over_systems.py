@@ -139,9 +139,9 @@ def over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
             pytest.skip("this machine has no pidfd to make a kqueue of")
         monkeypatch.setattr(_posix, "_select", kqueue)
     monkeypatch.setattr(_posix, "KQUEUE", request.param == "posix with kqueue")
-    current: Callable[[], System] = PsutilSystem if request.param == "psutil" else PosixSystem
+    chosen: Callable[[], System] = PsutilSystem if request.param == "psutil" else PosixSystem
     for module in (_kill, _identity):
-        monkeypatch.setattr(module, "current", current)
+        monkeypatch.setattr(module, "current", lambda *_: chosen())
     return str(request.param)
 
 

@@ -230,7 +230,7 @@ def test_a_stopped_process_that_is_asked_can_answer(plant: Planter, system: Psut
     stopped = bound(system, tree.pids["stopped"])
     assert stopped.stopped
     assert system.stopped(stopped.pid)
-    system.ask([stopped])
+    system.ask([stopped], system.now())
     assert system.wait([stopped], system.now() + PATIENCE) == [stopped]
     assert stopped.signals[0] == "SIGTERM"
 
@@ -255,7 +255,7 @@ def test_nobody_is_signalled_but_the_member(plant: Planter, system: PsutilSystem
     tree = plant(chain("root"))
     stranger = recycled(system, tree.root.pid)
     gone = Reply([stranger], [])
-    assert system.ask([stranger]) == gone
+    assert system.ask([stranger], system.now()) == gone
     assert system.freeze([stranger], []) == gone
     assert system.kill([stranger], []) == gone
     assert stranger.signals == []
@@ -306,7 +306,7 @@ def test_another_users_process_is_denied(plant: Planter) -> None:
     def ask() -> tuple[list[int], list[int]]:
         with unprivileged(ordinary_user()):
             system = PsutilSystem()
-            reply = system.ask([bound(system, tree.root.pid)])
+            reply = system.ask([bound(system, tree.root.pid)], system.now())
             return [one.pid for one in reply.gone], [one.pid for one in reply.denied]
 
     assert apart(ask) == ([], [tree.root.pid])
@@ -347,7 +347,7 @@ def test_the_code_of_our_child_is_read_and_left_to_its_owner(
     root = bound(system, tree.root.pid)
     system.inspect([root])
     assert root.exit_code is None
-    system.ask([root])
+    system.ask([root], system.now())
     assert system.wait([root], system.now() + PATIENCE) == [root]
     system.inspect([root])
     assert root.exit_code == (code if hasattr(os, "waitid") else None)

@@ -14,16 +14,22 @@ README = Path(__file__).parent.parent / "README.md"
 
 @pytest.mark.needs("fork")
 def test_the_example_prints_what_the_readme_says() -> None:
-    (code, _), (*_, said) = blocks("python"), blocks("text")
+    (code, *_), (*_, said) = blocks("python"), blocks("text")
     assert without_times(run(code)) == without_times(said)
 
 
 @pytest.mark.needs("fork")
 def test_the_example_that_starts_trees_leaves_nobody() -> None:
-    _, code = blocks("python")
+    _, code, _ = blocks("python")
     first, second = run(code).splitlines()
     assert first == "back after half a second, and nobody is left"
     assert re.fullmatch(r"\d terminated in [\d.]+ s", second)
+
+
+@pytest.mark.needs("fork")
+def test_the_example_of_a_session_ends_it() -> None:
+    *_, code = blocks("python")
+    assert run(code).startswith("session chat-7: it was ended by force; ")
 
 
 def run(code: str) -> str:

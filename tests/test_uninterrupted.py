@@ -160,6 +160,7 @@ def test_a_handler_that_raises_nothing_interrupts_nothing(handler: list[BaseExce
     assert work.hurries == 0
 
 
+@pytest.mark.needs("fork")
 def test_an_interrupt_wins_over_what_the_work_raises(handler: list[BaseException]) -> None:
     handler.append(Interruption())
     with pytest.raises(Interruption):
@@ -254,6 +255,7 @@ def test_a_loop_goes_on_while_the_work_does() -> None:
 
 def test_a_trio_loop_goes_on_while_the_work_does() -> None:
     trio = pytest.importorskip("trio")
+
     work = Work(waits=True)
 
     async def main() -> None:

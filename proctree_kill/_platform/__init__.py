@@ -13,8 +13,16 @@ if TYPE_CHECKING:
     from ._system import System, Terminal
 
 
-def current() -> System:
-    """Return a new view of this system, for one kill."""
+HELPER_TIMEOUT = 5.0
+"""Seconds that an external helper may take where nobody says more."""
+
+
+def current(helper_timeout: float = HELPER_TIMEOUT) -> System:
+    """Return a new view of this system, for one kill.
+
+    Args:
+        helper_timeout: seconds that an external helper may take; only Windows has any.
+    """
     if sys.platform == "linux":
         from ._linux import LinuxSystem  # noqa: PLC0415 - the others' modules do not load here
 
@@ -22,7 +30,7 @@ def current() -> System:
     if sys.platform == "win32":
         from ._windows import WindowsSystem  # noqa: PLC0415 - as above
 
-        return WindowsSystem()
+        return WindowsSystem(helper_timeout)
     from ._posix import PosixSystem  # noqa: PLC0415 - as above
 
     return PosixSystem()

@@ -28,6 +28,9 @@ class LinuxSystem:
     """One kill's view of Linux; :class:`~._system.System` says what each method promises."""
 
     polite = True
+    insists = False
+    force_code = -9
+    keeps_links = False
 
     def __init__(self) -> None:
         """Choose how processes are held."""
@@ -160,7 +163,7 @@ class LinuxSystem:
         """Read the parents one after the other."""
         return _procfs.ancestors(pid)
 
-    def ask(self, members: Iterable[Member]) -> Reply:
+    def ask(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - nothing helps
         """Send SIGTERM, and SIGCONT right after, for a stopped process acts on nothing else."""
         return self._send(members, signal.SIGTERM, signal.SIGCONT)
 
@@ -177,6 +180,10 @@ class LinuxSystem:
         reply = self._send(members, signal.SIGKILL)
         self._send_groups(groups, signal.SIGKILL)
         return reply
+
+    def insist(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - no other way
+        """Do nothing: SIGKILL is all there is."""
+        return Reply([], [])
 
     def release(self, members: Iterable[Member]) -> None:
         """Send SIGCONT."""

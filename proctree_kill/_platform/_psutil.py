@@ -44,6 +44,9 @@ class PsutilSystem:
 
     boot_id: str | None = None
     polite = True
+    insists = False
+    force_code = -9
+    keeps_links = False
     tolerance: ClassVar[float] = WEAK_TOLERANCE
     """Seconds by which two start times of one process may differ: the clock may be set."""
     protected: ClassVar[Mapping[int, str]] = {
@@ -169,7 +172,7 @@ class PsutilSystem:
                 child = parent
         return found
 
-    def ask(self, members: Iterable[Member]) -> Reply:
+    def ask(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - nothing helps
         """Send SIGTERM, then SIGCONT."""
         return self._send(members, self.asking)
 
@@ -188,6 +191,10 @@ class PsutilSystem:
     ) -> Reply:
         """Kill them one by one."""
         return self._send(members, self.killing)
+
+    def insist(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - no other way
+        """Do nothing: SIGKILL is all there is."""
+        return Reply([], [])
 
     def release(self, members: Iterable[Member]) -> None:
         """Resume them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import psutil
@@ -78,15 +78,19 @@ def leader(thread: psutil.Process) -> int | None:
     return next((one.id for one in threads if psutil.pid_exists(one.id)), None)
 
 
-def environment(pid: int) -> dict[str, str]:
+def environment(pid: int, *, may_block: bool = True) -> Mapping[str, str]:
     """Read the environment of a process; nothing where it is hidden.
 
     Never of one in uninterruptible sleep, where the reader could be blocked as well:
     it needs the lock of that process's memory.
+
+    Args:
+        pid: its number.
+        may_block: whether there is such a sleep.
     """
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_DISK_SLEEP:
+        if may_block and process.status() == psutil.STATUS_DISK_SLEEP:
             return {}
         return process.environ()
     except (psutil.Error, OSError):

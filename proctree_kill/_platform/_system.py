@@ -44,6 +44,18 @@ class System(Protocol):
     polite: bool
     """Whether :meth:`ask` can reach a process without ending it by force."""
 
+    insists: bool
+    """Whether :meth:`insist` does anything."""
+
+    force_code: int
+    """The exit code of a process that :meth:`kill` ended, as ``subprocess`` says it."""
+
+    keeps_links: bool
+    """Whether the living children of a dead member can be found as well.
+
+    Elsewhere they get another parent when theirs dies.
+    """
+
     disturbed: bool
     """Whether a child vanished during the scan, so that a list may have hidden another."""
 
@@ -77,8 +89,9 @@ class System(Protocol):
     def children(
         self, parents: Sequence[Member], known: Mapping[int, Member]
     ) -> list[tuple[Member, Member]]:
-        """Find the living children of living parents that are not known; return (parent, child).
+        """Find the living children of these that are not known; return (parent, child).
 
+        The parents live, or links are kept.
         On return each child was a child of its parent while both were alive, and is bound.
         A number is known while the member that had it owns it.
         """
@@ -121,14 +134,21 @@ class System(Protocol):
     def ancestors(self, pid: int) -> list[int]:
         """Return the parent of a process, its parent, and so on."""
 
-    def ask(self, members: Iterable[Member]) -> Reply:
-        """Ask these to leave, in this order; a stopped one is continued, so that it can."""
+    def ask(self, members: Iterable[Member], until: float) -> Reply:
+        """Ask these to leave, in this order; a stopped one is continued, so that it can.
+
+        Whatever helps with that is ended at this time.
+        Whom nothing polite can reach is marked as deaf.
+        """
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
         """Stop these; ``groups`` are roots whose process groups may be stopped at once."""
 
     def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
         """End these by force, in this order; ``groups`` as in :meth:`freeze`, after them."""
+
+    def insist(self, members: Iterable[Member], until: float) -> Reply:
+        """End these, whom the force left, by another way, which is ended at this time."""
 
     def release(self, members: Iterable[Member]) -> None:
         """Continue these."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
 import shutil
@@ -70,17 +71,33 @@ def _pid_namespace() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def _trio() -> bool:
+    """Probe trio, which Wine's sockets do not suffice."""
+    try:
+        import trio  # noqa: PLC0415 - an extra
+
+        trio.run(trio.sleep, 0)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
 PROBES: dict[str, Callable[[], bool]] = {
     "pidfd": _pidfd,
     "pidfd inode": _pidfd_inode,
     "cgroup": lambda: usable_cgroup() is not None,
     "fork": lambda: hasattr(os, "fork"),
+    "console events": lambda: hasattr(signal, "CTRL_BREAK_EVENT"),
+    "windows": lambda: hasattr(ctypes, "WinDLL"),
+    "job objects": lambda: hasattr(ctypes, "WinDLL"),
     "waitid": lambda: hasattr(os, "waitid"),
-    "procfs": Path("/proc/self/stat").exists,
+    "procfs": lambda: has("fork") and Path("/proc/self/stat").exists(),
     "children file": lambda: Path(f"/proc/self/task/{os.getpid()}/children").exists(),
     "root": lambda: hasattr(os, "geteuid") and os.geteuid() == 0,
     "ordinary user": lambda: has("fork") and ordinary_user() is not None,
     "pid namespace": _pid_namespace,
-    "next pid": Path("/proc/sys/kernel/ns_last_pid").exists,
+    "next pid": lambda: has("fork") and Path("/proc/sys/kernel/ns_last_pid").exists(),
+    "reading what is there": lambda: hasattr(os, "set_blocking"),  # on Windows from Python 3.12 on
+    "trio": _trio,
     "npm package": lambda: npm_prefix() is not None,
 }

@@ -76,6 +76,7 @@ class FakeSystem:
 
     Args:
         counts: whether it can be known that nobody was born.
+        deaf: whom nothing can ask, by name.
         log: everything that was done, in order; listeners of a test may add to it.
         later: what will happen, and when.
         raises: an exception for each method that shall raise, from the first freeze on.
@@ -88,6 +89,10 @@ class FakeSystem:
     woken: bool = False
     closed: bool = False
     counts: bool = True
+    insists: bool = False
+    force_code: int = -9
+    keeps_links: bool = False
+    deaf: tuple[str, ...] = ()
     time: float = 64.0
     log: list[Act] = field(default_factory=list)
     later: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
@@ -231,7 +236,7 @@ class FakeSystem:
             line.append(pid)
         return line
 
-    def ask(self, members: Iterable[Member]) -> Reply:
+    def ask(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - nothing helps
         """Ask; a stopped process is continued, and leaves if it is not stopped again before."""
 
         def act(one: Process) -> None:
@@ -239,7 +244,10 @@ class FakeSystem:
             if one.leaves is not None:
                 self.at(one.leaves, lambda: self._leave(one))
 
-        return self._signal("ask", "SIGTERM", members, act)
+        members = list(members)
+        for one in members:
+            one.deaf = self.members[one].name in self.deaf
+        return self._signal("ask", "SIGTERM", [one for one in members if not one.deaf], act)
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
         """Stop them, groups first, and whoever stops with a child."""
@@ -263,6 +271,16 @@ class FakeSystem:
         for one in self._of_groups(groups):
             act(one)
         return reply
+
+    def insist(self, members: Iterable[Member], until: float) -> Reply:
+        """End them, the refusing ones as well, in a tick."""
+        assert until >= self.time
+        members = list(members)
+        self.note("insist", *self._names(members))
+        for one in members:
+            self.die(self.members[one], self.force_code)
+        self._pass(TICK)
+        return Reply([one for one in members if not self._is_alive(one)], [])
 
     def release(self, members: Iterable[Member]) -> None:
         """Continue them."""

@@ -25,6 +25,7 @@ import psutil
 BOUND = 20.0
 """Seconds after which something that should have happened counts as a failure."""
 SOURCE = Path(__file__).with_name("sprout.py")
+Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +37,16 @@ class Sprout:
         children: whom it starts.
         dies: whether it exits once everybody has spoken.
         restarts: whether it replaces its only child when that one dies.
+        asked: what it does on CTRL_BREAK: ``dies``, ``leaves`` with code 7, or ``stays``.
+        flags: the creation flags that its parent gives it, on Windows.
     """
 
     name: str
     children: tuple[Sprout, ...] = ()
     dies: bool = False
     restarts: bool = False
+    asked: str = "dies"
+    flags: int = 0
 
     def names(self) -> Iterator[str]:
         """Yield the names of the whole tree."""
@@ -84,18 +89,21 @@ class Garden:
     def __exit__(self, *exc: object) -> None:
         self.end()
 
-    def grow(self, sprout: Sprout, **options: Any) -> subprocess.Popen[bytes]:
+    def grow(
+        self, sprout: Sprout, *, start: Start = subprocess.Popen, **options: Any
+    ) -> subprocess.Popen[bytes]:
         """Start a tree; return its root when everybody has spoken and who should die is dead.
 
         Args:
             sprout: the root.
+            start: starts the command, like Popen, perhaps by way of something else.
             options: what Popen takes.
         """
         port = self._gate.getsockname()[1]
         # Without the redirector of a virtual environment on Windows, a process more.
         command = [getattr(sys, "_base_executable", sys.executable), "-I", "-S", str(SOURCE)]
         command += [str(port), self._token, json.dumps(asdict(sprout))]
-        root = subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)
+        root = start(command, stdin=subprocess.DEVNULL, **options)
         self._roots.append(root)
         names, doomed = set(sprout.names()), set(sprout.doomed())
         heard = self._listen_until(lambda: names <= set(self._voices.values()))
@@ -108,8 +116,12 @@ class Garden:
         return root
 
     def all_dead(self) -> bool:
-        """Tell whether everybody who ever spoke is dead, and nobody is there who has not yet."""
-        return self._listen_until(lambda: not self._voices) and not self.living()
+        """Tell whether everybody who ever spoke is dead, and nobody is there who has not yet.
+
+        Windows closes the sockets of a dying process a moment before it is gone.
+        """
+        silent = self._listen_until(lambda: not self._voices)
+        return silent and not psutil.wait_procs(self.living(), BOUND)[1]
 
     def living(self) -> list[psutil.Process]:
         """Return whoever was started for this garden and lives."""

@@ -20,14 +20,22 @@ from proctree_kill import (
     KillResult,
     ProcessIdentity,
     ProcessOutcome,
+    RecoveryReport,
+    Session,
+    SessionEvent,
+    SessionManager,
+    SessionState,
+    StopResult,
     TreeMember,
     TreePopen,
     TreeSnapshot,
     akill_tree,
+    arecover,
     arun,
     errors,
     identify,
     kill_tree,
+    recover,
     run,
     snapshot_tree,
 )
@@ -160,6 +168,55 @@ def policies(config: Mapping[str, Any]) -> None:
     assert_type(KillPolicy.from_config(config), KillPolicy)
     assert_type(KillPolicy.from_config(config, section="kill"), KillPolicy)
     KillPolicy(patience=1)  # pyright: ignore[reportCallIssue] -- must be refused
+
+
+def sessions(told: Callable[[SessionEvent], object]) -> None:
+    """Agents that a manager starts and stops."""
+    with SessionManager("sessions", policy=KillPolicy(), event_broadcaster=told) as manager:
+        assert_type(manager, SessionManager)
+        session = manager.spawn_agent("a", ["cat"], tool="claude", stdin=subprocess.PIPE)
+        assert_type(session, Session)
+        assert_type(session.state, SessionState)
+        assert_type(session.identity, ProcessIdentity | None)
+        assert_type(session.process, TreePopen[Any] | None)
+        assert_type(session.exit_code, int | None)
+        assert_type(manager.sessions, Mapping[str, Session])
+        assert_type(manager.stop_agent("a"), StopResult)
+        assert_type(manager.stop_all(), dict[str, StopResult])
+        assert_type(manager.recover(dry_run=True), RecoveryReport)
+        manager.spawn_agent("a", "cat", shel=True)  # pyright: ignore[reportCallIssue] -- must be refused
+
+
+async def awaited_sessions(manager: SessionManager) -> None:
+    """The same beside an event loop."""
+
+    async def tell(event: SessionEvent) -> None:
+        assert_type(event.event, str)
+        assert_type(event.state, SessionState)
+        assert_type(event.at, float)
+
+    async with SessionManager("sessions", event_broadcaster=tell) as another:
+        assert_type(await another.aspawn_agent("a", ["cat"]), Session)
+        assert_type(await another.astop_agent("a"), StopResult)
+        assert_type(await another.astop_all(), dict[str, StopResult])
+    assert_type(await manager.arecover(), RecoveryReport)
+
+
+def stops(result: StopResult) -> None:
+    """What became of a stop."""
+    assert_type(result.success, bool)
+    assert_type(result.kill, KillResult | None)
+    assert_type(result.error, str | None)
+
+
+async def recoveries() -> None:
+    """What dead owners left."""
+    report = recover("sessions", policy=KillPolicy(), dry_run=True, bare=False)
+    assert_type(report, RecoveryReport)
+    assert_type(report.ok, bool)
+    assert_type([one.session_id for one in report.reaped], list[str])
+    assert_type(await arecover("sessions"), RecoveryReport)
+    TreePopen(["cat"], record="sessions/session_a.pid")
 
 
 def exceptions(result: KillResult) -> None:

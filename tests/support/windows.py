@@ -1,0 +1,245 @@
+"""A Windows without processes: what its calls answer, scripted.
+
+Numbers are multiples of four, as there, beyond what Linux gives out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from proctree_kill._platform import _console, _handle_grip, _process_table, _win32
+from proctree_kill._platform._console import Console
+from proctree_kill._platform._process_table import ProcessTable, Row
+from proctree_kill._platform._taskkill import Answer
+
+FIRST = 5_000_000
+
+
+@dataclass(eq=False, kw_only=True)
+class Process:
+    """A process, and what it allows.
+
+    Args:
+        pid: its number.
+        ppid: its parent's number.
+        start: when it was created.
+        name: of its program.
+        opens: the rights for which it can be opened; None for all.
+        grants: the rights that a handle has then; security software takes some away.
+        dying: whether it refuses because it ends already.
+        dead: whether it has ended.
+        listed: whether the process table has it.
+        code: its exit code.
+        group: its console group where it shares ours.
+        window: whether it has one.
+        suspended: how often.
+    """
+
+    pid: int
+    ppid: int
+    start: int
+    name: str = "node.exe"
+    opens: int | None = None
+    grants: int = -1
+    dying: bool = False
+    dead: bool = False
+    listed: bool = True
+    code: int | None = None
+    group: int | None = None
+    window: bool = False
+    suspended: int = 0
+
+    def end(self, code: int) -> None:
+        """End it; its number is free when the last handle is closed."""
+        self.dead, self.listed, self.code = True, False, code
+
+
+@dataclass
+class Windows:
+    """What :mod:`_win32` and :mod:`_console` would ask.
+
+    Attributes:
+        handles: which handle leads to whom.
+        breaks: the groups that CTRL_BREAK was sent to.
+        tables: how often the process table was read.
+    """
+
+    caller: int
+    processes: list[Process] = field(default_factory=list)
+    handles: dict[int, Process] = field(default_factory=dict)
+    breaks: list[int] = field(default_factory=list)
+    tables: int = 0
+
+    def __post_init__(self) -> None:
+        self._numbers = itertools.count(FIRST, 4)
+        self._next = itertools.count(8, 4)
+
+    def spawn(self, parent: Process | None = None, /, **facts: object) -> Process:
+        """Start a process; one tick later than the last."""
+        number = next(self._numbers)
+        ppid = parent.pid if parent else self.caller
+        process = Process(pid=number, ppid=ppid, start=number)
+        for name, value in facts.items():
+            setattr(process, name, value)
+        self.processes.append(process)
+        return process
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Take the place of the system."""
+        for name in (
+            *("open_process", "close", "created", "basic", "granted", "image", "terminate"),
+            *("suspend", "resume", "exit_code", "event", "set_event", "wait", "process_of_thread"),
+        ):
+            monkeypatch.setattr(_win32, name, getattr(self, name))
+        monkeypatch.setattr(_process_table, "read", self.read)
+        monkeypatch.setattr(_console, "look", self.console)
+        monkeypatch.setattr(_console, "send_break", self.send_break)
+        monkeypatch.setattr(_console, "owners_of_windows", self.owners_of_windows)
+
+    def open_process(self, pid: int, rights: int) -> int | None:
+        """Open the process that has a number, or had it while somebody holds it."""
+        found = [one for one in self.processes if one.pid == pid]
+        held = [one for one in found if not one.dead or one in self.handles.values()]
+        if not held:
+            return None
+        if held[-1].opens is not None and rights & ~held[-1].opens:
+            raise PermissionError
+        return self._handle(held[-1])
+
+    def close(self, handle: int) -> None:
+        """Close a handle."""
+        del self.handles[handle]
+
+    def created(self, handle: int) -> int | None:
+        """Tell the creation time."""
+        return self.handles[handle].start
+
+    def basic(self, handle: int) -> _win32.BasicInformation:
+        """Tell the parent."""
+        return _win32.BasicInformation(ppid=self.handles[handle].ppid)
+
+    def granted(self, handle: int) -> int:
+        """Tell the rights."""
+        return self.handles[handle].grants
+
+    def image(self, handle: int) -> str | None:
+        """Tell the name."""
+        return self.handles[handle].name
+
+    def terminate(self, handle: int, code: int) -> bool:
+        """End one that allows it."""
+        one = self.handles[handle]
+        allowed = one.grants & _win32.PROCESS_TERMINATE and not (one.dead or one.dying)
+        if allowed:
+            one.end(code)
+        return bool(allowed)
+
+    def suspend(self, handle: int) -> bool:
+        """Suspend one that allows it."""
+        one = self.handles[handle]
+        if one.dead or not one.grants & _win32.PROCESS_SUSPEND_RESUME:
+            return False
+        one.suspended += 1
+        return True
+
+    def resume(self, handle: int) -> bool:
+        """Take one suspension back."""
+        self.handles[handle].suspended -= 1
+        return True
+
+    def exit_code(self, handle: int) -> int | None:
+        """Tell the exit code."""
+        return self.handles[handle].code
+
+    def event(self) -> int:
+        """Make an event: a process that is dead while it is set."""
+        return self._handle(Process(pid=0, ppid=0, start=0))
+
+    def set_event(self, handle: int) -> None:
+        """Set it."""
+        self.handles[handle].dead = True
+
+    def wait(self, handles: Sequence[int], seconds: float) -> int | None:  # noqa: ARG002 - here nothing happens meanwhile
+        """Tell who is signalled; an event is so once."""
+        assert len(handles) <= _win32.MOST_WAITED_FOR
+        for index, handle in enumerate(handles):
+            one = self.handles[handle]
+            if one.dead:
+                one.dead = bool(one.pid)
+                return index
+        return None
+
+    def process_of_thread(self, tid: int) -> int | None:
+        """Know one thread of each process: two more than its number, as no real one."""
+        return next((one.pid for one in self.processes if one.pid + 400 == tid), None)
+
+    def read(self) -> ProcessTable:
+        """Read the process table."""
+        self.tables += 1
+        return ProcessTable(self._rows())
+
+    def console(self, caller: int) -> Console:
+        """Tell who shares our console."""
+        shared = {one.pid: one.group for one in self.processes if one.group and not one.dead}
+        return Console(caller, {caller: caller, **shared})
+
+    def send_break(self, group: int) -> bool:
+        """Note it."""
+        self.breaks.append(group)
+        return True
+
+    def owners_of_windows(self) -> set[int]:
+        """Tell who has windows."""
+        return {one.pid for one in self.processes if one.window and not one.dead}
+
+    def _rows(self) -> Iterator[Row]:
+        """List who is listed."""
+        for one in self.processes:
+            if one.listed:
+                yield Row(one.pid, one.ppid, one.start, one.name)
+
+    def _handle(self, process: Process) -> int:
+        """Give a handle out."""
+        handle = next(self._next)
+        self.handles[handle] = process
+        return handle
+
+
+@dataclass
+class Tools:
+    """A taskkill and a tasklist that answer as told.
+
+    Args:
+        windows: whom they see.
+        close: the answer to a request to close windows, by number; the others are done.
+        force: the answer to the force, by number; the others are done.
+        asked: what was run: a verb and the numbers.
+    """
+
+    windows: Windows
+    close: dict[int, Answer] = field(default_factory=dict)
+    force_answers: dict[int, Answer] = field(default_factory=dict)
+    asked: list[tuple[str, list[int]]] = field(default_factory=list)
+
+    def ask_to_close(self, pids: list[int], until: float) -> Answer:  # noqa: ARG002 - it takes no time
+        """Post WM_CLOSE."""
+        self.asked.append(("close", pids))
+        return next((self.close[pid] for pid in pids if pid in self.close), Answer.DONE)
+
+    def force(self, pids: list[int], until: float) -> Answer:  # noqa: ARG002 - as above
+        """End those who are not protected."""
+        self.asked.append(("force", pids))
+        for one in self.windows.processes:
+            if one.pid in pids and one.pid not in self.force_answers:
+                one.end(_handle_grip.FORCE_CODE)
+        answers = (self.force_answers[pid] for pid in pids if pid in self.force_answers)
+        return next(answers, Answer.DONE)
+
+    def lists(self, pid: int, until: float) -> bool | None:  # noqa: ARG002 - as above
+        """Look a number up."""
+        self.asked.append(("list", [pid]))
+        return any(one.pid == pid and not one.dead for one in self.windows.processes)

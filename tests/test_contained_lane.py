@@ -1,0 +1,188 @@
+"""Real: TreePopen and run on every system, Windows as well."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from proctree_kill import Containment, Fate, TreePopen, arun, kill_tree, run
+from support.garden import BOUND, Garden, Sprout, row
+
+PATIENCE = 10.0
+"""A grace in seconds that nobody needs: it ends when the last process has left."""
+CTRL_BREAK = getattr(signal, "CTRL_BREAK_EVENT", 0)
+TIME = 3.0
+"""Seconds after which a command that never ends is ended; it has said all by then."""
+GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+OWN_CONSOLE = getattr(subprocess, "CREATE_NEW_CONSOLE", 0)
+PYTHON = [sys.executable, "-I", "-S", "-c"]
+HOLDER = "import sys, subprocess; subprocess.Popen([sys.executable, '-I', '-S', '-c', {!r}]);"
+"""Starts somebody who holds the pipes."""
+STAY = "import time; time.sleep(1000)"
+SAY = "print('said', flush=True);"
+INTERRUPTED = """
+import signal, sys
+from proctree_kill import TreePopen
+signal.signal(signal.SIGBREAK, signal.default_int_handler)
+try:
+    with TreePopen(sys.argv[1:]) as process:
+        process.wait()
+except KeyboardInterrupt:
+    sys.exit(5)
+"""
+
+
+@pytest.fixture
+def garden() -> Iterator[Garden]:
+    with Garden() as garden:
+        yield garden
+
+
+def fates(garden: Garden, process: TreePopen[Any], **options: Any) -> dict[str, Fate]:
+    """Stop a tree, and return what became of whom, by name."""
+    names = {pid: name for name, pid in garden.pids.items()}
+    result = process.stop(**options)
+    return {names.get(one.identity.pid, str(one.name)): one.fate for one in result.outcomes}
+
+
+def grown(garden: Garden, sprout: Sprout, **options: Any) -> TreePopen[bytes]:
+    """Start a tree by TreePopen."""
+    root = garden.grow(sprout, start=TreePopen, **options)
+    assert isinstance(root, TreePopen)
+    return root
+
+
+def test_a_tree_is_asked_and_leaves(garden: Garden) -> None:
+    root = grown(garden, row("root", "child", "below"))
+    assert fates(garden, root, grace=PATIENCE) == dict.fromkeys(
+        ("root", "child", "below"), Fate.TERMINATED
+    )
+    assert garden.all_dead()
+    assert root.returncode is not None
+
+
+def test_who_does_not_leave_is_killed_after_the_grace(garden: Garden) -> None:
+    root = grown(
+        garden, Sprout(name="root", asked="stays", children=(Sprout(name="child", asked="leaves"),))
+    )
+    assert fates(garden, root, grace=0.2) == {"root": Fate.KILLED, "child": Fate.TERMINATED}
+    assert garden.all_dead()
+
+
+def test_an_orphan_whose_middle_died_is_found_by_the_marker(garden: Garden) -> None:
+    middle = Sprout(name="middle", dies=True, children=(row("orphan", "below"),))
+    root = grown(garden, Sprout(name="root", children=(middle,)))
+    found = fates(garden, root, grace=PATIENCE)
+    assert garden.all_dead()
+    assert {"root", "orphan", "below"} <= found.keys()
+
+
+def test_whom_a_reaped_root_left_is_ended(garden: Garden) -> None:
+    root = grown(garden, Sprout(name="root", dies=True, children=(row("orphan", "below"),)))
+    assert root.wait(BOUND) == 0
+    assert {"orphan", "below"} <= fates(garden, root, grace=PATIENCE).keys()
+    assert garden.all_dead()
+
+
+def test_whom_the_root_left_is_ended_at_the_end_of_the_block(garden: Garden) -> None:
+    with grown(garden, Sprout(name="root", dies=True, children=(row("orphan", "below"),))):
+        pass
+    assert garden.all_dead()
+
+
+def test_an_exception_in_the_block_ends_the_tree_at_once(garden: Garden) -> None:
+    root = grown(garden, row("root", "child"))
+    with pytest.raises(LookupError), root:
+        raise LookupError
+    assert garden.all_dead()
+    assert root.returncode is not None
+
+
+@pytest.mark.parametrize("way", [TreePopen.terminate, TreePopen.kill], ids=["ask", "force"])
+def test_a_signal_to_the_tree_reaches_all_of_it(
+    garden: Garden, way: Callable[[TreePopen[bytes]], None]
+) -> None:
+    root = grown(garden, row("root", "child", "below"))
+    way(root)
+    assert garden.all_dead()
+    root.wait(BOUND)
+
+
+@pytest.mark.needs("console events")
+def test_where_nobody_can_be_asked_a_request_is_force(garden: Garden) -> None:
+    root = grown(garden, row("root", "child"), start_new_session=False)
+    root.terminate()
+    assert garden.all_dead()
+    assert root.wait(BOUND) == 1
+
+
+@pytest.mark.needs("console events")
+def test_the_flags_of_the_caller_are_kept(garden: Garden) -> None:
+    root = grown(garden, row("root"), creationflags=OWN_CONSOLE)
+    result = root.stop(grace=PATIENCE)
+    assert garden.all_dead()
+    assert "share the caller's console" in str(result.root and result.root.detail)
+
+
+def test_a_timeout_of_communicate_leaves_the_tree_alone(garden: Garden) -> None:
+    root = grown(garden, row("root", "child"), stdout=subprocess.PIPE)
+    with pytest.raises(subprocess.TimeoutExpired):
+        root.communicate(timeout=0.1)
+    assert root.poll() is None
+    assert len(garden.living()) == 2
+    root.stop(grace=0)
+    assert root.communicate(timeout=BOUND)[0] == b""
+
+
+def test_what_another_spawner_started_is_contained(garden: Garden) -> None:
+    contained = Containment.prepare()
+    root = garden.grow(
+        Sprout(name="root", dies=True, children=(row("orphan"),)), **contained.popen_kwargs()
+    )
+    contained.attach(root)
+    assert kill_tree(contained, grace=PATIENCE).ok
+    assert garden.all_dead()
+
+
+def test_a_timeout_ends_the_whole_tree_and_returns_what_was_said() -> None:
+    script = HOLDER.format(STAY) + SAY + STAY
+    with pytest.raises(subprocess.TimeoutExpired) as expired:
+        run([*PYTHON, script], timeout=TIME, capture_output=True)
+    assert (expired.value.stdout or b"").split() == [b"said"]
+
+
+def test_an_awaited_timeout_ends_the_whole_tree() -> None:
+    script = HOLDER.format(STAY) + SAY + STAY
+    with pytest.raises(subprocess.TimeoutExpired) as expired:
+        asyncio.run(arun([*PYTHON, script], timeout=TIME, capture_output=True))
+    assert (expired.value.stdout or b"").split() == [b"said"]
+
+
+def test_a_grandchild_that_holds_the_pipes_keeps_nobody_waiting() -> None:
+    done = run([*PYTHON, HOLDER.format(STAY) + SAY], capture_output=True)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, [b"said"], b"")
+
+
+def test_input_output_and_exit_code_are_those_of_subprocess() -> None:
+    script = "import sys; print(sys.stdin.read().upper()); print('e', file=sys.stderr); sys.exit(3)"
+    for function in (subprocess.run, run):
+        done = function([*PYTHON, script], input="in", capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (3, "IN\n", "e\n")
+
+
+@pytest.mark.needs("console events")
+def test_ctrl_break_ends_a_wait_and_the_tree(garden: Garden) -> None:
+    def by_owner(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        script = [sys.executable, "-c", INTERRUPTED, *command]
+        return subprocess.Popen(script, creationflags=GROUP, **options)
+
+    owner = garden.grow(row("root", "child"), start=by_owner)
+    owner.send_signal(CTRL_BREAK)
+    assert owner.wait(BOUND) == 5
+    assert garden.all_dead()
