@@ -127,6 +127,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         try:
             if self._recording is not None:
                 self._recording.announce(prepared, args)
+                prepared.also_remove(*self._recording.files)
             contained = prepared.popen_kwargs(env)
             flags = popen.pop("creationflags", 0) | contained.get("creationflags", 0)
             contained["creationflags"] = flags
