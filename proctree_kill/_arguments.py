@@ -39,6 +39,7 @@ examples:
   proctree-kill tree 4711        see who would be ended, and why
   proctree-kill kill 4711        end them
   proctree-kill run -- make      run a command that leaves nothing behind
+  proctree-kill doctor           see what this machine offers
 
 `proctree-kill COMMAND --help` says more about each command.
 """
@@ -111,6 +112,23 @@ examples:
   proctree-kill tree $$                       why your own shell is refused
 """
 
+_DOCTOR = """\
+Show what this machine offers to end trees, and why not more: how processes
+are held, cgroups and where, delegation, limits, the guard.
+
+A cgroup is made and removed again, and a guard is started and ended.
+"""
+
+_DOCTOR_EPILOG = """\
+exit codes:
+  0    always, but for
+  2    the arguments are wrong
+
+examples:
+  proctree-kill doctor
+  proctree-kill doctor --json | jq '.containment.available'
+"""
+
 _DEMO = """\
 Plant a stubborn tree, show it, end it, and prove that nobody is left.
 
@@ -152,6 +170,9 @@ def _parser() -> _Parser:
     _describe_kill(_command(commands, "kill", "end trees", _KILL, _KILL_EPILOG))
     _describe_run(_command(commands, "run", "run a command and end it", _RUN, _RUN_EPILOG))
     _describe_tree(_command(commands, "tree", "show who would be ended", _TREE, _TREE_EPILOG))
+    _describe_doctor(
+        _command(commands, "doctor", "show what this machine offers", _DOCTOR, _DOCTOR_EPILOG)
+    )
     _describe_demo(_command(commands, "demo", "end a tree of its own", _DEMO, _DEMO_EPILOG))
     _session_arguments.describe(partial(_command, commands))
     return parser
@@ -240,6 +261,11 @@ def _describe_tree(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``tree``."""
     _add_target(parser)
     parser.add_argument("--json", action="store_true", help="print the snapshot as JSON")
+
+
+def _describe_doctor(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``doctor``."""
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
 
 def _describe_demo(parser: argparse.ArgumentParser) -> None:

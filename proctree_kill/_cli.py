@@ -1,4 +1,4 @@
-"""The command line: kill, run, tree, demo, and what _cli_sessions has."""
+"""The command line: kill, run, tree, doctor, demo, and what _cli_sessions has."""
 
 from __future__ import annotations
 
@@ -117,6 +117,18 @@ def _demo(options: Namespace, screen: Screen) -> Exit:
     return Exit.GONE if run(options.grace, screen) else Exit.ALIVE
 
 
+def _doctor(options: Namespace, screen: Screen) -> Exit:
+    """Say what this machine offers."""
+    from . import _doctor as doctor  # noqa: PLC0415 - its import is most of a start
+
+    found = doctor.examine()
+    if options.json:
+        screen.deliver(_json(doctor.as_json(found)))
+    else:
+        screen.show(doctor.table(found))
+    return Exit.GONE
+
+
 def _of_sessions(options: Namespace, screen: Screen) -> Exit:
     """Do what is about sessions."""
     from ._cli_sessions import run  # noqa: PLC0415 - its import is most of a start
@@ -129,6 +141,7 @@ _COMMANDS: Mapping[str, Callable[[Namespace, Screen], int]] = {
     "run": _keep,
     "tree": _tree,
     "demo": _demo,
+    "doctor": _doctor,
     "sessions": _of_sessions,
     "stop": _of_sessions,
     "recover": _of_sessions,

@@ -6,17 +6,20 @@ import os
 import secrets
 import subprocess
 import weakref
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from . import _report
 from ._gather import gather, read_markers
+from ._guarding import guard
 from ._identity import identity_of
-from ._models import ProcessIdentity, TreeMember
+from ._member import mask
+from ._models import Evidence, ProcessIdentity, TreeMember
 from ._own_children import PREFIX
-from ._platform import current
+from ._platform import cell, current, recall_cell
+from ._platform._system import Cell, UnavailableError
 from ._target import Aim, Claim, Contained, HasPid, member_claims, started_pid
 from .errors import ContainmentError
 
@@ -25,13 +28,15 @@ Requested = Literal["auto", "session", "kernel"]
 """How the names of markers begin; the random rest is in the *name*, so that an inner tree keeps
 the marker of the outer one beside its own."""
 HAS_SESSIONS = hasattr(os, "setsid")
+MOVED = "the root was moved there after its start: what it had lost by then may be outside"
+SWEEPS = 5
+"""How often we look for somebody outside; each time everybody who was known is inside."""
 NEW_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 """Windows' flag for a group in the console, which has no sessions: CTRL_BREAK can be sent to it.
 
 Ctrl-C does not reach it any more.
 https://learn.microsoft.com/windows/win32/procthread/process-creation-flags
 """
-NO_KERNEL = "this version cannot use a cgroup or a job object yet"
 
 
 class Containment(Contained):
@@ -48,6 +53,7 @@ class Containment(Contained):
         cgroup: the folder of the tree's own cgroup; None where it has none.
         job: the job object of the tree; None where it has none.
         parent_exit: whether the tree ends when this process does.
+        records: files that the guard removes when it has ended the tree.
         notes: what was not to be had, and why.
         identity: the root, as it was when it was attached.
     """
@@ -59,7 +65,10 @@ class Containment(Contained):
         self.marker = marker
         self.cgroup: Path | None = None
         self.job: str | None = None
+        self._cell: Cell | None = None
+        self._born_inside = False
         self.parent_exit = False
+        self.records: tuple[Path, ...] = ()
         self.notes: tuple[str, ...] = ()
         self.identity: ProcessIdentity | None = None
         self._apart = start_new_session
@@ -68,7 +77,13 @@ class Containment(Contained):
         self._everywhere = False
 
     @classmethod
-    def prepare(cls, requested: Requested = "auto", *, start_new_session: bool = True) -> Self:
+    def prepare(
+        cls,
+        requested: Requested = "auto",
+        *,
+        start_new_session: bool = True,
+        kill_on_parent_exit: bool = False,
+    ) -> Self:
         """Get ready to contain one tree; nothing runs yet.
 
         Args:
@@ -78,6 +93,7 @@ class Containment(Contained):
                 or a process group of its own in the console (Windows).
                 Without one it keeps the terminal and its keys,
                 orphans are known by the marker alone, and on Windows CTRL_BREAK cannot be sent.
+            kill_on_parent_exit: whether the tree ends when this process does, however that is.
 
         Raises:
             ContainmentError: the kernel's containment was asked for, and is not to be had.
@@ -86,25 +102,34 @@ class Containment(Contained):
         if requested not in get_args(Requested):
             text = f"containment is {requested!r}, expected 'auto', 'session' or 'kernel'"
             raise ValueError(text)
-        if requested == "kernel":
-            raise ContainmentError(requested, NO_KERNEL)
         marker = f"{PREFIX}{secrets.token_hex(16)}=1"
         prepared = cls(requested, marker, start_new_session=start_new_session)
-        if requested == "auto":
-            prepared.notes = (NO_KERNEL,)
+        if requested != "session":
+            try:
+                prepared._keep(cell())
+            except UnavailableError as error:
+                prepared._do_without(str(error))
+        if kill_on_parent_exit:
+            prepared._guard()
         return prepared
 
     @classmethod
-    def recall(cls, marker: str, identity: ProcessIdentity | None = None) -> Self:
+    def recall(
+        cls, marker: str, identity: ProcessIdentity | None = None, cgroup: str | None = None
+    ) -> Self:
         """Stand for a tree that another process contained, which may be dead by now.
 
         Args:
             marker: the marker of that tree.
             identity: its root, where it is known.
+            cgroup: the folder of its own cgroup, where it had one; one that is not of ours is
+                not touched.
         """
         recalled = cls("session", marker, start_new_session=False)
         recalled.identity = identity
         recalled._everywhere = True
+        if cgroup is not None and (found := recall_cell(cgroup)) is not None:
+            recalled._keep(found)
         return recalled
 
     @property
@@ -147,6 +172,63 @@ class Containment(Contained):
             )
             self.session = root is not None and root.sid == pid
         self._process = weakref.ref(process)
+        if self.parent_exit:
+            self._guard()
+        if self._cell is not None and not self._born_inside:
+            self._take_in(self._cell)
+
+    @contextmanager
+    def spawning(self) -> Iterator[None]:
+        """Have the root born in the tree's own cgroup, where it has one.
+
+        What this thread starts inside the block is in it from its first instruction, and so is
+        everybody below it.
+        Without the block :meth:`attach` moves the root there, and whoever it has started by then.
+
+        Raises:
+            ContainmentError: the kernel does not let us in, and its containment was asked for.
+        """
+        with ExitStack() as stack:
+            if self._cell is not None:
+                try:
+                    stack.enter_context(self._cell.spawning())
+                    self._born_inside = True
+                except OSError as error:
+                    self._do_without(f"no process can be born in {self._cell.name}: {error}")
+            yield
+
+    def release(self) -> bool:
+        """Give the cgroup and the guard back, if nobody lives in it; tell whether that was so.
+
+        It is done when :func:`kill_tree` has ended the tree; a cgroup that is empty is removed
+        when this object is collected as well, and at exit.
+        """
+        if self._cell is not None and not self._cell.remove():
+            return False
+        if self.parent_exit:
+            guard().forget(self.marker)
+        return True
+
+    def also_remove(self, *records: Path) -> None:
+        """Have the guard remove these files, which hold the marker, when it has ended the tree."""
+        self.records = records
+        if self.parent_exit:
+            self._guard()
+
+    def _guard(self) -> None:
+        """Have the tree ended when this process ends; again with what is known of it since.
+
+        Raises:
+            ContainmentError: no guard is to be had.
+        """
+        cgroup = None if self.cgroup is None else str(self.cgroup)
+        try:
+            guard().watch(self.marker, cgroup=cgroup, identity=self.identity, records=self.records)
+        except BaseException:
+            if self.identity is None:
+                self.release()
+            raise
+        self.parent_exit = True
 
     def remember(self) -> None:
         """Look who is left while the dead root still has its number, and with it its session.
@@ -156,6 +238,7 @@ class Containment(Contained):
         with closing(current()) as system:
             if self.identity is not None and system.is_youngest(self.identity.pid):
                 self._left = []
+                self.release()
                 return
             gathered = gather(
                 system, self.aim(), None, read_markers([self.marker], None), include_root=True
@@ -163,6 +246,8 @@ class Containment(Contained):
             if gathered.tree.sure:
                 members = _report.snapshot(gathered, system.boot_id, None).members
                 self._left = [one for one in members if one.identity != self.identity]
+                if not self._left:
+                    self.release()
 
     @property
     def deserted(self) -> bool:
@@ -172,7 +257,53 @@ class Containment(Contained):
     def aim(self) -> Aim:
         """Name the root, whoever was left when it died, and the marker."""
         claims = [] if self.identity is None else [self._claim(self.identity)]
-        return Aim([*claims, *member_claims(self._left or ())], [self.marker], self._everywhere)
+        return Aim(
+            [*claims, *member_claims(self._left or ())],
+            [self.marker],
+            self._everywhere,
+            self._cells(),
+            [self.release],
+        )
+
+    def _cells(self) -> list[Cell]:
+        """Return what the kernel keeps the tree in, if anything."""
+        return [] if self._cell is None else [self._cell]
+
+    def _keep(self, cell: Cell) -> None:
+        """Let the kernel keep the tree together."""
+        self._cell = cell
+        self.cgroup = Path(cell.name) if cell.kind == "cgroup" else None
+        self.job = cell.name if cell.kind == "job" else None
+        weakref.finalize(self, cell.abandon)
+
+    def _do_without(self, reason: str) -> None:
+        """Give the kernel's containment up.
+
+        Raises:
+            ContainmentError: it was asked for.
+        """
+        self.release()
+        self._cell = self.cgroup = self.job = None
+        if self.requested == "kernel":
+            raise ContainmentError(self.requested, reason)
+        self.notes = (*self.notes, reason)
+
+    def _take_in(self, cell: Cell) -> None:
+        """Move whoever is known of the tree into its cell, until nobody is outside.
+
+        Whom the root started and lost before that is known by session and marker alone.
+        """
+        evidence = {Evidence.CGROUP, Evidence.JOB}
+        with closing(current()) as system:
+            for _ in range(SWEEPS):
+                found = gather(system, self.aim(), None, [], include_root=True).tree.members
+                members = [one for one in found if not mask(evidence) & one.evidence]
+                for one in members:
+                    with suppress(OSError):
+                        cell.adopt(one.pid)
+                if not members:
+                    break
+        self.notes = (*self.notes, MOVED)
 
     def _claim(self, identity: ProcessIdentity) -> Claim:
         """Name the root, with its owner where that still exists."""

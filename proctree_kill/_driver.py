@@ -10,6 +10,7 @@ from ._member import Member
 from ._plan import (
     Ask,
     CloseInput,
+    End,
     Facts,
     Freeze,
     Insist,
@@ -25,6 +26,8 @@ from ._plan import (
 from ._platform._system import Reply, System
 from ._tree import Tree
 
+END_SIGNALS = {"cgroup": "SIGKILL", "job": "TerminateProcess"}
+"""What the kernel does to everybody in a cell, by its kind."""
 NOTICE, LOOK = 0.1, 0.001
 """Seconds that parents have to notice a stopped child, and between two looks at them."""
 
@@ -74,20 +77,14 @@ class Driver:
             case CloseInput():
                 if self._close_input is not None:
                     self._close_input()
-            case Ask(members, until):
-                reply = self._system.ask(members, until)
             case Wait(members, until):
                 reply = Reply(self._system.wait(members, until), [])
             case Rescan(light):
                 appeared = self._tree.scan(light=light)
-            case Freeze(members):
-                reply = self._freeze(members)
-            case Kill(members):
-                reply = self._kill(members)
-            case Insist(members, until):
-                reply = self._system.insist(members, until)
             case Inspect(members):
                 self._system.inspect(members)
+            case _:
+                reply = self._act(step)
         return Facts(
             self._system.now(),
             reply.gone,
@@ -96,6 +93,20 @@ class Driver:
             hurry=self._system.hurried,
             sure=self._tree.sure,
         )
+
+    def _act(self, step: Ask | Freeze | Kill | End | Insist) -> Reply:
+        """Do to members what the step says."""
+        match step:
+            case Ask(members, until):
+                return self._system.ask(members, until)
+            case Freeze(members):
+                return self._freeze(members)
+            case Kill(members):
+                return self._kill(members)
+            case End(members):
+                return self._end(members)
+            case Insist(members, until):
+                return self._system.insist(members, until)
 
     def _freeze(self, members: list[Member]) -> Reply:
         """Stop members, and remember who outside the tree could stop with them."""
@@ -113,6 +124,16 @@ class Driver:
         refused = set(reply.denied)
         self._frozen = [one for one in self._frozen if one in refused]
         return reply
+
+    def _end(self, members: list[Member]) -> Reply:
+        """Have the kernel kill everybody in the cells; all are refused where it does not."""
+        taken = [cell.kill() for cell in self._tree.cells]
+        if not all(taken):
+            return Reply([], members)
+        names = [END_SIGNALS[cell.kind] for cell in self._tree.cells]
+        for one in members:
+            one.signals.append(names[0])
+        return Reply([], [])
 
     def _watch_parents(self) -> None:
         """Note the parents that stay and run, before anybody is stopped."""

@@ -9,7 +9,7 @@ from typing import Literal
 from ._identity import identity_of
 from ._member import ALIVE, Member
 from ._models import KillEvent
-from ._plan import Ask, Facts, Freeze, Kill, Ladder, Step
+from ._plan import Ask, End, Facts, Freeze, Kill, Ladder, Step
 
 Listener = Callable[[KillEvent], object]
 Kind = Literal["asked", "escalated", "found", "gone", "settled"]
@@ -31,7 +31,7 @@ class Teller:
 
     def before(self, step: Step) -> None:
         """Announce the force, while nobody is frozen yet."""
-        if isinstance(step, Freeze | Kill) and not self._escalated:
+        if isinstance(step, End | Freeze | Kill) and not self._escalated:
             self._escalated = True
             self._note("escalated", self._ladder.now)
             self._flush()

@@ -68,7 +68,7 @@ def gather(
     """
     claims = aimed.claims
     _refuse_caller(system, claims, markers, include_root=include_root)
-    gathered = Gathered(Tree(system, spared, markers, deadline), [], [])
+    gathered = Gathered(Tree(system, spared, markers, deadline, aimed.cells), [], [])
     if aimed.everywhere or not claims:
         gathered.tree.look_for_orphans(everywhere=aimed.everywhere)
     for claim in claims:

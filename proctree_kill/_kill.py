@@ -250,6 +250,7 @@ class Killing:
                 self._start,
                 holds_input=close_inputs is not None,
                 can_ask=system.polite,
+                can_end=self._can_end(gathered),
                 can_insist=system.insists,
                 force_code=system.force_code,
                 sure=gathered.tree.sure,
@@ -259,11 +260,20 @@ class Killing:
             verdicts = driver.run(self._way)
             _owners.poll_all(self.claims)
             teller.settled(system.now())
-            return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
+            result = _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
+            if result.ok and self._way == "stop":
+                for call in self._aim.ended:
+                    call()
+            return result
         finally:
             with self._ending:
                 self._ended = True
                 system.close()
+
+    def _can_end(self, gathered: Gathered) -> bool:
+        """Tell whether everybody whom the kernel keeps together may die."""
+        spared = self._spared or any(one.spared for one in gathered.tree.members)
+        return bool(self._aim.cells) and self._policy.include_root and not spared
 
     def hurry(self) -> None:
         """Let the force begin now; nothing, once it is over."""

@@ -14,6 +14,9 @@ ROOT = _BITS[Evidence.ROOT]
 DESCENDANT = _BITS[Evidence.DESCENDANT]
 SESSION = _BITS[Evidence.SESSION]
 MARKER = _BITS[Evidence.MARKER]
+KEPT = {"cgroup": _BITS[Evidence.CGROUP], "job": _BITS[Evidence.JOB]}
+"""The evidence of what the kernel keeps together, by its kind."""
+ANY_KEPT = sum(KEPT.values())
 EVIDENCE = {
     mask: tuple(sorted(one for one, bit in _BITS.items() if bit & mask))
     for mask in range(1 << len(_BITS))

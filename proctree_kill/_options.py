@@ -60,6 +60,7 @@ class RunOptions(PopenOptions, total=False):
     """What :func:`~proctree_kill.run` takes beside its command, its input and how text is read."""
 
     containment: Requested
+    kill_on_parent_exit: bool
     capture_output: bool
     timeout: float | None
     check: bool

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Generator, Iterable
 from typing import Literal, NamedTuple
 
-from ._member import ALIVE, Member
+from ._member import ALIVE, ANY_KEPT, Member
 from ._models import Fate
 from ._policy import KillPolicy
 
@@ -68,6 +68,12 @@ class Kill(NamedTuple):
     members: list[Member]
 
 
+class End(NamedTuple):
+    """End by force, at once, everybody whom the kernel keeps together; these are known of them."""
+
+    members: list[Member]
+
+
 class Insist(NamedTuple):
     """End these by the system's other way, which has until this time: the force left them."""
 
@@ -81,7 +87,7 @@ class Inspect(NamedTuple):
     members: list[Member]
 
 
-Step = CloseInput | Ask | Wait | Rescan | Freeze | Kill | Insist | Inspect
+Step = CloseInput | Ask | Wait | Rescan | Freeze | Kill | End | Insist | Inspect
 
 
 class Facts(NamedTuple):
@@ -130,6 +136,7 @@ class Ladder:
         *,
         holds_input: bool = False,
         can_ask: bool = True,
+        can_end: bool = False,
         can_insist: bool = False,
         force_code: int = SIGKILL_CODE,
         sure: bool = True,
@@ -142,6 +149,7 @@ class Ladder:
             start: when the call began.
             holds_input: whether :class:`CloseInput` has something to close.
             can_ask: whether the system has a polite signal.
+            can_end: whether all who are kept together by the kernel may die at once.
             can_insist: whether the system has another way to force.
             force_code: the exit code of whom the force ended.
             sure: whether the first scan can have missed nobody.
@@ -152,6 +160,7 @@ class Ladder:
         self.sure = sure
         self.holds_input = holds_input
         self.can_ask = can_ask
+        self.can_end = can_end
         self.can_insist = can_insist
         self.force_code = force_code
         self.members: list[Member] = []
@@ -225,6 +234,7 @@ class Ladder:
         """
         deadline = self.now + self.policy.settle
         look = FIRST_LOOK
+        yield from self._end()
         for rounds in itertools.count(1):
             yield from self._freeze(deadline)
             yield from self._kill()
@@ -243,6 +253,17 @@ class Ladder:
         yield from self._kill()
         if self.living:
             yield from self._do(Wait(list(self.living), self.now))
+
+    def _end(self) -> Steps:
+        """Have the kernel kill whom it keeps together: atomic, so there is nothing to freeze."""
+        kept = [one for one in self.living if one.evidence & ANY_KEPT]
+        if self.can_end:
+            self.frozen.update(kept)
+            self.killed.update(kept)
+            yield from self._do(End(leaves_first(kept)))
+            refused = self.denied.intersection(kept)  # then each is killed by itself
+            self.frozen -= refused
+            self.killed -= refused
 
     def _freeze(self, deadline: float) -> Steps:
         """Stop everybody, and those who were born meanwhile, until a scan finds no more.
@@ -301,7 +322,7 @@ class Ladder:
         self.hurry = self.hurry or facts.hurry
         if isinstance(step, Rescan):
             self.sure = facts.sure
-        if isinstance(step, Ask | Freeze | Kill | Insist):
+        if isinstance(step, Ask | Freeze | Kill | End | Insist):
             self.denied.difference_update(step.members)  # what was refused once may be allowed now
             self.denied.update(facts.denied)
         for one in facts.gone:

@@ -48,27 +48,32 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: Literal[True],
                  encoding: str | None = None, errors: str | None = None,
-                 containment: Requested = "auto", record: Place = None,
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: bool | None = None,
                  encoding: str, errors: str | None = None,
-                 containment: Requested = "auto", record: Place = None,
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: bool | None = None,
                  encoding: str | None = None, errors: str,
-                 containment: Requested = "auto", record: Place = None,
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[bytes], args: Command, *, text: Literal[False] | None = None,
                  encoding: None = None, errors: None = None,
-                 containment: Requested = "auto", record: Place = None,
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[Any], args: Command, *, text: bool | None = None,
                  encoding: str | None = None, errors: str | None = None,
-                 containment: Requested = "auto", record: Place = None,
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     # fmt: on
 
@@ -77,6 +82,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         args: Command,
         *,
         containment: Requested = "auto",
+        kill_on_parent_exit: bool = False,
         record: Place = None,
         env: Mapping[Any, Any] | None = None,
         process_group: int | None = None,
@@ -89,6 +95,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             args: the program and its arguments, as for ``subprocess.Popen``.
             containment: ``"auto"`` takes what is to be had; ``"session"`` asks for no more than
                 a session and a marker; ``"kernel"`` insists on a cgroup or a job object.
+            kill_on_parent_exit: whether the tree ends when this process does, however that is:
+                a small process, the guard, sees to it.
             record: where the tree is written down, ``.../session_ID.pid``, before anybody has it,
                 so that :func:`recover` can end it after a crash of this process;
                 the record goes when the tree was ended by :meth:`stop` or the ``with`` block.
@@ -105,7 +113,11 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         """
         if start_new_session is None:
             start_new_session = process_group is None
-        prepared = Containment.prepare(containment, start_new_session=start_new_session)
+        prepared = Containment.prepare(
+            containment,
+            start_new_session=start_new_session,
+            kill_on_parent_exit=kill_on_parent_exit,
+        )
         if process_group is not None:
             popen["process_group"] = process_group
         self.containment = prepared
@@ -118,7 +130,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             contained = prepared.popen_kwargs(env)
             flags = popen.pop("creationflags", 0) | contained.get("creationflags", 0)
             contained["creationflags"] = flags
-            super().__init__(args, **popen, **contained)
+            with prepared.spawning():
+                super().__init__(args, **popen, **contained)
             prepared.attach(self)
             _own_children.note(self, contained["env"])
             if self._recording is not None:
@@ -131,6 +144,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                     prepared.attach(self)
                 self._abandon()
             else:
+                prepared.release()
                 self._forget()
             raise
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ._identity import check_pid
 from ._models import ProcessIdentity, TreeMember, TreeSnapshot
+from ._platform._system import Cell
 
 
 class HasPid(Protocol):
@@ -45,11 +46,15 @@ class Aim(NamedTuple):
         claims: the processes that it names, each number once.
         markers: ``NAME=VALUE``; whoever carries one of these belongs to it as well.
         everywhere: whether those may be anybody's orphans, not only those of our own line.
+        cells: whoever the kernel keeps in one of these belongs to it as well.
+        ended: what is called once nobody is left.
     """
 
     claims: Sequence[Claim]
     markers: Sequence[str] = ()
     everywhere: bool = False
+    cells: Sequence[Cell] = ()
+    ended: Sequence[Callable[[], object]] = ()
 
 
 class Contained(ABC):
@@ -79,7 +84,10 @@ def aim(target: Target) -> Aim:
     for claim in (claim for one in aims for claim in one.claims):
         named.setdefault(claim.pid, claim)
     markers = dict.fromkeys(marker for one in aims for marker in one.markers)
-    return Aim(list(named.values()), list(markers), any(one.everywhere for one in aims))
+    cells = [cell for one in aims for cell in one.cells]
+    ended = [call for one in aims for call in one.ended]
+    everywhere = any(one.everywhere for one in aims)
+    return Aim(list(named.values()), list(markers), everywhere, cells, ended)
 
 
 def _claims(target: object) -> Sequence[Claim]:

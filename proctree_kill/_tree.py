@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from . import _own_children
-from ._member import ALIVE, DESCENDANT, GONE, MARKER, ROOT, SESSION, Member
-from ._platform._system import System
+from ._member import ALIVE, DESCENDANT, GONE, KEPT, MARKER, ROOT, SESSION, Member
+from ._platform._system import Cell, System
 from ._spare import Sparing
 
 _log = logging.getLogger("proctree_kill")
@@ -29,6 +29,7 @@ class Tree:
         spared: Sparing | None = None,
         markers: Sequence[bytes] = (),
         deadline: float = math.inf,
+        cells: Sequence[Cell] = (),
     ) -> None:
         """Begin with nobody.
 
@@ -37,10 +38,12 @@ class Tree:
             spared: says why a member is spared; None spares nobody.
             markers: ``NAME=VALUE``, one of which members carry in their environment.
             deadline: when a scan gives up, on the system's clock; each has ``SCAN_TIME`` at least.
+            cells: what the kernel keeps members together in.
         """
         self.system = system
         self.spared = spared
         self.markers = markers
+        self.cells = cells
         self.members: list[Member] = []
         self.roots: list[Member] = []
         self.holds_caller = False
@@ -104,7 +107,8 @@ class Tree:
             self._births, self.sure = None, True
             self.system.begin_scan()
             self._descend([*self._outside, *self.members])
-            if self._wants_strays():
+            kept = [self._find_kept(cell) for cell in self.cells]
+            if self._wants_strays() and not (self._begun and any(kept)):
                 self._find_strays()
             self.sure = self.sure and not self.system.disturbed and not self._is_haunted()
             if self.sure:
@@ -161,6 +165,43 @@ class Tree:
         self._examined |= SESSION
         while found := list(self._by_session(numbers)):
             self._descend(found)
+
+    def _find_kept(self, cell: Cell) -> bool:
+        """Take in whom the kernel keeps in a cell, walk down from each, and tell if there are any.
+
+        While there are, nobody else is looked for but by the first scan: an orphan is in there,
+        too, and one that has left it (``su``, ``systemd-run``) is found by the last scan.
+        Who is listed again once it is bound, and lives, is the one that was listed.
+        """
+        evidence = KEPT[cell.kind]
+        self._examined |= evidence
+        self._protected = self._protected or {self._caller, *self.system.ancestors(self._caller)}
+        listed = cell.pids()
+        populated = bool(listed)
+        while numbers := self._mark(listed, evidence):
+            bound = [one for pid in numbers if (one := self._bind(pid)) is not None]
+            listed = cell.pids()
+            again = set(listed)
+            for one in bound:
+                if one.pid in again and self.system.owns_number(one):
+                    self._admit(one, evidence, 1)
+                else:
+                    self.system.drop(one)
+            self._descend([one for one in bound if one.evidence])
+            if not bound or self.system.now() >= self._late:
+                break
+        return populated
+
+    def _mark(self, numbers: Iterable[int], evidence: int) -> list[int]:
+        """Note the evidence at those who are members, and return the others."""
+        others = []
+        for pid in numbers:
+            one = self._known.get(pid)
+            if one is None or one.state != ALIVE:
+                others.append(pid)
+            elif one.evidence:
+                one.evidence |= evidence
+        return others
 
     def _by_marker(self, numbers: Iterable[int]) -> Iterator[Member]:
         """Admit those who carry a marker."""

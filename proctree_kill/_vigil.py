@@ -7,7 +7,9 @@ import threading
 import time
 from typing import Self
 
+from ._identity import identity_of
 from ._member import ALIVE
+from ._models import ProcessIdentity
 from ._platform import current
 
 
@@ -30,6 +32,12 @@ class Vigil:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def is_of(self, identity: ProcessIdentity) -> bool:
+        """Tell whether it is this process that is waited for."""
+        one = self._member
+        boot_id = self._system.boot_id
+        return one is not None and identity.same_process(identity_of(one, boot_id)) is True
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the end of the process.

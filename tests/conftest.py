@@ -19,7 +19,7 @@ from proctree_kill import SessionManager, TreePopen
 from support.agents import PATIENT
 from support.capabilities import has
 from support.grow import Grow
-from support.leaf import leaves
+from support.leaf import kept, leaves
 from support.listener import Listener
 from support.nodes import Node
 from support.planter import NODE, Planter, node_argv
@@ -57,13 +57,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a dead child, a descriptor or a cgroup."""
-    files = _open_files()
+    files, cells = _open_files(), kept()
     yield
     if len(_open_files()) > len(files):
         _await_our_threads()
     assert _unreaped() is None, "a test left a child that nobody reaped"
     assert len(_open_files()) <= len(files), f"a test left open: {_open_files() - files}"
     assert leaves() == [], "a test left cgroups"
+    assert set(kept()) <= set(cells), "a test left cgroups of the library"
 
 
 @pytest.fixture
@@ -101,6 +102,16 @@ def grow(plant: Planter) -> Grow:
         return process, seed.tree
 
     return grow
+
+
+@pytest.fixture
+def no_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the library do without cgroups, as where none is to be had."""
+    if has("procfs"):
+        from proctree_kill._platform import _cgroup, _cgroupfs  # noqa: PLC0415 - not on every system
+
+        monkeypatch.setattr(_cgroupfs, "CGROUPS", False)
+        monkeypatch.setattr(_cgroup, "_places", {})  # as nobody has asked yet
 
 
 @pytest.fixture(scope="session")

@@ -101,6 +101,7 @@ class TestArguments:
             ["tree"],
             ["tree", "7", "--grace", "1"],
             ["demo", "7"],
+            ["doctor", "7"],
             ["grow", "7"],
             ["--frobnicate"],
         ],
@@ -124,7 +125,7 @@ class TestArguments:
         assert not told.out
         assert "proctree-kill demo" in told.err
 
-    @pytest.mark.parametrize("command", [[], ["kill"], ["tree"], ["demo"]])
+    @pytest.mark.parametrize("command", [[], ["kill"], ["tree"], ["demo"], ["doctor"]])
     def test_help_tells_the_exit_codes(
         self, command: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from proctree_kill import Evidence, KillResult, TreePopen
 from support.callers import Caller, apart, unprivileged
+from support.capabilities import has
 from support.nodes import Node, chain
 from support.planter import NODE, Planter, node_argv
 from support.scenarios import HASTE, KILLED, LEFT, SCENARIOS, Scenario, by_name
@@ -24,6 +25,7 @@ CALLERS = [
         Caller(name="ordinary user", ordinary=True), marks=pytest.mark.needs("ordinary user")
     ),
     pytest.param(Caller(name="no pidfd", pidfd=False), marks=pytest.mark.needs("pidfd")),
+    pytest.param(Caller(name="no cgroup", cgroup=False), marks=pytest.mark.needs("cgroup")),
 ]
 WAYS: dict[str, Callable[[TreePopen[bytes], Scenario], KillResult]] = {
     "stopped": lambda process, scenario: process.stop(grace=scenario.grace),
@@ -67,7 +69,9 @@ def test_daemons_of_a_root_that_was_reaped_long_ago_are_found(
     assert tree.all_dead()
     fates = {name: one.fate for name, one in by_name(tree, result).items() if name != "root"}
     assert fates == {"daemon": LEFT, "deaf": KILLED, "child": LEFT, "x": LEFT}
-    assert set(result.verified) == {Evidence.DESCENDANT, Evidence.MARKER, Evidence.SESSION}
+    evidence = {Evidence.DESCENDANT, Evidence.MARKER, Evidence.SESSION}
+    kept = has("cgroup") and caller.cgroup and not caller.ordinary
+    assert set(result.verified) == evidence | ({Evidence.CGROUP} if kept else set())
 
 
 @pytest.mark.parametrize("caller", CALLERS, ids=lambda one: str(one.name))

@@ -90,6 +90,7 @@ def test_sudo_takes_the_marker_away_and_still_leads_to_its_child() -> None:
 
 
 @pytest.mark.needs("procfs")
+@pytest.mark.usefixtures("no_cgroup")
 def test_a_daemon_with_a_clean_environment_is_out_of_reach() -> None:
     script = "env -i setsid sh -c 'echo $$; exec sleep 1000' & read line"
     pipe = subprocess.PIPE

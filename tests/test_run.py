@@ -174,6 +174,7 @@ class TestAwaited:
             asyncio.run(arun(["sh", "-c", script], timeout=0.3, capture_output=True))
         assert_empty(int(expired.value.stdout or 0))
 
+    @pytest.mark.usefixtures("no_cgroup")
     def test_check_and_a_missing_program(self) -> None:
         with pytest.raises(subprocess.CalledProcessError):
             asyncio.run(arun(["false"], check=True))

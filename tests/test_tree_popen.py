@@ -261,6 +261,7 @@ class TestTheTree:
         assert psutil.pid_exists(tree.pids["b"])
 
     @pytest.mark.needs("procfs")
+    @pytest.mark.usefixtures("no_cgroup")
     def test_whoever_lost_the_marker_is_known_by_the_session_that_was_seen(self) -> None:
         script = "env -i sh -c 'echo $$; exec sleep 1000' &"
         process = TreePopen(["sh", "-c", script], stdout=subprocess.PIPE)
@@ -316,6 +317,7 @@ class TestTheBlock:
 class TestTheStart:
     """What may go wrong while it starts."""
 
+    @pytest.mark.usefixtures("no_cgroup")
     def test_the_kernels_containment_is_refused_before_anything_runs(self, tmp_path: Path) -> None:
         made = tmp_path / "made"
         with pytest.raises(errors.ContainmentError, match="'kernel'") as refused:
@@ -327,6 +329,7 @@ class TestTheStart:
         with pytest.raises(ValueError, match="'jail', expected 'auto', 'session' or 'kernel'"):
             TreePopen(["true"], containment="jail")  # type: ignore[call-overload] # that is the test
 
+    @pytest.mark.usefixtures("no_cgroup")
     def test_what_was_not_to_be_had_is_noted(self) -> None:
         with TreePopen(["true"]) as process:
             assert process.containment.notes
@@ -399,6 +402,7 @@ class TestTheOwner:
         assert psutil.pid_exists(pid)
         stdin.close()
         os.waitpid(pid, 0)
+        TreePopen(["true"]).wait()  # takes what could not be removed along
 
     def test_nothing_is_left_of_many(self) -> None:
         files, threads = len(list(FILES.iterdir())), threading.active_count()

@@ -10,7 +10,9 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._system import System, Terminal
+    from collections.abc import Iterable
+
+    from ._system import Cell, Offer, System, Terminal
 
 
 HELPER_TIMEOUT = 5.0
@@ -34,6 +36,54 @@ def current(helper_timeout: float = HELPER_TIMEOUT) -> System:
     from ._posix import PosixSystem  # noqa: PLC0415 - as above
 
     return PosixSystem()
+
+
+NO_CELLS = "this system has nothing like a cgroup or a job object"
+NO_JOBS = "this version cannot use a job object yet"
+
+
+def cell() -> Cell:
+    """Make what the kernel keeps a tree together in.
+
+    Raises:
+        UnavailableError: this process may have none here.
+    """
+    if sys.platform == "linux":
+        from ._cgroup import Leaf  # noqa: PLC0415 - the others' modules do not load here
+
+        return Leaf.make()
+    from ._system import UnavailableError  # noqa: PLC0415 - few need it
+
+    raise UnavailableError(NO_JOBS if sys.platform == "win32" else NO_CELLS)
+
+
+def recall_cell(name: str) -> Cell | None:
+    """Find what another process made, which may be dead by now; None where it is none of ours."""
+    if sys.platform == "linux":
+        from ._cgroup import Leaf  # noqa: PLC0415 - the others' modules do not load here
+
+        return Leaf.recall(name)
+    return None
+
+
+def tidy_cells() -> None:
+    """Remove what this process and dead owners left that holds nobody; at the guard's end."""
+    if sys.platform == "linux":
+        from ._cgroup import tidy  # noqa: PLC0415 - the others' modules do not load here
+
+        tidy()
+
+
+def offers() -> Iterable[Offer]:
+    """Return what this system offers, and why it does not."""
+    if sys.platform == "linux":
+        from ._offers import offers  # noqa: PLC0415 - the others' modules do not load here
+
+        return offers()
+    from ._system import Offer  # noqa: PLC0415 - few need it
+
+    system = "Windows" if sys.platform == "win32" else "this system"
+    return [Offer("pidfd", f"{system} has none; start times tell processes apart", available=False)]
 
 
 def terminal() -> Terminal:

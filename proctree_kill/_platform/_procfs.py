@@ -145,7 +145,7 @@ def carries(pid: int, markers: Collection[bytes]) -> bool:
     A process in uninterruptible sleep is not asked: the read could block with it.
     """
     found = stat(pid)
-    if found is None or found.state == b"D":
+    if found is None or found.state == b"D" or (found.state == b"Z" and found.threads <= 1):
         return False
     path = f"/proc/{pid}/environ"
     if found.state == b"Z":  # the main thread ended; another one still has the memory

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol, Self
+from contextlib import AbstractContextManager
+from typing import Literal, NamedTuple, Protocol, Self
 
 from .._member import Member
 
@@ -27,6 +28,59 @@ class Live(NamedTuple):
     user: str | None = None
     command: str | None = None
     seconds: float | None = None
+
+
+class UnavailableError(Exception):
+    """The kernel keeps nothing together here, and why; told as the end of a sentence."""
+
+
+class Cell(Protocol):
+    """What the kernel itself keeps together: nobody in it can leave it unseen."""
+
+    kind: Literal["cgroup", "job"]
+    """Which evidence its members are of."""
+    name: str
+    """Under which name another process finds it."""
+
+    def spawning(self) -> AbstractContextManager[None]:
+        """Have what this thread starts inside the block born in here.
+
+        Raises:
+            OSError: before anything ran: the kernel does not let us in.
+        """
+
+    def adopt(self, pid: int) -> None:
+        """Take in a process that was born outside; whom it started before that stays there.
+
+        Raises:
+            OSError: it is gone, or the kernel refuses.
+        """
+
+    def pids(self) -> list[int]:
+        """List who lives in here, and in whatever of this kind is inside."""
+
+    def kill(self) -> bool:
+        """Kill everybody in here at once; tell whether the kernel took the order."""
+
+    def remove(self) -> bool:
+        """Remove it, if nobody lives in it; tell whether it is gone."""
+
+    def abandon(self) -> None:
+        """Remove it as soon as that can be done by the way: now, with the next one, or at exit."""
+
+
+class Offer(NamedTuple):
+    """One thing that a machine has, or has not.
+
+    Args:
+        name: what it is.
+        detail: what that means, or why it is not there.
+        available: whether it is there; None for what is only told.
+    """
+
+    name: str
+    detail: str
+    available: bool | None = None
 
 
 class System(Protocol):

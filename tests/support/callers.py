@@ -47,6 +47,7 @@ class Caller:
         ordinary: whether it has no privilege, nor has what it ends.
         pidfd: whether it uses pidfds.
         children_file: whether it uses ``/proc/PID/task/TID/children``.
+        cgroup: whether it keeps what it starts in a cgroup, where it may.
         descriptors: how many descriptors it may open, or None for as many as we.
     """
 
@@ -54,6 +55,7 @@ class Caller:
     ordinary: bool = False
     pidfd: bool = True
     children_file: bool = True
+    cgroup: bool = True
     descriptors: int | None = None
 
     @property
@@ -80,6 +82,10 @@ class Caller:
 
             _linux.PIDFD = self.pidfd
             _linux.CHILDREN_FILE = self.children_file
+        if not self.cgroup:
+            from proctree_kill._platform import _cgroupfs  # noqa: PLC0415 - not on every system
+
+            _cgroupfs.CGROUPS = False  # a fork has asked nobody yet
         yield
 
 

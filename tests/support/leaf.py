@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import select
 import time
@@ -94,6 +95,25 @@ def leaves() -> list[Path]:
     """Return the cgroups that this process made and that are still there."""
     parent = own_cgroup()
     return list(parent.glob(f"{PREFIX}{os.getpid()}-*")) if parent else []
+
+
+def kept() -> list[Path]:
+    """Return the cgroups of the library that this process owns."""
+    parent = own_cgroup()
+    if parent is None:
+        return []
+    from proctree_kill._platform._cgroupfs import (  # noqa: PLC0415 - not on every system
+        owner_name,
+    )
+
+    def left() -> list[Path]:
+        found = list(parent.glob("proctree-*"))
+        ours = f"{owner_name()}-"
+        return [one for one in found if one.name.startswith(ours)]
+
+    if left():
+        gc.collect()  # what nobody holds any more is removed
+    return left()
 
 
 def own_cgroup() -> Path | None:

@@ -1,0 +1,36 @@
+"""A subtree of cgroups that belongs to an ordinary user, as a user manager of systemd gives one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .leaf import new_name, usable_cgroup
+from .users import Account
+
+FILES = ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
+"""What is handed over (cgroups(7), "Delegation"), beside the files below."""
+
+
+@contextmanager
+def delegated(account: Account | None) -> Iterator[Path]:
+    """Make a cgroup, give it to an account, and remove it with everything below it."""
+    parent = usable_cgroup()
+    assert parent
+    folder = parent / new_name()
+    folder.mkdir()
+    try:
+        if account is not None:
+            for name in FILES:
+                os.chown(folder / name, account.uid, account.gid)
+        yield folder
+    finally:
+        for path, _, _ in os.walk(folder, topdown=False):
+            Path(path).rmdir()
+
+
+def enter(folder: Path) -> None:
+    """Move this process into a cgroup."""
+    (folder / "cgroup.procs").write_text("0")

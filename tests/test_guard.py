@@ -1,0 +1,180 @@
+"""Real: what an owner started ends with it, however it dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from proctree_kill import Containment, TreePopen, _guarding, errors, kill_tree
+from support.callers import apart
+from support.grow import Grow
+from support.nodes import Node, chain
+from support.party import Party
+from support.trees import BOUND
+from support.wards import DEATHS, has_ended, warded
+
+pytestmark = pytest.mark.needs("fork", "pidfd")
+
+FAMILY = Node(name="root", children=(chain("a", "b"),))
+SLEEP = ["sleep", "1000"]
+
+
+@pytest.fixture
+def party(tmp_path: Path) -> Iterator[Party]:
+    """Hear a tree of which one is a daemon."""
+    with Party(tmp_path) as party:
+        yield party
+
+
+class TestTheOwnersDeath:
+    """However it comes."""
+
+    @pytest.mark.parametrize("how", ["auto", "session"])
+    @pytest.mark.parametrize("death", DEATHS)
+    def test_the_trees_end_and_their_records_go(
+        self, tmp_path: Path, party: Party, how: str, death: str
+    ) -> None:
+        with warded(tmp_path, party, how) as ward:
+            DEATHS[death](ward)
+            assert party.is_over()
+            assert has_ended(ward.second, ward.guard)
+            assert not ward.record.exists()
+
+    def test_an_exit_ends_them_as_well(self, party: Party) -> None:
+        script = (
+            "import sys; from proctree_kill import TreePopen; from proctree_kill._guarding "
+            "import guard; t = TreePopen(sys.argv[1:], kill_on_parent_exit=True); "
+            "print(guard().pid, flush=True); input(); t.returncode = 0"
+        )
+        command = [sys.executable, "-c", script, *party.argv()]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe) as owner:
+            assert owner.stdout
+            party.assemble()
+            guard = os.pidfd_open(int(owner.stdout.readline()))
+            owner.stdout.close()
+            owner.communicate(b"\n")
+        assert party.is_over()
+        assert has_ended(guard)
+        os.close(guard)
+
+    def test_a_record_of_another_tree_is_left(self, tmp_path: Path, party: Party) -> None:
+        with warded(tmp_path, party, "auto") as ward:
+            ward.record.write_text("another marker")
+            ward.owner.kill()
+            assert has_ended(ward.guard)
+            assert ward.record.exists()
+        assert party.is_over()
+
+
+class TestTheGuard:
+    """The process, and for how long it is there."""
+
+    def test_there_is_none_unless_somebody_wants_it(self) -> None:
+        with TreePopen(["true"]) as process:
+            assert not process.containment.parent_exit
+            assert _guarding.guard().pid is None
+
+    def test_one_serves_many_and_leaves_with_the_last(self) -> None:
+        first = TreePopen(SLEEP, kill_on_parent_exit=True)
+        pid = _guarding.guard().pid
+        second = TreePopen(SLEEP, kill_on_parent_exit=True)
+        assert first.containment.parent_exit
+        assert pid == _guarding.guard().pid is not None
+        first.stop(grace=0)
+        assert pid == _guarding.guard().pid
+        second.stop(grace=0)
+        assert _guarding.guard().pid is None
+
+    def test_it_leaves_when_a_tree_ends_by_itself(self) -> None:
+        process = TreePopen(["true"], kill_on_parent_exit=True)
+        process.wait()
+        assert _guarding.guard().pid is None
+
+    def test_it_stays_while_it_is_held(self) -> None:
+        guard = _guarding.guard()
+        guard.hold()
+        with TreePopen(["true"], kill_on_parent_exit=True):
+            pass
+        assert guard.pid is not None
+        guard.release()
+        assert guard.pid is None
+
+    def test_it_is_deaf_and_has_a_session_of_its_own(self) -> None:
+        with TreePopen(SLEEP, kill_on_parent_exit=True) as process:
+            pid = _guarding.guard().pid
+            assert pid is not None
+            assert os.getsid(pid) == pid
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+                os.kill(pid, number)
+            assert pid not in {one.identity.pid for one in process.snapshot().members}
+            process.stop(grace=0)
+
+    def test_one_that_was_killed_is_followed_by_another_that_knows_everything(
+        self, grow: Grow
+    ) -> None:
+        process, tree = grow(FAMILY, kill_on_parent_exit=True)
+        pid = _guarding.guard().pid
+        assert pid is not None
+        descriptor = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGKILL)
+        assert has_ended(descriptor)
+        os.close(descriptor)
+        with TreePopen(SLEEP, kill_on_parent_exit=True) as other:
+            assert _guarding.guard().pid not in (pid, None)
+            other.stop(grace=0)
+        assert process.stop(grace=0).ok
+        assert tree.all_dead()
+
+    def test_a_forked_child_has_its_own(self, grow: Grow) -> None:
+        def scene() -> int | None:
+            assert _guarding.guard().pid is None
+            with TreePopen(SLEEP, kill_on_parent_exit=True) as process:
+                pid = _guarding.guard().pid
+                process.stop(grace=0)
+            return pid
+
+        process, _ = grow(FAMILY, kill_on_parent_exit=True)
+        pid = _guarding.guard().pid
+        assert apart(scene) not in (pid, None)
+        assert psutil.pid_exists(pid or 0)
+        process.stop(grace=0)
+
+    def test_a_program_that_cannot_be_started_leaves_none(self) -> None:
+        with pytest.raises(FileNotFoundError):
+            TreePopen(["/nonexistent/program"], kill_on_parent_exit=True)
+        assert _guarding.guard().pid is None
+
+    def test_a_containment_has_it_too(self, party: Party) -> None:
+        containment = Containment.prepare(kill_on_parent_exit=True)
+        assert containment.parent_exit
+        process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
+        containment.attach(process)
+        party.assemble()
+        assert kill_tree(containment, grace=0).ok
+        assert process.wait(BOUND) == -9
+        assert _guarding.guard().pid is None
+
+
+@pytest.mark.parametrize("executable", ["", "/nonexistent/python", "/bin/echo", "/bin/cat"])
+def test_what_is_no_python_is_refused_before_anything_runs(
+    executable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", executable)
+    with pytest.raises(errors.ContainmentError, match="guard"):
+        TreePopen(["touch", tmp_path / "made"], kill_on_parent_exit=True)
+    assert list(tmp_path.iterdir()) == []
+    assert _guarding.guard().pid is None
+
+
+def test_a_frozen_program_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(errors.ContainmentError, match="kill_on_parent_exit"):
+        TreePopen(["true"], kill_on_parent_exit=True)
