@@ -99,7 +99,7 @@ def leaves() -> list[Path]:
 
 def kept() -> list[Path]:
     """Return the cgroups of the library that this process owns."""
-    parent = own_cgroup()
+    parent = own_cgroup() if hasattr(os, "fork") else None  # Wine shows the host's /proc
     if parent is None:
         return []
     from proctree_kill._platform._cgroupfs import (  # noqa: PLC0415 - not on every system
