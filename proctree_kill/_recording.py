@@ -130,6 +130,11 @@ class Recording:
         return True
 
     @property
+    def files(self) -> tuple[Path, Path]:
+        """Return where the record is, and where the intent."""
+        return self.path, intent_path(self.path)
+
+    @property
     def announced(self) -> bool:
         """Whether something is on disk that :meth:`forget` would remove."""
         return self._intent is not None

@@ -98,23 +98,16 @@ def leaves() -> list[Path]:
 
 
 def kept() -> list[Path]:
-    """Return the cgroups of the library that hold nobody any more, or whose owner is dead."""
+    """Return the cgroups of trees of this process that nobody holds any more."""
     parent = own_cgroup()
     if parent is None:
         return []
-    from proctree_kill._platform._cgroupfs import (  # noqa: PLC0415 - not on every system
-        is_deserted,
-        owner_name,
-    )
+    from proctree_kill._platform._cgroupfs import owner_name  # noqa: PLC0415 - Linux has it
 
-    def left() -> list[Path]:
-        found = list(parent.glob("proctree-*"))
-        ours = f"{owner_name()}-"
-        return [one for one in found if one.name.startswith(ours) or is_deserted(one.name)]
-
-    if left():
+    ours = f"{owner_name()}-*"
+    if list(parent.glob(ours)):
         gc.collect()  # what nobody holds any more is removed
-    return left()
+    return list(parent.glob(ours))
 
 
 def own_cgroup() -> Path | None:
