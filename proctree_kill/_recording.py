@@ -131,7 +131,7 @@ class Recording:
 
     @property
     def files(self) -> tuple[Path, Path]:
-        """The record, and the intent before it."""
+        """Return where the record is, and where the intent."""
         return self.path, intent_path(self.path)
 
     @property

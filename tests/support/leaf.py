@@ -98,22 +98,16 @@ def leaves() -> list[Path]:
 
 
 def kept() -> list[Path]:
-    """Return the cgroups of the library that this process owns."""
+    """Return the cgroups of trees of this process that nobody holds any more."""
     parent = own_cgroup() if hasattr(os, "fork") else None  # Wine shows the host's /proc
     if parent is None:
         return []
-    from proctree_kill._platform._cgroupfs import (  # noqa: PLC0415 - not on every system
-        owner_name,
-    )
+    from proctree_kill._platform._cgroupfs import owner_name  # noqa: PLC0415 - Linux has it
 
-    def left() -> list[Path]:
-        found = list(parent.glob("proctree-*"))
-        ours = f"{owner_name()}-"
-        return [one for one in found if one.name.startswith(ours)]
-
-    if left():
+    ours = f"{owner_name()}-*"
+    if list(parent.glob(ours)):
         gc.collect()  # what nobody holds any more is removed
-    return left()
+    return list(parent.glob(ours))
 
 
 def own_cgroup() -> Path | None:

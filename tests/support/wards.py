@@ -24,9 +24,9 @@ if os.isatty(0):
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 how, record = sys.argv[1], Path(sys.argv[2])
 quiet = {"stdin": -3, "stdout": -3, "stderr": -3}
-trees = [TreePopen(sys.argv[3:], containment=how, kill_on_parent_exit=True, **quiet)]
-record.write_text(trees[0].containment.marker)
-trees[0].containment.also_remove(record)
+trees = [
+    TreePopen(sys.argv[3:], containment=how, kill_on_parent_exit=True, record=record, **quiet)
+]
 trees.append(TreePopen(["sleep", "1000"], containment=how, kill_on_parent_exit=True, **quiet))
 os.write(1, b"%d %d\\n" % (guard().pid, trees[1].pid))
 while True:
@@ -70,7 +70,7 @@ DEATHS: dict[str, Callable[[Ward], object]] = {
 @contextmanager
 def warded(folder: Path, party: Party, how: str) -> Iterator[Ward]:
     """Start an owner with a terminal of its own, and wait until all of its trees live."""
-    record = folder / "record"
+    record = folder / "session_ward.pid"
     master, slave = os.openpty()
     command = [sys.executable, "-c", OWNER, how, str(record), *party.argv()]
     with subprocess.Popen(
