@@ -99,7 +99,7 @@ def leaves() -> list[Path]:
 
 def kept() -> list[Path]:
     """Return the cgroups of trees of this process that nobody holds any more."""
-    parent = own_cgroup() if hasattr(os, "fork") else None  # Wine shows the host's /proc
+    parent = own_cgroup()
     if parent is None:
         return []
     from proctree_kill._platform._cgroupfs import owner_name  # noqa: PLC0415 - Linux has it
@@ -112,7 +112,7 @@ def kept() -> list[Path]:
 
 def own_cgroup() -> Path | None:
     """Return the directory of this process's cgroup v2, or None where none is mounted."""
-    mount = _mount_point()
+    mount = _mount_point() if hasattr(os, "fork") else None  # Wine shows the host's /proc
     if mount is None:
         return None
     lines = Path("/proc/self/cgroup").read_text().splitlines()
