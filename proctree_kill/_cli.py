@@ -1,4 +1,4 @@
-"""The command line: kill, run, tree, demo, doctor, and what _cli_sessions has."""
+"""The command line: kill, run, tree, doctor, demo, and what _cli_sessions has."""
 
 from __future__ import annotations
 
@@ -117,13 +117,6 @@ def _demo(options: Namespace, screen: Screen) -> Exit:
     return Exit.GONE if run(options.grace, screen) else Exit.ALIVE
 
 
-def _of_sessions(options: Namespace, screen: Screen) -> Exit:
-    """Do what is about sessions."""
-    from ._cli_sessions import run  # noqa: PLC0415 - its import is most of a start
-
-    return Exit.GONE if run(options, screen) else Exit.ALIVE
-
-
 def _doctor(options: Namespace, screen: Screen) -> Exit:
     """Say what this machine offers."""
     from . import _doctor as doctor  # noqa: PLC0415 - its import is most of a start
@@ -136,15 +129,22 @@ def _doctor(options: Namespace, screen: Screen) -> Exit:
     return Exit.GONE
 
 
+def _of_sessions(options: Namespace, screen: Screen) -> Exit:
+    """Do what is about sessions."""
+    from ._cli_sessions import run  # noqa: PLC0415 - its import is most of a start
+
+    return Exit.GONE if run(options, screen) else Exit.ALIVE
+
+
 _COMMANDS: Mapping[str, Callable[[Namespace, Screen], int]] = {
     "kill": _kill,
     "run": _keep,
     "tree": _tree,
     "demo": _demo,
+    "doctor": _doctor,
     "sessions": _of_sessions,
     "stop": _of_sessions,
     "recover": _of_sessions,
-    "doctor": _doctor,
 }
 
 

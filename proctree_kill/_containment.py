@@ -28,15 +28,15 @@ Requested = Literal["auto", "session", "kernel"]
 """How the names of markers begin; the random rest is in the *name*, so that an inner tree keeps
 the marker of the outer one beside its own."""
 HAS_SESSIONS = hasattr(os, "setsid")
+MOVED = "the root was moved there after its start: what it had lost by then may be outside"
+SWEEPS = 5
+"""How often we look for somebody outside; each time everybody who was known is inside."""
 NEW_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 """Windows' flag for a group in the console, which has no sessions: CTRL_BREAK can be sent to it.
 
 Ctrl-C does not reach it any more.
 https://learn.microsoft.com/windows/win32/procthread/process-creation-flags
 """
-MOVED = "the root was moved there after its start: what it had lost by then may be outside"
-SWEEPS = 5
-"""How often we look for somebody outside; each time everybody who was known is inside."""
 
 
 class Containment(Contained):

@@ -48,7 +48,7 @@ class Driver:
         self._system = system
         self._tree = tree
         self._teller = teller
-        self._close_input = close_input or (lambda: None)
+        self._close_input = close_input
         self._frozen: list[Member] = []
         self._outside: list[Member] | None = None
 
@@ -75,23 +75,16 @@ class Driver:
         appeared: Iterable[Member] = ()
         match step:
             case CloseInput():
-                self._close_input()
-            case Ask(members, until):
-                reply = self._system.ask(members, until)
+                if self._close_input is not None:
+                    self._close_input()
             case Wait(members, until):
                 reply = Reply(self._system.wait(members, until), [])
             case Rescan(light):
                 appeared = self._tree.scan(light=light)
-            case Freeze(members):
-                reply = self._freeze(members)
-            case Kill(members):
-                reply = self._kill(members)
-            case Insist(members, until):
-                reply = self._system.insist(members, until)
-            case End(members):
-                reply = self._end(members)
             case Inspect(members):
                 self._system.inspect(members)
+            case _:
+                reply = self._act(step)
         return Facts(
             self._system.now(),
             reply.gone,
@@ -100,6 +93,20 @@ class Driver:
             hurry=self._system.hurried,
             sure=self._tree.sure,
         )
+
+    def _act(self, step: Ask | Freeze | Kill | End | Insist) -> Reply:
+        """Do to members what the step says."""
+        match step:
+            case Ask(members, until):
+                return self._system.ask(members, until)
+            case Freeze(members):
+                return self._freeze(members)
+            case Kill(members):
+                return self._kill(members)
+            case End(members):
+                return self._end(members)
+            case Insist(members, until):
+                return self._system.insist(members, until)
 
     def _freeze(self, members: list[Member]) -> Reply:
         """Stop members, and remember who outside the tree could stop with them."""

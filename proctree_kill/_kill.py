@@ -250,9 +250,9 @@ class Killing:
                 self._start,
                 holds_input=close_inputs is not None,
                 can_ask=system.polite,
+                can_end=self._can_end(gathered),
                 can_insist=system.insists,
                 force_code=system.force_code,
-                can_end=self._can_end(gathered),
                 sure=gathered.tree.sure,
             )
             teller = Teller(self._listener, ladder, system.boot_id)

@@ -68,17 +68,17 @@ class Kill(NamedTuple):
     members: list[Member]
 
 
+class End(NamedTuple):
+    """End by force, at once, everybody whom the kernel keeps together; these are known of them."""
+
+    members: list[Member]
+
+
 class Insist(NamedTuple):
     """End these by the system's other way, which has until this time: the force left them."""
 
     members: list[Member]
     until: float
-
-
-class End(NamedTuple):
-    """End by force, at once, everybody whom the kernel keeps together; these are known of them."""
-
-    members: list[Member]
 
 
 class Inspect(NamedTuple):
@@ -136,9 +136,9 @@ class Ladder:
         *,
         holds_input: bool = False,
         can_ask: bool = True,
+        can_end: bool = False,
         can_insist: bool = False,
         force_code: int = SIGKILL_CODE,
-        can_end: bool = False,
         sure: bool = True,
     ) -> None:
         """Begin with the members of the first scan, the spared among them.
@@ -149,9 +149,9 @@ class Ladder:
             start: when the call began.
             holds_input: whether :class:`CloseInput` has something to close.
             can_ask: whether the system has a polite signal.
+            can_end: whether all who are kept together by the kernel may die at once.
             can_insist: whether the system has another way to force.
             force_code: the exit code of whom the force ended.
-            can_end: whether all who are kept together by the kernel may die at once.
             sure: whether the first scan can have missed nobody.
         """
         self.policy = policy
@@ -160,9 +160,9 @@ class Ladder:
         self.sure = sure
         self.holds_input = holds_input
         self.can_ask = can_ask
+        self.can_end = can_end
         self.can_insist = can_insist
         self.force_code = force_code
-        self.can_end = can_end
         self.members: list[Member] = []
         self.living: dict[Member, None] = {}
         self.frozen: set[Member] = set()

@@ -122,12 +122,17 @@ class Recording:
         if self._intent is None:
             return True
         try:
-            for path in (self.path, intent_path(self.path)):
+            for path in self.files:
                 forget(path, self._intent.marker)
         except OSError:
             return False
         self._intent = None
         return True
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """The record, and the intent before it."""
+        return self.path, intent_path(self.path)
 
     @property
     def announced(self) -> bool:

@@ -48,32 +48,32 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: Literal[True],
                  encoding: str | None = None, errors: str | None = None,
-                 containment: Requested = "auto", record: Place = None,
-                 kill_on_parent_exit: bool = False,
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: bool | None = None,
                  encoding: str, errors: str | None = None,
-                 containment: Requested = "auto", record: Place = None,
-                 kill_on_parent_exit: bool = False,
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: bool | None = None,
                  encoding: str | None = None, errors: str,
-                 containment: Requested = "auto", record: Place = None,
-                 kill_on_parent_exit: bool = False,
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[bytes], args: Command, *, text: Literal[False] | None = None,
                  encoding: None = None, errors: None = None,
-                 containment: Requested = "auto", record: Place = None,
-                 kill_on_parent_exit: bool = False,
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     @overload
     def __init__(self: TreePopen[Any], args: Command, *, text: bool | None = None,
                  encoding: str | None = None, errors: str | None = None,
-                 containment: Requested = "auto", record: Place = None,
-                 kill_on_parent_exit: bool = False,
+                 containment: Requested = "auto", kill_on_parent_exit: bool = False,
+                 record: Place = None,
                  **popen: Unpack[PopenOptions]) -> None: ...
     # fmt: on
 
@@ -82,8 +82,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         args: Command,
         *,
         containment: Requested = "auto",
-        record: Place = None,
         kill_on_parent_exit: bool = False,
+        record: Place = None,
         env: Mapping[Any, Any] | None = None,
         process_group: int | None = None,
         start_new_session: bool | None = None,
@@ -95,11 +95,11 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             args: the program and its arguments, as for ``subprocess.Popen``.
             containment: ``"auto"`` takes what is to be had; ``"session"`` asks for no more than
                 a session and a marker; ``"kernel"`` insists on a cgroup or a job object.
+            kill_on_parent_exit: whether the tree ends when this process does, however that is:
+                a small process, the guard, sees to it.
             record: where the tree is written down, ``.../session_ID.pid``, before anybody has it,
                 so that :func:`recover` can end it after a crash of this process;
                 the record goes when the tree was ended by :meth:`stop` or the ``with`` block.
-            kill_on_parent_exit: whether the tree ends when this process does, however that is:
-                a small process, the guard, sees to it.
             env: the environment; the marker is added to it.
             process_group: as for Popen; the root has no session of its own then.
             start_new_session: False leaves the root in the caller's session, with its terminal
@@ -127,6 +127,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         try:
             if self._recording is not None:
                 self._recording.announce(prepared, args)
+                prepared.also_remove(*self._recording.files)
             contained = prepared.popen_kwargs(env)
             flags = popen.pop("creationflags", 0) | contained.get("creationflags", 0)
             contained["creationflags"] = flags
@@ -144,8 +145,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                     prepared.attach(self)
                 self._abandon()
             else:
-                self._forget()
                 prepared.release()
+                self._forget()
             raise
 
     @property

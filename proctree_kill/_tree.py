@@ -188,7 +188,7 @@ class Tree:
                 else:
                     self.system.drop(one)
             self._descend([one for one in bound if one.evidence])
-            if not bound or self._is_late():
+            if not bound or self.system.now() >= self._late:
                 break
         return populated
 

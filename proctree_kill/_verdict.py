@@ -137,7 +137,7 @@ def _of_here(entry: Intent, *, owned: bool) -> Verdict:
     if root.presence is Presence.UNKNOWN:
         detail = "it cannot be known whether its number still means the same process"
         return Verdict(RecordFate.UNREADABLE, detail, root=root)
-    return Verdict(target=Containment.recall(entry.marker, identity), root=root)
+    return Verdict(target=Containment.recall(entry.marker, identity, entry.cgroup), root=root)
 
 
 def _our_user() -> str | None:

@@ -30,7 +30,7 @@ pytest_plugins = ["pytester"]
 
 DESCRIPTORS = (Path("/proc/self/fd"), Path("/dev/fd"))
 
-collect_ignore = [] if has("fork") else ["test_evidence.py"]
+collect_ignore = [] if has("fork") else ["test_evidence.py", "test_own_children.py"]
 """What cannot be imported everywhere: it replaces parts of the Linux system."""
 
 

@@ -98,19 +98,18 @@ def leaves() -> list[Path]:
 
 
 def kept() -> list[Path]:
-    """Return the cgroups of the library that hold nobody any more, or whose owner is dead."""
-    parent = own_cgroup()
+    """Return the cgroups of the library that this process owns."""
+    parent = own_cgroup() if hasattr(os, "fork") else None  # Wine shows the host's /proc
     if parent is None:
         return []
     from proctree_kill._platform._cgroupfs import (  # noqa: PLC0415 - not on every system
-        is_deserted,
         owner_name,
     )
 
     def left() -> list[Path]:
         found = list(parent.glob("proctree-*"))
         ours = f"{owner_name()}-"
-        return [one for one in found if one.name.startswith(ours) or is_deserted(one.name)]
+        return [one for one in found if one.name.startswith(ours)]
 
     if left():
         gc.collect()  # what nobody holds any more is removed
