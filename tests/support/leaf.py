@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from proctree_kill import Containment
+
 PREFIX = "proctree-test-"
 
 
@@ -98,7 +100,7 @@ def leaves() -> list[Path]:
 
 
 def kept() -> list[Path]:
-    """Return the cgroups of trees of this process that nobody holds any more."""
+    """Return the cgroups of trees of this process that cannot be removed."""
     parent = own_cgroup()
     if parent is None:
         return []
@@ -107,6 +109,8 @@ def kept() -> list[Path]:
     ours = f"{owner_name()}-*"
     if list(parent.glob(ours)):
         gc.collect()  # what nobody holds any more is removed
+        for one in [one for one in gc.get_objects() if type(one) is Containment]:
+            one.release()  # somebody was about to die when its root was reaped
     return list(parent.glob(ours))
 
 
