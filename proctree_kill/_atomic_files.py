@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,8 @@ LARGEST = 1 << 16
 TEMPORARY = ".tmp"
 FORGOTTEN = 3600.0
 """Seconds after which a file that was not finished is nobody's any more."""
+READERS, PAUSE = 1.0, 0.01
+"""Seconds that a reader is waited for, and between two looks whether it has left."""
 _DIRECTORY = getattr(os, "O_DIRECTORY", None)
 _READ = (
     os.O_RDONLY
@@ -53,7 +56,7 @@ def replace(path: Path, data: bytes) -> None:
     """
     draft = _draft(path, data)
     try:
-        draft.replace(path)
+        _patiently(lambda: draft.replace(path))
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
@@ -136,7 +139,7 @@ class Opened:
             self.path.unlink(missing_ok=True)
         except PermissionError:  # Windows removes no file that is open
             self._close()
-            self.path.unlink(missing_ok=True)
+            _patiently(lambda: self.path.unlink(missing_ok=True))
         sync(self.path.parent)
 
     def _is_in_place(self) -> bool:
@@ -150,6 +153,24 @@ class Opened:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _patiently(act: Callable[[], object]) -> None:
+    """Change a name; Windows refuses while anybody has that file open, and readers are quick.
+
+    Raises:
+        OSError: it cannot be changed.
+    """
+    until = time.monotonic() + READERS
+    while True:
+        try:
+            act()
+        except PermissionError:
+            if _DIRECTORY is not None or time.monotonic() >= until:
+                raise
+            time.sleep(PAUSE)
+        else:
+            return
 
 
 def _check_plain(found: os.stat_result) -> None:

@@ -71,6 +71,7 @@ class AgentOptions(PopenOptions, total=False):
     """What a :class:`~proctree_kill.SessionManager` takes beside an agent's command."""
 
     containment: Requested
+    kill_on_parent_exit: bool
     text: bool | None
     encoding: str | None
     errors: str | None

@@ -122,7 +122,7 @@ class Recording:
         if self._intent is None:
             return True
         try:
-            for path in (self.path, intent_path(self.path)):
+            for path in self.files:
                 forget(path, self._intent.marker)
         except OSError:
             return False

@@ -33,8 +33,11 @@ _log = logging.getLogger("proctree_kill")
 class Registry:
     """One table of sessions, locked only to be read or changed."""
 
-    def __init__(self, folder: Path, policy: KillPolicy, queue: EventQueue) -> None:
+    def __init__(
+        self, folder: Path, policy: KillPolicy, queue: EventQueue, *, guarded: bool
+    ) -> None:
         """Begin with an empty table."""
+        self.guarded = guarded
         self.folder = folder
         self.policy = policy
         self.queue = queue

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from . import _uninterrupted
 from ._agents import Agent, Session
+from ._guarding import REQUESTED as GUARD
 from ._hurry import Hurry
 from ._record_recovery import RecordRecovery
 from ._registry import Registry
 from ._session_stop import Stop, leave
 from ._spawn import Command, TreePopen
 from ._works import PlainWork
+from .errors import ContainmentError
+
+_log = logging.getLogger("proctree_kill")
 
 
 class Start(PlainWork):
@@ -63,10 +68,22 @@ class Start(PlainWork):
         """Return the work that takes back what was started, at once."""
         return Undoing(self._registry, self._agent)
 
+    def _start(self) -> TreePopen[Any]:
+        """Start the process, watched over by the guard where one is to be had."""
+        options = {GUARD: self._registry.guarded, **self._options}
+        try:
+            return TreePopen(self._command, record=self._agent.recording, **options)
+        except ContainmentError as error:
+            if error.requested != GUARD or GUARD in self._options:
+                raise
+            self._registry.guarded = False
+            _log.warning("sessions are recorded, but not guarded: %s", error.reason)
+            return self._start()
+
     def _spawn(self) -> None:
         """Start the process, and have its end noticed."""
         registry, agent = self._registry, self._agent
-        agent.process = TreePopen(self._command, record=agent.recording, **self._options)
+        agent.process = self._start()
         agent.started()
         registry.tell(agent, "started")
         agent.settle()

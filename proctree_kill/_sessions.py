@@ -54,6 +54,7 @@ class SessionManager:
         *,
         policy: KillPolicy | None = None,
         event_broadcaster: Broadcaster | None = None,
+        guard: bool = True,
     ) -> None:
         """Say where sessions are written down; nothing is read or made yet.
 
@@ -62,13 +63,16 @@ class SessionManager:
             policy: how sessions are stopped; default ``KillPolicy()``.
             event_broadcaster: called with each :class:`SessionEvent`, in order, from one thread;
                 a coroutine function runs on the event loop where the manager was entered.
+            guard: whether a small process, the guard, ends the sessions when this process dies,
+                however that is; where none is to be had (Windows, a frozen program) that is logged,
+                and the records alone remember them.
 
         Raises:
             TypeError: the broadcaster cannot be called.
         """
         policy = (policy or KillPolicy()).but(include_root=True)
         self._queue = EventQueue(event_broadcaster)
-        self._registry = Registry(Path(directory), policy, self._queue)
+        self._registry = Registry(Path(directory), policy, self._queue, guarded=guard)
         self._owner = os.getpid()
         weakref.finalize(self, self._queue.close)
 

@@ -126,9 +126,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         self._recording = None if record is None else Recording.at(record)
         try:
             if self._recording is not None:
-                if kill_on_parent_exit:
-                    prepared.also_remove(*self._recording.files)
                 self._recording.announce(prepared, args)
+                prepared.also_remove(*self._recording.files)
             contained = prepared.popen_kwargs(env)
             flags = popen.pop("creationflags", 0) | contained.get("creationflags", 0)
             contained["creationflags"] = flags

@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,7 @@ def test_a_disk_may_take_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "session_a.pid").read_bytes() == NEW
 
 
+@pytest.mark.needs("names of open files")
 def test_a_file_that_was_opened_is_removed_unless_another_is_in_its_place(tmp_path: Path) -> None:
     path = tmp_path / "session_a.pid"
     _atomic_files.create(path, OLD)
@@ -108,6 +110,7 @@ def test_a_file_that_was_opened_is_removed_unless_another_is_in_its_place(tmp_pa
     assert files(tmp_path) == set()
 
 
+@pytest.mark.needs("file locks")
 def test_only_one_has_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "session_a.pid"
     _atomic_files.create(path, OLD)
@@ -154,3 +157,30 @@ def test_what_a_writer_left_an_hour_ago_is_tidied_up(tmp_path: Path) -> None:
         os.utime(one, (before, before))
     _atomic_files.tidy(tmp_path)
     assert files(tmp_path) == {young.name, other.name}
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["replace", "remove"])
+def test_a_reader_of_windows_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, there: bool
+) -> None:
+    path = tmp_path / "session_a.pid"
+    _atomic_files.create(path, OLD)
+    name = "replace" if there else "unlink"
+    act = getattr(Path, name)
+    refusals = [PermissionError, PermissionError]
+
+    def refuse(one: Path, *arguments: Any, **options: Any) -> object:
+        if refusals:
+            raise refusals.pop()
+        return act(one, *arguments, **options)
+
+    monkeypatch.setattr(_atomic_files, "_DIRECTORY", None)
+    monkeypatch.setattr(Path, name, refuse)
+    if there:
+        _atomic_files.replace(path, NEW)
+        assert path.read_bytes() == NEW
+    else:
+        with _atomic_files.Opened(path) as opened:
+            opened.remove()
+    assert refusals == []
+    assert files(tmp_path) == ({"session_a.pid"} if there else set())

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator
 import pytest
 
 from proctree_kill import Containment, TreePopen, _own_children, kill_tree
-from proctree_kill._platform import _procfs
 from support.callers import apart
 
 pytestmark = pytest.mark.needs("fork", "procfs")
@@ -27,6 +26,8 @@ def other() -> Iterator[TreePopen[bytes]]:
 def test_the_stop_of_one_tree_reads_no_other(
     other: TreePopen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from proctree_kill._platform import _procfs  # noqa: PLC0415 - not on every system
+
     asked: set[int] = set()
     carries = _procfs.carries
 

@@ -92,7 +92,8 @@ def test_a_daemon_with_a_session_of_its_own_is_found(pytester: pytest.Pytester) 
     """
     ran = run(pytester, source, "--orphans=error")
     ran.assert_outcomes(passed=2, errors=1)
-    ran.stdout.fnmatch_lines([LEFT_ONE])
+    # The shell may be about to become setsid, and then sleep.
+    ran.stdout.fnmatch_lines([LEFT_ONE.replace("sleep", "s*")])
 
 
 def test_a_forked_child_is_found_though_it_shows_the_environment_of_its_parent(

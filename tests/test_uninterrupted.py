@@ -253,6 +253,7 @@ def test_a_loop_goes_on_while_the_work_does() -> None:
     assert asyncio.run(main()) is RESULT
 
 
+@pytest.mark.needs("trio")
 def test_a_trio_loop_goes_on_while_the_work_does() -> None:
     trio = pytest.importorskip("trio")
 
@@ -309,7 +310,7 @@ async def cancelled_on_trio(work: Work) -> None:
 
 CANCELLINGS = [
     pytest.param(on_asyncio, cancelled_on_asyncio, id="asyncio"),
-    pytest.param(on_trio, cancelled_on_trio, id="trio"),
+    pytest.param(on_trio, cancelled_on_trio, id="trio", marks=pytest.mark.needs("trio")),
 ]
 when_cancelled = pytest.mark.parametrize(("loop", "cancelled"), CANCELLINGS)
 

@@ -396,3 +396,17 @@ def test_every_handle_is_given_back(windows: Windows, system: WindowsSystem) -> 
     assert len(windows.handles) == 3  # two members, and the event that wakes
     system.close()
     assert windows.handles == {}
+
+
+def test_a_command_line_that_cannot_be_read_yet_is_not_told(
+    windows: Windows, system: WindowsSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_process: psutil.Process) -> list[str]:
+        raise OSError(22, "ERROR_INVALID_PARAMETER")
+
+    monkeypatch.setattr(psutil.Process, "cmdline", refuse)
+    one = Member(os.getpid())
+    one.start = windows.spawn().start
+    monkeypatch.setattr(_win32, "now", lambda: (one.start or 0) + 30_000_000)
+    shown = system.show(one)
+    assert (shown.command, shown.seconds) == (None, 3.0)

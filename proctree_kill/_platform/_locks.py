@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ._machine import optional
@@ -11,6 +12,11 @@ _msvcrt = optional("msvcrt")
 
 FAR = 1 << 30
 """A byte that no record has: Windows' locks keep others from reading what they cover."""
+WITHOUT_LOCKS = {errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a file system says that has none (flock(2), _locking).
+
+Whoever comes second is told EWOULDBLOCK, on Windows EACCES, and nothing in particular by Wine.
+"""
 
 
 def lock(fd: int) -> bool:
@@ -26,8 +32,6 @@ def lock(fd: int) -> bool:
             os.lseek(fd, FAR, os.SEEK_SET)
             _msvcrt.locking(fd, _msvcrt.LK_NBLCK, 1)
             os.lseek(fd, 0, os.SEEK_SET)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return error.errno in WITHOUT_LOCKS
     return True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from .._member import GONE, Member
 from . import _console, _process_table, _win32
@@ -15,6 +16,7 @@ from ._process_table import ProcessTable, Row
 from ._system import Live, Reply
 from ._taskkill import Answer, batches
 
+_T = TypeVar("_T")
 CONSOLE_HOST = "conhost.exe"
 """Serves a console, and is by its parent id the child of who opened it.
 
@@ -225,9 +227,9 @@ class WindowsSystem:
         process = _facts.find(member.pid)
         if process is None:
             return Live()
-        arguments = _facts.told(process.cmdline)
+        arguments = _told(process.cmdline)
         seconds = None if member.start is None else (_win32.now() - member.start) / TICKS
-        return Live(_facts.told(process.username), " ".join(arguments or ()) or None, seconds)
+        return Live(_told(process.username), " ".join(arguments or ()) or None, seconds)
 
     def hurry(self) -> None:
         """Wake one wait."""
@@ -292,6 +294,17 @@ class WindowsSystem:
                 listed = {True: "lists it", False: "does not list it", None: "did not answer"}
                 seen = listed[self._helper.lists(one.pid, until)]
                 one.note = f"{one.note or 'it did not die'}; taskkill /F: {answer}; tasklist {seen}"
+
+
+def _told(ask: Callable[[], _T]) -> _T | None:
+    """Return what psutil tells; of who is just beginning or ending it lets Windows' errors through.
+
+    Its reading of a command line gave ERROR_INVALID_PARAMETER there.
+    """
+    try:
+        return _facts.told(ask)
+    except OSError:
+        return None
 
 
 def _is_host(row: Row) -> bool:

@@ -8,8 +8,11 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from proctree_kill._platform._locks import lock
 
 from .leaf import usable_cgroup
 from .users import ordinary_user
@@ -82,6 +85,17 @@ def _trio() -> bool:
     return True
 
 
+def _file_locks() -> bool:
+    """Probe locks whose refusal says why, which Wine's do not."""
+    first, name = tempfile.mkstemp()
+    fds = [first, os.open(name, os.O_RDONLY)]
+    locked = [lock(fd) for fd in fds]
+    for fd in fds:
+        os.close(fd)
+    Path(name).unlink()
+    return locked == [True, False]
+
+
 PROBES: dict[str, Callable[[], bool]] = {
     "pidfd": _pidfd,
     "pidfd inode": _pidfd_inode,
@@ -99,5 +113,7 @@ PROBES: dict[str, Callable[[], bool]] = {
     "next pid": lambda: has("fork") and Path("/proc/sys/kernel/ns_last_pid").exists(),
     "reading what is there": lambda: hasattr(os, "set_blocking"),  # on Windows from Python 3.12 on
     "trio": _trio,
+    "names of open files": lambda: hasattr(os, "O_DIRECTORY"),  # which Windows lets nobody change
+    "file locks": _file_locks,
     "npm package": lambda: npm_prefix() is not None,
 }

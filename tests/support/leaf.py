@@ -101,7 +101,7 @@ def leaves() -> list[Path]:
 
 def kept() -> list[Path]:
     """Return the cgroups of trees of this process that cannot be removed."""
-    parent = own_cgroup()
+    parent = own_cgroup() if hasattr(os, "fork") else None  # Wine shows the host's /proc
     if parent is None:
         return []
     from proctree_kill._platform._cgroupfs import owner_name  # noqa: PLC0415 - Linux has it

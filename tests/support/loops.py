@@ -22,4 +22,6 @@ def on_trio(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     return result
 
 
-on_both = pytest.mark.parametrize("loop", [on_asyncio, on_trio])
+on_both = pytest.mark.parametrize(
+    "loop", [on_asyncio, pytest.param(on_trio, marks=pytest.mark.needs("trio"))]
+)

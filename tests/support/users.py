@@ -23,6 +23,8 @@ def ordinary_user() -> Account | None:
 
     Root's own Python may lie where an ordinary user must not look: then the system's Python serves.
     """
+    if not hasattr(os, "geteuid"):  # Windows
+        return None
     if os.geteuid():
         return Account(os.getuid(), os.getgid(), sys.executable)
     import pwd  # noqa: PLC0415 - not on every system

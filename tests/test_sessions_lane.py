@@ -1,0 +1,109 @@
+"""Real: sessions, their records and recovery on every system, Windows as well."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proctree_kill import KillPolicy, SessionManager, identify, recover
+from support.garden import BOUND, Garden, Sprout, Start, row
+
+PATIENT = KillPolicy(grace=10)
+"""A grace that nobody needs: it ends when the last process has left."""
+OWNER = """
+import sys, time
+from proctree_kill import SessionManager
+manager = SessionManager(sys.argv[1])
+session = manager.spawn_agent("a", sys.argv[2:])
+time.sleep(1000)
+"""
+"""Starts a session, and is killed."""
+
+
+@pytest.fixture
+def garden() -> Iterator[Garden]:
+    with Garden() as garden:
+        yield garden
+
+
+def session_of(manager: SessionManager, name: str) -> Start:
+    """Return what starts a tree as a session of this name."""
+
+    def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        process = manager.spawn_agent(name, command, **options).process
+        assert process
+        return process
+
+    return start
+
+
+def files(folder: Path) -> set[str]:
+    """Return the names in a folder."""
+    return {one.name for one in folder.iterdir()}
+
+
+def test_a_session_from_its_start_to_its_end(garden: Garden, tmp_path: Path) -> None:
+    manager = SessionManager(tmp_path / "a folder", policy=PATIENT)
+    root = garden.grow(row("root", "child"), start=session_of(manager, "a"))
+    assert manager.sessions["a"].identity == identify(root.pid)
+    assert files(manager.directory) == {"session_a.pid"}
+    result = manager.stop_agent("a")
+    assert (result.success, result.method, result.error) == (True, "terminated", None)
+    assert garden.all_dead()
+    assert files(manager.directory) == set()
+    assert dict(manager.sessions) == {}
+
+
+def test_leaving_the_block_stops_every_session(garden: Garden, tmp_path: Path) -> None:
+    with SessionManager(tmp_path, policy=PATIENT) as manager:
+        for name in ("a", "b"):
+            garden.grow(row(f"root-{name}", f"child-{name}"), start=session_of(manager, name))
+    assert garden.all_dead()
+    assert files(tmp_path) == set()
+
+
+def test_an_orphan_of_a_session_is_ended_with_it(garden: Garden, tmp_path: Path) -> None:
+    manager = SessionManager(tmp_path, policy=PATIENT)
+    middle = Sprout(name="middle", dies=True, children=(row("orphan"),))
+    garden.grow(Sprout(name="root", children=(middle,)), start=session_of(manager, "a"))
+    assert manager.stop_agent("a").success
+    assert garden.all_dead()
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["living root", "dead root"])
+def test_what_a_killed_owner_left_is_recovered(
+    garden: Garden, tmp_path: Path, *, dies: bool
+) -> None:
+    def by_owner(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path), *command], **options)
+
+    owner = garden.grow(
+        Sprout(name="root", dies=dies, children=(row("child", "below"),)), start=by_owner
+    )
+    assert [one.fate for one in recover(tmp_path).outcomes] == ["owned"]
+    owner.kill()
+    owner.wait(BOUND)
+    assert [one.fate for one in recover(tmp_path, dry_run=True).outcomes] == ["reaped"]
+    assert len(garden.living()) == (2 if dies else 3)
+    report = recover(tmp_path, policy=PATIENT)
+    assert [one.fate for one in report.outcomes] == ["reaped"]
+    assert garden.all_dead()
+    assert files(tmp_path) == set()
+
+
+def test_a_record_of_another_process_touches_nobody(garden: Garden, tmp_path: Path) -> None:
+    manager = SessionManager(tmp_path, policy=PATIENT)
+    garden.grow(row("root"), start=session_of(manager, "a"))
+    record = tmp_path / "session_a.pid"
+    text = record.read_text(encoding="utf-8")
+    manager.stop_all()
+    assert garden.all_dead()
+    other = garden.grow(row("other"))
+    record.write_text(text.replace(text.split("\n", 1)[0], str(other.pid)), encoding="utf-8")
+    assert [one.fate for one in recover(tmp_path).outcomes] != ["reaped"]
+    assert len(garden.living()) == 1
