@@ -51,6 +51,7 @@ def test_an_id_with_a_record_is_not_started(manager: SessionManager, tmp_path: P
     assert dict(manager.sessions) == {}
 
 
+@pytest.mark.usefixtures("no_cgroup")
 def test_what_cannot_be_started_leaves_nothing(
     manager: SessionManager, tmp_path: Path, listener: Listener
 ) -> None:
