@@ -16,7 +16,7 @@ AGENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[
 OWNER = """
 import os, sys
 from proctree_kill import SessionManager
-session = SessionManager(sys.argv[1]).spawn_agent("a", [sys.executable, "-c", *sys.argv[2:]])
+session = SessionManager(sys.argv[1], guard=False).spawn_agent("a", [sys.executable, "-c", *sys.argv[2:]])
 sys.stdin.readline()
 os._exit(0)
 """

@@ -18,7 +18,7 @@ PATIENT = KillPolicy(grace=10)
 OWNER = """
 import sys, time
 from proctree_kill import SessionManager
-manager = SessionManager(sys.argv[1])
+manager = SessionManager(sys.argv[1], guard=False)
 session = manager.spawn_agent("a", sys.argv[2:])
 time.sleep(1000)
 """
