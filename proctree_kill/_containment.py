@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, get_args
 
 from . import _report
 from ._gather import gather, read_markers
-from ._guarding import guard
+from ._guarding import REQUESTED, guard
 from ._identity import identity_of
 from ._member import mask
 from ._models import Evidence, ProcessIdentity, TreeMember
@@ -51,7 +51,7 @@ class Containment(Contained):
         session: whether the root leads a session of its own; known once it is attached.
         marker: the ``NAME=VALUE`` in the environment of everybody in the tree.
         cgroup: the folder of the tree's own cgroup; None where it has none.
-        job: the job object of the tree; None where it has none.
+        job: the name of the tree's own job object; None where it has none.
         parent_exit: whether the tree ends when this process does.
         records: files that the guard removes when it has ended the tree.
         notes: what was not to be had, and why.
@@ -66,8 +66,8 @@ class Containment(Contained):
         self.cgroup: Path | None = None
         self.job: str | None = None
         self._cell: Cell | None = None
-        self._born_inside = False
-        self.parent_exit = False
+        self._entered = self._waits = False
+        self.parent_exit = self._guarded = False
         self.records: tuple[Path, ...] = ()
         self.notes: tuple[str, ...] = ()
         self.identity: ProcessIdentity | None = None
@@ -106,11 +106,11 @@ class Containment(Contained):
         prepared = cls(requested, marker, start_new_session=start_new_session)
         if requested != "session":
             try:
-                prepared._keep(cell())
+                prepared._keep(cell(dies_with_owner=kill_on_parent_exit))
             except UnavailableError as error:
                 prepared._do_without(str(error))
         if kill_on_parent_exit:
-            prepared._guard()
+            prepared._end_with_us()
         return prepared
 
     @classmethod
@@ -140,6 +140,8 @@ class Containment(Contained):
     def popen_kwargs(self, env: Mapping[Any, Any] | None = None) -> dict[str, Any]:
         """Return the options for ``subprocess.Popen``, and whatever hands them on to it.
 
+        On Windows, inside :meth:`spawning`, they have the process wait for :meth:`attach`.
+
         Args:
             env: the environment that the process shall have; default that of this process.
         """
@@ -147,8 +149,12 @@ class Containment(Contained):
         options: dict[str, Any] = {"env": {**(os.environ if env is None else env), name: value}}
         if self._apart and HAS_SESSIONS:
             options["start_new_session"] = True
-        elif self._apart and NEW_GROUP:
-            options["creationflags"] = NEW_GROUP
+        flags = NEW_GROUP if self._apart else 0
+        if self._cell is not None and self._entered and self._cell.creation_flags:
+            flags |= self._cell.creation_flags
+            self._waits = True
+        if flags:
+            options["creationflags"] = flags
         return options
 
     def attach(self, process: HasPid) -> None:
@@ -158,7 +164,8 @@ class Containment(Contained):
             process: what spawned it, or anything with its ``pid``; it is not kept alive.
 
         Raises:
-            ContainmentError: another process is attached already.
+            ContainmentError: another process is attached already, or the kernel does not take
+                this one in; where it was to wait for that, it waits still, for its owner to end it.
             TypeError, ValueError: it is no started process.
         """
         if self.identity is not None:
@@ -172,17 +179,17 @@ class Containment(Contained):
             )
             self.session = root is not None and root.sid == pid
         self._process = weakref.ref(process)
-        if self.parent_exit:
+        if self._guarded:
             self._guard()
-        if self._cell is not None and not self._born_inside:
-            self._take_in(self._cell)
+        if self._cell is not None:
+            self._bring_in(self._cell, pid)
 
     @contextmanager
     def spawning(self) -> Iterator[None]:
-        """Have the root born in the tree's own cgroup, where it has one.
+        """Have the root born in the tree's own cgroup or job object, where it has one.
 
-        What this thread starts inside the block is in it from its first instruction, and so is
-        everybody below it.
+        What this thread starts inside the block, with :meth:`popen_kwargs` of the block, is in it
+        from its first instruction, and so is everybody below it.
         Without the block :meth:`attach` moves the root there, and whoever it has started by then.
 
         Raises:
@@ -192,31 +199,43 @@ class Containment(Contained):
             if self._cell is not None:
                 try:
                     stack.enter_context(self._cell.spawning())
-                    self._born_inside = True
+                    self._entered = True
                 except OSError as error:
                     self._do_without(f"no process can be born in {self._cell.name}: {error}")
             yield
 
     def release(self) -> bool:
-        """Give the cgroup and the guard back, if nobody lives in it; tell whether that was so.
+        """Give what the kernel lent back, if nobody lives in it; tell whether that was so.
 
+        That is the cgroup or the job object, and the guard.
         It is done when :func:`kill_tree` has ended the tree; a cgroup that is empty is removed
         when this object is collected as well, and at exit.
         """
         if self._cell is not None and not self._cell.remove():
             return False
-        if self.parent_exit:
+        if self._guarded:
             guard().forget(self.marker)
         return True
 
     def also_remove(self, *records: Path) -> None:
         """Have the guard remove these files, which hold the marker, when it has ended the tree."""
         self.records = records
-        if self.parent_exit:
+        if self._guarded:
             self._guard()
 
+    def _end_with_us(self) -> None:
+        """Have the tree ended when this process ends: by its job object, or by the guard.
+
+        Raises:
+            ContainmentError: neither is to be had.
+        """
+        if self._cell is None or not self._cell.dies_with_owner:
+            self._guard()
+            self._guarded = True
+        self.parent_exit = True
+
     def _guard(self) -> None:
-        """Have the tree ended when this process ends; again with what is known of it since.
+        """Tell the guard of the tree; again with what is known of it since.
 
         Raises:
             ContainmentError: no guard is to be had.
@@ -228,7 +247,6 @@ class Containment(Contained):
             if self.identity is None:
                 self.release()
             raise
-        self.parent_exit = True
 
     def remember(self) -> None:
         """Look who is left while the dead root still has its number, and with it its session.
@@ -280,13 +298,25 @@ class Containment(Contained):
         """Give the kernel's containment up.
 
         Raises:
-            ContainmentError: it was asked for.
+            ContainmentError: it was asked for, or was to end the tree with this process.
         """
         self.release()
+        needed = self.parent_exit and not self._guarded
         self._cell = self.cgroup = self.job = None
-        if self.requested == "kernel":
-            raise ContainmentError(self.requested, reason)
+        if self.requested == "kernel" or needed:
+            raise ContainmentError(REQUESTED if needed else self.requested, reason)
         self.notes = (*self.notes, reason)
+
+    def _bring_in(self, cell: Cell, pid: int) -> None:
+        """Have the root in its cell, and let it run."""
+        if not self._entered or (cell.creation_flags and not self._waits):
+            self._take_in(cell)
+        elif self._waits:
+            try:
+                cell.adopt(pid)
+            except OSError as error:
+                self._do_without(f"process {pid} cannot be taken into {cell.name}: {error}")
+            cell.start(pid)
 
     def _take_in(self, cell: Cell) -> None:
         """Move whoever is known of the tree into its cell, until nobody is outside.

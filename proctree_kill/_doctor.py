@@ -7,7 +7,6 @@ import os
 import platform
 
 from ._containment import Containment
-from ._guarding import guard
 from ._platform import offers
 from ._platform._system import Offer
 from ._text import Row, Table
@@ -66,10 +65,10 @@ def _kernel() -> Offer:
 
 
 def _guard() -> Offer:
-    """Try to start a guard, unless one runs."""
+    """Try to have a tree ended with this process."""
     try:
-        guard().hold()
+        contained = Containment.prepare(kill_on_parent_exit=True)
     except ContainmentError as error:
         return Offer("guard", error.reason, available=False)
-    guard().release()
+    contained.release()
     return Offer("guard", "kill_on_parent_exit works", available=True)

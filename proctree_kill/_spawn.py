@@ -96,7 +96,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             containment: ``"auto"`` takes what is to be had; ``"session"`` asks for no more than
                 a session and a marker; ``"kernel"`` insists on a cgroup or a job object.
             kill_on_parent_exit: whether the tree ends when this process does, however that is:
-                a small process, the guard, sees to it.
+                a small process, the guard, sees to it, on Windows the job object.
             record: where the tree is written down, ``.../session_ID.pid``, before anybody has it,
                 so that :func:`recover` can end it after a crash of this process;
                 the record goes when the tree was ended by :meth:`stop` or the ``with`` block.
@@ -128,10 +128,10 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             if self._recording is not None:
                 self._recording.announce(prepared, args)
                 prepared.also_remove(*self._recording.files)
-            contained = prepared.popen_kwargs(env)
-            flags = popen.pop("creationflags", 0) | contained.get("creationflags", 0)
-            contained["creationflags"] = flags
+            flags = popen.pop("creationflags", 0)
             with prepared.spawning():
+                contained = prepared.popen_kwargs(env)
+                contained["creationflags"] = flags | contained.get("creationflags", 0)
                 super().__init__(args, **popen, **contained)
             prepared.attach(self)
             _own_children.note(self, contained["env"])

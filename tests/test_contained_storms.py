@@ -1,36 +1,46 @@
 """Real: storms that TreePopen started.
 
-Not those that outrun a walk, whose orphans would flood the init of the machine with zombies.
+Those that outrun a walk are there where a cgroup keeps them;
+elsewhere their orphans would flood the init of the machine with zombies.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from proctree_kill import TreePopen
 from support.counts import STORMS
-from support.planter import LAUNCH, Planter
-from support.storms import BIRTHS, GRACES, Kind
+from support.planter import Planter
+from support.storms import KINDS, Kind, end_contained_storm
 
 pytestmark = pytest.mark.needs("fork", "cc")
 
 
+@pytest.fixture
+def plant() -> Iterator[Planter]:
+    with Planter(in_cgroups=False) as planter:
+        yield planter
+
+
+@pytest.mark.needs("cgroup")
 @pytest.mark.parametrize("run", range(STORMS))
-@pytest.mark.parametrize("kind", ["growing", "workers", "sessions"])
-def test_nobody_survives_a_storm_that_was_contained(
+@pytest.mark.parametrize("kind", KINDS)
+def test_nobody_survives_a_storm_in_a_cgroup(
     plant: Planter, storm: Path, kind: Kind, run: int
 ) -> None:
-    argv = [sys.executable, "-I", "-S", "-c", LAUNCH, str(storm), kind, str(BIRTHS)]
-    with plant.seed() as seed:
-        process = TreePopen(argv, stdin=subprocess.PIPE, env=seed.env, pass_fds=seed.fds)
-        seed.tree.root = process
-    seed.tree.hear(["root", "storm"])
-    grace = 0 if kind == "sessions" else GRACES[run % 2]
-    assert process.stdin
-    result = process.stop(grace=grace)
+    tree, result = end_contained_storm(plant, storm, kind, run)
     assert result.ok, result.summary()
-    assert seed.tree.all_dead()
+    assert tree.all_dead()
+
+
+@pytest.mark.usefixtures("no_cgroup")
+@pytest.mark.parametrize("run", range(STORMS))
+@pytest.mark.parametrize("kind", ["growing", "workers", "sessions"])
+def test_nobody_survives_a_storm_that_a_marker_knows(
+    plant: Planter, storm: Path, kind: Kind, run: int
+) -> None:
+    tree, result = end_contained_storm(plant, storm, kind, run)
+    assert result.ok, result.summary()
+    assert tree.all_dead()

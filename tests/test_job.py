@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
-from proctree_kill._platform._job import Job
+from proctree_kill._platform._job import CREATE_SUSPENDED, Job, resume
 from support.garden import Garden, Sprout, Start, row
 
 pytestmark = pytest.mark.needs("job objects")
 
 INNER = """
 import subprocess, sys
-from proctree_kill._platform._job import Job
+from proctree_kill._platform._job import CREATE_SUSPENDED, Job, resume
 with Job() as job:
-    child = subprocess.Popen(sys.argv[1:], creationflags=job.creation_flags)
+    child = subprocess.Popen(sys.argv[1:], creationflags=CREATE_SUSPENDED)
     job.adopt(child.pid)
+    resume(child.pid)
     child.wait()
 """
 LAUNCHER = "import subprocess, sys; raise SystemExit(subprocess.call(sys.argv[1:]))"
@@ -45,9 +46,10 @@ def within(job: Job, *before: str) -> Start:
 
     def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         via = [sys.executable, "-c", *before] if before else []
-        root = subprocess.Popen([*via, *command], creationflags=job.creation_flags, **options)
+        root = subprocess.Popen([*via, *command], creationflags=CREATE_SUSPENDED, **options)
         assert job.pids() == []
         job.adopt(root.pid)
+        resume(root.pid)
         return root
 
     return start

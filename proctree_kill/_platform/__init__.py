@@ -38,12 +38,11 @@ def current(helper_timeout: float = HELPER_TIMEOUT) -> System:
     return PosixSystem()
 
 
-NO_CELLS = "this system has nothing like a cgroup or a job object"
-NO_JOBS = "this version cannot use a job object yet"
-
-
-def cell() -> Cell:
+def cell(*, dies_with_owner: bool) -> Cell:
     """Make what the kernel keeps a tree together in.
+
+    Args:
+        dies_with_owner: whether its members shall die with this process, where it can do that.
 
     Raises:
         UnavailableError: this process may have none here.
@@ -52,9 +51,14 @@ def cell() -> Cell:
         from ._cgroup import Leaf  # noqa: PLC0415 - the others' modules do not load here
 
         return Leaf.make()
+    if sys.platform == "win32":
+        from ._job_cell import JobCell  # noqa: PLC0415 - as above
+
+        return JobCell.make(dies_with_owner=dies_with_owner)
     from ._system import UnavailableError  # noqa: PLC0415 - few need it
 
-    raise UnavailableError(NO_JOBS if sys.platform == "win32" else NO_CELLS)
+    text = "this system has nothing like a cgroup or a job object"
+    raise UnavailableError(text)
 
 
 def recall_cell(name: str) -> Cell | None:
@@ -82,8 +86,10 @@ def offers() -> Iterable[Offer]:
         return offers()
     from ._system import Offer  # noqa: PLC0415 - few need it
 
-    system = "Windows" if sys.platform == "win32" else "this system"
-    return [Offer("pidfd", f"{system} has none; start times tell processes apart", available=False)]
+    if sys.platform == "win32":
+        return [Offer("handles", "processes are held, and with them their numbers", available=True)]
+    text = "this system has none; start times tell processes apart"
+    return [Offer("pidfd", text, available=False)]
 
 
 def terminal() -> Terminal:

@@ -38,9 +38,13 @@ class Leaf:
     Attributes:
         kind: which evidence its members are of.
         name: its directory.
+        creation_flags: none.
+        dies_with_owner: never.
     """
 
     kind: Literal["cgroup", "job"] = "cgroup"
+    creation_flags = 0
+    dies_with_owner = False  # that is the guard's work
 
     def __init__(self, folder: str, doors: list[str], home: str | None = None) -> None:
         """Stand for a cgroup that exists; :meth:`make` and :meth:`recall` are the ways to it."""
@@ -112,6 +116,9 @@ class Leaf:
             OSError: it is gone, or the kernel refuses.
         """
         _cgroupfs.write(f"{self.name}/cgroup.procs", b"%d" % pid)
+
+    def start(self, pid: int) -> None:
+        """Do nothing: whoever is born in here runs."""
 
     def pids(self) -> list[int]:
         """List who lives in here, in cgroups below included."""

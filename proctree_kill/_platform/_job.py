@@ -1,7 +1,7 @@
 """Job objects: the kernel knows who belongs to one, and nobody leaves it.
 
-Its use around a spawn is three steps: create a job, start the process with
-:attr:`Job.creation_flags`, and :meth:`Job.adopt` it, which lets it run.
+Its use around a spawn is four steps: create a job, start the process with
+:data:`CREATE_SUSPENDED`, :meth:`Job.adopt` it, and :func:`resume` it.
 The process has not run an instruction before it is in the job, so no grandchild is born outside:
 also not the interpreter that ``py.exe`` or the ``python.exe`` of a virtual environment starts,
 which puts one process more between us and it.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Mapping
-from ctypes import c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p, c_wchar_p
 from typing import Any, Self
 
 from . import _win32
@@ -32,7 +32,7 @@ QUERY = 0x0400
 _P = ctypes.POINTER
 _KERNEL32: Mapping[str, tuple[Any, ...]] = {
     "AssignProcessToJobObject": (c_int32, c_void_p, c_void_p),
-    "CreateJobObjectW": (c_void_p, c_void_p, c_void_p),
+    "CreateJobObjectW": (c_void_p, c_void_p, c_wchar_p),
     "IsProcessInJob": (c_int32, c_void_p, c_void_p, _P(c_int32)),
     "QueryInformationJobObject": (c_int32, c_void_p, c_int32, c_void_p, c_uint32, c_void_p),
     "SetInformationJobObject": (c_int32, c_void_p, c_int32, c_void_p, c_uint32),
@@ -78,20 +78,18 @@ def _kernel32() -> Any:  # noqa: ANN401 - as load()
 class Job:
     """One job object, which may be inside others (since Windows 8)."""
 
-    creation_flags = CREATE_SUSPENDED
-    """What the process must be started with."""
-
-    def __init__(self, *, kill_on_close: bool = False) -> None:
+    def __init__(self, name: str | None = None, *, kill_on_close: bool = False) -> None:
         """Create it, empty. No breakaway flag is set, so whoever is born in it stays in it.
 
         Args:
+            name: what tools that list objects call it, until its last handle is closed.
             kill_on_close: whether everybody in it dies with the last handle to it, ours, which
                 the system closes when this process ends, however it ends.
 
         Raises:
             OSError: the system gives none.
         """
-        handle: int | None = _kernel32().CreateJobObjectW(None, None)
+        handle: int | None = _kernel32().CreateJobObjectW(None, name)
         if handle is None:
             raise _win32.error()
         self._handle: int | None = handle
@@ -112,17 +110,13 @@ class Job:
         self.close()
 
     def adopt(self, pid: int) -> None:
-        """Take in a process that was started suspended, whose owner holds it, and let it run.
+        """Take in a process that runs, or waits to; its children stay where they are.
 
         Raises:
-            OSError: the system refuses; the process is suspended still, for the owner to end.
+            OSError: it is gone, or the system refuses.
         """
-        process = _open(pid, ASSIGN | _win32.PROCESS_SUSPEND_RESUME)
-        with _win32.closing(process):
+        with _win32.closing(_open(pid, ASSIGN)) as process:
             self._check(_kernel32().AssignProcessToJobObject(self._handle, process))
-            if not _win32.resume(process):
-                text = f"process {pid} could not be resumed"
-                raise OSError(text)
 
     def pids(self) -> list[int]:
         """Return who lives in it, in nested jobs too; nobody once it is closed.
@@ -180,6 +174,18 @@ class Job:
         """Raise what went wrong, if something did."""
         if not done:
             raise _win32.error()
+
+
+def resume(pid: int) -> None:
+    """Let a process run that was started with :data:`CREATE_SUSPENDED`.
+
+    Raises:
+        OSError: it is gone, or the system refuses.
+    """
+    with _win32.closing(_open(pid, _win32.PROCESS_SUSPEND_RESUME)) as process:
+        if not _win32.resume(process):
+            text = f"process {pid} could not be resumed"
+            raise OSError(text)
 
 
 def _open(pid: int, rights: int) -> int:

@@ -40,17 +40,28 @@ class Cell(Protocol):
     kind: Literal["cgroup", "job"]
     """Which evidence its members are of."""
     name: str
-    """Under which name another process finds it."""
+    """Under which name it is known outside this process."""
+    creation_flags: int
+    """Windows' flags for who shall be born in here: it runs once it was adopted and started."""
+    dies_with_owner: bool
+    """Whether everybody in here dies when the process that made it does, however it ends."""
 
     def spawning(self) -> AbstractContextManager[None]:
-        """Have what this thread starts inside the block born in here.
+        """Have what this thread starts inside the block, with the flags, born in here.
 
         Raises:
             OSError: before anything ran: the kernel does not let us in.
         """
 
     def adopt(self, pid: int) -> None:
-        """Take in a process that was born outside; whom it started before that stays there.
+        """Take in a process; whom it started before that stays where it is.
+
+        Raises:
+            OSError: it is gone, or the kernel refuses.
+        """
+
+    def start(self, pid: int) -> None:
+        """Let a process run that the flags keep from it.
 
         Raises:
             OSError: it is gone, or the kernel refuses.

@@ -10,7 +10,7 @@ import pytest
 from proctree_kill import Evidence
 from support.counts import SOAK_STORMS
 from support.planter import Planter
-from support.storms import TRACEABLE, Kind, end_storm
+from support.storms import KINDS, TRACEABLE, Kind, end_contained_storm, end_storm
 
 pytestmark = [pytest.mark.soak, pytest.mark.needs("fork", "cc")]
 
@@ -23,6 +23,18 @@ def test_nobody_survives_any_storm(plant: Planter, storm: Path, kind: Kind) -> N
         if not (result.ok and tree.all_dead()):
             survived.append((run, result.summary()))
         plant.end()
+    assert survived == []
+
+
+@pytest.mark.needs("cgroup")
+@pytest.mark.parametrize("kind", KINDS)
+def test_nobody_survives_any_storm_in_a_cgroup(storm: Path, kind: Kind) -> None:
+    survived = []
+    for run in range(SOAK_STORMS):
+        with Planter(in_cgroups=False) as plant:
+            tree, result = end_contained_storm(plant, storm, kind, run)
+            if not (result.ok and tree.all_dead()):
+                survived.append((run, result.summary()))
     assert survived == []
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from proctree_kill import KillResult
+from proctree_kill import KillResult, TreePopen
 
 from .callers import Caller
-from .planter import Planter
+from .planter import LAUNCH, Planter
 from .trees import Tree
 
 SOURCE = Path(__file__).with_name("storm.c")
@@ -17,6 +18,7 @@ BIRTHS = 100
 Kind = Literal["growing", "workers", "sessions", "successors", "fugitives"]
 TRACEABLE: tuple[Kind, ...] = ("growing", "workers", "sessions", "successors")
 """The kinds that leave evidence: parents that live, or a session that is kept."""
+KINDS: tuple[Kind, ...] = (*TRACEABLE, "fugitives")
 CALLERS = (Caller(name="we"), Caller(name="ordinary user", ordinary=True))
 GRACES = (0.0, 0.1)
 
@@ -52,3 +54,19 @@ def end_storm(plant: Planter, program: Path, kind: Kind, run: int) -> tuple[Tree
     tree = plant_storm(plant, program, kind, account=caller.account)
     grace = 0 if kind == "sessions" else GRACES[run % 2]
     return tree, caller.kill(tree.pids["storm"], grace=grace)
+
+
+def end_contained_storm(
+    plant: Planter, program: Path, kind: Kind, run: int
+) -> tuple[Tree, KillResult]:
+    """Start a storm by TreePopen and end it: every other run asks first.
+
+    The planter must not have cgroups: its trees move into them, and out of that of TreePopen.
+    """
+    argv = [sys.executable, "-I", "-S", "-c", LAUNCH, str(program), kind, str(BIRTHS)]
+    with plant.seed() as seed:
+        process = TreePopen(argv, stdin=subprocess.PIPE, env=seed.env, pass_fds=seed.fds)
+        seed.tree.root = process
+    seed.tree.hear(["root", "storm"])
+    grace = 0 if kind == "sessions" and not process.containment.kernel else GRACES[run % 2]
+    return seed.tree, process.stop(grace=grace)
