@@ -183,7 +183,9 @@ def _start() -> subprocess.Popen[bytes]:
         ContainmentError: there is no Python to run it, or it does not run.
     """
     if not hasattr(os, "setsid"):
-        reason = "this system has no guard: a job object does it, which containment='session' forgoes"
+        reason = (
+            "this system has no guard: a job object does it, which containment='session' forgoes"
+        )
         raise ContainmentError(REQUESTED, reason)
     if not sys.executable or getattr(sys, "frozen", False):
         reason = f"the guard needs a Python to run it, and sys.executable is {sys.executable!r}"

@@ -11,9 +11,17 @@ from typing import Any
 
 import pytest
 
-from proctree_kill import Containment, Evidence, SessionManager, TreePopen, errors, kill_tree, recover
+from proctree_kill import (
+    Containment,
+    Evidence,
+    SessionManager,
+    TreePopen,
+    errors,
+    kill_tree,
+    recover,
+)
 from proctree_kill._platform._job import Job
-from support.garden import BOUND, Garden, Sprout, row
+from support.garden import BOUND, Garden, row
 
 pytestmark = pytest.mark.needs("job objects")
 
@@ -56,8 +64,8 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def scrubbed(command: list[str], **options: Any) -> TreePopen[bytes]:
-    """Start a command by way of somebody who takes the marker away and leaves."""
-    return TreePopen([*PYTHON, SCRUB, *command], **options)
+    """Start a command by way of two who take the marker away and leave."""
+    return TreePopen([*PYTHON, SCRUB, *PYTHON, SCRUB, *command], **options)
 
 
 def test_a_tree_is_in_a_job_of_its_own(garden: Garden) -> None:
@@ -85,10 +93,10 @@ def test_whom_nothing_else_proves_is_ended(garden: Garden) -> None:
 
 
 def test_a_tree_inside_a_tree_is_in_both_jobs(garden: Garden) -> None:
-    outer = garden.grow(
-        row("root", "child"),
-        start=lambda command, **options: TreePopen([sys.executable, "-c", OWNER, *command], **options),
-    )
+    def nested(command: list[str], **options: Any) -> TreePopen[bytes]:
+        return TreePopen([sys.executable, "-c", OWNER, *command], **options)
+
+    outer = garden.grow(row("root", "child"), start=nested)
     assert isinstance(outer, TreePopen)
     assert len(outer.snapshot().members) == 3
     assert outer.stop(grace=0).ok
@@ -151,23 +159,23 @@ def test_sessions_die_with_their_manager_and_their_records_say_so(
 
 def test_a_manager_asks_for_that(tmp_path: Path) -> None:
     with SessionManager(tmp_path) as manager:
-        session = manager.spawn_agent("a", [*PYTHON, "input()"], stdin=subprocess.PIPE)
+        session = manager.spawn_agent("a", [*PYTHON, "import time; time.sleep(1000)"])
         assert session.process
         assert session.process.containment.parent_exit
 
 
 @pytest.mark.parametrize("dies", [False, True])
 def test_to_forget_a_tree_ends_nobody(garden: Garden, dies: bool) -> None:  # noqa: FBT001
-    pids = []
-
     def forgotten(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         process = TreePopen(command, kill_on_parent_exit=dies, **options)
         pids.append(process.pid)
+        with pytest.warns(ResourceWarning, match="still running"):
+            del process
+        gc.collect()
         return subprocess.Popen([*PYTHON, ""])
 
-    with pytest.warns(ResourceWarning, match="still running"):
-        garden.grow(row("root", "child"), start=forgotten).wait(BOUND)
-        gc.collect()
+    pids: list[int] = []
+    garden.grow(row("root", "child"), start=forgotten).wait(BOUND)
     assert len(garden.living()) == 2
     assert kill_tree(pids[0], grace=0).ok
     assert garden.all_dead()
