@@ -109,9 +109,9 @@ def test_a_signal_to_the_tree_reaches_all_of_it(
     garden: Garden, way: Callable[[TreePopen[bytes]], None]
 ) -> None:
     root = grown(garden, row("root", "child", "below"))
-    way(root)
-    assert garden.all_dead()
-    root.wait(BOUND)
+    with root:
+        way(root)
+        assert garden.all_dead()
 
 
 @pytest.mark.needs("console events")
