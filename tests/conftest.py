@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -39,6 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "needs(*capabilities): skip where this machine lacks one of them"
     )
+    for one in ("SIGINT", "SIGQUIT"):  # a shell lets what it runs in the background ignore these
+        number = getattr(signal, one, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            way = signal.default_int_handler if one == "SIGINT" else signal.SIG_DFL
+            signal.signal(number, way)
 
 
 def pytest_sessionstart() -> None:

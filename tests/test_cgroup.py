@@ -15,6 +15,8 @@ import psutil
 import pytest
 
 from proctree_kill import Containment, Evidence, Fate, TreePopen, errors, kill_tree
+from proctree_kill._platform import _procfs
+from proctree_kill._platform._cgroup import Leaf
 from support.callers import apart, unprivileged
 from support.capabilities import has
 from support.counts import SPAWNS
@@ -241,6 +243,19 @@ class TestOtherSpawners:
         gc.collect()
         assert cgroup
         assert not cgroup.exists()
+
+    def test_one_that_vanishes_while_it_is_looked_at_is_gone(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        leaf, read = Leaf.make(), _procfs.read
+
+        def late(path: str) -> bytes:
+            if path == f"{leaf.name}/cgroup.events":
+                Path(leaf.name).rmdir()
+            return read(path)
+
+        monkeypatch.setattr(_procfs, "read", late)
+        assert leaf.remove()
 
 
 class TestADeadOwner:

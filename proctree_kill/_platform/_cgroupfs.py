@@ -185,9 +185,9 @@ def numbers(path: str) -> list[bytes]:
 
 
 def is_populated(folder: str) -> bool:
-    """Tell whether a process lives in a cgroup or below it."""
+    """Tell whether a process lives in a cgroup or below it; in one that is gone nobody does."""
     try:
-        return b"populated 0" not in _procfs.read(f"{folder}/cgroup.events")
+        return b"populated 1" in _procfs.read(f"{folder}/cgroup.events")
     except OSError as error:
         if error.errno == errno.ENODEV:  # removed meanwhile
             return False
@@ -201,15 +201,15 @@ def below(folder: str) -> list[str]:
 
 def remove(folder: str) -> bool:
     """Remove a cgroup and all below it where nobody lives in them; tell whether it is gone."""
-    if os.path.isdir(folder) and is_populated(folder):
+    if is_populated(folder):
         return False
-    try:
-        for path in below(folder):
+    for path in below(folder):
+        try:
             os.rmdir(path)
-    except FileNotFoundError:
-        return not os.path.isdir(folder)
-    except OSError:  # somebody came in
-        return False
+        except FileNotFoundError:  # somebody else removed it
+            continue
+        except OSError:  # somebody came in
+            return False
     return True
 
 
