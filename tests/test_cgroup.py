@@ -15,8 +15,6 @@ import psutil
 import pytest
 
 from proctree_kill import Containment, Evidence, Fate, TreePopen, errors, kill_tree
-from proctree_kill._platform import _procfs
-from proctree_kill._platform._cgroup import Leaf
 from support.callers import apart, unprivileged
 from support.capabilities import has
 from support.counts import SPAWNS
@@ -247,6 +245,9 @@ class TestOtherSpawners:
     def test_one_that_vanishes_while_it_is_looked_at_is_gone(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        from proctree_kill._platform import _procfs  # noqa: PLC0415 - not on every system
+        from proctree_kill._platform._cgroup import Leaf  # noqa: PLC0415 - as above
+
         leaf, read = Leaf.make(), _procfs.read
 
         def late(path: str) -> bytes:
