@@ -32,14 +32,6 @@ const start = () => require("child_process").spawn(
 for (let i = 0; i < 3; i++) start().on("spawn", () => console.log("up"));
 setInterval(() => {}, 1000);
 """
-OWNER = """
-import subprocess, sys
-from proctree_kill._platform._job import Job
-job = Job(kill_on_close=True)
-child = subprocess.Popen(sys.argv[1:], creationflags=job.creation_flags)
-job.adopt(child.pid)
-child.wait()
-"""
 
 
 @pytest.fixture
@@ -207,15 +199,6 @@ def test_a_suspended_process_is_ended() -> None:
         result = kill_tree(root, grace=PATIENCE)
         assert root.returncode == 1
     assert [one.fate for one in result.outcomes] == [Fate.KILLED]
-
-
-def test_a_job_ends_its_tree_when_its_owner_is_killed(garden: Garden) -> None:
-    def by_owner(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", OWNER, *command], **options)
-
-    owner = garden.grow(row("root", "child"), start=by_owner)
-    owner.kill()
-    assert garden.all_dead()
 
 
 @pytest.mark.parametrize(
