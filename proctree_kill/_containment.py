@@ -251,12 +251,14 @@ class Containment(Contained):
     def remember(self) -> None:
         """Look who is left while the dead root still has its number, and with it its session.
 
+        Not where a kill has just seen that nobody is.
         Once the root is reaped, a session proves nothing but by somebody who was seen in it.
         """
+        if self.deserted:
+            return
         with closing(current()) as system:
             if self.identity is not None and system.is_youngest(self.identity.pid):
-                self._left = []
-                self.release()
+                self._end()
                 return
             gathered = gather(
                 system, self.aim(), None, read_markers([self.marker], None), include_root=True
@@ -265,7 +267,7 @@ class Containment(Contained):
                 members = _report.snapshot(gathered, system.boot_id, None).members
                 self._left = [one for one in members if one.identity != self.identity]
                 if not self._left:
-                    self.release()
+                    self._end()
 
     @property
     def deserted(self) -> bool:
@@ -280,8 +282,13 @@ class Containment(Contained):
             [self.marker],
             self._everywhere,
             self._cells(),
-            [self.release],
+            [self._end],
         )
+
+    def _end(self) -> None:
+        """Note that nobody is left."""
+        self._left = []
+        self.release()
 
     def _cells(self) -> list[Cell]:
         """Return what the kernel keeps the tree in, if anything."""

@@ -11,7 +11,7 @@ from ._events import Listener, Teller
 from ._gather import Gathered, gather, read_markers, refuse_caller
 from ._models import KillResult, TreeSnapshot
 from ._owners import CallSoon
-from ._plan import Ladder, Way
+from ._plan import Ladder, Verdict, Way
 from ._platform import current
 from ._policy import KillPolicy
 from ._spare import Spare, sparing
@@ -258,13 +258,12 @@ class Killing:
             teller = Teller(self._listener, ladder, system.boot_id)
             driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
             verdicts = driver.run(self._way)
-            _owners.poll_all(self.claims)
-            teller.settled(system.now())
-            result = _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
-            if result.ok and self._way == "stop":
+            if self._is_over(gathered, verdicts):
                 for call in self._aim.ended:
                     call()
-            return result
+            _owners.poll_all(self.claims)
+            teller.settled(system.now())
+            return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
         finally:
             with self._ending:
                 self._ended = True
@@ -274,6 +273,11 @@ class Killing:
         """Tell whether everybody whom the kernel keeps together may die."""
         spared = self._spared or any(one.spared for one in gathered.tree.members)
         return bool(self._aim.cells) and self._policy.include_root and not spared
+
+    def _is_over(self, gathered: Gathered, verdicts: list[Verdict]) -> bool:
+        """Tell whether nobody of the whole tree is left, as a last look has proved."""
+        whole = self._way == "stop" and self._policy.include_root and gathered.tree.sure
+        return whole and all(one.fate in _owners.ENDED for one in verdicts)
 
     def hurry(self) -> None:
         """Let the force begin now; nothing, once it is over."""
