@@ -146,7 +146,7 @@ class LinuxSystem:
             )
         if everywhere or self._everywhere:
             return self._grip.with_room(_procfs.pids)
-        return [pid for one in self._line for pid in self._pids_below(one, alone=False)]
+        return [pid for one in self._line for pid in self._adopted_by(one)]
 
     def session(self, pid: int) -> int | None:
         """Ask getsid(2), a microsecond each."""
@@ -225,6 +225,14 @@ class LinuxSystem:
         threads = parent.threads or _procfs.threads(parent.pid)
         parent.threads = 0
         return self._grip.with_room(lambda: self._pids_below(parent.pid, alone=threads == 1))
+
+    def _adopted_by(self, pid: int) -> list[int]:
+        """List whom a process may have adopted: they are its main thread's while that runs.
+
+        So it is in the kernel (``find_new_reaper`` in kernel/exit.c).
+        """
+        found = _procfs.stat(pid)
+        return self._pids_below(pid, alone=found is not None and found.state != b"Z")
 
     def _pids_below(self, pid: int, *, alone: bool) -> list[int]:
         """List the numbers of a process's children."""
