@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import importlib
 import importlib.util
+import itertools
 import os
 import select
 import struct
@@ -167,12 +168,16 @@ def pipe_is_told(ear: int, count: int) -> None:
 
 
 def spawns(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds that a start takes, in turn."""
+    """Return the seconds that a start takes, in turn.
+
+    Each way follows each other one as often: the kernel is slow right after some ends.
+    """
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
+    orders = itertools.cycle(itertools.permutations(ways))
+    for order in itertools.islice(orders, rounds):
+        for name in order:
             begin = time.perf_counter()
-            tree = way(["/bin/sleep", "1000"])
+            tree = ways[name](["/bin/sleep", "1000"])
             taken[name].append(time.perf_counter() - begin)
             tree.end()
     return taken
