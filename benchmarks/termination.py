@@ -1,15 +1,15 @@
 """What each way of stopping leaves of an agent that hangs in a question.
 
 `python -m benchmarks.termination` prints it.
-The agent is that of the tests: an MCP client, its server, and a web server on a port.
+The agent is that of the session console: an MCP client, its server, and a web server on a port.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
+import contextlib
 import logging
 import os
+import re
 import secrets
 import signal
 import socket
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,12 +27,12 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from proctree_kill import KillPolicy, SessionManager, kill_tree
 
-TESTS = Path(__file__).parents[1] / "tests"
-CLIENT = TESTS / "support" / "clarifying_client.py"
+ROOT = Path(__file__).parents[1]
+COMMAND = [sys.executable, "-m", "docs.examples.session_console.agent", "octo/app"]
 GRACE = 2.0
-KINDS = {"leaves when asked": "--ignores-input", "ignores everything": "--deaf"}
-SAID = 2
-"""How many lines the agent says until it hangs: its port, and the question."""
+KINDS: dict[str, list[str]] = {"leaves when asked": [], "ignores everything": ["--deaf"]}
+PORT = re.compile(r"listens on http://127\.0\.0\.1:(\d+)")
+QUESTION = '"say": "question"'
 
 
 class Agent(NamedTuple):
@@ -63,31 +63,50 @@ def _carries(process: psutil.Process, mark: str) -> bool:
         return False
 
 
-def agent(kind: str, folder: Path) -> Agent:
+def agent(kind: str) -> Agent:
     """Say how an agent is started."""
     mark = f"TERMINATION_{secrets.token_hex(8)}"
-    argv = [sys.executable, str(CLIENT), "--answer", str(folder / "answer"), KINDS[kind]]
-    return Agent(argv, {**os.environ, "PYTHONPATH": str(TESTS), mark: "1"}, mark)
+    env = {name: one for name, one in os.environ.items() if name != "PROCTREE_NPM_PREFIX"}
+    return Agent([*COMMAND, *KINDS[kind]], {**env, mark: "1"}, mark)
 
 
 def hear(said: Iterable[bytes]) -> int:
     """Read what the agent says until it hangs; return its port."""
-    told = [json.loads(line) for line in itertools.islice(said, SAID)]
-    port: int = told[0]["port"]
+    port = 0
+    for line in map(bytes.decode, said):
+        if found := PORT.search(line):
+            port = int(found[1])
+        if QUESTION in line:
+            break
     return port
+
+
+@contextlib.contextmanager
+def held() -> Iterator[int]:
+    """Return an input that nobody closes within the block."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def with_popen(stop: Callable[[subprocess.Popen[bytes]], None]) -> Callable[[Agent], Outcome]:
     """Make a way of stopping out of one that takes a ``Popen`` with a session of its own."""
 
     def way(one: Agent) -> Outcome:
-        with subprocess.Popen(
-            one.argv,
-            env=one.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        ) as process:
+        with (
+            held() as stdin,
+            subprocess.Popen(
+                one.argv,
+                cwd=ROOT,
+                env=one.env,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            ) as process,
+        ):
             port = hear(process.stdout or ())
             before = time.monotonic()
             stop(process)
@@ -146,10 +165,14 @@ def sdk(one: Agent) -> Outcome:
 
     async def scene() -> Outcome:
         first, *rest = one.argv
-        server = StdioServerParameters(command=first, args=rest, env=one.env)
+        server = StdioServerParameters(command=first, args=rest, env=one.env, cwd=ROOT)
         async with stdio_client(server) as (said, _):
-            told = [await said.receive() for _ in range(SAID)]
-            port = int("".join(filter(str.isdigit, str(told[0]).partition("port")[2][:12])))
+            port = 0
+            async for told in said:  # it is no MCP, so each line is an error that quotes it
+                if found := PORT.search(str(told)):
+                    port = int(found[1])
+                if "question" in str(told):
+                    break
             before = time.monotonic()
         return measured(one, port, before)
 
@@ -158,10 +181,10 @@ def sdk(one: Agent) -> Outcome:
 
 def manager(one: Agent) -> Outcome:
     """Stop the session that a manager started."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, held() as stdin:
         sessions = SessionManager(folder, policy=KillPolicy(grace=GRACE))
         said, saying = os.pipe()
-        sessions.spawn_agent("a", one.argv, env=one.env, stdin=subprocess.DEVNULL, stdout=saying)
+        sessions.spawn_agent("a", one.argv, cwd=ROOT, env=one.env, stdin=stdin, stdout=saying)
         os.close(saying)
         with os.fdopen(said, "rb") as lines:
             port = hear(lines)
@@ -186,11 +209,10 @@ def main() -> None:
     for kind in KINDS:
         print(f"| an agent that {kind} | survivors | its port | seconds |\n|---|---|---|---|")
         for name, way in WAYS.items():
-            with tempfile.TemporaryDirectory() as folder:
-                one = agent(kind, Path(folder))
-                outcome = way(one)
-                for left in one.survivors():
-                    kill_tree(left, grace=0)
+            one = agent(kind)
+            outcome = way(one)
+            for left in one.survivors():
+                kill_tree(left, grace=0)
             port = "open" if outcome.port else "free"
             print(f"| {name} | {outcome.survivors} | {port} | {outcome.seconds:.2f} |", flush=True)
         print()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -9,29 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from proctree_kill import KillPolicy, Session, SessionManager
+from proctree_kill import KillPolicy, SessionManager
 from support.agents import files
-from support.clarification import Clarification
+from support.clarification import AGENT, QUESTION, Clarification, options
+from support.consoles import listens, living
 from support.listener import Listener
 
 pytest.importorskip("mcp")
 pytestmark = pytest.mark.needs("fork")
 
 POLICY = KillPolicy(grace=2.0)
-KINDS: dict[str, list[str]] = {
-    "leaves with its input": [],
-    "leaves when asked": ["ignores-input"],
-    "ignores everything": ["deaf"],
-}
 A_SECOND = 1.0
 """What is promised for an agent that yields; what is promised beyond the grace for any other."""
-
-
-@pytest.fixture
-def clarification(tmp_path: Path) -> Iterator[Clarification]:
-    """Prepare an agent."""
-    with Clarification(tmp_path) as one:
-        yield one
+SERVERS = {"web server", "github"}
+NPX_SERVERS = {"npm", "sh", "node"}
 
 
 @pytest.fixture
@@ -47,29 +39,31 @@ def manager(folder: Path, listener: Listener) -> Iterator[SessionManager]:
         yield manager
 
 
+@pytest.fixture
+def held() -> Iterator[int]:
+    """Return an input that nobody closes before the end of the test."""
+    reading, writing = os.pipe()
+    yield reading
+    os.close(reading)
+    os.close(writing)
+
+
 def ask(
-    manager: SessionManager, agent: Clarification, *ways: str, everything: bool = False
-) -> Session:
-    """Start an agent; return when it has been asked and everybody of its tree is there."""
+    manager: SessionManager,
+    *,
+    deaf: bool = False,
+    stdin: int = subprocess.PIPE,
+    everything: bool = False,
+) -> Clarification:
+    """Start an agent; return when it has asked."""
+    argv = [*AGENT, *(["--deaf"] if deaf else [])]
     session = manager.spawn_agent(
-        "chat-7",
-        agent.argv(*ways, everything=everything),
-        tool="claude",
-        stdin=subprocess.DEVNULL if ways else subprocess.PIPE,
-        **agent.options(),
+        "chat-7", argv, tool="claude", stdin=stdin, **options(everything=everything)
     )
-    assert agent.await_question(session) == "Which environment do you mean?"
-    assert agent.listens()
-    assert not agent.is_over()
-    return session
-
-
-def close(session: Session) -> None:
-    """Close our ends of the pipes."""
-    assert session.process
-    for pipe in (session.process.stdin, session.process.stdout):
-        if pipe is not None:
-            pipe.close()
+    asked = Clarification(session)
+    assert asked.question == QUESTION
+    assert listens(asked.port)
+    return asked
 
 
 @pytest.mark.parametrize(
@@ -78,61 +72,69 @@ def close(session: Session) -> None:
     ids=["python servers", "a server of npx as well"],
 )
 @pytest.mark.parametrize(
-    ("kind", "method", "within"),
+    ("kind", "methods", "within"),
     [
-        ("leaves with its input", "terminated", A_SECOND),
-        ("leaves when asked", "terminated", A_SECOND),
-        ("ignores everything", "killed", POLICY.grace + A_SECOND),
+        ("leaves with its input", {"closed_stdin", "terminated"}, A_SECOND),
+        ("leaves when asked", {"terminated"}, A_SECOND),
+        ("ignores everything", {"killed"}, POLICY.grace + A_SECOND),
     ],
 )
 def test_a_stop_without_an_answer_ends_the_agent_and_all_its_servers(
     manager: SessionManager,
-    clarification: Clarification,
     folder: Path,
     listener: Listener,
+    held: int,
     *,
     everything: bool,
     kind: str,
-    method: str,
+    methods: set[str],
     within: float,
 ) -> None:
-    session = ask(manager, clarification, *KINDS[kind], everything=everything)
+    asked = ask(
+        manager,
+        deaf=kind == "ignores everything",
+        stdin=held if kind == "leaves when asked" else subprocess.PIPE,
+        everything=everything,
+    )
+    assert len(asked.members) > len(SERVERS | (NPX_SERVERS if everything else set()))
     assert files(folder) == {"session_chat-7.pid"}
     before = time.monotonic()
     result = manager.stop_agent("chat-7")
     assert time.monotonic() - before < within
-    assert (result.success, result.method, result.error) == (True, method, None)
-    assert clarification.is_over()
-    assert not clarification.listens()
+    assert (result.success, result.error) == (True, None)
+    assert result.method in methods
+    assert living(asked.members) == []
+    assert not listens(asked.port)
     assert files(folder) == set()
     assert dict(manager.sessions) == {}
     stopped = listener.wait("stopped", "chat-7")
-    assert (stopped.event, stopped.method) == ("claude.session.stopped", method)
+    assert (stopped.event, stopped.method) == ("claude.session.stopped", result.method)
     assert result.kill
-    programs = ["client", "web server", "server", *(["sh", "npm", "node"] if everything else [])]
-    assert len(result.kill.outcomes) >= len(programs)
-    close(session)
+    ended = {one.identity.pid for one in result.kill.outcomes}
+    assert ended >= {one.pid for one in asked.members}
+    asked.close()
 
 
-def test_an_answer_lets_the_agent_end_by_itself_and_its_web_server_with_it(
-    manager: SessionManager, clarification: Clarification, folder: Path, listener: Listener
+def test_an_answer_lets_the_agent_end_by_itself_and_its_servers_with_it(
+    manager: SessionManager, folder: Path, listener: Listener
 ) -> None:
-    session = ask(manager, clarification)
-    clarification.answer.write_text('{"environment": "staging"}')
-    assert clarification.next_line(session) == {"result": ["deployed to staging"]}
+    asked = ask(manager)
+    session = manager.sessions["chat-7"]
+    asked.answer(age="90 days")
+    assert asked.result() == "closed the issues of octo/app that were silent for 90 days"
     listener.wait("exited", "chat-7")
-    assert clarification.is_over()
-    assert not clarification.listens()
+    assert living(asked.members) == []
+    assert not listens(asked.port)
     assert session.exit_code == 0
     assert files(folder) == set()
-    close(session)
+    asked.close()
 
 
-def test_another_manager_stops_it_by_its_record(clarification: Clarification, folder: Path) -> None:
+def test_another_manager_stops_it_by_its_record(folder: Path) -> None:
     with SessionManager(folder, policy=POLICY) as manager:
-        session = ask(manager, clarification, "deaf")
+        asked = ask(manager, deaf=True)
         assert SessionManager(folder, policy=POLICY).stop_agent("chat-7").method == (
             "recovered_record"
         )
-    assert clarification.is_over()
-    close(session)
+    assert living(asked.members) == []
+    asked.close()

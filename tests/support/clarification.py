@@ -1,87 +1,78 @@
-"""An agent that waits for an answer, and whether it and all its servers are gone."""
+"""The agent of the session console without a page: it asks, and waits for the answer for ever."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import select
-import socket
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+import psutil
 
 from proctree_kill import Session
 
-from .capabilities import npm_prefix
+from .capabilities import NPM_PREFIX
+from .consoles import ROOT
 from .trees import BOUND
-from .voice import PATH
 
-TESTS = Path(__file__).parents[1]
-CLIENT = Path(__file__).with_name("clarifying_client.py")
-EVERYTHING = 'exec 9>"$CLARIFICATION_VOICE"; exec npx --no-install mcp-server-everything'
-"""A shell that holds the pipe open, and hands it on to npx and whatever that starts."""
+QUESTION = "When is an issue of octo/app stale?"
+AGENT = [sys.executable, "-m", "docs.examples.session_console.agent", "octo/app"]
+
+
+def options(*, everything: bool = False) -> dict[str, Any]:
+    """Return what an agent is started with, with the server under npx or without."""
+    env = {name: one for name, one in os.environ.items() if everything or name != NPM_PREFIX}
+    # Unbuffered, so that what select() does not know of waits in no buffer.
+    return {"env": env, "cwd": ROOT, "stdout": subprocess.PIPE, "bufsize": 0}
 
 
 class Clarification:
-    """One agent; its own pipe tells when the last of its tree has died."""
+    """A question that an agent has asked: everybody of its tree is there by then.
 
-    def __init__(self, folder: Path) -> None:
-        """Make the pipe and the places of files."""
-        self._folder = folder
-        self._pipe = folder / "voice"
-        os.mkfifo(self._pipe)
-        self._ear = os.open(self._pipe, os.O_RDONLY | os.O_NONBLOCK)
-        self.answer = folder / "answer.json"
-        self.port = 0
+    Attributes:
+        question: its words.
+        members: the agent, and whoever is below it.
+        port: where its web server listens.
+    """
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._ear)
-
-    def argv(self, *ways: str, everything: bool = False) -> list[str]:
-        """Return the command of the agent, which ignores its input, or is deaf."""
-        argv = [sys.executable, str(CLIENT), "--answer", str(self.answer)]
-        beside = ["--beside", f"sh\n-c\n{EVERYTHING}"] if everything else []
-        return [*argv, *(f"--{one}" for one in ways), *beside]
-
-    def options(self) -> dict[str, Any]:
-        """Return what else it is started with."""
-        quiet = {"npm_config_update_notifier": "false", "HOME": str(self._folder)}
-        env = {**os.environ, **quiet, PATH: str(self._pipe), "PYTHONPATH": str(TESTS)}
-        # Unbuffered, so that what select() does not know of waits in no buffer.
-        return {
-            "env": env,
-            "bufsize": 0,
-            "stdout": subprocess.PIPE,
-            "cwd": npm_prefix() or self._folder,
-        }
-
-    def await_question(self, session: Session) -> str:
-        """Read what the agent says until it asks: everybody is there by then."""
-        while True:
-            told = self.next_line(session)
-            self.port = told.get("port", self.port)
-            if "question" in told:
-                return str(told["question"])
-
-    def next_line(self, session: Session) -> dict[str, Any]:
-        """Read the next thing that the agent says."""
+    def __init__(self, session: Session) -> None:
+        """Wait until the agent asks."""
         assert session.process
-        assert session.process.stdout
-        assert select.select([session.process.stdout], [], [], BOUND)[0], "the agent says nothing"
-        line = session.process.stdout.readline()
-        assert line, "the agent has left"
-        told: dict[str, Any] = json.loads(line)
-        return told
+        self._process = session.process
+        self.port = 0
+        self.question = self._hear("question")["message"]
+        root = psutil.Process(session.process.pid)
+        self.members = [root, *root.children(recursive=True)]
 
-    def listens(self) -> bool:
-        """Tell whether somebody listens on the port of the web server."""
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self.port)) == 0
+    def answer(self, **content: str) -> None:
+        """Give the answer."""
+        assert self._process.stdin
+        line = json.dumps({"action": "accept", "content": content})
+        self._process.stdin.write(line.encode() + b"\n")
 
-    def is_over(self) -> bool:
-        """Tell whether the last process is dead, without waiting for it."""
-        return bool(select.select([self._ear], [], [], 0)[0]) and not os.read(self._ear, 1)
+    def result(self) -> str:
+        """Return what came of the task."""
+        text: str = self._hear("result")["text"]
+        return text
+
+    def close(self) -> None:
+        """Close our ends of the pipes."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _hear(self, kind: str) -> dict[str, Any]:
+        """Read what the agent says until it says something of this kind."""
+        assert self._process.stdout
+        while True:
+            assert select.select([self._process.stdout], [], [], BOUND)[0], "the agent is silent"
+            line = self._process.stdout.readline()
+            assert line, "the agent has left"
+            told: dict[str, Any] = json.loads(line)
+            if found := re.search(r"listens on http://127\.0\.0\.1:(\d+)", told.get("text", "")):
+                self.port = int(found[1])
+            if told["say"] == kind:
+                return told
