@@ -12,6 +12,8 @@ mpl.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from benchmarks.measure import Sample
+
 SIZES = {10: "force 10", 100: "force 100", 1000: "force 1,000", 5000: "force 5,000"}
 PLACES = {"alone": "force 10", "beside 20,000 others": "force 10, crowd"}
 COLOURS = {
@@ -53,7 +55,9 @@ def main() -> None:
 def _draw(axes: Axes, records: Cases, killer: str, style: dict[str, Any]) -> None:
     """Draw the medians of one killer where it was measured."""
     known = {place: one[killer] for place, one in records.items() if killer in one}
-    walls = [1e3 * median(sample["wall"] for sample in one["samples"]) for one in known.values()]
+    walls = [
+        1e3 * median(Sample(**sample).wall for sample in one["samples"]) for one in known.values()
+    ]
     if walls:
         axes.plot([*known], walls, **style)
 
