@@ -10,7 +10,7 @@ import nox
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 WHEEL = f"dist/proctree_kill-{PROJECT['project']['version']}-py3-none-any.whl"
-CODE = ("proctree_kill", "tests", "benchmarks", "noxfile.py", "docs/conf.py", "docs/examples")
+CODE = ("proctree_kill", "tests", "benchmarks", "noxfile.py", "docs")
 PLATFORMS = ("linux", "darwin", "win32")
 
 nox.needs_version = ">=2025.11"
