@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import NoReturn
 
 from . import _session_arguments
+from ._common_arguments import add_grace, add_patience, add_settle, marker, pid, pids, time_limit
 
 USAGE = 2
 """The exit code of wrong arguments, which argparse gives as well."""
 RUN_FAILED = 125
 """That of ``run``, where 2 may be the command's own; timeout(1) gives the same."""
-HIGHEST_PID = 2**31 - 1
-"""What a pid_t holds."""
 
 _EXIT_CODES = """\
 exit codes:
@@ -201,21 +199,7 @@ def _command(
 def _describe_kill(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``kill``."""
     _add_target(parser)
-    patience = parser.add_mutually_exclusive_group()
-    patience.add_argument(
-        "--grace",
-        type=seconds,
-        metavar="S",
-        help="seconds between the polite request and the force (default 2)",
-    )
-    patience.add_argument(
-        "--force",
-        dest="grace",
-        action="store_const",
-        const=0.0,
-        help="kill at once, as --grace 0",
-    )
-    _add_settle(parser)
+    add_patience(parser)
     parser.add_argument(
         "--terminate",
         choices=("tree", "root"),
@@ -238,13 +222,8 @@ def _describe_run(parser: _Parser) -> None:
     parser.add_argument(
         "--timeout", type=time_limit, metavar="S", help="seconds that it has (default: no limit)"
     )
-    parser.add_argument(
-        "--grace",
-        type=seconds,
-        metavar="S",
-        help="seconds between the polite request and the force (default 2)",
-    )
-    _add_settle(parser)
+    add_grace(parser)
+    add_settle(parser)
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="tell on stderr how it ended, and who was left"
     )
@@ -270,23 +249,7 @@ def _describe_doctor(parser: argparse.ArgumentParser) -> None:
 
 def _describe_demo(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``demo``."""
-    parser.add_argument(
-        "--grace",
-        type=seconds,
-        metavar="S",
-        default=1.0,
-        help="seconds between the polite request and the force (default 1)",
-    )
-
-
-def _add_settle(parser: argparse.ArgumentParser) -> None:
-    """Add what ``kill`` and ``run`` have in common."""
-    parser.add_argument(
-        "--settle",
-        type=seconds,
-        metavar="S",
-        help="seconds after the force within which death must be confirmed (default 5)",
-    )
+    add_grace(parser, default=1.0)
 
 
 def _add_target(parser: argparse.ArgumentParser) -> None:
@@ -313,49 +276,6 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="end the descendants only",
     )
-
-
-def pid(text: str) -> int:
-    """Read the number of a process; which ones are refused is the library's business."""
-    if not (text.isascii() and text.removeprefix("-").isdecimal()):
-        message = f"{text!r} is not the number of a process"
-        raise argparse.ArgumentTypeError(message)
-    if abs(number := int(text)) > HIGHEST_PID:
-        message = f"no process has a number as high as {text}"
-        raise argparse.ArgumentTypeError(message)
-    return number
-
-
-def pids(text: str) -> list[int]:
-    """Read numbers with commas between them."""
-    return [pid(one) for one in text.split(",")]
-
-
-def seconds(text: str) -> float:
-    """Read a number of seconds; its range is the policy's business."""
-    try:
-        return float(text)
-    except ValueError:
-        message = f"{text!r} is not a number of seconds"
-        raise argparse.ArgumentTypeError(message) from None
-
-
-def time_limit(text: str) -> float:
-    """Read the seconds that a command has."""
-    number = seconds(text)
-    if not 0 < number < math.inf:
-        message = f"{text!r} is no time that a command could have"
-        raise argparse.ArgumentTypeError(message)
-    return number
-
-
-def marker(text: str) -> str:
-    """Read a variable of the environment with its value."""
-    name, _, value = text.partition("=")
-    if not (name and value):
-        message = f"{text!r} is not of the form NAME=VALUE"
-        raise argparse.ArgumentTypeError(message)
-    return text
 
 
 class _Parser(argparse.ArgumentParser):

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from ._common_arguments import add_patience
+
 Add = Callable[[str, str, str, str], argparse.ArgumentParser]
 """Adds a command: its name, its line in the help, its description, its last words."""
 
@@ -69,7 +71,7 @@ def describe(add: Add) -> None:
     stop = add("stop", "end a session by its record", _STOP, _STOP_EPILOG)
     _add_folder(stop)
     stop.add_argument("session_id", metavar="ID", help="the session")
-    _add_patience(stop)
+    _add_wishes(stop)
     recover = add("recover", "end what dead owners left", _RECOVER, _RECOVER_EPILOG)
     _add_folder(recover)
     recover.add_argument(
@@ -81,7 +83,7 @@ def describe(add: Add) -> None:
         help="act upon bare numbers as well, which another program wrote: "
         "on a process of your own that is older than the file",
     )
-    _add_patience(recover)
+    _add_wishes(recover)
     for one in (sessions, stop, recover):
         one.add_argument("--json", action="store_true", help="print it as JSON")
 
@@ -91,28 +93,9 @@ def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=_folder, metavar="DIR", help="the folder of the records")
 
 
-def _add_patience(parser: argparse.ArgumentParser) -> None:
-    """Add how long to wait."""
-    patience = parser.add_mutually_exclusive_group()
-    patience.add_argument(
-        "--grace",
-        type=float,
-        metavar="S",
-        help="seconds between the polite request and the force (default 2)",
-    )
-    patience.add_argument(
-        "--force",
-        dest="grace",
-        action="store_const",
-        const=0.0,
-        help="kill at once, as --grace 0",
-    )
-    parser.add_argument(
-        "--settle",
-        type=float,
-        metavar="S",
-        help="seconds after the force within which death must be confirmed (default 5)",
-    )
+def _add_wishes(parser: argparse.ArgumentParser) -> None:
+    """Add how to end, and how to tell of it."""
+    add_patience(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
