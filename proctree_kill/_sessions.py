@@ -63,8 +63,9 @@ class SessionManager:
             policy: how sessions are stopped; default ``KillPolicy()``.
             event_broadcaster: called with each :class:`SessionEvent`, in order, from one thread;
                 a coroutine function runs on the event loop where the manager was entered.
-            guard: whether a small process, the guard, ends the sessions when this process dies,
-                however that is; where none is to be had (Windows, a frozen program) that is logged,
+            guard: whether the sessions end when this process dies, however that is: by a small
+                process, the guard, on Windows by job objects;
+                where no guard is to be had (a frozen program) that is logged,
                 and the records alone remember them.
 
         Raises:
