@@ -33,8 +33,9 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     """A ``subprocess.Popen`` that stands for the tree below it, and can end all of it.
 
     The root leads a session of its own (on Windows a group in the console),
-    and everybody inherits a marker in the environment,
-    so that children, orphans and daemons are found whatever becomes of their parents.
+    everybody inherits a marker in the environment,
+    and where the kernel offers a cgroup or a job object everybody stays in that;
+    so children, orphans and daemons are found whatever becomes of their parents.
     ``poll`` and ``wait`` look who is left before the root is reaped.
     Leaving the ``with`` block waits for the root, as Popen's does, then ends what is left;
     left by an exception, it ends the tree at once.
