@@ -285,9 +285,10 @@ class Containment(Contained):
             [self._end],
         )
 
-    def _end(self) -> None:
-        """Note that nobody is left."""
-        self._left = []
+    def _end(self, proved: bool = True) -> None:  # noqa: FBT001, FBT002 - a callback's
+        """Note that everybody is dead, and whether nobody can have been missed."""
+        if proved:
+            self._left = []
         self.release()
 
     def _cells(self) -> list[Cell]:

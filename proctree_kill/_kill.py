@@ -258,9 +258,9 @@ class Killing:
             teller = Teller(self._listener, ladder, system.boot_id)
             driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
             verdicts = driver.run(self._way)
-            if self._is_over(gathered, verdicts):
+            if self._is_over(verdicts):
                 for call in self._aim.ended:
-                    call()
+                    call(gathered.tree.sure)
             _owners.poll_all(self.claims)
             teller.settled(system.now())
             return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
@@ -274,9 +274,9 @@ class Killing:
         spared = self._spared or any(one.spared for one in gathered.tree.members)
         return bool(self._aim.cells) and self._policy.include_root and not spared
 
-    def _is_over(self, gathered: Gathered, verdicts: list[Verdict]) -> bool:
-        """Tell whether nobody of the whole tree is left, as a last look has proved."""
-        whole = self._way == "stop" and self._policy.include_root and gathered.tree.sure
+    def _is_over(self, verdicts: list[Verdict]) -> bool:
+        """Tell whether the whole tree was to be ended, and everybody who was found is dead."""
+        whole = self._way == "stop" and self._policy.include_root
         return whole and all(one.fate in _owners.ENDED for one in verdicts)
 
     def hurry(self) -> None:

@@ -47,14 +47,14 @@ class Aim(NamedTuple):
         markers: ``NAME=VALUE``; whoever carries one of these belongs to it as well.
         everywhere: whether those may be anybody's orphans, not only those of our own line.
         cells: whoever the kernel keeps in one of these belongs to it as well.
-        ended: what is called once nobody is left.
+        ended: what is called once everybody is dead, and told whether nobody can be left.
     """
 
     claims: Sequence[Claim]
     markers: Sequence[str] = ()
     everywhere: bool = False
     cells: Sequence[Cell] = ()
-    ended: Sequence[Callable[[], object]] = ()
+    ended: Sequence[Callable[[bool], object]] = ()
 
 
 class Contained(ABC):

@@ -397,6 +397,18 @@ def kept(
             command.kill()
 
 
+ASKING = """
+import time
+print("waiting", flush=True)
+try:
+    time.sleep(1000)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+raise SystemExit(int(input()))
+"""
+"""Waits for Ctrl-C, and then asks for its exit code on the terminal."""
+
+
 @contextmanager
 def shell(
     script: str, *options: str, before: Sequence[str] = ()
@@ -427,13 +439,11 @@ class TestTerminal:
     """Real: a terminal of our own, on which the command is the foreground job."""
 
     def test_ctrl_c_is_the_affair_of_the_command(self, terminal: Terminal) -> None:
-        terminal.run(*RUN, "--", sys.executable, "-I", "-q")
-        terminal.expect(">>> ")
-        terminal.type("import time; print('wait' 'ing', flush=True); time.sleep(1000)\r")
+        terminal.run(*RUN, "--", sys.executable, "-I", "-c", ASKING)
         terminal.expect("waiting")
         terminal.type("\3")
-        terminal.expect("KeyboardInterrupt")
-        terminal.type("exit(5)\r")
+        terminal.expect("interrupted")
+        terminal.type("5\r")
         assert terminal.wait() == 5
 
     def test_a_command_that_dies_of_ctrl_c_leaves_nothing(

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from proctree_kill import Containment, TreePopen, _guarding, errors, kill_tree
+from proctree_kill import Containment, Evidence, TreePopen, _guarding, errors, kill_tree
 from support.callers import apart
 from support.grow import Grow
 from support.nodes import Node, chain
@@ -178,3 +178,14 @@ def test_a_frozen_program_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(errors.ContainmentError, match="kill_on_parent_exit"):
         TreePopen(["true"], kill_on_parent_exit=True)
+
+
+def test_it_leaves_though_the_last_look_may_have_missed_somebody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process = TreePopen(SLEEP, kill_on_parent_exit=True)
+    monkeypatch.setattr("proctree_kill._tree.Tree._is_haunted", lambda _: True)
+    result = process.stop(grace=0)
+    assert result.ok
+    assert result.verified == (Evidence.DESCENDANT,)
+    assert _guarding.guard().pid is None
