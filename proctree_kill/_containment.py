@@ -286,10 +286,22 @@ class Containment(Contained):
         )
 
     def _end(self, proved: bool = True) -> None:  # noqa: FBT001, FBT002 - a callback's
-        """Note that everybody is dead, and whether nobody can have been missed."""
+        """Note that everybody is dead, and whether nobody can have been missed.
+
+        Who is dying still keeps the cgroup for a moment; it goes with the next one.
+        """
+        gone = self.release()
         if proved:
             self._left = []
-        self.release()
+            if not gone:
+                self._abandon()
+
+    def _abandon(self) -> None:
+        """Leave what the kernel lent to its own end, and the guard to others."""
+        if self._cell is not None:
+            self._cell.abandon()
+        if self._guarded:
+            guard().forget(self.marker)
 
     def _cells(self) -> list[Cell]:
         """Return what the kernel keeps the tree in, if anything."""

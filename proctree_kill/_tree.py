@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from . import _own_children
-from ._member import ALIVE, DESCENDANT, GONE, KEPT, MARKER, ROOT, SESSION, Member
+from ._member import ALIVE, DESCENDANT, GONE, KEPT, MARKER, ROOT, SESSION, ZOMBIE, Member
 from ._platform._system import Cell, System
 from ._spare import Sparing
 
@@ -58,6 +58,7 @@ class Tree:
         self._protected: set[int] = set()
         self._outside: list[Member] = []
         self._ghosts: set[tuple[int, int | None]] = set()
+        self._unreaped: set[int | None] = set()  # sessions in which this scan saw a zombie
         self._everywhere = self._ours = False
         self._begun = False
         self._births: int | None = None
@@ -105,6 +106,7 @@ class Tree:
         self._late = max(self._deadline, self.system.now() + SCAN_TIME)
         for _ in range(PASSES):
             self._births, self.sure = None, True
+            self._unreaped.clear()
             self.system.begin_scan()
             self._descend([*self._outside, *self.members])
             kept = [self._find_kept(cell) for cell in self.cells]
@@ -120,11 +122,22 @@ class Tree:
         return self.members[before:]
 
     def _is_haunted(self) -> bool:
-        """Tell whether nobody is known to live, and a group that one of us led is not empty yet."""
+        """Tell whether nobody is known to live, and a group that one of us led is not empty yet.
+
+        The dead whom nobody has reaped are in it as well, and in many a container nobody ever does.
+        """
         if any(one.state == ALIVE and one.spared is None for one in self.members):
             return False
         leaders = [one for one in self.members if one.sid == one.pid and one.spared is None]
-        return any(self.system.group_remains(one) for one in leaders)
+        haunted = [one for one in leaders if self.system.group_remains(one)]
+        return any(one.pid not in self._unreaped and not self._is_buried(one) for one in haunted)
+
+    def _is_buried(self, leader: Member) -> bool:
+        """Tell whether somebody dead is known who is still in the session of a leader."""
+        return any(
+            one.sid == leader.pid and one.state == ZOMBIE and self.system.owns_number(one)
+            for one in self.members
+        )
 
     @property
     def verified(self) -> int:
@@ -278,6 +291,7 @@ class Tree:
             self.sure = False
             self._ghosts.add(ghost)
         if one is not None:
+            self._unreaped.add(one.sid)
             self.system.drop(one)
         return None
 

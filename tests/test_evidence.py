@@ -20,6 +20,15 @@ from support.trees import BOUND, Tree
 pytestmark = pytest.mark.needs("procfs", "fork")
 
 D, R, S, M = Evidence.DESCENDANT, Evidence.ROOT, Evidence.SESSION, Evidence.MARKER
+ADOPTS = """
+import ctypes, subprocess
+ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+script = "sleep 1000 & echo $$; wait"
+root = subprocess.Popen(["sh", "-c", script], start_new_session=True)
+root.wait()
+input()
+"""
+"""Starts a tree, reaps its root, and nobody else: like the first process of many a container."""
 ORPHAN = Node(
     name="root",
     children=(Node(name="middle", dies=True, children=(chain("orphan"),)),),
@@ -121,6 +130,17 @@ def test_the_session_of_a_bare_number_is_its_tree_even_when_it_is_gone(plant: Pl
     tree.root.kill()
     tree.root.wait()
     assert why(tree, snapshot_tree(tree.root.pid)) == {"orphan": (S,)}
+
+
+@pytest.mark.parametrize("grace", [0, BOUND])
+def test_the_dead_whom_nobody_reaps_leave_no_doubt(grace: float) -> None:
+    command = [sys.executable, "-I", "-S", "-c", ADOPTS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as adopter:
+        assert adopter.stdout
+        result = kill_tree(int(adopter.stdout.readline()), grace=grace)
+    assert len(result.outcomes) == 2
+    assert result.ok
+    assert result.verified == (D, S)
 
 
 def test_an_object_is_no_word_for_a_session_that_outlived_its_leader(plant: Planter) -> None:

@@ -31,7 +31,7 @@ def test_the_stop_of_one_tree_reads_no_other(
     asked: set[int] = set()
     carries = _procfs.carries
 
-    def noted(pid: int, markers: Collection[bytes]) -> bool:
+    def noted(pid: int, markers: Collection[bytes]) -> bool | None:
         asked.add(pid)
         return carries(pid, markers)
 

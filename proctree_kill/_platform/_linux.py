@@ -20,6 +20,8 @@ from ._ticks_grip import TicksGrip
 
 PIDFD = _pidfd.supported()
 """Whether processes are held by descriptors; else by start ticks, with a gap before each signal."""
+EXEC_TIME, EXEC_PAUSE = 0.02, 0.0005
+"""Seconds for which we wait for who becomes another program, and between two looks at it."""
 CHILDREN_FILE = os.path.exists("/proc/thread-self/children")
 """Whether the kernel lists children (CONFIG_PROC_CHILDREN); else everybody's parent is read."""
 
@@ -40,6 +42,7 @@ class LinuxSystem:
         self._grip: PidfdGrip | TicksGrip = PidfdGrip() if PIDFD else TicksGrip()
         self._table: dict[int, list[int]] | None = None
         self._line: set[int] | None = None
+        self._blank: set[int] = set()
         self._everywhere = False
 
     def now(self) -> float:
@@ -156,8 +159,18 @@ class LinuxSystem:
             return None
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool:
-        """Read the environment the process was started with."""
-        return self._grip.with_room(lambda: _procfs.carries(pid, markers))
+        """Read the environment the process was started with, or is just being started with.
+
+        Who shows none for longer than that takes is asked once more by the next scan, and believed.
+        """
+        until = self.now() + (0 if pid in self._blank else EXEC_TIME)
+        while (found := self._grip.with_room(lambda: _procfs.carries(pid, markers))) is None:
+            if self.now() >= until:
+                self.disturbed = self.disturbed or pid not in self._blank
+                self._blank.add(pid)
+                return False
+            time.sleep(EXEC_PAUSE)
+        return found
 
     def ancestors(self, pid: int) -> list[int]:
         """Read the parents one after the other."""

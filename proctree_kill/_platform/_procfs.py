@@ -139,20 +139,24 @@ def table() -> dict[int, list[int]]:
     return below
 
 
-def carries(pid: int, markers: Collection[bytes]) -> bool:
+def carries(pid: int, markers: Collection[bytes]) -> bool | None:
     """Tell whether the environment that a process was started with holds one of these.
 
+    None while it is becoming another program: there is a moment of execve(2) at which it has
+    neither environment nor arguments.
     A process in uninterruptible sleep is not asked: the read could block with it.
     """
     found = stat(pid)
-    if found is None or found.state == b"D" or (found.state == b"Z" and found.threads <= 1):
+    if found is None or found.flags & PF_KTHREAD or found.state == b"D":
         return False
-    path = f"/proc/{pid}/environ"
     if found.state == b"Z":  # the main thread ended; another one still has the memory
-        path = next(
-            (f"/proc/{pid}/task/{one}/environ" for one in tasks(pid) if one != str(pid)), ""
-        )
-    environment = b"\0" + read(path) + b"\0" if path else b""
+        others = [one for one in tasks(pid) if found.threads > 1 and one != str(pid)]
+        environment = read(f"/proc/{pid}/task/{others[0]}/environ") if others else b""
+    else:
+        environment = read(f"/proc/{pid}/environ")
+        if not environment and not read(f"/proc/{pid}/cmdline") and os.path.exists(f"/proc/{pid}"):
+            return None
+    environment = b"\0" + environment + b"\0"
     return any(b"\0" + one + b"\0" in environment for one in markers)
 
 
