@@ -168,6 +168,7 @@ class Ladder:
         self.frozen: set[Member] = set()
         self.asked: set[Member] = set()
         self.killed: set[Member] = set()
+        self.ended: set[Member] = set()
         self.denied: set[Member] = set()
         self.seen_dead: dict[Member, float] = {}
         self._admit(members)
@@ -241,6 +242,7 @@ class Ladder:
             if patient:
                 yield from self._wait(self._mortal(), min(deadline, self.now + look))
             yield from self._do(Rescan())
+            self._doubt_end()
             look *= 2
             if self.now >= deadline:
                 break
@@ -258,12 +260,22 @@ class Ladder:
         """Have the kernel kill whom it keeps together: atomic, so there is nothing to freeze."""
         kept = [one for one in self.living if one.evidence & ANY_KEPT]
         if self.can_end:
-            self.frozen.update(kept)
-            self.killed.update(kept)
+            self.ended.update(kept)
             yield from self._do(End(leaves_first(kept)))
-            refused = self.denied.intersection(kept)  # then each is killed by itself
-            self.frozen -= refused
-            self.killed -= refused
+            self.ended -= self.denied  # then each is killed by itself
+            self.frozen |= self.ended
+            self.killed |= self.ended
+
+    def _doubt_end(self) -> None:
+        """Have those killed one by one whom the kernel's order may have missed, once.
+
+        Who lives still after a look is slow to die, or had left just before.
+        """
+        if self.can_end:
+            self.can_end = False
+            missed = self.ended.intersection(self.living)
+            self.frozen -= missed
+            self.killed -= missed
 
     def _freeze(self, deadline: float) -> Steps:
         """Stop everybody, and those who were born meanwhile, until a scan finds no more.
@@ -347,12 +359,16 @@ class Ladder:
             fate = Fate.DENIED if one in self.denied else Fate.SURVIVED
         elif one not in self.seen_dead:
             fate = Fate.ALREADY_GONE
-        elif one in self.killed and one.exit_code in (None, self.force_code):
+        elif self._was_forced(one) and one.exit_code in (None, self.force_code):
             fate = Fate.KILLED
         else:
             fate = Fate.TERMINATED
         by_itself = fate is Fate.TERMINATED and one not in self.asked
         return Verdict(one, fate, when, "it left without being asked" if by_itself else one.note)
+
+    def _was_forced(self, one: Member) -> bool:
+        """Tell whether the force was used on it, in either way."""
+        return one in self.killed or one in self.ended
 
 
 def leaves_first(members: Iterable[Member]) -> list[Member]:

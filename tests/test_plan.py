@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,13 @@ from proctree_kill._plan import (
     INPUT_SHARE,
     Ask,
     CloseInput,
+    End,
     Freeze,
     Inspect,
     Kill,
     Rescan,
     Wait,
+    Way,
 )
 from support.play import STEPS, TICK, Actor, Play
 
@@ -27,16 +30,10 @@ GRACE = 2.0
 SETTLE = 5.0
 
 
-def play(
-    *actors: Actor,
-    holds_input: bool = False,
-    can_ask: bool = True,
-    unsure: int = 0,
-    **options: object,
-) -> Play:
+def play(*actors: Actor, **options: Any) -> Play:
     """Set a scene with the usual times."""
     given = {"grace": GRACE, "settle": SETTLE} | options
-    return Play(*actors, holds_input=holds_input, can_ask=can_ask, unsure=unsure, **given)
+    return Play(*actors, **given)
 
 
 def test_everybody_leaves_when_asked() -> None:
@@ -373,6 +370,40 @@ def test_one_found_after_an_unsure_scan_is_killed_like_the_others() -> None:
 def test_scans_that_stay_unsure_do_not_keep_us_until_the_deadline() -> None:
     done = play(Actor("root", leaves=0.25), unsure=STEPS).run()
     assert done.seconds < 1.0
+
+
+def test_whom_the_kernel_keeps_together_is_ended_at_once_and_unfrozen() -> None:
+    done = play(Actor("root", kept=0.0), Actor("child", 1, kept=0.0), can_end=True, grace=0).run()
+    assert done.names(End) == [["child", "root"]]
+    assert done.names(Freeze) == done.names(Kill) == []
+    assert done.fates == {"child": Fate.KILLED, "root": Fate.KILLED}
+    assert done.seconds < FEW
+    assert done.is_scanned_last()
+
+
+def test_who_was_never_kept_is_frozen_and_killed_after_the_others() -> None:
+    done = play(Actor("root", kept=0.0), Actor("outside", 1), can_end=True, grace=0).run()
+    assert done.names(End) == [["root"]]
+    assert done.names(Freeze) == done.names(Kill) == [["outside"]]
+    assert done.fates == {"outside": Fate.KILLED, "root": Fate.KILLED}
+
+
+@pytest.mark.parametrize("way", ["stop", "force"])
+def test_who_left_just_before_the_kernel_s_order_is_killed_alone(way: Way) -> None:
+    leaver = Actor("leaver", 1, kept=None)
+    done = play(Actor("root", kept=0.0), leaver, can_end=True, grace=0).run(way=way)
+    assert done.names(End) == [["leaver", "root"]]
+    assert "leaver" in done.names(Freeze)[0]
+    assert "leaver" in done.names(Kill)[0]
+    assert done.fates == {"leaver": Fate.KILLED, "root": Fate.KILLED}
+
+
+def test_where_the_kernel_refuses_everybody_is_killed_one_by_one() -> None:
+    kept = [Actor("root", kept=0.0, denies=(End,)), Actor("child", 1, kept=0.0, denies=(End,))]
+    done = play(*kept, can_end=True, grace=0).run()
+    assert done.names(Freeze) == [["root", "child"]]
+    assert done.names(Kill) == [["child", "root"]]
+    assert {*done.fates.values()} == {Fate.KILLED}
 
 
 class Storm(Play):

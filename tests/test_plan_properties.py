@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import Phase, assume, given, settings
@@ -14,6 +15,7 @@ from proctree_kill._models import Fate
 from proctree_kill._plan import (
     Ask,
     CloseInput,
+    End,
     Facts,
     Freeze,
     Inspect,
@@ -32,13 +34,14 @@ RESTLESS = 48 * TICK
 
 ticks = st.integers(0, 1024).map(lambda count: count * TICK)
 maybe = st.none() | ticks
-refusals = st.lists(st.sampled_from([Ask, Freeze, Kill]), max_size=3, unique=True).map(tuple)
+refusals = st.lists(st.sampled_from([Ask, Freeze, Kill, End]), max_size=4, unique=True).map(tuple)
 actors = st.builds(
     Actor,
     depth=st.integers(0, 3),
     leaves=maybe,
     reads=maybe,
     dies=maybe,
+    kept=st.just("never") | maybe,
     ends=maybe,
     appears=maybe | st.sampled_from([Ask, Freeze, Kill, Rescan]),
     denies=st.just(()) | refusals,
@@ -55,15 +58,9 @@ class Watched(Play):
         self,
         actors: Sequence[Actor],
         costs: Sequence[int],
-        *,
-        holds_input: bool,
-        can_ask: bool,
-        unsure: int,
-        **options: object,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            *actors, holds_input=holds_input, can_ask=can_ask, unsure=unsure, **options
-        )
+        super().__init__(*actors, **options)
         self.costs = [cost * TICK for cost in costs]
         self.frozen: set[Member] = set()
         self.denied: set[Member] = set()
@@ -86,12 +83,12 @@ class Watched(Play):
         if isinstance(step, Inspect):
             assert not {*named} & {*self.ladder.living}
             assert {*self.deaths} <= {*named}
-        if isinstance(step, Ask | Wait | Freeze | Kill):
+        if isinstance(step, Ask | Wait | Freeze | Kill | End):
             assert not {*named} & {*self.deaths}
             assert not [one for one in named if one.state != ALIVE]
-        if isinstance(step, Ask | Kill):
+        if isinstance(step, Ask | Kill | End):
             assert named == leaves_first(named)
-        if isinstance(step, Freeze | Kill):
+        if isinstance(step, Freeze | Kill | End):
             self.forced_by = min(self.forced_by, self.now + self.policy.settle)
         if isinstance(step, Freeze):
             self.frozen.update(named)
@@ -111,6 +108,7 @@ plays = st.builds(
     holds_input=st.booleans(),
     unsure=st.just(0) | st.integers(0, 40),
     can_ask=st.sampled_from([True, True, False]),
+    can_end=st.booleans(),
     grace=ticks,
     settle=ticks,
     terminate=st.sampled_from(["tree", "root"]),
@@ -151,7 +149,7 @@ def test_every_verdict_is_true(play: Watched, hurry_at: int | None) -> None:
         if fate is Fate.ALREADY_GONE:
             assert member.state == ZOMBIE
         if fate is Fate.KILLED:
-            assert play.times(Kill, member.name)
+            assert play.times(Kill, member.name) or play.times(End, member.name)
         if fate is Fate.DENIED:
             assert member in play.denied
 
@@ -174,7 +172,7 @@ def test_the_force_is_not_used_before_the_grace_is_over(
     hurried = len(play.steps) if hurry_at is None else hurry_at
     grace = play.policy.grace if play.ladder.can_ask or play.ladder.holds_input else 0.0
     early = [step for time, step in play.steps[:hurried] if time < grace]
-    assert not [step for step in early if isinstance(step, Freeze | Kill)]
+    assert not [step for step in early if isinstance(step, Freeze | Kill | End)]
 
 
 @whatever_happens
@@ -182,7 +180,7 @@ def test_the_force_is_not_used_before_the_grace_is_over(
 def test_each_request_is_made_once(play: Watched, hurry_at: int | None) -> None:
     play.run(hurry_at)
     assert play.kinds.count(CloseInput) <= 1
-    for kind in (Ask, Kill):
+    for kind in (Ask, Kill, End):
         named = [name for names in play.names(kind) for name in names]
         assert len(named) == len({*named})
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import Self
+from typing import Literal, Self
 
-from proctree_kill._member import ALIVE, Member
+from proctree_kill._member import ALIVE, KEPT, Member
 from proctree_kill._models import Fate
 from proctree_kill._plan import (
     Ask,
     CloseInput,
+    End,
     Facts,
     Inspect,
     Kill,
@@ -41,6 +42,8 @@ class Actor(Member):
         leaves: seconds after it was asked until it leaves; None if it does not.
         reads: seconds after the closing of its input until it leaves; None if it does not.
         dies: seconds after it was killed until it is dead; None if it cannot die.
+        kept: seconds after the kernel ended all whom it keeps together until it is dead, None if
+            it left them unseen; without this it was never kept.
         ends: seconds after the start when it leaves on its own.
         appears: None if the first scan finds it; else it is found by the first scan that is
             so many seconds after the start, or that follows a step of this kind.
@@ -58,6 +61,7 @@ class Actor(Member):
         leaves: float | None = None,
         reads: float | None = None,
         dies: float | None = 0.0,
+        kept: float | Literal["never"] | None = "never",
         ends: float | None = None,
         appears: float | type[Step] | None = None,
         denies: tuple[type[Step], ...] = (),
@@ -69,6 +73,8 @@ class Actor(Member):
         self.name = name or f"#{self.pid}"
         self.depth, self.spared, self.state = depth, spared, state
         self.delays = {Ask: leaves, CloseInput: reads, Kill: dies}
+        if kept != "never":
+            self.evidence, self.delays[End] = KEPT["cgroup"], kept
         self.appears = appears
         self.denies = denies
         self.code = code
@@ -99,6 +105,7 @@ class Play:
         *actors: Actor,
         holds_input: bool = False,
         can_ask: bool = True,
+        can_end: bool = False,
         unsure: int = 0,
         **options: object,
     ) -> None:
@@ -108,7 +115,13 @@ class Play:
         known = [one for one in actors if one.appears is None]
         self.unsure = unsure
         self.ladder = Ladder(
-            self.policy, known, START, holds_input=holds_input, can_ask=can_ask, sure=not unsure
+            self.policy,
+            known,
+            START,
+            holds_input=holds_input,
+            can_ask=can_ask,
+            can_end=can_end,
+            sure=not unsure,
         )
         self.now = START
         self.steps: list[tuple[float, Step]] = []
