@@ -87,6 +87,7 @@ def test_a_stop_hurries_the_end_of_what_an_exit_left(
 
 
 def test_many_sessions_from_many_threads_leave_nothing(tmp_path: Path) -> None:
+    gc.collect()
     known = Counter(type(one).__name__ for one in gc.get_objects())["Agent"]
     listener = Listener()
     with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
