@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from ._drawing import branches
+from ._drawing import ASCII, LINES, branches
 from .errors import SurvivorsError
 
 WEAK_TOLERANCE = 2.0
@@ -161,10 +161,15 @@ class TreeSnapshot(_Model):
     members: tuple[TreeMember, ...]
     refusal: str | None = None
 
-    def render(self) -> str:
-        """Draw the tree as text, parents above their children, a line a process."""
+    def render(self, *, ascii_only: bool = False) -> str:
+        """Draw the tree as text, parents above their children, a line a process.
+
+        Args:
+            ascii_only: whether to draw without the characters that older code pages lack.
+        """
         lines = [f"refused: {self.refusal}"] if self.refusal else []
-        lines += [f"{indent}{_line(one)}" for indent, one in branches(self.members)]
+        glyphs = ASCII if ascii_only else LINES
+        lines += [f"{indent}{_line(one)}" for indent, one in branches(self.members, glyphs)]
         return "\n".join(lines) or "nobody"
 
 

@@ -302,6 +302,12 @@ def test_children_of_an_excluded_root_stand_at_the_margin() -> None:
     assert drawn == ["p12 12 [descendant]", "p13 13 [descendant]"]
 
 
+def test_a_tree_is_drawn_for_old_code_pages() -> None:
+    members = [member(13, 11, 1, DESCENDANT), member(12, 11, 1, DESCENDANT), member(11, 1, 0, ROOT)]
+    drawn = TreeSnapshot(target=(), members=tuple(members)).render(ascii_only=True)
+    assert drawn == "p11 11 [root]\n|- p12 12 [descendant]\n`- p13 13 [descendant]"
+
+
 def test_one_without_a_name_is_drawn_all_the_same() -> None:
     nameless = TreeMember(identity=ProcessIdentity(pid=11), evidence=(ROOT,))
     assert drawing(nameless) == ["? 11 [root]"]
