@@ -42,6 +42,13 @@ def note(child: _Child, env: Mapping[Any, Any]) -> None:
         _children[child] = _Birth(os.getpid(), markers)
 
 
+def gave(markers: Collection[bytes]) -> bool:
+    """Tell whether each of these markers is one that we gave to a child that is noted."""
+    with _changing:
+        given = frozenset[bytes]().union(*(birth.markers for birth in _children.values()))
+    return given.issuperset(markers)
+
+
 def without(markers: Collection[bytes]) -> Iterable[int]:
     """Return the numbers of those that are not reaped and carry none of these markers.
 

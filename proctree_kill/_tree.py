@@ -167,7 +167,12 @@ class Tree:
     def _find_strays(self) -> None:
         """Look for orphans by session and marker, and walk down from each."""
         self._protected = self._protected or {self._caller, *self.system.ancestors(self._caller)}
-        strays = self.system.strays(self.roots, ours=self._ours, everywhere=self._everywhere)
+        strays = self.system.strays(
+            self.roots,
+            ours=self._ours,
+            children=not _own_children.gave(self.markers),
+            everywhere=self._everywhere,
+        )
         others = _own_children.without(self.markers)
         numbers = [pid for pid in strays if pid not in others and not self._is_member(pid)]
         if self.markers:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -46,6 +48,21 @@ def test_a_child_that_was_given_the_marker_of_another_tree_is_a_part_of_that() -
     process = TreePopen(SLEEP, env=containment.popen_kwargs()["env"])
     assert {one.identity.pid for one in kill_tree(containment).outcomes} == {process.pid}
     assert process.wait() == -15
+
+
+@pytest.mark.parametrize("attached", [False, True])
+def test_what_a_thread_spawned_for_a_containment_is_found(attached: bool) -> None:  # noqa: FBT001
+    def spawn() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(SLEEP, **containment.popen_kwargs())
+
+    containment = Containment.prepare("session")
+    with ThreadPoolExecutor(1) as pool:  # its thread lives: who is below it has no other parent
+        first, second = pool.submit(spawn).result(), pool.submit(spawn).result()
+        if attached:
+            containment.attach(first)
+        outcomes = kill_tree(containment, grace=0).outcomes
+    assert {one.identity.pid for one in outcomes} == {first.pid, second.pid}
+    assert (first.wait(), second.wait()) == (-9, -9)
 
 
 def test_a_marker_that_is_not_ours_may_be_anybody_s(other: TreePopen[bytes]) -> None:

@@ -369,7 +369,7 @@ def test_a_marker_is_found_in_the_environment(plant: Planter, system: PsutilSyst
     assert not system.carries(tree.root.pid, [b"PLANTED=a=b"])
     assert not system.carries(tree.root.pid, [b"PLANTE=a=b c"])
     assert not system.carries(os.getpid(), [b"PLANTED=a=b c"])
-    assert tree.root.pid in list(system.strays([], ours=False, everywhere=False))
+    assert tree.root.pid in list(system.strays([], ours=False, children=False, everywhere=False))
 
 
 def test_the_environment_of_an_uninterruptible_process_is_not_read(

@@ -165,7 +165,7 @@ def test_the_host_of_a_console_belongs_to_no_tree(windows: Windows, system: Wind
     host = windows.spawn(root, name="ConHost.exe")
     started = windows.spawn(host)
     assert under(system, bound(system, root)) == [started.pid]
-    assert host.pid not in system.strays([], ours=False, everywhere=True)
+    assert host.pid not in system.strays([], ours=False, children=False, everywhere=True)
 
 
 def test_whom_we_may_not_even_watch_is_known_by_the_table(

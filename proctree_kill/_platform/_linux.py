@@ -131,7 +131,9 @@ class LinuxSystem:
         """Close what is held of it."""
         self._grip.drop(member)
 
-    def strays(self, roots: Sequence[Member], *, ours: bool, everywhere: bool) -> Iterable[int]:
+    def strays(
+        self, roots: Sequence[Member], *, ours: bool, children: bool, everywhere: bool
+    ) -> Iterable[int]:
         """List the children of init and of the roots' ancestors, who may be subreapers (prctl(2)).
 
         The ancestors of a child of ours are this process and its own.
@@ -149,7 +151,10 @@ class LinuxSystem:
             )
         if everywhere or self._everywhere:
             return self._grip.with_room(_procfs.pids)
-        return [pid for one in self._line for pid in self._adopted_by(one)]
+        below = [pid for one in self._line for pid in self._adopted_by(one)]
+        if children:
+            below += self._pids_below(os.getpid(), alone=False)
+        return dict.fromkeys(below)
 
     def session(self, pid: int) -> int | None:
         """Ask getsid(2), a microsecond each."""

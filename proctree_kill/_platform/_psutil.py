@@ -140,6 +140,7 @@ class PsutilSystem:
         roots: Sequence[Member],  # noqa: ARG002 - everybody is asked, whoever the roots are
         *,
         ours: bool,  # noqa: ARG002 - as above
+        children: bool,  # noqa: ARG002 - as above
         everywhere: bool,  # noqa: ARG002 - always
     ) -> Iterable[int]:
         """List everybody: a table of all processes is what there is."""

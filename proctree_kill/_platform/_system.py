@@ -176,11 +176,14 @@ class System(Protocol):
     def drop(self, member: Member) -> None:
         """Let go of a process that turned out to be none of ours."""
 
-    def strays(self, roots: Sequence[Member], *, ours: bool, everywhere: bool) -> Iterable[int]:
+    def strays(
+        self, roots: Sequence[Member], *, ours: bool, children: bool, everywhere: bool
+    ) -> Iterable[int]:
         """List the numbers of processes that may be orphans of these trees.
 
         The roots are those of the first call; what was found out about them then is kept.
         With ``ours`` there are trees as well whose root was a child of this process.
+        With ``children`` any child of this process may belong, adopted or not.
         With ``everywhere`` it is every process that we can see.
         """
 

@@ -128,6 +128,7 @@ class WindowsSystem:
         roots: Sequence[Member],  # noqa: ARG002 - everybody is asked, whoever the roots are
         *,
         ours: bool,  # noqa: ARG002 - as above
+        children: bool,  # noqa: ARG002 - as above
         everywhere: bool,  # noqa: ARG002 - always
     ) -> Iterable[int]:
         """List everybody but the system: orphans hang nowhere in particular."""

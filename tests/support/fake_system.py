@@ -214,7 +214,7 @@ class FakeSystem:
         """Let go of it."""
         del self.members[member]
 
-    def strays(self, roots: Sequence[Member], *, ours: bool, everywhere: bool) -> Iterable[int]:  # noqa: ARG002 - everybody is a candidate in a small world
+    def strays(self, roots: Sequence[Member], **_: bool) -> Iterable[int]:  # noqa: ARG002 - everybody is a candidate in a small world
         """List everybody but the caller."""
         return [one.pid for one in self._seen() if one is not self.caller]
 
