@@ -242,7 +242,7 @@ class Ladder:
             if patient:
                 yield from self._wait(self._mortal(), min(deadline, self.now + look))
             yield from self._do(Rescan())
-            self._doubt_end()
+            yield from self._doubt_end()
             look *= 2
             if self.now >= deadline:
                 break
@@ -266,16 +266,17 @@ class Ladder:
             self.frozen |= self.ended
             self.killed |= self.ended
 
-    def _doubt_end(self) -> None:
+    def _doubt_end(self) -> Steps:
         """Have those killed one by one whom the kernel's order may have missed, once.
 
         Who lives still after a look is slow to die, or had left just before.
         """
-        if self.can_end:
-            self.can_end = False
+        if self.can_end and self.living:
+            yield from self._do(Wait(list(self.living), self.now))
             missed = self.ended.intersection(self.living)
             self.frozen -= missed
             self.killed -= missed
+        self.can_end = False
 
     def _freeze(self, deadline: float) -> Steps:
         """Stop everybody, and those who were born meanwhile, until a scan finds no more.
