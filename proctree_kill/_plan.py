@@ -241,8 +241,8 @@ class Ladder:
             yield from self._kill()
             if patient:
                 yield from self._wait(self._mortal(), min(deadline, self.now + look))
-            yield from self._do(Rescan())
             yield from self._doubt_end()
+            yield from self._do(Rescan())
             look *= 2
             if self.now >= deadline:
                 break
