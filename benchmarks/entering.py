@@ -28,7 +28,7 @@ MEGABYTE = 1 << 20
 
 def plain(_: Leaf | None, argv: list[str], **options: object) -> Popen:
     """Use no cgroup at all."""
-    return subprocess.Popen(argv, **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(argv, **options)  # type: ignore[call-overload,no-any-return] # whatever Popen takes
 
 
 def moved(leaf: Leaf, argv: list[str], **options: object) -> Popen:

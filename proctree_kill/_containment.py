@@ -166,6 +166,7 @@ class Containment(Contained):
         Raises:
             ContainmentError: another process is attached already, or the kernel does not take
                 this one in; where it was to wait for that, it waits still, for its owner to end it.
+            OSError: it was to wait, and the system does not let it run.
             TypeError, ValueError: it is no started process.
         """
         if self.identity is not None:
@@ -179,6 +180,7 @@ class Containment(Contained):
             )
             self.session = root is not None and root.sid == pid
         self._process = weakref.ref(process)
+        self._left = None
         if self._guarded:
             self._guard()
         if self._cell is not None:

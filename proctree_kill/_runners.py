@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,11 +17,8 @@ LOOK = 1.0
 def runner_here() -> Runner | None:
     """Return what awaits on the event loop that runs in this thread; None where there is none."""
     if (asyncio := sys.modules.get("asyncio")) is not None:
-        try:
+        with contextlib.suppress(RuntimeError):  # no loop runs here
             loop = asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
             return lambda told: _on_asyncio(told, loop)
     if "trio" in sys.modules and "anyio" in sys.modules:
         return _runner_on_anyio()

@@ -10,8 +10,8 @@ import os
 import signal
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from proctree_kill import Containment, SessionManager, TreePopen
 from support.agents import PATIENT
 from support.capabilities import has
 from support.grow import Grow
-from support.leaf import kept, leaves
+from support.leaf import is_empty, kept, leaves
 from support.listener import Listener
 from support.nodes import Node
 from support.planter import NODE, Planter, node_argv
@@ -145,11 +145,13 @@ def _await_our_threads() -> None:
 
 def _new_cells(before: list[Path]) -> set[Path]:
     """Return the cgroups of the library that are new; those of the dying go with the next one."""
-    until = time.monotonic() + BOUND
-    while (left := {*kept()} - {*before}) and time.monotonic() < until:
+    new = {*kept()} - {*before}
+    for one in new:
+        with suppress(FileNotFoundError):  # it has gone meanwhile
+            is_empty(one, BOUND)
+    if new:
         Containment.prepare().release()
-        time.sleep(0.01)
-    return left
+    return {*kept()} - {*before}
 
 
 def _unreaped() -> int | None:

@@ -1,8 +1,10 @@
-"""Seam: a process that is becoming its program, and shows neither environment nor arguments."""
+"""Seam: processes that show no environment for a moment, and those that must not be asked."""
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -50,3 +52,21 @@ def test_one_that_stays_blank_is_doubted_once(blank: list[str]) -> None:
             assert system.disturbed is doubted
         blank.clear()
         process.stop(grace=0)
+
+
+@pytest.mark.parametrize(
+    "facts", [{"state": b"D"}, {"flags": _procfs.PF_KTHREAD}], ids=["asleep", "the kernel's"]
+)
+def test_who_could_block_the_reader_or_has_none_is_not_asked(
+    facts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = _procfs.stat(os.getpid())
+    assert found
+    monkeypatch.setattr(_procfs, "stat", lambda _: found._replace(**facts))
+    monkeypatch.setattr(_procfs, "read", refuse)
+    assert _procfs.carries(os.getpid(), [b"A=1"]) is False
+
+
+def refuse(path: str) -> bytes:
+    """Be nothing that may be called."""
+    raise AssertionError(path)

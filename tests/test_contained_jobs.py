@@ -35,7 +35,7 @@ subprocess.Popen(sys.argv[1:], env=env)
 OWNER = """
 import sys
 from proctree_kill import TreePopen
-process = TreePopen(sys.argv[1:], kill_on_parent_exit=True)
+process = TreePopen(sys.argv[2:], kill_on_parent_exit=sys.argv[1] == "dies")
 process.wait()
 """
 MANAGER = """
@@ -94,7 +94,7 @@ def test_whom_nothing_else_proves_is_ended(garden: Garden) -> None:
 
 def test_a_tree_inside_a_tree_is_in_both_jobs(garden: Garden) -> None:
     def nested(command: list[str], **options: Any) -> TreePopen[bytes]:
-        return TreePopen([sys.executable, "-c", OWNER, *command], **options)
+        return TreePopen([sys.executable, "-c", OWNER, "dies", *command], **options)
 
     outer = garden.grow(row("root", "child"), start=nested)
     assert isinstance(outer, TreePopen)
@@ -131,12 +131,22 @@ def test_where_a_job_is_insisted_on_nothing_runs_outside(
 
 def test_a_tree_dies_with_its_owner(garden: Garden) -> None:
     def owned(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", OWNER, *command], **options)
+        return subprocess.Popen([sys.executable, "-c", OWNER, "dies", *command], **options)
 
     owner = garden.grow(row("root", "child"), start=owned)
     owner.kill()
     assert garden.all_dead()
     owner.wait(BOUND)
+
+
+def test_a_tree_outlives_its_owner_where_nobody_asked_for_its_death(garden: Garden) -> None:
+    def owned(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", OWNER, "lives", *command], **options)
+
+    owner = garden.grow(row("root", "child"), start=owned)
+    owner.kill()
+    owner.wait(BOUND)
+    assert len(garden.living()) == 2
 
 
 def test_what_would_need_a_job_is_refused_where_none_is_wanted() -> None:

@@ -154,11 +154,21 @@ def test_a_second_root_is_refused_and_the_first_stays(party: Party) -> None:
     assert_all_ended(party, kill_tree(containment, grace=0))
 
 
+def test_an_end_before_the_beginning_ends_nobody_who_comes_later(party: Party) -> None:
+    containment = Containment.prepare()
+    assert kill_tree(containment).outcomes == ()
+    process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
+    containment.attach(process)
+    party.assemble()
+    assert not containment.deserted
+    assert_all_ended(party, kill_tree(containment, grace=0))
+
+
 @pytest.mark.parametrize("wrong", [None, "12", 1.5, True, object()])
 def test_what_is_no_started_process_is_refused(wrong: object) -> None:
     containment = Containment.prepare()
     with pytest.raises((TypeError, ValueError)):
-        containment.attach(wrong)  # type: ignore[arg-type]
+        containment.attach(wrong)  # type: ignore[arg-type] # what the test is about
     assert containment.identity is None
 
 

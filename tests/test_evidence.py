@@ -29,6 +29,21 @@ root.wait()
 input()
 """
 """Starts a tree, reaps its root, and nobody else: like the first process of many a container."""
+ADOPTS_LATE = """
+import ctypes, os, subprocess, sys, threading
+libc = ctypes.CDLL(None)
+libc.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+def live_on():
+    while ") Z " not in open("/proc/self/stat").read():
+        pass
+    script = "(sleep 1000 &); echo $$; exec sleep 1000"
+    subprocess.Popen(["sh", "-c", script], start_new_session=True)
+    os.read(0, 1)
+    os._exit(0)
+threading.Thread(target=live_on).start()
+libc.pthread_exit(None)
+"""
+"""Adopts with another thread, for its main thread has ended."""
 ORPHAN = Node(
     name="root",
     children=(Node(name="middle", dies=True, children=(chain("orphan"),)),),
@@ -141,6 +156,15 @@ def test_the_dead_whom_nobody_reaps_leave_no_doubt(grace: float) -> None:
     assert len(result.outcomes) == 2
     assert result.ok
     assert result.verified == (D, S)
+
+
+def test_an_orphan_is_found_below_an_adopter_whose_main_thread_has_ended() -> None:
+    command = [sys.executable, "-I", "-S", "-c", ADOPTS_LATE]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as adopter:
+        assert adopter.stdout
+        root = int(adopter.stdout.readline())
+        evidence = {one.evidence for one in kill_tree(root, grace=0).outcomes}
+    assert evidence == {(R,), (S,)}
 
 
 def test_an_object_is_no_word_for_a_session_that_outlived_its_leader(plant: Planter) -> None:

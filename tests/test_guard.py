@@ -93,6 +93,13 @@ class TestTheGuard:
         second.stop(grace=0)
         assert _guarding.guard().pid is None
 
+    def test_it_stays_where_the_root_was_left_out(self) -> None:
+        process = TreePopen(SLEEP, kill_on_parent_exit=True)
+        assert kill_tree(process, include_root=False).ok
+        assert _guarding.guard().pid is not None
+        assert not process.containment.deserted
+        process.stop(grace=0)
+
     def test_it_leaves_when_a_tree_ends_by_itself(self) -> None:
         process = TreePopen(["true"], kill_on_parent_exit=True)
         process.wait()
@@ -188,4 +195,13 @@ def test_it_leaves_though_the_last_look_may_have_missed_somebody(
     result = process.stop(grace=0)
     assert result.ok
     assert result.verified == (Evidence.DESCENDANT,)
+    assert _guarding.guard().pid is None
+
+
+@pytest.mark.needs("cgroup")
+def test_it_leaves_though_the_dying_keep_the_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = TreePopen(["true"], kill_on_parent_exit=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("proctree_kill._platform._cgroup.Leaf.remove", lambda _: False)
+        process.wait()
     assert _guarding.guard().pid is None

@@ -58,7 +58,7 @@ def test_what_cannot_be_started_leaves_nothing(
     with pytest.raises(FileNotFoundError):
         manager.spawn_agent("a", ["no-such-program"])
     with pytest.raises(ValueError, match="containment is 'cage'"):
-        manager.spawn_agent("a", ["true"], containment="cage")  # type: ignore[arg-type]
+        manager.spawn_agent("a", ["true"], containment="cage")  # type: ignore[arg-type] # a wrong one
     assert files(tmp_path) == set()
     assert dict(manager.sessions) == {}
     assert listener.events == []

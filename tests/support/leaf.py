@@ -39,17 +39,7 @@ class Leaf:
 
     def is_empty(self, within: float) -> bool:
         """Tell whether everybody inside is dead, at the latest after ``within`` seconds."""
-        deadline = time.monotonic() + within
-        with (self.path / "cgroup.events").open() as events:
-            poll = select.poll()
-            poll.register(events, select.POLLPRI)
-            while "populated 0" not in events.read():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-                poll.poll(left * 1000)
-                events.seek(0)
-        return True
+        return is_empty(self.path, within)
 
     def remove(self) -> None:
         """Remove the empty cgroup."""
@@ -84,6 +74,21 @@ def usable_cgroup() -> Path | None:
         return parent if leaf.can_hold_and_kill() else None
     finally:
         leaf.remove()
+
+
+def is_empty(cgroup: Path, within: float) -> bool:
+    """Tell whether nobody lives in a cgroup, at the latest after ``within`` seconds."""
+    deadline = time.monotonic() + within
+    with (cgroup / "cgroup.events").open() as events:
+        poll = select.poll()
+        poll.register(events, select.POLLPRI)
+        while "populated 0" not in events.read():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            poll.poll(left * 1000)
+            events.seek(0)
+    return True
 
 
 def new_name() -> str:
