@@ -23,7 +23,6 @@ from proctree_kill import (
     KillPolicy,
     SessionManager,
     TreePopen,
-    _spawn,
     errors,
     kill_tree,
     run,
@@ -115,7 +114,7 @@ def test_what_is_missing_after_the_spawn_is_not_needed_to_end_it(
 
         def spawned(self: TreePopen[bytes], *arguments: Any, **options: Any) -> None:
             begin(self, *arguments, **options)
-            monkeypatch.setattr(_spawn.Containment, "attach_by", fail)
+            monkeypatch.setattr(Containment, "attach_by", fail)
             monkeypatch.setattr("proctree_kill._birth.kill_tree", fail)
 
         begin = subprocess.Popen.__init__
