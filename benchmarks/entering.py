@@ -58,7 +58,7 @@ def shell(leaf: Leaf, argv: list[str], **options: object) -> Popen:
     return plain(leaf, ["/bin/sh", "-c", SHELL, f"{leaf.name}/cgroup.procs", *argv], **options)
 
 
-def door(leaf: Leaf, argv: list[str], **options: object) -> Popen:
+def entry(leaf: Leaf, argv: list[str], **options: object) -> Popen:
     """Spawn from a thread inside a threaded cgroup, then move whoever is in there: our way."""
     with leaf.spawning():
         return plain(leaf, argv, **options)
@@ -69,7 +69,7 @@ WAYS: dict[str, Spawn] = {
     "moved after the spawn": moved,
     "preexec_fn": preexec,
     "shell": shell,
-    "door": door,
+    "entry": entry,
 }
 
 
