@@ -75,6 +75,7 @@ class Containment(Contained):
         self._process: weakref.ref[HasPid] | None = None
         self._left: list[TreeMember] | None = None
         self._everywhere = False
+        self._uid: int | None = None
 
     @classmethod
     def prepare(
@@ -115,7 +116,13 @@ class Containment(Contained):
 
     @classmethod
     def recall(
-        cls, marker: str, identity: ProcessIdentity | None = None, cgroup: str | None = None
+        cls,
+        marker: str,
+        identity: ProcessIdentity | None = None,
+        cgroup: str | None = None,
+        *,
+        owner: ProcessIdentity | None = None,
+        uid: int | None = None,
     ) -> Self:
         """Stand for a tree that another process contained, which may be dead by now.
 
@@ -124,11 +131,18 @@ class Containment(Contained):
             identity: its root, where it is known.
             cgroup: the folder of its own cgroup, where it had one; one that is not of ours is
                 not touched.
+            owner: the process that must have made the cgroup; None: any.
+            uid: the user with whose rights alone the tree is ended, that is, the real uid of each
+                process of it; None: with ours.
+
+        Raises:
+            OSError: the cgroup cannot be looked at, for want of descriptors or memory.
         """
         recalled = cls("session", marker, start_new_session=False)
         recalled.identity = identity
         recalled._everywhere = True
-        if cgroup is not None and (found := recall_cell(cgroup)) is not None:
+        recalled._uid = uid
+        if cgroup is not None and (found := recall_cell(cgroup, owner, uid)) is not None:
             recalled._keep(found)
         return recalled
 
@@ -285,6 +299,7 @@ class Containment(Contained):
             self._everywhere,
             self._cells(),
             [self._end],
+            self._uid,
         )
 
     def _end(self, proved: bool = True) -> None:  # noqa: FBT001, FBT002 - a callback's

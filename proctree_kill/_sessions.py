@@ -73,7 +73,7 @@ class SessionManager:
         """
         policy = (policy or KillPolicy()).but(include_root=True)
         self._queue = EventQueue(event_broadcaster)
-        self._registry = Registry(Path(directory), policy, self._queue, guarded=guard)
+        self._registry = Registry(Path(directory).absolute(), policy, self._queue, guarded=guard)
         self._owner = os.getpid()
         weakref.finalize(self, self._queue.close)
 

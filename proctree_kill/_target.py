@@ -48,6 +48,7 @@ class Aim(NamedTuple):
         everywhere: whether those may be anybody's orphans, not only those of our own line.
         cells: whoever the kernel keeps in one of these belongs to it as well.
         ended: what is called once everybody is dead, and told whether nobody can be left.
+        uid: the real uid that each process of it has; None: any.
     """
 
     claims: Sequence[Claim]
@@ -55,6 +56,7 @@ class Aim(NamedTuple):
     everywhere: bool = False
     cells: Sequence[Cell] = ()
     ended: Sequence[Callable[[bool], object]] = ()
+    uid: int | None = None
 
 
 class Contained(ABC):
@@ -87,7 +89,8 @@ def aim(target: Target) -> Aim:
     cells = [cell for one in aims for cell in one.cells]
     ended = [call for one in aims for call in one.ended]
     everywhere = any(one.everywhere for one in aims)
-    return Aim(list(named.values()), list(markers), everywhere, cells, ended)
+    uid = next((one.uid for one in aims if one.uid is not None), None)
+    return Aim(list(named.values()), list(markers), everywhere, cells, ended, uid)
 
 
 def _claims(target: object) -> Sequence[Claim]:

@@ -47,7 +47,7 @@ class Leaf:
     dies_with_owner = False  # that is the guard's work
 
     def __init__(self, folder: str, doors: list[str], home: str | None = None) -> None:
-        """Stand for a cgroup that exists; :meth:`make` and :meth:`recall` are the ways to it."""
+        """Stand for a cgroup that exists; :meth:`make` is the way to it."""
         self.name = folder
         self._doors = doors
         self._home = home
@@ -76,16 +76,6 @@ class Leaf:
             text = f"no cgroup can be made in {place.folder}: {error.strerror}"
             raise UnavailableError(text) from error
         return leaf
-
-    @classmethod
-    def recall(cls, folder: str) -> Self | None:
-        """Stand for one that an owner made who may be dead; None where it is none of ours."""
-        parent, name = os.path.split(folder)
-        owner = _cgroupfs.owner_of(name)
-        if owner is None or not os.path.exists(f"{folder}/cgroup.kill"):
-            return None
-        home = f"{parent}/{name.rpartition('-')[0]}{_cgroupfs.HOME}"
-        return cls(folder, [f"{one}/{name}{DOOR}" for one in (parent, home)])
 
     @contextlib.contextmanager
     def spawning(self) -> Iterator[None]:

@@ -81,6 +81,13 @@ def _mount(line: str) -> tuple[str, str] | None:
     return root, point
 
 
+def devices() -> set[int]:
+    """Return the devices of the mounts of version 2: what a directory of a cgroup is on."""
+    lines = _procfs.read("/proc/self/mountinfo").decode(errors="surrogateescape").splitlines()
+    ours = [line.split()[2] for line in lines if line.partition(" - ")[2].startswith("cgroup2 ")]
+    return {os.makedev(*map(int, device.split(":"))) for device in ours}
+
+
 def look() -> Place:
     """Find out where this process may make cgroups; nothing is made.
 
@@ -164,7 +171,7 @@ def write(path: str, text: bytes) -> None:
     Raises:
         OSError: the kernel refuses.
     """
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         os.write(fd, text)
     finally:

@@ -1,0 +1,124 @@
+"""The cgroup of a tree that another process contained, as a record names it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import weakref
+from typing import TYPE_CHECKING, Self
+
+assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
+
+from .._models import ProcessIdentity
+from . import _cgroupfs, _procfs
+from ._cgroup import Leaf
+from ._cgroupfs import DOOR, HOME
+
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES}
+"""What tells that there is no such directory, or none that we may look at."""
+
+
+class RecalledCgroup(Leaf):
+    """A cgroup whose owner may be dead.
+
+    Looking opens nothing for writing and changes nothing.
+    Its files are reached beneath the descriptor of the directory that was judged.
+    """
+
+    def __init__(self, folder: str, fd: int, uid: int | None) -> None:
+        """Stand for a cgroup that was judged; :meth:`find` is the way to it."""
+        parent, name = os.path.split(folder)
+        home = f"{parent}/{name.rpartition('-')[0]}{HOME}"
+        super().__init__(folder, [f"{above}/{name}{DOOR}" for above in (parent, home)])
+        self._beneath = f"/proc/self/fd/{fd}"
+        self._may_kill = uid is None or os.fstat(fd).st_uid == uid
+        self._ended = False
+        self._close = weakref.finalize(self, os.close, fd)
+
+    @classmethod
+    def find(cls, folder: str, owner: ProcessIdentity | None, uid: int | None) -> Self | None:
+        """Stand for a cgroup of version 2 that was made by an owner, if this is one.
+
+        Args:
+            folder: its directory, which must have been reached without a link.
+            owner: the process whose name it must carry; None: any.
+            uid: with whose rights alone it may be acted upon; None: with ours.
+
+        Raises:
+            OSError: it cannot be looked at, for want of descriptors or memory.
+        """
+        made_by = _cgroupfs.owner_of(os.path.basename(folder))
+        if made_by is None or (owner is not None and made_by != _name_of(owner)):
+            return None
+        try:
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return None
+            raise
+        # A plain directory can have every file of a cgroup; its device cannot be imitated.
+        found = os.fstat(fd).st_dev in _cgroupfs.devices()
+        if found and os.readlink(f"/proc/self/fd/{fd}") == folder:
+            return cls(folder, fd, uid)
+        os.close(fd)
+        return None
+
+    def pids(self) -> list[int]:
+        """List the processes in here and below, and at a dead owner's entrance.
+
+        While the owner lives it may stand in one of them itself, to start a process.
+        """
+        return list((self._inside() | self._entering()) - self._living_owner())
+
+    def kill(self) -> bool:
+        """Kill everything in here at once, where no process is elsewhere and we have the right.
+
+        A threaded cgroup, as the entrance is one, refuses ``cgroup.kill``.
+        """
+        if not self._may_kill or self._entering() or self._inside() & self._living_owner():
+            return False
+        try:
+            _cgroupfs.write(f"{self._beneath}/cgroup.kill", b"1")
+        except OSError:
+            return False
+        return True
+
+    def remove(self) -> bool:
+        """Remove it, if no process is in it; tell whether it is gone."""
+        self._ended = True
+        return super().remove()
+
+    def abandon(self) -> None:
+        """Leave it as it is, unless its tree was ended: looking changes nothing."""
+        self._beneath = self.name
+        self._close()
+        if self._ended:
+            super().abandon()
+
+    def _inside(self) -> set[int]:
+        """Return the processes in here and in cgroups below."""
+        paths = _cgroupfs.below(self._beneath)
+        found = (_cgroupfs.numbers(f"{path}/cgroup.procs") for path in paths)
+        return {int(pid) for pids in found for pid in pids}
+
+    def _entering(self) -> set[int]:
+        """Return the processes of the threads that a dead owner left at its entrance."""
+        if not _cgroupfs.is_deserted(os.path.basename(self.name)):
+            return set()
+        threads = [
+            int(tid) for door in self._doors for tid in _cgroupfs.numbers(f"{door}/cgroup.threads")
+        ]
+        return {pid for pid in map(_procfs.leader_of, threads) if pid is not None}
+
+    def _living_owner(self) -> set[int]:
+        """Return the number of the owner, while that is alive."""
+        name = os.path.basename(self.name)
+        made_by = _cgroupfs.owner_of(name)
+        return {made_by[2]} if made_by and not _cgroupfs.is_deserted(name) else set()
+
+
+def _name_of(owner: ProcessIdentity) -> tuple[str, int, int, int]:
+    """Return what the names of an owner's cgroups are made of, in our pid namespace."""
+    namespace = _procfs.namespace("self") or 0
+    return ((owner.boot_id or "")[:8], namespace, owner.pid, owner.start or 0)
