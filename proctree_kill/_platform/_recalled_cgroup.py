@@ -87,14 +87,21 @@ class RecalledCgroup(Leaf):
     def remove(self) -> bool:
         """Remove it, if no process is in it; tell whether it is gone."""
         self._ended = True
-        return super().remove()
+        gone = super().remove()
+        if gone:
+            self._let_go()
+        return gone
 
     def abandon(self) -> None:
         """Leave it as it is, unless its tree was ended: looking changes nothing."""
-        self._beneath = self.name
-        self._close()
+        self._let_go()
         if self._ended:
             super().abandon()
+
+    def _let_go(self) -> None:
+        """Close the descriptor, which a cycle of references could keep."""
+        self._beneath = self.name
+        self._close()
 
     def _inside(self) -> set[int]:
         """Return the processes in here and in cgroups below."""

@@ -8,12 +8,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import sys
+import importlib
 from collections.abc import Iterator, Mapping
 from ctypes import c_int32, c_uint32, c_void_p
-from typing import TYPE_CHECKING, Any
-
-assert sys.platform == "win32" or not TYPE_CHECKING  # what follows is for Windows
+from typing import Any
 
 from . import _win32
 from ._system import Trust
@@ -55,8 +53,7 @@ def owner(fd: int) -> Iterator[int | None]:
     Raises:
         OSError: the system does not tell.
     """
-    import msvcrt  # noqa: PLC0415 - exists on Windows only
-
+    msvcrt: Any = importlib.import_module("msvcrt")  # exists on Windows only
     sid, descriptor = c_void_p(), c_void_p()
     status = _advapi32().GetSecurityInfo(
         msvcrt.get_osfhandle(fd),
