@@ -181,8 +181,12 @@ def _read_first(path: Path) -> None:
     if path.parent in _read_back:
         return
     _read_back.add(path.parent)
-    with Opened(path) as opened:
-        why = opened.untrusted or (opened.uid is not None and f"it belongs to uid {opened.uid}")
+    try:
+        with Opened(path) as opened:
+            squashed = None if opened.uid is None else f"it belongs to uid {opened.uid}"
+            why = opened.untrusted or squashed
+    except UntrustedError as error:
+        why = str(error)
     if why:
         _log.warning(
             "no recovery will trust the records in %s, as we wrote one and %s", path.parent, why

@@ -30,6 +30,8 @@ def recover(
     A record is acted upon only where it is known whose it is: of this machine, boot and pid
     namespace, its owner dead, its root the very process that was written down.
     Whatever is in doubt is kept, and nobody is touched for it.
+    A file that another user may have written is ``untrusted``, and kept; root acts upon the file
+    of an ordinary user with that user's rights alone.
     Two recoveries at once end each tree once.
 
     Args:
@@ -40,7 +42,8 @@ def recover(
             upon as well: if a process of our user has that number that is older than the file.
 
     Returns:
-        One outcome for each session; a survivor is a value.
+        One outcome for each session, and one more where an untrusted record stands beside an
+        intent; a survivor is a value.
 
     Raises:
         RecordError: the folder cannot be read.

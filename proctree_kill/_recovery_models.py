@@ -71,7 +71,8 @@ class RecoveryReport(_Model):
     Args:
         directory: the folder.
         dry_run: whether nobody was touched and nothing removed.
-        outcomes: one a session, by the names of their files.
+        outcomes: one a session, by the names of their files; one more where an untrusted record
+            stands beside an intent.
     """
 
     directory: str

@@ -59,7 +59,8 @@ class SessionManager:
         """Say where sessions are written down; nothing is read or made yet.
 
         Args:
-            directory: the folder of the records, made with mode 0700 for the first session.
+            directory: the folder of the records, made with mode 0700 for the first session;
+                a relative one is below the current directory of this moment.
             policy: how sessions are stopped; default ``KillPolicy()``.
             event_broadcaster: called with each :class:`SessionEvent`, in order, from one thread;
                 a coroutine function runs on the event loop where the manager was entered.
@@ -79,7 +80,7 @@ class SessionManager:
 
     @property
     def directory(self) -> Path:
-        """Return the folder of the records."""
+        """Return the folder of the records, as an absolute path."""
         return self._registry.folder
 
     @property

@@ -212,7 +212,7 @@ class Tree:
             self._descend([one for one in bound if one.evidence])
             if not bound or self.system.now() >= self._late:
                 break
-        return populated
+        return populated and self.uid is None  # what is in there may be another user's
 
     def _mark(self, numbers: Iterable[int], evidence: int) -> list[int]:
         """Note the evidence at those who are members, and return the others."""
