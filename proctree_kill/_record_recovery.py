@@ -85,6 +85,8 @@ class RecordRecovery(PlainWork):
 
     def _conclude(self, opened: Opened) -> RecordOutcome:
         """Act upon a file that was opened, if it may be."""
+        if opened.untrusted is not None:
+            return self._outcome(RecordFate.UNTRUSTED, opened.untrusted)
         verdict = self._judge(opened)
         if verdict.fate not in (None, *DROPPED):
             return self._outcome(verdict.fate or RecordFate.UNREADABLE, verdict.detail, verdict)
@@ -97,14 +99,15 @@ class RecordRecovery(PlainWork):
 
     def _judge(self, opened: Opened) -> Verdict:
         """Say what is to be done, without doing it."""
-        if opened.untrusted is not None:
-            return Verdict(RecordFate.UNTRUSTED, opened.untrusted)
         try:
             entry = self._entry = parse(self._path, opened.data)
         except UnreadableError as error:
             return Verdict(RecordFate.UNREADABLE, str(error))
         if not isinstance(entry, Bare):
-            return judge(entry, owned=self._owned, writer=opened.writer, uid=opened.uid)
+            try:
+                return judge(entry, owned=self._owned, writer=opened.writer, uid=opened.uid)
+            except OSError as error:  # no descriptor is left to look at its processes
+                return Verdict(RecordFate.UNREADABLE, error.strerror)
         if opened.uid is not None:
             return Verdict(RecordFate.BARE, "another program of another user wrote it")
         if not self._bare:
@@ -157,7 +160,7 @@ class RecordRecovery(PlainWork):
         try:
             opened.remove()
             if isinstance(self._entry, Record):
-                forget(intent_path(self._path), self._entry.marker)
+                forget(intent_path(self._path), self._entry.marker, self._folder)
         except OSError as error:
             detail = f"{outcome.detail or 'done'}; the file cannot be removed: {error.strerror}"
             return outcome.model_copy(update={"detail": detail})

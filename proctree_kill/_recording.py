@@ -13,7 +13,7 @@ from ._containment import Containment
 from ._identity import identify
 from ._live import live
 from ._models import ProcessIdentity
-from ._opened_files import Opened, UntrustedError
+from ._opened_files import Folder, Opened, UntrustedError
 from ._platform._machine import machine_id, pid_namespace
 from ._records import (
     DEFAULT_TOOL,
@@ -148,14 +148,14 @@ class Recording:
         return self._intent is not None
 
 
-def forget(path: Path, marker: str) -> None:
+def forget(path: Path, marker: str, folder: Folder | None = None) -> None:
     """Remove a file, if it is there and of this marker, which proves that it is ours.
 
     Raises:
         OSError: it cannot be removed.
     """
     try:
-        opened = Opened(path)
+        opened = Opened(path, folder)
     except (FileNotFoundError, UntrustedError):
         return
     with opened:

@@ -195,6 +195,51 @@ class TestFiles:
         assert told.lives
 
 
+class TestContents:
+    """What a file may hold that no writer of ours writes."""
+
+    @pytest.mark.parametrize("number", [0, -1, 2**31, 2**32, 10**30])
+    @pytest.mark.parametrize("whose", ["owner", "identity"])
+    def test_a_number_of_no_process_ends_no_recovery(
+        self, told: Told, tmp_path: Path, whose: str, number: int
+    ) -> None:
+        named = told.facts[whose].model_copy(update={"pid": number})
+        write(tmp_path, "a", **{**told.facts, whose: named})
+        assert only(tmp_path, dry_run=True).session_id == "a"
+        (outcome,) = recover(tmp_path, policy=HASTY).outcomes
+        assert outcome.session_id == "a"
+
+    @pytest.mark.parametrize("number", ["0", "2147483648", "4294967296", "9999999999"])
+    def test_a_bare_number_of_no_process_ends_no_recovery(
+        self, tmp_path: Path, number: str
+    ) -> None:
+        record_path(tmp_path, "a").write_text(number)
+        assert only(tmp_path, bare=True).fate in (RecordFate.GONE, RecordFate.BARE)
+
+    @pytest.mark.parametrize("parent", ["", "/a\0b", "/" + "x" * 5000, "/proc/self/fd/0"])
+    def test_a_cgroup_that_no_folder_can_be_ends_no_recovery(
+        self, told: Told, tmp_path: Path, parent: str
+    ) -> None:
+        owner = told.facts["owner"]
+        write(tmp_path, "a", owner=owner, cgroup=f"{parent}/{name_of(owner)}")
+        assert only(tmp_path).fate is RecordFate.GONE
+        assert told.lives
+
+    def test_want_of_descriptors_keeps_a_record_and_says_so(
+        self, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(tmp_path, "a", **told.facts)
+
+        def fail(*_: object, **__: object) -> Verdict:
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr("proctree_kill._record_recovery.judge", fail)
+        outcome = only(tmp_path)
+        assert (outcome.fate, outcome.detail) == (RecordFate.UNREADABLE, "Too many open files")
+        assert told.lives
+        assert files(tmp_path) == {"session_a.pid"}
+
+
 class TestSwaps:
     """What changes between the look and the act."""
 

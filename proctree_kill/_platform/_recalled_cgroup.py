@@ -15,8 +15,8 @@ from . import _cgroupfs, _procfs
 from ._cgroup import Leaf
 from ._cgroupfs import DOOR, HOME
 
-_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EACCES}
-"""What tells that there is no such directory, or none that we may look at."""
+_SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What tells nothing about a directory; any other refusal tells that it is no cgroup for us."""
 
 
 class RecalledCgroup(Leaf):
@@ -53,10 +53,12 @@ class RecalledCgroup(Leaf):
             return None
         try:
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except ValueError:  # a name that no file can have
+            return None
         except OSError as error:
-            if error.errno in _ABSENT:
-                return None
-            raise
+            if error.errno in _SHORT_OF:
+                raise
+            return None
         # A plain directory can have every file of a cgroup; its device cannot be imitated.
         found = os.fstat(fd).st_dev in _cgroupfs.devices()
         if found and os.readlink(f"/proc/self/fd/{fd}") == folder:
