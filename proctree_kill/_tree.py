@@ -306,8 +306,10 @@ class Tree:
 
     def takes(self, one: Member) -> bool:
         """Whether a bound process may be a member; one of another user is dropped."""
-        if self.uid is None or [*self.system.users(one)][:1] == [self.uid]:
+        users = () if self.uid is None else self.system.users(one)
+        if self.uid is None or (users and users[0] == self.uid):
             return True
+        self.sure = self.sure and bool(users)  # it died just now, and may have left children
         self.system.drop(one)
         return False
 

@@ -142,6 +142,7 @@ class TestFiles:
         result = SessionManager(tmp_path, policy=HASTY).stop_agent("a")
         assert told.lives
         assert not result.success
+        assert "its record is untrusted" in str(result.error)
         assert words in str(result.error)
         assert result.method == "nothing_to_stop"
 
@@ -419,9 +420,9 @@ def name_of(owner: ProcessIdentity) -> str:
 
 
 @contextmanager
-def cgroup_of(owner: ProcessIdentity) -> Iterator[Path]:
+def cgroup_of(owner: ProcessIdentity, parent: Path | None = None) -> Iterator[Path]:
     """Make a cgroup as an owner would, and remove it."""
-    parent = usable_cgroup()
+    parent = parent or usable_cgroup()
     assert parent
     folder = parent / name_of(owner)
     folder.mkdir()
@@ -487,10 +488,11 @@ class TestCgroups:
             assert told.tree.all_dead()
 
     def test_what_a_dead_owner_left_at_the_entrance_is_ended(
-        self, told: Told, tmp_path: Path
+        self, plant: Planter, told: Told, tmp_path: Path
     ) -> None:
-        owner = told.facts["owner"]
+        owner, inside = told.facts["owner"], plant(LONER)
         with cgroup_of(owner) as folder:
+            (folder / "cgroup.procs").write_text(str(inside.root.pid))
             entrance = folder.with_name(folder.name + "-door")
             entrance.mkdir()
             (entrance / "cgroup.type").write_text("threaded")
@@ -500,6 +502,7 @@ class TestCgroups:
             assert (entrance / "cgroup.threads").read_text() == f"{told.tree.root.pid}\n"
             assert only(tmp_path).fate is RecordFate.REAPED
             assert told.tree.all_dead()
+            assert inside.all_dead()
             assert not entrance.exists()
 
     def test_a_look_opens_nothing_to_be_written_and_removes_nothing(
@@ -513,7 +516,8 @@ class TestCgroups:
             opened.append(flags)
             return look(path, flags, *arguments, **options)
 
-        with cgroup_of(owner) as folder:
+        # Below one of the test's own: another owner would sweep an empty one away.
+        with delegated(None) as parent, cgroup_of(owner, parent) as folder:
             write(tmp_path, "a", **told.facts, cgroup=str(folder))
             before = time.time() - 2 * 3600
             draft = tmp_path / ".session_a.pid.00.tmp"
