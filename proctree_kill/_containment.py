@@ -77,6 +77,7 @@ class Containment(Contained):
         self._everywhere = False
         self._maker = os.getpid()
         self._bystanders: list[ProcessIdentity] = []
+        self._uid: int | None = None
 
     @classmethod
     def prepare(
@@ -121,7 +122,9 @@ class Containment(Contained):
         marker: str,
         identity: ProcessIdentity | None = None,
         cgroup: str | None = None,
+        *,
         owner: ProcessIdentity | None = None,
+        uid: int | None = None,
     ) -> Self:
         """Stand for a tree that another process contained, which may be dead by now.
 
@@ -130,13 +133,20 @@ class Containment(Contained):
             identity: its root, where it is known.
             cgroup: the folder of its own cgroup, where it had one; one that is not of ours is
                 not touched.
-            owner: the process that contained it, which is not touched if it lives.
+            owner: the process that contained it, which is not touched if it lives, and must have
+                made the cgroup; None: any.
+            uid: the user with whose rights alone the tree is ended, that is, the real uid of each
+                process of it; None: with ours.
+
+        Raises:
+            OSError: the cgroup cannot be looked at, for want of descriptors or memory.
         """
         recalled = cls("session", marker, start_new_session=False)
         recalled.identity = identity
         recalled._everywhere = True
         recalled._bystanders = [] if owner is None else [owner]
-        if cgroup is not None and (found := recall_cell(cgroup)) is not None:
+        recalled._uid = uid
+        if cgroup is not None and (found := recall_cell(cgroup, owner, uid)) is not None:
             recalled._keep(found)
         return recalled
 
@@ -303,6 +313,7 @@ class Containment(Contained):
             [self._end],
             self.forked if self.is_forked else None,
             self._bystanders,
+            self._uid,
         )
 
     @property

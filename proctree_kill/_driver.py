@@ -166,7 +166,7 @@ class Driver:
 
     def _groups(self) -> list[Member]:
         """Return the roots whose whole session may die: their groups may be signalled at once."""
-        if self._tree.spared is not None:
+        if self._tree.spared is not None or self._tree.uid is not None:
             return []
         ours = self._system.session(os.getpid())
         included = set(self._tree.members)

@@ -70,9 +70,10 @@ def gather(
     if aimed.refusal is not None:
         raise TargetRefusedError(claims[0].pid if claims else os.getpid(), aimed.refusal)
     _refuse_caller(system, claims, markers, include_root=include_root)
-    gathered = Gathered(Tree(system, spared, markers, deadline, aimed.cells), [], [])
+    tree = Tree(system, spared, markers, deadline, aimed.cells, uid=aimed.uid)
+    gathered = Gathered(tree, [], [])
     for identity in aimed.bystanders:
-        _keep_out(gathered.tree, identity)
+        _keep_out(tree, identity)
     if aimed.everywhere or not claims:
         gathered.tree.look_for_orphans(everywhere=aimed.everywhere)
     for claim in claims:
@@ -128,6 +129,8 @@ def _add(
     """Add one claim to the tree, or to the missing."""
     ended = claim.owner is not None and has_ended(claim.owner)
     member = None if ended else system.bind(claim.pid)
+    if member is not None and not gathered.tree.takes(member):
+        member = None
     claimed = member is not None and _is_claimed(system, claim, member)
     if claimed or (claim.bare and member is None):
         _refuse_special(system, claim.pid, member)

@@ -115,10 +115,11 @@ def recall(tree: Tree) -> Contained:
 
 def _forget_records(tree: Tree) -> None:
     """Remove the records of a tree, if they are still of this tree."""
+    from ._recording import forget  # noqa: PLC0415 - imported by `main` already
+
     for path in map(Path, tree["records"]):
-        with contextlib.suppress(OSError):
-            if tree["marker"].encode() in path.read_bytes():
-                path.unlink()
+        with contextlib.suppress(OSError):  # a later recovery finds it
+            forget(path, tree["marker"])
 
 
 def main(owner: str, hello: str) -> None:
@@ -134,7 +135,7 @@ def main(owner: str, hello: str) -> None:
     _silence(sys.stdout.fileno())
     watchman = Watchman(sys.stdin.fileno())
     # All of it, now: when the owner is dead its files may be gone as well.
-    from . import _containment, _kill  # noqa: F401, PLC0415 - the hello comes first
+    from . import _containment, _kill, _recording  # noqa: F401, PLC0415 - the hello comes first
     from ._models import ProcessIdentity  # noqa: PLC0415 - as above
     from ._platform import tidy_cells  # noqa: PLC0415 - as above
     from ._vigil import Vigil  # noqa: PLC0415 - as above

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ._atomic_files import Opened
 from ._hurry import Hurry
 from ._kill import snapshot_tree
 from ._models import Fate, KillResult
+from ._opened_files import Folder, Opened, UntrustedError
 from ._policy import KillPolicy
 from ._recording import forget
 from ._records import (
@@ -44,6 +44,7 @@ class RecordRecovery(PlainWork):
         bare: bool = False,
         owned: bool = False,
         hurry: Hurry | None = None,
+        folder: Folder | None = None,
     ) -> None:
         """Say which file, and what is allowed.
 
@@ -54,8 +55,10 @@ class RecordRecovery(PlainWork):
             bare: whether the bare number of another program may be acted upon.
             owned: whether it is ended though its owner lives.
             hurry: what is to be hurried; default one of its own.
+            folder: its folder, where that is open already.
         """
         self._path = path
+        self._folder = folder
         self._policy = policy
         self._dry_run = dry_run
         self._bare = bare
@@ -70,21 +73,29 @@ class RecordRecovery(PlainWork):
     def run(self) -> RecordOutcome:
         """Look, act, and drop the file where nothing of its tree is left."""
         try:
-            opened = Opened(self._path)
+            opened = Opened(self._path, self._folder)
         except FileNotFoundError:
             return self._outcome(RecordFate.GONE, "somebody removed it just now")
+        except UntrustedError as error:
+            return self._outcome(RecordFate.UNTRUSTED, str(error))
         except OSError as error:
             return self._outcome(RecordFate.UNREADABLE, str(error.strerror or error))
         with opened:
-            verdict = self._judge(opened)
-            if verdict.fate not in (None, *DROPPED):
-                return self._outcome(verdict.fate or RecordFate.UNREADABLE, verdict.detail, verdict)
-            if self._dry_run:
-                return self._foresee(verdict)
-            if not opened.lock():
-                return self._outcome(RecordFate.OWNED, "another recovery ends it now", verdict)
-            done = self._act(verdict)
-            return self._drop(opened, done) if done.fate in DROPPED else done
+            return self._conclude(opened)
+
+    def _conclude(self, opened: Opened) -> RecordOutcome:
+        """Act upon a file that was opened, if it may be."""
+        if opened.untrusted is not None:
+            return self._outcome(RecordFate.UNTRUSTED, opened.untrusted)
+        verdict = self._judge(opened)
+        if verdict.fate not in (None, *DROPPED):
+            return self._outcome(verdict.fate or RecordFate.UNREADABLE, verdict.detail, verdict)
+        if self._dry_run:
+            return self._foresee(verdict)
+        if not opened.lock():
+            return self._outcome(RecordFate.OWNED, "another recovery ends it now", verdict)
+        done = self._act(verdict)
+        return self._drop(opened, done) if done.fate in DROPPED else done
 
     def _judge(self, opened: Opened) -> Verdict:
         """Say what is to be done, without doing it."""
@@ -92,13 +103,16 @@ class RecordRecovery(PlainWork):
             entry = self._entry = parse(self._path, opened.data)
         except UnreadableError as error:
             return Verdict(RecordFate.UNREADABLE, str(error))
-        if isinstance(entry, Bare):
-            return (
-                judge_bare(entry.pid, opened.written)
-                if self._bare
-                else Verdict(RecordFate.BARE, "another program wrote it")
-            )
-        return judge(entry, owned=self._owned)
+        if not isinstance(entry, Bare):
+            try:
+                return judge(entry, owned=self._owned, writer=opened.writer, uid=opened.uid)
+            except OSError as error:  # no descriptor is left to look at its processes
+                return Verdict(RecordFate.UNREADABLE, error.strerror)
+        if opened.uid is not None:
+            return Verdict(RecordFate.BARE, "another program of another user wrote it")
+        if not self._bare:
+            return Verdict(RecordFate.BARE, "another program wrote it")
+        return judge_bare(entry.pid, opened.written)
 
     def _foresee(self, verdict: Verdict) -> RecordOutcome:
         """Say what would become of it."""
@@ -146,7 +160,7 @@ class RecordRecovery(PlainWork):
         try:
             opened.remove()
             if isinstance(self._entry, Record):
-                forget(intent_path(self._path), self._entry.marker)
+                forget(intent_path(self._path), self._entry.marker, self._folder)
         except OSError as error:
             detail = f"{outcome.detail or 'done'}; the file cannot be removed: {error.strerror}"
             return outcome.model_copy(update={"detail": detail})

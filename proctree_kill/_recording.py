@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from ._containment import Containment
 from ._identity import identify
 from ._live import live
 from ._models import ProcessIdentity
+from ._opened_files import Folder, Opened, UntrustedError
 from ._platform._machine import machine_id, pid_namespace
 from ._records import (
     DEFAULT_TOOL,
@@ -28,6 +30,11 @@ from ._records import (
 )
 from .errors import RecordError
 
+_log = logging.getLogger("proctree_kill")
+
+_read_back: set[Path] = set()
+"""The folders in which a file of ours was looked at."""
+
 
 class Recording:
     """The intent and the record of one tree, while this process owns it.
@@ -41,7 +48,7 @@ class Recording:
         Raises:
             RecordError: that is no name of a record.
         """
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self._tool = tool
         self._intent: Intent | None = None
         if not self.path.name.endswith(RECORD):
@@ -82,7 +89,8 @@ class Recording:
             _atomic_files.make_folder(path.parent)
             _atomic_files.create(path, encode(intent))
             self._intent = intent
-            taken = self.path.exists()  # looked at once the id is ours
+            _read_first(path)
+            taken = os.path.lexists(self.path)  # looked at once the id is ours
         except FileExistsError:
             taken = True
         except OSError as error:
@@ -140,15 +148,15 @@ class Recording:
         return self._intent is not None
 
 
-def forget(path: Path, marker: str) -> None:
-    """Remove a file, if it is there and of this marker.
+def forget(path: Path, marker: str, folder: Folder | None = None) -> None:
+    """Remove a file, if it is there and of this marker, which proves that it is ours.
 
     Raises:
         OSError: it cannot be removed.
     """
     try:
-        opened = _atomic_files.Opened(path)
-    except FileNotFoundError:
+        opened = Opened(path, folder)
+    except (FileNotFoundError, UntrustedError):
         return
     with opened:
         try:
@@ -163,6 +171,26 @@ def forget(path: Path, marker: str) -> None:
 def _ourselves(pid: int) -> ProcessIdentity:
     """Return which process this is; by its number, for a fork is another one."""
     return identify(pid)
+
+
+def _read_first(path: Path) -> None:
+    """Warn where the file that we just wrote seems to be another user's, once for each folder.
+
+    Such a file system is NFS with ``root_squash``, CIFS, or one of ids that are not mapped.
+    """
+    if path.parent in _read_back:
+        return
+    _read_back.add(path.parent)
+    try:
+        with Opened(path) as opened:
+            squashed = None if opened.uid is None else f"it belongs to uid {opened.uid}"
+            why = opened.untrusted or squashed
+    except UntrustedError as error:
+        why = str(error)
+    if why:
+        _log.warning(
+            "no recovery will trust the records in %s, as we wrote one and %s", path.parent, why
+        )
 
 
 def _reason(error: OSError) -> str:

@@ -132,15 +132,10 @@ def id_of(path: Path) -> str:
     raise UnreadableError(text)
 
 
-def entries(folder: Path) -> list[Path]:
-    """List the records and intents in a folder, by name.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    names = sorted(os.listdir(folder))  # noqa: PTH208 - iterdir hides errors until it is used
+def entries(names: Iterable[str]) -> list[str]:
+    """Return the names of records and intents, sorted."""
     ends = (RECORD, INTENT)
-    return [folder / one for one in names if one.startswith(PREFIX) and one.endswith(ends)]
+    return sorted(name for name in names if name.startswith(PREFIX) and name.endswith(ends))
 
 
 def encode(entry: Intent) -> bytes:

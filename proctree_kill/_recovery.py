@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from . import _uninterrupted
-from ._atomic_files import tidy
+from ._opened_files import Folder, is_trusted
 from ._policy import KillPolicy
 from ._record_recovery import RecordRecovery
-from ._records import INTENT, RECORD, entries
+from ._records import RECORD, entries
 from ._recovery_models import RecoveryReport
 from ._works import Parallel, PlainWork
 from .errors import RecordError
@@ -30,6 +30,8 @@ def recover(
     A record is acted upon only where it is known whose it is: of this machine, boot and pid
     namespace, its owner dead, its root the very process that was written down.
     Whatever is in doubt is kept, and nobody is touched for it.
+    A file that another user may have written is ``untrusted``, and kept; root acts upon the file
+    of an ordinary user with that user's rights alone.
     Two recoveries at once end each tree once.
 
     Args:
@@ -40,7 +42,8 @@ def recover(
             upon as well: if a process of our user has that number that is older than the file.
 
     Returns:
-        One outcome for each session; a survivor is a value.
+        One outcome for each session, and one more where an untrusted record stands beside an
+        intent; a survivor is a value.
 
     Raises:
         RecordError: the folder cannot be read.
@@ -92,12 +95,13 @@ class Recovery(PlainWork):
         Raises:
             RecordError: the folder cannot be read.
         """
-        self._folder = Path(directory)
+        self._path = Path(directory).absolute()
         self._dry_run = dry_run
         policy = policy or KillPolicy()
+        self._folder = _open(self._path)
         self._cases = Parallel(
             [
-                RecordRecovery(path, policy, dry_run=dry_run, bare=bare)
+                RecordRecovery(path, policy, dry_run=dry_run, bare=bare, folder=self._folder)
                 for path in _files_of_sessions(self._folder)
             ],
             AT_ONCE,
@@ -106,10 +110,12 @@ class Recovery(PlainWork):
     def run(self) -> RecoveryReport:
         """Go through the records."""
         outcomes = self._cases.run()
-        if not self._dry_run:
-            tidy(self._folder)
+        if self._folder is not None:
+            if not self._dry_run:
+                self._folder.tidy()
+            self._folder.close()
         return RecoveryReport(
-            directory=str(self._folder), dry_run=self._dry_run, outcomes=tuple(outcomes)
+            directory=str(self._path), dry_run=self._dry_run, outcomes=tuple(outcomes)
         )
 
     def hurry(self) -> None:
@@ -117,21 +123,42 @@ class Recovery(PlainWork):
         self._cases.hurry()
 
 
-def _files_of_sessions(folder: Path) -> list[Path]:
+def _open(path: Path) -> Folder | None:
+    """Open a folder; None where there is none.
+
+    Raises:
+        RecordError: it cannot be read.
+    """
+    try:
+        return Folder(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RecordError(str(path), f"it cannot be read: {error.strerror}") from error
+
+
+def _files_of_sessions(folder: Folder | None) -> list[Path]:
     """List one file a session: the record, or the intent where there is no record yet.
+
+    An untrusted record hides no intent.
 
     Raises:
         RecordError: the folder cannot be read.
     """
+    if folder is None:
+        return []
     try:
-        found = entries(folder)
+        names = entries(folder.names())
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise RecordError(str(folder), f"it cannot be read: {error.strerror}") from error
-    recorded = {one.name.removesuffix(RECORD) for one in found if one.name.endswith(RECORD)}
+        raise RecordError(str(folder.path), f"it cannot be read: {error.strerror}") from error
+    recorded = {name.removesuffix(RECORD) for name in names if name.endswith(RECORD)}
+    paths = map(folder.path.__truediv__, names)
     return [
-        one
-        for one in found
-        if one.name.endswith(RECORD) or one.name.removesuffix(INTENT) not in recorded
+        path
+        for path in paths
+        if path.suffix == RECORD
+        or path.stem not in recorded
+        or not is_trusted(path.with_suffix(RECORD), folder)
     ]

@@ -27,6 +27,8 @@ class RecordFate(StrEnum):
     """It is of another machine or pid namespace: kept."""
     UNREADABLE = "unreadable"
     """It cannot be understood, or is a newer release's: kept."""
+    UNTRUSTED = "untrusted"
+    """Another user may have written it, or it is no plain file: kept, and never acted upon."""
     BARE = "bare"
     """It is a number that another program wrote, and may not be acted upon: kept."""
 
@@ -69,7 +71,8 @@ class RecoveryReport(_Model):
     Args:
         directory: the folder.
         dry_run: whether nobody was touched and nothing removed.
-        outcomes: one a session, by the names of their files.
+        outcomes: one a session, by the names of their files; one more where an untrusted record
+            stands beside an intent.
     """
 
     directory: str
@@ -115,6 +118,11 @@ class RecoveryReport(_Model):
     def unreadable(self) -> tuple[RecordOutcome, ...]:
         """Those that cannot be understood."""
         return self._of(RecordFate.UNREADABLE)
+
+    @property
+    def untrusted(self) -> tuple[RecordOutcome, ...]:
+        """Those that another user may have written, or that are no plain files."""
+        return self._of(RecordFate.UNTRUSTED)
 
     @property
     def bare(self) -> tuple[RecordOutcome, ...]:

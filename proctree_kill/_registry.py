@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from pathlib import Path
 
 from ._agents import Agent
-from ._atomic_files import Opened
 from ._event_queue import EventQueue
 from ._exit_watcher import ExitWatcher
+from ._opened_files import Opened, is_trusted
 from ._policy import KillPolicy
 from ._recording import Recording
 from ._records import (
@@ -103,9 +104,13 @@ class Registry:
         return self._table.setdefault(session_id, _recalled(session_id, path))
 
     def entry_path(self, session_id: str) -> Path | None:
-        """Return the record of a session, or its intent; None where there is neither."""
+        """Return the record of a session, or its intent; None where there is neither.
+
+        An untrusted record hides no intent.
+        """
         record = record_path(self.folder, session_id)
-        return next((one for one in (record, intent_path(record)) if one.exists()), None)
+        found = [path for path in (record, intent_path(record)) if os.path.lexists(path)]
+        return next(filter(is_trusted, found), next(iter(found), None))
 
     def dismiss(self, agent: Agent) -> None:
         """Take a session that is over out of the table."""
@@ -158,8 +163,8 @@ def _recalled(session_id: str, path: Path) -> Agent:
     entry: Entry | None = None
     try:
         with Opened(path) as opened:
-            entry = parse(path, opened.data)
-    except (OSError, UnreadableError):  # whoever ends it says so
+            entry = None if opened.untrusted else parse(path, opened.data)
+    except (OSError, UnreadableError):  # the stop that follows says so
         entry = None
     if not isinstance(entry, Intent):
         agent = Agent(session_id, DEFAULT_TOOL)

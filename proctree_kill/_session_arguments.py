@@ -16,7 +16,8 @@ List the sessions that are written down in a folder, and touch nobody.
 
 STATE is what is known now: starting, running or exited where their owner
 lives, orphaned where it is dead and somebody of the tree lives; gone,
-recycled, foreign, unreadable and bare are what `recover` would call them.
+recycled, foreign, unreadable, untrusted and bare are what `recover` would
+call them.
 """
 
 _SESSIONS_EPILOG = """\
@@ -50,6 +51,10 @@ examples:
 _RECOVER = """\
 End every tree in a folder whose owner is dead, as an application does when
 it starts. Whatever is in doubt is kept, and nobody is touched for it.
+
+A file that another user may have written is untrusted: it is reported, kept
+and never acted upon. Root acts upon the files of an ordinary user with that
+user's rights alone: only processes with its real uid are touched.
 """
 
 _RECOVER_EPILOG = """\

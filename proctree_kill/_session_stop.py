@@ -180,6 +180,8 @@ def _of_record(agent: Agent, found: RecordOutcome) -> StopResult:
     success = found.fate is RecordFate.REAPED
     acted = success or found.fate is RecordFate.SURVIVED
     detail = found.detail or (found.kill.summary() if found.kill else found.fate)
+    if found.fate is RecordFate.UNTRUSTED:
+        detail = f"its record is untrusted: {detail}"
     words = f"{_WORDS['recovered_record']}; {detail}" if acted else detail
     return StopResult(
         success=success,

@@ -59,7 +59,8 @@ class SessionManager:
         """Say where sessions are written down; nothing is read or made yet.
 
         Args:
-            directory: the folder of the records, made with mode 0700 for the first session.
+            directory: the folder of the records, made with mode 0700 for the first session;
+                a relative one is below the current directory of this moment.
             policy: how sessions are stopped; default ``KillPolicy()``.
             event_broadcaster: called with each :class:`SessionEvent`, in order, from one thread;
                 a coroutine function runs on the event loop where the manager was entered.
@@ -73,13 +74,13 @@ class SessionManager:
         """
         policy = (policy or KillPolicy()).but(include_root=True)
         self._queue = EventQueue(event_broadcaster)
-        self._registry = Registry(Path(directory), policy, self._queue, guarded=guard)
+        self._registry = Registry(Path(directory).absolute(), policy, self._queue, guarded=guard)
         self._owner = os.getpid()
         weakref.finalize(self, self._queue.close)
 
     @property
     def directory(self) -> Path:
-        """Return the folder of the records."""
+        """Return the folder of the records, as an absolute path."""
         return self._registry.folder
 
     @property

@@ -50,6 +50,7 @@ class Aim(NamedTuple):
         ended: what is called once everybody is dead, and told whether nobody can be left.
         refusal: why it must not be touched here.
         bystanders: processes that never belong to it, nor do their ancestors.
+        uid: the real uid that each process of it has; None: any.
     """
 
     claims: Sequence[Claim]
@@ -59,6 +60,7 @@ class Aim(NamedTuple):
     ended: Sequence[Callable[[bool], object]] = ()
     refusal: str | None = None
     bystanders: Sequence[ProcessIdentity] = ()
+    uid: int | None = None
 
 
 class Contained(ABC):
@@ -98,6 +100,7 @@ def aim(target: Target) -> Aim:
         ended,
         next((one.refusal for one in aims if one.refusal is not None), None),
         [identity for one in aims for identity in one.bystanders],
+        next((one.uid for one in aims if one.uid is not None), None),
     )
 
 

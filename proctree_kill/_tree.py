@@ -30,6 +30,8 @@ class Tree:
         markers: Sequence[bytes] = (),
         deadline: float = math.inf,
         cells: Sequence[Cell] = (),
+        *,
+        uid: int | None = None,
     ) -> None:
         """Begin with nobody.
 
@@ -39,11 +41,13 @@ class Tree:
             markers: ``NAME=VALUE``, one of which members carry in their environment.
             deadline: when a scan gives up, on the system's clock; each has ``SCAN_TIME`` at least.
             cells: what the kernel keeps members together in.
+            uid: the real uid of every member; None: any.
         """
         self.system = system
         self.spared = spared
         self.markers = markers
         self.cells = cells
+        self.uid = uid
         self.members: list[Member] = []
         self.roots: list[Member] = []
         self.holds_caller = False
@@ -171,7 +175,7 @@ class Tree:
                     self.system.drop(child)
                 elif child.pid in self._kept_out:
                     self.system.drop(child)
-                elif self._is_new(child):
+                elif self._is_new(child) and self.takes(child):
                     evidence = DESCENDANT | (SESSION if self._leads(child.sid) else 0)
                     self._admit(child, evidence, parent.depth + 1, parent)
                     parents.append(child)
@@ -221,7 +225,7 @@ class Tree:
             self._descend([one for one in bound if one.evidence])
             if not bound or self.system.now() >= self._late:
                 break
-        return populated
+        return populated and self.uid is None  # what is in there may be another user's
 
     def _list(self, cell: Cell) -> list[int]:
         """List what the kernel keeps in a cell, without the caller and what is to be kept out.
@@ -315,7 +319,7 @@ class Tree:
             return None
         one = self.system.bind(pid)
         if one is not None and one.state == ALIVE:
-            return one
+            return one if self.takes(one) else None
         ghost = (pid, None if one is None else one.start)
         if one is None or ghost not in self._ghosts:  # it died just now, and may have left somebody
             self.sure = False
@@ -324,6 +328,15 @@ class Tree:
             self._unreaped.add(one.sid)
             self.system.drop(one)
         return None
+
+    def takes(self, one: Member) -> bool:
+        """Whether a bound process may be a member; one of another user is dropped."""
+        users = () if self.uid is None else self.system.users(one)
+        if self.uid is None or (users and users[0] == self.uid):
+            return True
+        self.sure = self.sure and bool(users)  # it died just now, and may have left children
+        self.system.drop(one)
+        return False
 
     def _is_member(self, pid: int) -> bool:
         """Tell whether a number is a member's own."""

@@ -33,10 +33,11 @@ class Presence(Enum):
 
 
 class Sighting(NamedTuple):
-    """What was found under a number, and the name of whoever has it."""
+    """What was found under a number: the name of its process, its real and effective uid."""
 
     presence: Presence
     name: str | None = None
+    users: tuple[int, ...] = ()
 
 
 class Verdict(NamedTuple):
@@ -65,14 +66,16 @@ class Verdict(NamedTuple):
         return _belongs_to(self.root.name) if self.recycled else None
 
 
-def judge(entry: Intent, *, owned: bool) -> Verdict:
+def judge(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Verdict:
     """Say what may be done about an intent or a record.
 
     Args:
         entry: which.
         owned: whether its tree is ended though its owner lives.
+        writer: the uid of the owner of its file; 0 where there are none.
+        uid: the user with whose rights alone it may be acted upon; None: with ours.
     """
-    return _of_elsewhere(entry) or _of_here(entry, owned=owned)
+    return _of_elsewhere(entry) or _of_here(entry, owned=owned, writer=writer, uid=uid)
 
 
 def judge_bare(pid: int, written: float) -> Verdict:
@@ -104,11 +107,13 @@ def sight(identity: ProcessIdentity) -> Sighting:
         if member is None:
             return Sighting(Presence.DEAD)
         same = identity.same_process(identity_of(member, system.boot_id))
+        users = tuple(system.users(member))
     if same is None:
         return Sighting(Presence.UNKNOWN, member.name)
     if not same:
         return Sighting(Presence.RECYCLED, member.name)
-    return Sighting(Presence.LIVES if member.state == ALIVE else Presence.DEAD, member.name)
+    presence = Presence.LIVES if member.state == ALIVE else Presence.DEAD
+    return Sighting(presence, member.name, users)
 
 
 def _of_elsewhere(entry: Intent) -> Verdict | None:
@@ -128,16 +133,24 @@ def _of_elsewhere(entry: Intent) -> Verdict | None:
     return None
 
 
-def _of_here(entry: Intent, *, owned: bool) -> Verdict:
+def _of_here(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Verdict:
     """Judge by the owner and the root: where one of them is in doubt, nobody is touched."""
     identity = entry.identity if isinstance(entry, Record) else None
     root = Sighting(Presence.DEAD) if identity is None else sight(identity)
-    if not owned and sight(entry.owner).presence in (Presence.LIVES, Presence.UNKNOWN):
+    owner = sight(entry.owner)
+    if not owned and owner.presence in (Presence.LIVES, Presence.UNKNOWN):
         return Verdict(RecordFate.OWNED, root=root)
+    if owner.presence is Presence.LIVES and writer not in (0, *owner.users):
+        detail = f"uid {writer} wrote it about process {entry.owner.pid}, which is another user's"
+        return Verdict(RecordFate.UNTRUSTED, detail, root=root)
+    if uid is not None and root.presence is Presence.LIVES and root.users[:1] != (uid,):
+        detail = f"uid {uid} wrote it, and its root is a process of another user"
+        return Verdict(RecordFate.UNTRUSTED, detail, root=root)
     if root.presence is Presence.UNKNOWN:
         detail = "it cannot be known whether its number still means the same process"
         return Verdict(RecordFate.UNREADABLE, detail, root=root)
-    return Verdict(target=Containment.recall(entry.marker, identity, entry.cgroup), root=root)
+    target = Containment.recall(entry.marker, identity, entry.cgroup, owner=entry.owner, uid=uid)
+    return Verdict(target=target, root=root)
 
 
 def _our_user() -> str | None:

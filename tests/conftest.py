@@ -48,7 +48,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart() -> None:
-    """Have a desktop before a test has one: Wine starts it below who wants the first window."""
+    """Write files that no group may write, as records are; have a desktop before a test has one.
+
+    Wine starts the desktop below the process that wants the first window.
+    """
+    os.umask(0o022)
     if has("windows"):
         windows: Any = ctypes  # WinDLL exists on Windows only
         windows.WinDLL("user32").GetDesktopWindow()

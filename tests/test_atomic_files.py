@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from proctree_kill import _atomic_files
+from proctree_kill import _atomic_files, _opened_files
+from proctree_kill._opened_files import Folder, Opened
 from support.agents import files
 
 OLD, NEW = b"old\n", b"new" * 1000
@@ -96,13 +97,13 @@ def test_a_disk_may_take_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_file_that_was_opened_is_removed_unless_another_is_in_its_place(tmp_path: Path) -> None:
     path = tmp_path / "session_a.pid"
     _atomic_files.create(path, OLD)
-    with _atomic_files.Opened(path) as opened:
+    with Opened(path) as opened:
         assert opened.data == OLD
         _atomic_files.replace(path, NEW)
         assert not opened.lock()
         opened.remove()
     assert path.read_bytes() == NEW
-    with _atomic_files.Opened(path) as opened:
+    with Opened(path) as opened:
         assert opened.lock()
         opened.remove()
         opened.remove()
@@ -114,10 +115,10 @@ def test_a_file_that_was_opened_is_removed_unless_another_is_in_its_place(tmp_pa
 def test_only_one_has_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "session_a.pid"
     _atomic_files.create(path, OLD)
-    with _atomic_files.Opened(path) as first, _atomic_files.Opened(path) as second:
+    with Opened(path) as first, Opened(path) as second:
         assert first.lock()
         assert not second.lock()
-    with _atomic_files.Opened(path) as third:
+    with Opened(path) as third:
         assert third.lock()
 
 
@@ -125,23 +126,23 @@ def test_only_one_has_the_lock(tmp_path: Path) -> None:
 def test_what_is_no_plain_file_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "session_a.pid"
     os.mkfifo(path)
-    with pytest.raises(OSError, match="no plain file"):
-        _atomic_files.Opened(path)
+    with pytest.raises(OSError, match="no regular file"):
+        Opened(path)
     path.unlink()
     path.mkdir()
-    with pytest.raises(OSError, match="no plain file"):
-        _atomic_files.Opened(path)
+    with pytest.raises(OSError, match="no regular file"):
+        Opened(path)
     path.rmdir()
     path.symlink_to("/etc/passwd")
-    with pytest.raises(OSError, match="symbolic links"):
-        _atomic_files.Opened(path)
+    with pytest.raises(OSError, match="it is a link"):
+        Opened(path)
 
 
 def test_what_is_far_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "session_a.pid"
-    path.write_bytes(b"1" * (_atomic_files.LARGEST + 1))
-    with pytest.raises(OSError, match="too large"):
-        _atomic_files.Opened(path)
+    path.write_bytes(b"1" * (_opened_files.LARGEST + 1))
+    with pytest.raises(OSError, match="larger than"):
+        Opened(path)
 
 
 def test_what_a_writer_left_an_hour_ago_is_tidied_up(tmp_path: Path) -> None:
@@ -152,10 +153,10 @@ def test_what_a_writer_left_an_hour_ago_is_tidied_up(tmp_path: Path) -> None:
     )
     for one in (old, young, other):
         one.touch()
-    before = time.time() - _atomic_files.FORGOTTEN - 1
+    before = time.time() - _opened_files.FORGOTTEN - 1
     for one in (old, other):
         os.utime(one, (before, before))
-    _atomic_files.tidy(tmp_path)
+    Folder(tmp_path).tidy()
     assert files(tmp_path) == {young.name, other.name}
 
 
@@ -165,22 +166,23 @@ def test_a_reader_of_windows_is_waited_for(
 ) -> None:
     path = tmp_path / "session_a.pid"
     _atomic_files.create(path, OLD)
-    name = "replace" if there else "unlink"
-    act = getattr(Path, name)
+    changed, name = (Path, "replace") if there else (os, "unlink")
+    act = getattr(changed, name)
     refusals = [PermissionError, PermissionError]
 
-    def refuse(one: Path, *arguments: Any, **options: Any) -> object:
+    def refuse(*arguments: Any, **options: Any) -> object:
         if refusals:
             raise refusals.pop()
-        return act(one, *arguments, **options)
+        return act(*arguments, **options)
 
-    monkeypatch.setattr(_atomic_files, "_DIRECTORY", None)
-    monkeypatch.setattr(Path, name, refuse)
+    for module in (_atomic_files, _opened_files):
+        monkeypatch.setattr(module, "DIRECTORY", None)
+    monkeypatch.setattr(changed, name, refuse)
     if there:
         _atomic_files.replace(path, NEW)
         assert path.read_bytes() == NEW
     else:
-        with _atomic_files.Opened(path) as opened:
+        with Opened(path) as opened:
             opened.remove()
     assert refusals == []
     assert files(tmp_path) == ({"session_a.pid"} if there else set())

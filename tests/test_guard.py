@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from proctree_kill import Containment, Evidence, TreePopen, _guarding, errors, kill_tree
+from proctree_kill._records import Intent, encode, intent_path
 from support.callers import apart
 from support.grow import Grow
+from support.impostors import as_fifo, as_huge_file
 from support.nodes import Node, chain
 from support.party import Party
 from support.trees import BOUND
@@ -68,6 +71,31 @@ class TestTheOwnersDeath:
     def test_a_record_of_another_tree_is_left(self, tmp_path: Path, party: Party) -> None:
         with warded(tmp_path, party, "auto") as ward:
             ward.record.write_text("another marker")
+            ward.owner.kill()
+            assert has_ended(ward.guard)
+            assert ward.record.exists()
+        assert party.is_over()
+
+    @pytest.mark.parametrize("replace", [as_fifo, as_huge_file])
+    def test_a_record_that_cannot_be_read_holds_up_no_other(
+        self, tmp_path: Path, party: Party, replace: Callable[[Path], object]
+    ) -> None:
+        with warded(tmp_path, party, "auto") as ward:
+            told = json.loads(ward.record.read_bytes().splitlines()[1])
+            intent = Intent.model_validate_json(json.dumps(told))
+            intent_path(ward.record).write_bytes(encode(intent))
+            replace(ward.record)
+            ward.owner.kill()
+            assert has_ended(ward.guard, ward.second)
+            assert ward.record.exists()
+            assert not intent_path(ward.record).exists()
+        assert party.is_over()
+
+    def test_a_record_that_another_program_mentions_the_marker_in_is_left(
+        self, tmp_path: Path, party: Party
+    ) -> None:
+        with warded(tmp_path, party, "auto") as ward:
+            ward.record.write_bytes(b"see also: " + ward.record.read_bytes())
             ward.owner.kill()
             assert has_ended(ward.guard)
             assert ward.record.exists()

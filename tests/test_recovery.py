@@ -22,7 +22,7 @@ from proctree_kill import (
     identify,
     recover,
 )
-from proctree_kill._atomic_files import Opened
+from proctree_kill._opened_files import Opened
 from proctree_kill._record_recovery import RecordRecovery
 from proctree_kill._recovery_models import RecordFate, RecordOutcome
 from support.agents import DEAF, HASTY, PATIENT, POLITE, abandon, files
@@ -130,7 +130,7 @@ class TestReaped:
         folder.chmod(0o777)
         tree, told = marked(plant, Node(name="root"))
         path = write(folder, "a", owner=dead_owner(plant), **told)
-        path.chmod(0o666)
+        path.chmod(0o644)
 
         def scene() -> RecoveryReport:
             with unprivileged(ordinary_user()):

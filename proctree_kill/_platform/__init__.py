@@ -10,9 +10,11 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
-    from ._system import Cell, Offer, System, Terminal
+    from .._models import ProcessIdentity
+    from ._system import Cell, Offer, System, Terminal, Trust
 
 
 HELPER_TIMEOUT = 5.0
@@ -61,12 +63,18 @@ def cell(*, dies_with_owner: bool) -> Cell:
     raise UnavailableError(text)
 
 
-def recall_cell(name: str) -> Cell | None:
-    """Find what another process made, which may be dead by now; None where it is none of ours."""
-    if sys.platform == "linux":
-        from ._cgroup import Leaf  # noqa: PLC0415 - the others' modules do not load here
+def recall_cell(name: str, owner: ProcessIdentity | None, uid: int | None) -> Cell | None:
+    """Find what another process made, which may be dead by now; None where it is none of ours.
 
-        return Leaf.recall(name)
+    Args:
+        name: under which it was known.
+        owner: the process that must have made it; None: any.
+        uid: with whose rights alone it may be acted upon; None: with ours.
+    """
+    if sys.platform == "linux":
+        from ._recalled_cgroup import RecalledCgroup  # noqa: PLC0415 - as above
+
+        return RecalledCgroup.find(name, owner, uid)
     return None
 
 
@@ -76,6 +84,23 @@ def tidy_cells() -> None:
         from ._cgroup import tidy  # noqa: PLC0415 - the others' modules do not load here
 
         tidy()
+
+
+def trust(fd: int | None, found: os.stat_result) -> Trust:
+    """Say with whose rights a file speaks.
+
+    Args:
+        fd: the open file; None where it cannot be opened.
+        found: what was found of it.
+    """
+    if sys.platform == "win32":
+        from . import _win_owner  # noqa: PLC0415 - the others' modules do not load here
+
+        return _win_owner.trust(fd)
+    else:  # noqa: RET505 - so that type checkers see one of them only
+        from . import _posix_owner  # noqa: PLC0415 - as above
+
+        return _posix_owner.trust(found)
 
 
 def offers() -> Iterable[Offer]:

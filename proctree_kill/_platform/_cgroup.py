@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Self
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from . import _cgroupfs, _pidfd, _procfs
-from ._cgroupfs import ENTRY, OLD_ENTRY, Place
+from ._cgroupfs import ENTRY, Place
 from ._system import UnavailableError
 
 PATIENT_ROUNDS = 4
@@ -50,12 +50,11 @@ class Leaf:
     dies_with_owner = False  # that is the guard's work
 
     def __init__(self, folder: str, home: str, entries: Sequence[str]) -> None:
-        """Stand for a cgroup that exists; :meth:`make` and :meth:`recall` are the ways to it."""
+        """Stand for a cgroup that exists; :meth:`make` is the way to it."""
         self.name = folder
         self._home = home
         self._entries = entries
         self._maker = os.getpid()
-        self._ours = False
 
     @classmethod
     def make(cls) -> Self:
@@ -74,7 +73,6 @@ class Leaf:
         try:
             os.mkdir(folder)
             leaf = cls(folder, place.home, [f"{place.home}/{name}{ENTRY}"])
-            leaf._ours = True
             if not os.path.exists(f"{folder}/cgroup.kill"):
                 leaf.remove()
                 text = "the kernel has no cgroup.kill (Linux 5.14)"
@@ -84,17 +82,6 @@ class Leaf:
             text = f"no cgroup can be made in {place.folder}: {error.strerror}"
             raise UnavailableError(text) from error
         return leaf
-
-    @classmethod
-    def recall(cls, folder: str) -> Self | None:
-        """Stand for one that an owner made who may be dead; None where it is none of ours."""
-        parent, name = os.path.split(folder)
-        owner = _cgroupfs.owner_of(name)
-        if owner is None or not os.path.exists(f"{folder}/cgroup.kill"):
-            return None
-        home = f"{parent}/{name.rpartition('-')[0]}{_cgroupfs.HOME}"
-        entries = [f"{one}/{name}{end}" for one in (parent, home) for end in (ENTRY, OLD_ENTRY)]
-        return cls(folder, home, entries)
 
     @contextlib.contextmanager
     def spawning(self) -> Iterator[None]:
@@ -141,18 +128,13 @@ class Leaf:
         """Do nothing: what is born in here runs."""
 
     def pids(self) -> list[int]:
-        """List what lives in here, in cgroups below included, and in a dead owner's entry."""
+        """List what lives in here, in cgroups below included."""
         paths = _cgroupfs.below(self.name)
         found = (_cgroupfs.numbers(f"{path}/cgroup.procs") for path in paths)
-        return [int(pid) for numbers in found for pid in numbers] + self._left_in_entries()
+        return [int(pid) for numbers in found for pid in numbers]
 
     def kill(self) -> bool:
-        """Kill every process in here at once; tell whether the kernel took the order.
-
-        It takes none for an entry, which is threaded: what is left there dies one by one.
-        """
-        if self._left_in_entries():
-            return False
+        """Kill every process in here at once; tell whether the kernel took the order."""
         try:
             _cgroupfs.write(f"{self.name}/cgroup.kill", b"1")
         except OSError:
@@ -163,8 +145,6 @@ class Leaf:
         """Remove it, if nothing lives in it; tell whether it is gone."""
         if os.getpid() != self._maker:
             return False
-        if not self._is_left_to_us():
-            return not _cgroupfs.is_populated(self.name)  # its owner removes it
         gone = [_cgroupfs.remove(folder) for folder in (*self._entries, self.name)]
         return all(gone)
 
@@ -172,21 +152,6 @@ class Leaf:
         """Remove it now, or when another one is made, or at exit."""
         if not self.remove():
             _abandoned.add(self)
-
-    def _is_left_to_us(self) -> bool:
-        """Tell whether this process made it, or its owner is dead."""
-        return self._ours or _cgroupfs.is_deserted(os.path.basename(self.name))
-
-    def _left_in_entries(self) -> list[int]:
-        """List the processes that a dead owner did not move any more; it may be in there itself.
-
-        While the owner lives its entry is its own affair, and its own thread is inside.
-        """
-        if self._ours or not self._is_left_to_us():
-            return []
-        threads = (_cgroupfs.numbers(f"{entry}/cgroup.threads") for entry in self._entries)
-        leaders = {_procfs.leader_of(int(tid)) for numbers in threads for tid in numbers}
-        return [pid for pid in leaders if pid is not None]
 
 
 class _Passage:

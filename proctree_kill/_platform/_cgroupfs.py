@@ -99,6 +99,13 @@ def above_ours(folder: str) -> str:
     return folder
 
 
+def devices() -> set[int]:
+    """Return the devices of the mounts of version 2: what a directory of a cgroup is on."""
+    lines = _procfs.read("/proc/self/mountinfo").decode(errors="surrogateescape").splitlines()
+    ours = [line.split()[2] for line in lines if line.partition(" - ")[2].startswith("cgroup2 ")]
+    return {os.makedev(*map(int, device.split(":"))) for device in ours}
+
+
 def look() -> Place:
     """Find out where this process may make cgroups; nothing is made.
 
@@ -180,7 +187,7 @@ def write(path: str, text: bytes) -> None:
     Raises:
         OSError: the kernel refuses.
     """
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         os.write(fd, text)
     finally:
@@ -230,7 +237,7 @@ def remove(folder: str) -> bool:
 
 
 def sweep(folder: str) -> None:
-    """Remove what owners left that are dead; who still lives in there is not touched."""
+    """Remove what owners left that are dead; what still lives in there is not touched."""
     for name in os.listdir(folder):
         path = f"{folder}/{name}"
         if is_deserted(name):
@@ -239,4 +246,12 @@ def sweep(folder: str) -> None:
             if name.endswith((ENTRY, OLD_ENTRY)):  # it was frozen when its owner died
                 with contextlib.suppress(OSError):
                     write(f"{path}/cgroup.freeze", b"0")
-            remove(path)
+            if not any(map(is_populated, entries(path))):  # a recovery needs the one for the other
+                remove(path)
+
+
+def entries(folder: str) -> list[str]:
+    """Return where the entry of a tree's cgroup may be, by the release that made it."""
+    parent, name = os.path.split(folder)
+    home = f"{parent}/{name.rpartition('-')[0]}{HOME}"
+    return [f"{above}/{name}{end}" for above in (parent, home) for end in (ENTRY, OLD_ENTRY)]

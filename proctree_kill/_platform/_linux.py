@@ -225,6 +225,10 @@ class LinuxSystem:
         """Ask waitid(2) for our children and the descriptor for others."""
         self._grip.inspect(members)
 
+    def users(self, member: Member) -> Sequence[int]:
+        """Read the first two of the four uids in ``status`` (proc_pid_status(5))."""
+        return [int(uid) for uid in _procfs.status(member.pid).get(b"Uid", b"").split()[:2]]
+
     def show(self, member: Member) -> Live:
         """Read ``/proc``, where psutil need not be imported."""
         return _procfs.show(member)

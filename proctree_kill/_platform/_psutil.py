@@ -206,6 +206,11 @@ class PsutilSystem:
         process = _facts.find(pid)
         return process is not None and self._is_stopped(process)
 
+    def users(self, member: Member) -> Sequence[int]:
+        """Ask psutil, which knows uids on POSIX only."""
+        uids = getattr(self._bound[member], "uids", None)
+        return () if uids is None else (_facts.told(uids) or ())[:2]
+
     def show(self, member: Member) -> Live:
         """Ask psutil; in uninterruptible sleep the memory may be locked."""
         process = self._bound[member]

@@ -30,6 +30,18 @@ class Live(NamedTuple):
     seconds: float | None = None
 
 
+class Trust(NamedTuple):
+    """Whether a file may be acted upon, by its owner and mode.
+
+    Args:
+        why_not: why it may not; None where it may.
+        uid: the user with whose rights alone it may be; None: with ours.
+    """
+
+    why_not: str | None = None
+    uid: int | None = None
+
+
 class UnavailableError(Exception):
     """The kernel keeps nothing together here, and why; told as the end of a sentence."""
 
@@ -243,6 +255,9 @@ class System(Protocol):
 
     def inspect(self, members: Iterable[Member]) -> None:
         """Fill in the exit codes of the dead that can be told, and reap whom nobody owns."""
+
+    def users(self, member: Member) -> Sequence[int]:
+        """Return the real and the effective uid of a process; nothing where it is not known."""
 
     def show(self, member: Member) -> Live:
         """Read what a person may want to see of a process; never kept."""

@@ -223,6 +223,10 @@ class WindowsSystem:
         """Read the exit codes through the handles; Windows reaps by itself."""
         self._grip.inspect(members)
 
+    def users(self, member: Member) -> Sequence[int]:  # noqa: ARG002 - the contract's
+        """Return nothing: Windows has no uids."""
+        return ()
+
     def show(self, member: Member) -> Live:
         """Ask psutil, which reads the memory of the process."""
         process = _facts.find(member.pid)

@@ -54,8 +54,8 @@ def die_at(step: int, plant: Planter, folder: Path) -> Death:
     steps = os.read(reading, 1)
     os.close(reading)
     left = files(folder)
-    for one in entries(folder) if folder.is_dir() else ():
-        parse(one, one.read_bytes())  # whole, or it raises
+    for name in entries(left):
+        parse(folder / name, (folder / name).read_bytes())  # whole, or it raises
     report = recover(folder, policy=PATIENT)
     return Death(
         steps[0] if steps else 0, left, report, seed.tree.all_dead(within=5), files(folder)

@@ -317,6 +317,10 @@ class FakeSystem:
         for one in members:
             one.exit_code = self.members[one].code
 
+    def users(self, member: Member) -> Sequence[int]:  # noqa: ARG002 - the contract's
+        """Return nothing: nobody has a uid."""
+        return ()
+
     def show(self, member: Member) -> Live:
         """Show the name."""
         return Live(command=member.name)

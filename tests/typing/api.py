@@ -215,6 +215,7 @@ async def recoveries() -> None:
     assert_type(report, RecoveryReport)
     assert_type(report.ok, bool)
     assert_type([one.session_id for one in report.reaped], list[str])
+    assert_type([one.detail for one in report.untrusted], list[str | None])
     assert_type(await arecover("sessions"), RecoveryReport)
     TreePopen(["cat"], record="sessions/session_a.pid")
 
