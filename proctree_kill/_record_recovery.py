@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from ._hurry import Hurry
@@ -19,6 +20,7 @@ from ._records import (
     UnreadableError,
     intent_path,
     parse,
+    record_of,
 )
 from ._recovery_models import RecordFate, RecordOutcome
 from ._target import Target
@@ -28,6 +30,8 @@ from .errors import TargetRefusedError
 
 DROPPED = {RecordFate.REAPED, RecordFate.GONE, RecordFate.RECYCLED}
 """What is not kept."""
+LOOK = 0.01
+"""Seconds between two looks for the record of a tree that is just being started."""
 MOMENT = 0.1
 """Seconds within which a fork becomes its program and carries the marker."""
 
@@ -71,7 +75,26 @@ class RecordRecovery(PlainWork):
         self._hurry()
 
     def run(self) -> RecordOutcome:
-        """Look, act, and drop the file where nothing of its tree is left."""
+        """Look, act, and drop the file where nothing of its tree is left.
+
+        A tree that a living owner is just starting is ended once its record is there.
+        """
+        until = time.monotonic() + self._policy.grace + self._policy.settle
+        outcome = self._look()
+        while self._is_starting(outcome) and time.monotonic() < until:
+            time.sleep(LOOK)
+            record = record_of(self._path)
+            self._path = record if record.exists() else intent_path(record)
+            outcome = self._look()
+        return outcome
+
+    def _is_starting(self, outcome: RecordOutcome) -> bool:
+        """Tell whether it waits for a record: its owner lives, and has not started the tree yet."""
+        starting = isinstance(self._entry, Intent) and not isinstance(self._entry, Record)
+        return self._owned and starting and outcome.fate is RecordFate.OWNED
+
+    def _look(self) -> RecordOutcome:
+        """Look and act, once."""
         try:
             opened = Opened(self._path, self._folder)
         except FileNotFoundError:

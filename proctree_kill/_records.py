@@ -115,6 +115,11 @@ def intent_path(record: Path) -> Path:
     return record.with_name(record.name.removesuffix(RECORD) + INTENT)
 
 
+def record_of(path: Path) -> Path:
+    """Return where the record is that an intent comes before; a record is its own."""
+    return path.with_name(path.name.removesuffix(INTENT).removesuffix(RECORD) + RECORD)
+
+
 def id_of(path: Path) -> str:
     """Return whose record or intent a file is, by its name.
 

@@ -146,6 +146,8 @@ def _of_here(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Ver
     if uid is not None and root.presence is Presence.LIVES and root.users[:1] != (uid,):
         detail = f"uid {uid} wrote it, and its root is a process of another user"
         return Verdict(RecordFate.UNTRUSTED, detail, root=root)
+    if identity is None and owner.presence in (Presence.LIVES, Presence.UNKNOWN):
+        return Verdict(RecordFate.OWNED, f"process {entry.owner.pid} is just starting it")
     if root.presence is Presence.UNKNOWN:
         detail = "it cannot be known whether its number still means the same process"
         return Verdict(RecordFate.UNREADABLE, detail, root=root)

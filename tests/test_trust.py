@@ -447,10 +447,10 @@ class TestCgroups:
         secret.write_text("as it was")
         (folder / "cgroup.kill").symlink_to(secret)
         (folder / "cgroup.procs").write_text(f"{told.tree.root.pid}\n")
-        for suffix in ("", "-door"):  # what stands for an entrance
-            entrance = tmp_path / (folder.name + suffix)
-            entrance.mkdir(exist_ok=True)
-            (entrance / "cgroup.threads").write_text(f"{told.tree.root.pid}\n")
+        for suffix in ("", "-entry"):  # what stands for an entry
+            entry = tmp_path / (folder.name + suffix)
+            entry.mkdir(exist_ok=True)
+            (entry / "cgroup.threads").write_text(f"{told.tree.root.pid}\n")
         records = tmp_path / "records"
         records.mkdir()
         write(records, "a", owner=owner, cgroup=str(folder))
@@ -487,23 +487,23 @@ class TestCgroups:
             assert only(tmp_path).fate is RecordFate.REAPED
             assert told.tree.all_dead()
 
-    def test_what_a_dead_owner_left_at_the_entrance_is_ended(
+    def test_what_a_dead_owner_left_in_its_entry_is_ended(
         self, plant: Planter, told: Told, tmp_path: Path
     ) -> None:
         owner, inside = told.facts["owner"], plant(LONER)
         with cgroup_of(owner) as folder:
             (folder / "cgroup.procs").write_text(str(inside.root.pid))
-            entrance = folder.with_name(folder.name + "-door")
-            entrance.mkdir()
-            (entrance / "cgroup.type").write_text("threaded")
-            (entrance / "cgroup.procs").write_text(str(told.tree.root.pid))
+            entry = folder.with_name(folder.name + "-entry")
+            entry.mkdir()
+            (entry / "cgroup.type").write_text("threaded")
+            (entry / "cgroup.procs").write_text(str(told.tree.root.pid))
             write(tmp_path, "a", owner=owner, cgroup=str(folder))
             assert only(tmp_path, dry_run=True).fate is RecordFate.REAPED
-            assert (entrance / "cgroup.threads").read_text() == f"{told.tree.root.pid}\n"
+            assert (entry / "cgroup.threads").read_text() == f"{told.tree.root.pid}\n"
             assert only(tmp_path).fate is RecordFate.REAPED
             assert told.tree.all_dead()
             assert inside.all_dead()
-            assert not entrance.exists()
+            assert not entry.exists()
 
     def test_a_look_opens_nothing_to_be_written_and_removes_nothing(
         self, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
