@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ._identity import identity_of
 from ._member import ALIVE, ROOT, Member, mask
 from ._models import ProcessIdentity
+from ._own_children import PREFIX
 from ._owners import has_ended, is_our_child
 from ._platform._system import System
 from ._spare import Sparing
@@ -69,12 +70,23 @@ def gather(
     claims = aimed.claims
     _refuse_caller(system, claims, markers, include_root=include_root)
     gathered = Gathered(Tree(system, spared, markers, deadline, aimed.cells), [], [])
+    gathered.tree.rooted = _is_rooted(claims, markers)
     if aimed.everywhere or not claims:
         gathered.tree.look_for_orphans(everywhere=aimed.everywhere)
     for claim in claims:
         _add(system, gathered, claim, _depth(system, claim, claims), include_root=include_root)
     gathered.tree.scan()
     return gathered
+
+
+def _is_rooted(claims: Sequence[Claim], markers: Sequence[bytes]) -> bool:
+    """Whether all markers are of contained trees whose roots are known.
+
+    Then who else carries one, or is in the cgroup, was not started by the caller itself.
+    """
+    roots = [one for one in claims if one.identity is not None and one.found is None]
+    ours = all(one.startswith(PREFIX.encode()) for one in markers)
+    return bool(markers) and ours and len(roots) == len(markers)
 
 
 def _refuse_caller(
@@ -120,6 +132,9 @@ def _add(
         _refuse_special(system, claim.pid, member)
     if member is not None and claimed:
         known = identity_of(member, system.boot_id)
+        # A note at this point: nothing below it can be listed, so not the caller either.
+        if member.note and member.pid in system.ancestors(os.getpid()):
+            gathered.tree.holds_caller = True
         _place(gathered.tree, claim, member, depth, include_root=include_root)
     else:
         known = claim.identity or ProcessIdentity(pid=claim.pid)
@@ -169,7 +184,8 @@ def _is_claimed(system: System, claim: Claim, member: Member) -> bool:
         return False
     if claim.owner is not None:
         if is_our_child(claim.owner) and member.ppid != os.getpid():
-            reason = "it is no child of this process; pass its number to give your word for it"
+            known = "it is no child" if member.ppid else "it cannot be proved to be a child"
+            reason = f"{known} of this process; pass its number to give your word for it"
             raise TargetRefusedError(claim.pid, reason)
         return member.state != ALIVE or not has_ended(claim.owner)
     if claim.identity is not None and same is None:

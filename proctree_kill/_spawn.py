@@ -179,7 +179,9 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         if not self._ends_within(timeout):
             raise subprocess.TimeoutExpired(self.args, timeout or 0)
         code = self._reap()
-        return super().wait(timeout) if code is None else code
+        if code is None:  # another thread is just reaping it; past our own _wait, which calls this
+            code = super()._wait(timeout)  # type: ignore[misc] # the standard library's own
+        return code
 
     def send_signal(self, sig: int) -> None:
         """Send a signal to the root alone, to nobody if it has ended."""
