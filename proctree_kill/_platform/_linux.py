@@ -40,7 +40,8 @@ class LinuxSystem:
         self.hurried = False
         self.boot_id = _procfs.boot_id()
         self.unseen = 0 if _procfs.usable() else DESCENDANT | SESSION | MARKER
-        self._grip: PidfdGrip | TicksGrip = PidfdGrip() if PIDFD else TicksGrip()
+        held = PIDFD and _pidfd.supported()  # a filter may have come since the import
+        self._grip: PidfdGrip | TicksGrip = PidfdGrip() if held else TicksGrip()
         self._table: dict[int, list[int]] | None = None
         self._line: set[int] | None = None
         self._blank: set[int] = set()
@@ -104,7 +105,7 @@ class LinuxSystem:
         it is the one that was listed if it had started before the list was read.
         """
         if any(one.start is None for one in parents):
-            self.unseen |= DESCENDANT
+            self.unseen = DESCENDANT | SESSION | MARKER
         before = self.moment()
         listed = [(parent, self._list(parent)) for parent in parents]
         dead = {one for one in self._grip.look(parents) if one.state == GONE}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import functools
 import os
 import pwd
@@ -18,8 +19,8 @@ from ._system import Live
 
 PF_KTHREAD = 0x00200000
 """The flag of kernel threads in field 9 of ``stat`` (include/linux/sched.h)."""
-KTHREADD = 2
-"""The parent of kernel threads; outside of the first pid namespace an ordinary number."""
+KTHREADD, FIRST_NAMESPACE = 2, 0xEFFFFFFC
+"""The parent of kernel threads, and the pid namespace in which it is that (PROC_PID_INIT_INO)."""
 _SHORT = 2048
 """A read below half a page is the last one: the kernel fills a page up to its last small record."""
 _HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
@@ -93,6 +94,19 @@ def is_taken(pid: int) -> bool:
     return True
 
 
+def is_thread(pid: int) -> bool:
+    """Whether a number is known to be a thread's and no process's, without ``/proc`` and pidfds.
+
+    A file's owner must be a process: from Linux 5.12 on, F_GETOWN says 0 for another (fcntl(2)).
+    """
+    fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETOWN, pid)
+        return not fcntl.fcntl(fd, fcntl.F_GETOWN)
+    finally:
+        os.close(fd)
+
+
 def stat(pid: int | str) -> Stat | None:
     """Read the stat line of a process or of "self"; None where there is none."""
     data = _of(pid, "stat")
@@ -141,7 +155,7 @@ def unread(pid: int, ppid: int | None = None) -> Member:
         ppid = os.getpid()
     one = Member(pid, ppid)
     one.sid, one.note = session(pid), UNREAD
-    one.kernel = not one.sid and KTHREADD in (pid, ppid)
+    one.kernel = KTHREADD in (pid, ppid) and namespace("self") == FIRST_NAMESPACE
     return one
 
 

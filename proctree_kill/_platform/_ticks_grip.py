@@ -34,7 +34,8 @@ class TicksGrip:
         """Read the facts of the process that has this number now."""
         leader = _procfs.leader_of(pid)
         if leader is None:
-            return _procfs.unread(pid) if _procfs.is_taken(pid) else None
+            hidden = _procfs.is_taken(pid) and not _procfs.is_thread(pid)
+            return _procfs.unread(pid) if hidden else None
         if leader != pid:  # a thread has a folder in /proc as well
             return None
         found = _procfs.stat(pid)
@@ -122,9 +123,11 @@ class TicksGrip:
 
 def _owns(one: Member, found: _procfs.Stat | None) -> bool:
     """Whether the number can be the member's own; so where ``/proc`` does not show whose it is."""
-    if found is None or one.start is None:
-        return _procfs.is_taken(one.pid)
-    return found.start == one.start
+    if found is not None and one.start is not None:
+        return found.start == one.start
+    if one.start is None and one.ppid == os.getpid():
+        return _procfs.is_our_child(one.pid)
+    return _procfs.is_taken(one.pid)
 
 
 def _is_zombie(pid: int, found: _procfs.Stat | None) -> bool:
