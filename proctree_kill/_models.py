@@ -55,7 +55,8 @@ class ProcessIdentity(_Model):
     """Which process a pid meant when it was looked at.
 
     A pid alone is no identity: the number is used again.
-    What a system does not tell is None, and None never matches.
+    What a system does not tell is None, and None never matches;
+    boot and inode, or boot and start, are enough.
 
     Args:
         pid: the number, as seen from the caller's pid namespace.

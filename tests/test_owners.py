@@ -252,6 +252,16 @@ def exit_code(result: KillResult) -> int | None:
     return result.root.exit_code
 
 
+def in_subreaper(scene: Callable[[], object]) -> object:
+    """Call something in a process that adopts its orphans."""
+
+    def adopting() -> object:
+        become_subreaper()
+        return scene()
+
+    return apart(adopting)
+
+
 @pytest.mark.needs("procfs")
 @pytest.mark.parametrize("pidfd", [True, False], ids=["pidfd", "numbers"])
 @pytest.mark.parametrize("grace", [PATIENCE, 0])
@@ -259,7 +269,7 @@ def exit_code(result: KillResult) -> int | None:
     "way",
     [
         pytest.param(in_namespace, id="pid 1", marks=pytest.mark.needs("pid namespace")),
-        pytest.param(lambda scene: apart(lambda: [become_subreaper(), scene()][1]), id="subreaper"),
+        pytest.param(in_subreaper, id="subreaper"),
     ],
 )
 @pytest.mark.usefixtures("no_cgroup")
