@@ -15,7 +15,7 @@ from . import _report, _uninterrupted
 from ._gather import gather, read_markers
 from ._guarding import REQUESTED, guard
 from ._identity import identity_of
-from ._member import mask
+from ._member import ANY_KEPT, mask
 from ._models import Evidence, ProcessIdentity, TreeMember
 from ._own_children import PREFIX
 from ._platform import cell, current, recall_cell
@@ -293,8 +293,10 @@ class Containment(Contained):
             )
             if gathered.tree.sure:
                 members = _report.snapshot(gathered, system.boot_id, None).members
-                self._left = [one for one in members if one.identity != self.identity]
-                if not self._left:
+                left = [one for one in members if one.identity != self.identity]
+                blind = bool(system.unseen) and not gathered.tree.verified & ANY_KEPT
+                self._left = None if blind and not left else left
+                if self._left == []:
                     self._end()
 
     @property

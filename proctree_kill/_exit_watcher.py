@@ -41,7 +41,11 @@ class ExitWatcher:
             if self._system is not None:
                 self._system.hurry()
                 return
-            self._system = current()
+            try:
+                self._system = current()
+            except BaseException:
+                self._tasks.pop()
+                raise
             thread = threading.Thread(target=self._run, name="proctree_kill watch", daemon=True)
             try:
                 thread.start()
@@ -82,11 +86,14 @@ class ExitWatcher:
     def _bind(self, system: System, identity: ProcessIdentity, ended: Callable[[], object]) -> None:
         """Take hold of a process, in the thread; one that is gone has ended."""
         one = system.bind(identity.pid)
-        if one is not None and _is_alive(one, identity, system.boot_id):
-            self._watched[one] = ended
-            return
         if one is not None:
-            system.drop(one)
+            try:
+                if _is_alive(one, identity, system.boot_id):
+                    self._watched[one] = ended
+                    return
+            finally:
+                if one not in self._watched:
+                    system.drop(one)
         ended()
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ._identity import identity_of
 from ._member import ALIVE, ROOT, Member, mask
 from ._models import ProcessIdentity
+from ._own_children import PREFIX
 from ._owners import has_ended, is_our_child
 from ._platform._system import System
 from ._spare import Sparing
@@ -71,6 +72,7 @@ def gather(
         raise TargetRefusedError(claims[0].pid if claims else os.getpid(), aimed.refusal)
     _refuse_caller(system, claims, markers, include_root=include_root)
     tree = Tree(system, spared, markers, deadline, aimed.cells, uid=aimed.uid)
+    tree.rooted = _is_rooted(claims, markers)
     gathered = Gathered(tree, [], [])
     for identity in aimed.bystanders:
         _keep_out(tree, identity)
@@ -89,6 +91,16 @@ def _keep_out(tree: Tree, bystander: ProcessIdentity) -> None:
         if bystander.same_process(identity_of(member, tree.system.boot_id)) is not False:
             tree.keep_out([member.pid, *tree.system.ancestors(member.pid)])
         tree.system.drop(member)
+
+
+def _is_rooted(claims: Sequence[Claim], markers: Sequence[bytes]) -> bool:
+    """Whether all markers are of contained trees whose roots are known.
+
+    Then what else carries one, or is in the cgroup, was not started by the caller itself.
+    """
+    roots = [one for one in claims if one.identity is not None and one.found is None]
+    ours = all(one.startswith(PREFIX.encode()) for one in markers)
+    return bool(markers) and ours and len(roots) == len(markers)
 
 
 def _refuse_caller(
@@ -139,6 +151,9 @@ def _add(
         raise TargetRefusedError(claim.pid, reason)
     if member is not None and claimed:
         known = identity_of(member, system.boot_id)
+        # A note at this point: nothing below it can be listed, so not the caller either.
+        if member.note and member.pid in system.ancestors(os.getpid()):
+            gathered.tree.holds_caller = True
         _place(gathered.tree, claim, member, depth, include_root=include_root)
     else:
         known = claim.identity or ProcessIdentity(pid=claim.pid)
@@ -188,7 +203,8 @@ def _is_claimed(system: System, claim: Claim, member: Member) -> bool:
         return False
     if claim.owner is not None:
         if is_our_child(claim.owner) and member.ppid != os.getpid():
-            reason = "it is no child of this process; pass its number to give your word for it"
+            known = "it is no child" if member.ppid else "it cannot be proved to be a child"
+            reason = f"{known} of this process; pass its number to give your word for it"
             raise TargetRefusedError(claim.pid, reason)
         return member.state != ALIVE or not has_ended(claim.owner)
     if claim.identity is not None and same is None:

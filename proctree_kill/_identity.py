@@ -57,10 +57,10 @@ def identity_of(member: Member, boot_id: str | None) -> ProcessIdentity:
 
 
 def identity_fields(member: Member, boot_id: str | None) -> dict[str, int | float | str | None]:
-    """Return what :class:`~proctree_kill.ProcessIdentity` is made of; a boot belongs to a start."""
+    """Return what :class:`~proctree_kill.ProcessIdentity` is made of; a boot to start or inode."""
     return {
         "pid": member.pid,
-        "boot_id": boot_id if member.start is not None else None,
+        "boot_id": boot_id if (member.start, member.inode) != (None, None) else None,
         "start": member.start,
         "inode": member.inode,
         "create_time": member.create_time,

@@ -36,12 +36,14 @@ ALIVE, ZOMBIE, GONE = "alive", "zombie", "gone"
 class Member:
     """One process that was found, and what is known of it.
 
-    The system fills in the facts and owns ``handle``, the tree says why it belongs,
+    The system fills in the facts and owns ``handle``, the tree says why it belongs
+    and whether it is known to be ``adopted`` where it is a child of ours,
     the plan decides over it, and the system notes in ``signals`` what was sent
     and in ``note`` what else there is to say.
     """
 
     __slots__ = (
+        "adopted",
         "create_time",
         "deaf",
         "depth",
@@ -76,6 +78,7 @@ class Member:
         self.threads = 1
         self.kernel = False
         self.stopped = False
+        self.adopted = False
         self.handle: int | None = None
         self.depth = 0
         self.evidence = 0

@@ -55,7 +55,8 @@ class ProcessIdentity(_Model):
     """Which process a pid meant when it was looked at.
 
     A pid alone is no identity: the number is used again.
-    What a system does not tell is None, and None never matches.
+    What a system does not tell is None, and None never matches;
+    boot and inode, or boot and start, are enough.
 
     Args:
         pid: the number, as seen from the caller's pid namespace.
@@ -75,22 +76,29 @@ class ProcessIdentity(_Model):
     @property
     def weak(self) -> bool:
         """Whether only a wall-clock time tells this process from a later owner of its number."""
-        return self.start is None
+        return self.start is None and None in (self.boot_id, self.inode)
 
     def same_process(self, other: ProcessIdentity) -> bool | None:
         """Tell whether two identities name one process; None where it cannot be known."""
-        if self.pid != other.pid:
+        boots, starts = (self.boot_id, other.boot_id), (self.start, other.start)
+        inodes = (self.inode, other.inode)
+        if self.pid != other.pid or any(map(_differ, (boots, starts, inodes))):
             return False
-        if self.start is not None and other.start is not None:
-            if self.inode is not None and other.inode is not None and self.inode != other.inode:
-                return False
-            return (self.boot_id, self.start) == (other.boot_id, other.start)
+        if None not in starts:
+            return True if self.boot_id == other.boot_id else None
+        if None not in boots and None not in inodes:
+            return True
         if self.create_time is not None and other.create_time is not None:
             return abs(self.create_time - other.create_time) <= WEAK_TOLERANCE
         return None
 
     def __str__(self) -> str:
         return str(self.pid)
+
+
+def _differ(known: tuple[object, object]) -> bool:
+    """Whether both are known and are not the same."""
+    return None not in known and known[0] != known[1]
 
 
 class TreeMember(_Model):

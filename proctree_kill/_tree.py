@@ -51,6 +51,7 @@ class Tree:
         self.members: list[Member] = []
         self.roots: list[Member] = []
         self.holds_caller = False
+        self.rooted = False
         self._deadline = deadline
         self.sure = True
         self._examined = DESCENDANT
@@ -155,8 +156,8 @@ class Tree:
 
     @property
     def verified(self) -> int:
-        """The evidence by which the last scan looked, where it can have missed nobody."""
-        return self._examined if self.sure else DESCENDANT
+        """The evidence by which the last scan looked, where it can have missed no process."""
+        return (self._examined if self.sure else DESCENDANT) & ~self.system.unseen
 
     def _wants_strays(self) -> bool:
         """Tell whether an orphan could be known: by a marker, or by a session that one leads."""
@@ -354,6 +355,7 @@ class Tree:
     def _admit(self, one: Member, evidence: int, depth: int, parent: Member | None = None) -> None:
         """Make a process a member and ask, once, whether it is spared."""
         one.evidence, one.depth = evidence, depth
+        one.adopted = self.rooted and not evidence & (ROOT | DESCENDANT)
         one.spared = f"below {parent.pid}" if parent and parent.spared else self._ask_spared(one)
         self._known[one.pid] = one
         self.members.append(one)

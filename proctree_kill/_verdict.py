@@ -127,6 +127,8 @@ def _of_elsewhere(entry: Intent) -> Verdict | None:
     if not known and (boot is None or not same_boot):
         return Verdict(RecordFate.FOREIGN, "it cannot be known whether it is of this machine")
     if not same_boot:
+        if None in (boot, entry.owner.boot_id):
+            return Verdict(RecordFate.FOREIGN, "it cannot be known whether it is of this boot")
         return Verdict(RecordFate.GONE, "it is of an earlier boot")
     if entry.pid_namespace != pid_namespace():
         return Verdict(RecordFate.FOREIGN, "it is of another pid namespace")

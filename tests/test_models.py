@@ -152,7 +152,13 @@ def _documentation(model: type[BaseModel]) -> str:
         (ONE.model_copy(update={"start": 71}), False),
         (ONE.model_copy(update={"start": 71, "inode": None}), False),
         (ONE.model_copy(update={"boot_id": "another"}), False),
-        (ONE.model_copy(update={"start": None}), None),
+        (ONE.model_copy(update={"boot_id": None}), None),
+        (ONE.model_copy(update={"start": None}), True),
+        (ONE.model_copy(update={"start": None, "inode": 701}), False),
+        (ONE.model_copy(update={"start": None, "inode": None}), None),
+        (ONE.model_copy(update={"start": None, "boot_id": None}), None),
+        (ONE.model_copy(update={"start": None, "boot_id": None, "inode": 701}), False),
+        (ONE.model_copy(update={"start": None, "boot_id": "another"}), False),
         (ProcessIdentity(pid=7), None),
         (ProcessIdentity(pid=8), False),
         (WEAK, None),
@@ -193,13 +199,16 @@ def test_both_sides_give_the_same_answer(one: ProcessIdentity, other: ProcessIde
 @unhurried
 @given(identities)
 def test_what_is_unknown_never_matches(one: ProcessIdentity) -> None:
-    known = one.start is not None or one.create_time is not None
+    by_inode = None not in (one.boot_id, one.inode)
+    known = by_inode or one.start is not None or one.create_time is not None
     assert one.same_process(one) is (True if known else None)
     assert one.same_process(ProcessIdentity(pid=one.pid)) is None
 
 
-def test_an_identity_without_a_start_is_weak() -> None:
+def test_an_identity_without_start_and_inode_is_weak() -> None:
     assert WEAK.weak
+    assert not ONE.model_copy(update={"start": None}).weak
+    assert ONE.model_copy(update={"start": None, "boot_id": None}).weak
     assert not ONE.weak
 
 

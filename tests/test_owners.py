@@ -5,14 +5,25 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import shlex
 import signal
+import subprocess
 import sys
+from collections.abc import Callable
 from multiprocessing.synchronize import Event
 
 import psutil
 import pytest
 
-from proctree_kill import Evidence, Fate, KillResult, akill_tree, kill_tree, snapshot_tree
+from proctree_kill import (
+    Evidence,
+    Fate,
+    KillResult,
+    TreePopen,
+    akill_tree,
+    kill_tree,
+    snapshot_tree,
+)
 from support.callers import apart, become_subreaper, in_namespace
 from support.nodes import Node, chain
 from support.planter import NODE, Planter, node_argv
@@ -239,3 +250,54 @@ def exit_code(result: KillResult) -> int | None:
     """Return what the root left with."""
     assert result.root
     return result.root.exit_code
+
+
+def in_subreaper(scene: Callable[[], object]) -> object:
+    """Call something in a process that adopts its orphans."""
+
+    def adopting() -> object:
+        become_subreaper()
+        return scene()
+
+    return apart(adopting)
+
+
+@pytest.mark.needs("procfs")
+@pytest.mark.parametrize("pidfd", [True, False], ids=["pidfd", "numbers"])
+@pytest.mark.parametrize("grace", [PATIENCE, 0])
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(in_namespace, id="pid 1", marks=pytest.mark.needs("pid namespace")),
+        pytest.param(in_subreaper, id="subreaper"),
+    ],
+)
+@pytest.mark.usefixtures("no_cgroup")
+def test_a_daemon_that_was_adopted_before_the_stop_is_reaped(
+    way: Callable[[Callable[[], object]], object], grace: float, *, pidfd: bool
+) -> None:
+    """It leads a session of its own, as what we start ourselves does."""
+
+    def scene() -> tuple[bool, bool, int]:
+        from proctree_kill._platform import _linux  # noqa: PLC0415 - not on every system
+
+        _linux.PIDFD = _linux.PIDFD and pidfd
+        daemon = "setsid sh -c 'echo $$; exec sleep 1000' & exec sleep 1000"
+        command = ["sh", "-c", f"sh -c {shlex.quote(daemon)} & read line"]
+        with (
+            TreePopen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as tree,
+            subprocess.Popen(["sleep", "1000"], start_new_session=True) as ours,
+        ):
+            assert tree.stdout
+            assert tree.stdin
+            born = psutil.Process(int(tree.stdout.readline()))
+            parent = born.parent()
+            assert parent
+            parent.kill()
+            while born.ppid() != os.getpid():  # the kernel has not adopted it yet
+                os.sched_yield()
+            ok = tree.stop(grace=grace).ok
+            ours.kill()
+            return ok, psutil.pid_exists(born.pid), ours.wait()
+
+    assert way(scene) == (True, False, -signal.SIGKILL)

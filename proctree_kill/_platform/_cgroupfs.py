@@ -144,10 +144,10 @@ def owner_name() -> str:
 
     It is made of the boot, the pid namespace, the pid and the start in clock ticks.
     """
-    pid = os.getpid()
-    found = _procfs.stat(pid)
+    found = _procfs.stat("self")
     start = found.start if found else 0
-    return f"proctree-{_procfs.boot_id()[:8]}-{_procfs.namespace('self') or 0}-{pid}-{start}"
+    boot, namespace = _procfs.boot_id() or "", _procfs.namespace("self") or 0
+    return f"proctree-{boot[:8]}-{namespace}-{os.getpid()}-{start}"
 
 
 def owner_of(name: str) -> tuple[str, int, int, int] | None:
@@ -161,24 +161,13 @@ def is_deserted(name: str) -> bool:
     if (owner := owner_of(name)) is None:
         return False
     boot, namespace, pid, start = owner
-    if boot != _procfs.boot_id()[:8]:
+    if boot != (_procfs.boot_id() or boot)[:8]:
         return True
     if namespace != _procfs.namespace("self"):  # its numbers are none of ours
         return False
     if (found := _procfs.stat(pid)) is not None:
         return found.start != start or (found.state == b"Z" and found.threads <= 1)
-    return not _is_hidden(pid)
-
-
-def _is_hidden(pid: int) -> bool:
-    """Tell whether somebody has a number whom ``/proc`` does not show (hidepid, proc(5))."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return not _procfs.is_taken(pid)  # one that /proc does not show, perhaps
 
 
 def write(path: str, text: bytes) -> None:

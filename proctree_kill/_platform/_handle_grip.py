@@ -53,10 +53,14 @@ class HandleGrip:
         if handle is None:
             return None
         one = Member(pid)
-        basic = _win32.basic(handle)
-        one.ppid = basic.ppid if basic else None
-        one.start, one.name = _win32.created(handle), _win32.image(handle)
         self._hold(one, handle)
+        try:
+            basic = _win32.basic(handle)
+            one.ppid = basic.ppid if basic else None
+            one.start, one.name = _win32.created(handle), _win32.image(handle)
+        except BaseException:
+            self.drop(one)
+            raise
         if one.start is None:  # never, as far as is known; without it nothing can be compared
             self.drop(one)
             return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from .._member import ALIVE, GONE, Member
+from .._member import ALIVE, DESCENDANT, GONE, MARKER, SESSION, Member
 from . import _pidfd, _procfs
 from ._pidfd_grip import PidfdGrip
 from ._system import Live, Reply
@@ -38,8 +38,10 @@ class LinuxSystem:
         """Choose how processes are held."""
         self.disturbed = False
         self.hurried = False
-        self.boot_id: str | None = _procfs.boot_id()
-        self._grip: PidfdGrip | TicksGrip = PidfdGrip() if PIDFD else TicksGrip()
+        self.boot_id = _procfs.boot_id()
+        self.unseen = 0 if _procfs.usable() else DESCENDANT | SESSION | MARKER
+        held = PIDFD and _pidfd.supported()  # a filter may have come since the import
+        self._grip: PidfdGrip | TicksGrip = PidfdGrip() if held else TicksGrip()
         self._table: dict[int, list[int]] | None = None
         self._line: set[int] | None = None
         self._blank: set[int] = set()
@@ -71,10 +73,12 @@ class LinuxSystem:
         if pid == 1:
             return "it is init, the first process of this pid namespace"
         if member is not None:
-            return f"it is the kernel thread {member.name}" if member.kernel else None
+            return f"it is the kernel thread {member.name or pid}" if member.kernel else None
         leader = _procfs.leader_of(pid)
         if leader not in (None, pid):
             return f"it is a thread id; the process of that thread is {leader}"
+        if leader is None and _procfs.is_taken(pid):
+            return "it is a thread id, or the number of a process that cannot be looked at"
         return None
 
     def bind(self, pid: int) -> Member | None:
@@ -82,7 +86,11 @@ class LinuxSystem:
         member = self._grip.open(pid)
         if member is None:
             return None
-        self._grip.look([member])
+        try:
+            self._grip.look([member])
+        except BaseException:
+            self.drop(member)
+            raise
         if member.state == GONE:
             self.drop(member)
             return None
@@ -96,6 +104,8 @@ class LinuxSystem:
         A child whose parent died meanwhile has another parent by now;
         it is the one that was listed if it had started before the list was read.
         """
+        if any(one.start is None for one in parents):
+            self.unseen = DESCENDANT | SESSION | MARKER
         before = self.moment()
         listed = [(parent, self._list(parent)) for parent in parents]
         dead = {one for one in self._grip.look(parents) if one.state == GONE}
@@ -143,12 +153,13 @@ class LinuxSystem:
         """
         if self._line is None:
             here = _procfs.namespace("self")
-            self._line = {1, *(pid for one in roots for pid in _procfs.ancestors(one.pid))}
+            self._line = {1, *(pid for one in roots for pid in self.ancestors(one.pid))}
             if ours:
-                self._line |= {os.getpid(), *_procfs.ancestors(os.getpid())}
-            self._everywhere = any(_procfs.namespace(one.pid) != here for one in roots) or any(
-                _procfs.stat(pid) is None for pid in self._line
-            )
+                self._line |= {os.getpid(), *self.ancestors(os.getpid())}
+            hidden = any(_procfs.stat(pid) is None for pid in self._line)
+            if hidden:
+                self.unseen |= SESSION | MARKER
+            self._everywhere = hidden or any(_procfs.namespace(one.pid) != here for one in roots)
         if everywhere or self._everywhere:
             return self._grip.with_room(_procfs.pids)
         below = [pid for one in self._line for pid in self._adopted_by(one)]
@@ -158,10 +169,7 @@ class LinuxSystem:
 
     def session(self, pid: int) -> int | None:
         """Ask getsid(2), a microsecond each."""
-        try:
-            return os.getsid(pid)
-        except (ProcessLookupError, PermissionError):
-            return None
+        return _procfs.session(pid)
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool:
         """Read the environment the process was started with, or is just being started with.
@@ -178,8 +186,11 @@ class LinuxSystem:
         return found
 
     def ancestors(self, pid: int) -> list[int]:
-        """Read the parents one after the other."""
-        return _procfs.ancestors(pid)
+        """Read the parents one after the other, up to the first process of the namespace."""
+        line: list[int] = []
+        while (parent := self._parent(pid)) and parent not in line:
+            line.append(pid := parent)
+        return line
 
     def ask(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - nothing helps
         """Send SIGTERM, and SIGCONT right after, for a stopped process acts on nothing else."""
@@ -241,6 +252,17 @@ class LinuxSystem:
     def close(self) -> None:
         """Close all descriptors."""
         self._grip.close()
+
+    def _parent(self, pid: int) -> int | None:
+        """Return the parent of a process, which other calls tell where ``/proc`` does not."""
+        if (found := _procfs.stat(pid)) is not None:
+            return found.ppid
+        if pid == os.getpid():
+            return os.getppid()
+        if (member := self._grip.open(pid)) is None:
+            return None
+        self.drop(member)
+        return member.ppid
 
     def _list(self, parent: Member) -> list[int]:
         """List the children of a member; how many threads it has is known when it is new."""

@@ -15,6 +15,8 @@ ID_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostid")
 REGISTRY_KEY, REGISTRY_VALUE = r"SOFTWARE\Microsoft\Cryptography", "MachineGuid"
 """Where Windows keeps one."""
 APPLICATION = b"proctree_kill"
+_NOT_THERE = (FileNotFoundError, NotADirectoryError, PermissionError, IsADirectoryError)
+"""What is raised where there is no id to read; anything else passes, and is not remembered."""
 
 
 @functools.cache
@@ -33,7 +35,7 @@ def pid_namespace() -> int | None:
     """Return the inode of our pid namespace (pid_namespaces(7)), None where there are none."""
     try:
         return os.stat("/proc/self/ns/pid").st_ino
-    except OSError:
+    except _NOT_THERE:
         return None
 
 
@@ -50,7 +52,7 @@ def _from_files() -> str:
     for name in ID_FILES:
         try:
             told = Path(name).read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError):
+        except (*_NOT_THERE, UnicodeDecodeError):
             continue
         if told and told != "uninitialized":
             return told
@@ -66,6 +68,6 @@ def _from_registry() -> str:
         access = registry.KEY_READ | registry.KEY_WOW64_64KEY
         with registry.OpenKey(registry.HKEY_LOCAL_MACHINE, REGISTRY_KEY, access=access) as key:
             value, _ = registry.QueryValueEx(key, REGISTRY_VALUE)
-    except OSError:
+    except _NOT_THERE:
         return ""
     return str(value)

@@ -26,6 +26,9 @@ def offers() -> Iterator[Offer]:
 
 def _descriptors() -> Offer:
     """Look for pidfd_open(2) and pidfd_send_signal(2)."""
+    if _pidfd.supported() and not _pidfd.signals():
+        why = "numbers are signalled: a seccomp filter forbids pidfd_send_signal"
+        return Offer("pidfd", f"processes are held by descriptors, but {why}", available=True)
     if _pidfd.supported():
         return Offer("pidfd", "processes are held by descriptors", available=True)
     why = "Linux before 5.3, a seccomp filter, or a Python that was built without it"
@@ -36,8 +39,10 @@ def _inodes() -> Offer:
     """Look whether a descriptor has an inode of its own (Linux 6.9)."""
     inode = None
     if _pidfd.supported() and (fd := _pidfd.open(os.getpid())) is not None:
-        inode = _pidfd.inode(fd)
-        os.close(fd)
+        try:
+            inode = _pidfd.inode(fd)
+        finally:
+            os.close(fd)
     if inode is None:
         return Offer("pidfd inode", "identities are start ticks: Linux before 6.9", available=False)
     return Offer("pidfd inode", "identities are unique for the boot", available=True)
@@ -54,6 +59,9 @@ def _children() -> Offer:
 
 def _namespace() -> Offer:
     """Look whether all processes of this pid namespace can be seen."""
+    if not _procfs.usable():
+        why = "it is not mounted, or another pid namespace's: no tree can be looked for"
+        return Offer("/proc", why, available=False)
     if _procfs.stat(1) is not None:
         return Offer("/proc", "other users' processes are visible", available=True)
     return Offer("/proc", "other users' processes are hidden (hidepid)", available=False)

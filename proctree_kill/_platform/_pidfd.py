@@ -37,10 +37,22 @@ def supported() -> bool:
     if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
         return False
     try:
-        os.close(os.pidfd_open(os.getpid()))
+        os.pidfd_open(0)  # which no process has, so no descriptor is needed: EINVAL
     except OSError as error:  # ENOSYS before Linux 5.3, EPERM under some seccomp filters
-        return error.errno in (errno.EMFILE, errno.ENFILE)
-    return True
+        return error.errno == errno.EINVAL
+    return False
+
+
+def signals() -> bool:
+    """Whether signals may be sent through descriptors: seccomp filters answer like a target.
+
+    No descriptor is open under -1, so the kernel's own answer is EBADF.
+    """
+    try:
+        signal.pidfd_send_signal(-1, 0)
+    except OSError as error:
+        return error.errno == errno.EBADF
+    return False
 
 
 def open(pid: int) -> int | None:  # noqa: A001 - read as _pidfd.open
@@ -80,17 +92,6 @@ def readable(fds: Iterable[int], milliseconds: float | None) -> list[int]:
     for fd in fds:
         poll.register(fd, select.POLLIN)
     return [fd for fd, _ in poll.poll(milliseconds)]
-
-
-def owns_number(fd: int) -> bool:
-    """Tell whether the process has not been reaped, so that its number is still its own."""
-    try:
-        signal.pidfd_send_signal(fd, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def info(fd: int) -> Info | None:

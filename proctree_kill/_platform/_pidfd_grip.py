@@ -105,13 +105,13 @@ class PidfdGrip:
             PermissionError: it is not ours to signal.
         """
         if one.handle is not None:
-            signal.pidfd_send_signal(one.handle, number)
+            self._send(one, one.handle, number)
             return
         fd = self.with_room(lambda: _reopen(one))
         if fd is None:
             raise ProcessLookupError
         try:
-            signal.pidfd_send_signal(fd, number)
+            self._send(one, fd, number)
         finally:
             os.close(fd)
 
@@ -126,9 +126,9 @@ class PidfdGrip:
         try:
             signal.pidfd_send_signal(leader.handle, number, None, _pidfd.PIDFD_SIGNAL_PROCESS_GROUP)
         except PermissionError:  # it is there, and none of it is ours to signal
-            return True
+            return _pidfd.signals()
         except OSError as error:
-            if error.errno != errno.EINVAL:  # before Linux 6.9
+            if error.errno not in (errno.EINVAL, errno.ENOSYS):  # before Linux 6.9; seccomp
                 raise
             return False
         return True
@@ -157,7 +157,7 @@ class PidfdGrip:
             if found is not None and found.status is not None:
                 one.exit_code = os.waitstatus_to_exitcode(found.status)
             elif found is None or found.ppid == self._caller:
-                one.exit_code = _wait_status(one.handle, keep=_is_owned(one, self._caller))
+                one.exit_code = _wait_status(one.handle, keep=not _procfs.is_adopted(one))
 
     def drop(self, one: Member) -> None:
         """Close the descriptor of a member."""
@@ -189,7 +189,7 @@ class PidfdGrip:
         except OSError as error:
             if error.errno not in _FULL or not self._held:
                 raise
-        for one in list(self._held)[: (len(self._held) + 1) // 2]:
+        for one in [one for one in self._held if not _is_bound(one)][: (len(self._held) + 1) // 2]:
             self.drop(one)
         self._budget = len(self._held)
         return act()
@@ -198,19 +198,37 @@ class PidfdGrip:
         fd = _pidfd.open(pid)
         if fd is None:
             return None
-        found = _procfs.stat(pid)
         member = None
-        if found is not None:
-            member = _procfs.member(pid, found)
-            member.inode = _pidfd.inode(fd)
-            if self._room():
+        try:
+            member = _facts(pid, fd)
+            if member is not None and (_is_bound(member) or self._room()):
                 member.handle = fd
                 self._held[member] = None
-                return member
-            if _pidfd.readable([fd], 0):
+            elif _pidfd.readable([fd], 0):
                 member = None
-        os.close(fd)
+        finally:
+            if member is None or member.handle is None:
+                os.close(fd)
         return member
+
+    def _send(self, one: Member, fd: int, number: int) -> None:
+        """Signal through the descriptor; where a filter forbids that, the number while it is held.
+
+        Between the look and the signal is a gap in which it may die and be reaped.
+        """
+        try:
+            signal.pidfd_send_signal(fd, number)
+        except ProcessLookupError:
+            raise
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOSYS) or _pidfd.signals():
+                raise
+            if _pidfd.readable([fd], 0):  # dead; its number is its own until it is reaped
+                again = self.with_room(lambda: _reopen(one))
+                if again is None:
+                    raise ProcessLookupError from None
+                os.close(again)
+            os.kill(one.pid, number)
 
     def _hold(self, one: Member) -> bool:
         """Hold a member again if there is room; False when it is gone."""
@@ -226,8 +244,11 @@ class PidfdGrip:
         if len(self._held) >= self._budget and not self._measured:
             self._measured = True
             soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-            free = soft - len(os.listdir("/proc/self/fd")) - SPARE_DESCRIPTORS
-            self._budget = len(self._held) + max(free, 0)
+            try:
+                used = len(os.listdir("/proc/self/fd"))
+            except FileNotFoundError:  # no /proc: nothing tells
+                used = soft // 2
+            self._budget = len(self._held) + max(soft - used - SPARE_DESCRIPTORS, 0)
         return len(self._held) < self._budget
 
     def _is_dead(self, one: Member) -> bool:
@@ -271,28 +292,44 @@ class PidfdGrip:
         return [held[fd] for fd in ready if fd != self._wake]
 
 
+def _facts(pid: int, fd: int) -> Member | None:
+    """Read what is known of a process; None where it is dead and nothing is.
+
+    A living process that ``/proc`` does not show is known by its descriptor alone.
+    """
+    found = _procfs.stat(pid)
+    if found is not None:
+        member = _procfs.member(pid, found)
+    elif _pidfd.readable([fd], 0):
+        return None
+    else:
+        told = _pidfd.info(fd)
+        member = _procfs.unread(pid, told.ppid if told else None)
+    member.inode = _pidfd.inode(fd)
+    return member
+
+
+def _is_bound(one: Member) -> bool:
+    """Whether nothing but its descriptor tells it from a later owner of its number."""
+    return one.inode is None and one.start is None
+
+
 def _reopen(one: Member) -> int | None:
-    """Open a member again; None where its number is free or somebody else's."""
+    """Open a member again; None where its number is free or another process's."""
     fd = _pidfd.open(one.pid)
     if fd is None:
         return None
-    if one.inode is not None:
-        same = _pidfd.inode(fd) == one.inode
-    else:
-        found = _procfs.stat(one.pid)
-        same = found is not None and found.start == one.start
-    if same:
-        return fd
-    os.close(fd)
-    return None
-
-
-def _is_owned(one: Member, caller: int) -> bool:
-    """Tell whether we may have started it, so that somebody here may want to reap it.
-
-    What we fork is in our session or leads its own; a child in another one was adopted.
-    """
-    return one.ppid == caller and one.sid in (os.getsid(0), one.pid)
+    same = False
+    try:
+        if one.inode is not None:
+            same = _pidfd.inode(fd) == one.inode
+        else:
+            found = _procfs.stat(one.pid)
+            same = found is not None and found.start == one.start
+    finally:
+        if not same:
+            os.close(fd)
+    return fd if same else None
 
 
 def _wait_status(fd: int, *, keep: bool) -> int | None:
@@ -300,5 +337,9 @@ def _wait_status(fd: int, *, keep: bool) -> int | None:
     options = os.WEXITED | os.WNOHANG | (os.WNOWAIT if keep else 0)
     try:
         return _procfs.exit_code(os.waitid(os.P_PIDFD, fd, options))
-    except ChildProcessError:  # somebody else's child
+    except ChildProcessError:  # another process's child
         return None
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EINVAL):
+            raise
+        return None  # a seccomp filter, or Linux 5.3, which has no P_PIDFD

@@ -136,11 +136,14 @@ class ExitQueue:
         """Open the queue, with the pipe in it."""
         self.watched: dict[Member, None] = {}
         self._pids: dict[int, Member] = {}
-        self._ear, self._voice = os.pipe()
-        _os.set_blocking(self._ear, False)
-        _os.set_blocking(self._voice, False)
-        self._queue = _select.kqueue()
-        self._register(self._ear, _select.KQ_FILTER_READ, _select.KQ_EV_ADD)
+        with contextlib.ExitStack() as opened:  # closes what was opened before a failure
+            self._queue = opened.enter_context(contextlib.closing(_select.kqueue()))
+            self._ear, self._voice = os.pipe()
+            for end in (self._ear, self._voice):
+                opened.callback(os.close, end)
+                _os.set_blocking(end, False)
+            self._register(self._ear, _select.KQ_FILTER_READ, _select.KQ_EV_ADD)
+            opened.pop_all()
 
     def watch(self, one: Member) -> bool:
         """Have an exit announced, once; False where nobody alive has this number.

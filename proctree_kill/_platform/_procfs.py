@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import functools
 import os
 import pwd
 import sys
 import time
 from collections.abc import Collection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
@@ -17,9 +19,13 @@ from ._system import Live
 
 PF_KTHREAD = 0x00200000
 """The flag of kernel threads in field 9 of ``stat`` (include/linux/sched.h)."""
+KTHREADD, FIRST_NAMESPACE = 2, 0xEFFFFFFC
+"""The parent of kernel threads, and the pid namespace in which it is that (PROC_PID_INIT_INO)."""
 _SHORT = 2048
 """A read below half a page is the last one: the kernel fills a page up to its last small record."""
 _HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
+UNREAD = "/proc does not show it: what it started could not be looked for"
+"""What is said of a process of which nothing but its descriptor or its number is known."""
 
 
 class Stat(NamedTuple):
@@ -52,9 +58,58 @@ def read(path: str) -> bytes:
     return data
 
 
-def stat(pid: int) -> Stat | None:
-    """Read the stat line; None where there is none."""
-    data = read(f"/proc/{pid}/stat")
+@functools.cache
+def usable() -> bool:
+    """Whether the numbers in ``/proc`` are those of this process's pid namespace.
+
+    A procfs shows the pid namespace of its mount (proc(5)): after ``unshare --pid --fork`` it
+    still is the parent's, where our numbers mean other processes. Only ``/proc/self`` is true then.
+    """
+    try:
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return False
+    except _HIDDEN:  # not mounted, or of a pid namespace that does not contain this one
+        return False
+    # Our numbers from the namespace of the mount down to our own (proc_pid_status(5)):
+    # two may be equal. A kernel without pid namespaces has no such line.
+    return len(status("self").get(b"NSpid", b"1").split()) == 1
+
+
+os.register_at_fork(after_in_child=usable.cache_clear)  # a child may be in a namespace below
+
+
+def _of(pid: int | str, name: str) -> bytes:
+    """Read a file of a process; b"" where ``/proc`` has none or is another pid namespace's."""
+    return read(f"/proc/{pid}/{name}") if pid == "self" or usable() else b""
+
+
+def is_taken(pid: int) -> bool:
+    """Whether a process or a thread has this number: kill(2) sees what ``/proc`` hides."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def is_thread(pid: int) -> bool:
+    """Whether a number is known to be a thread's and no process's, without ``/proc`` and pidfds.
+
+    A file's owner must be a process: from Linux 5.12 on, F_GETOWN says 0 for another (fcntl(2)).
+    """
+    fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETOWN, pid)
+        return not fcntl.fcntl(fd, fcntl.F_GETOWN)
+    finally:
+        os.close(fd)
+
+
+def stat(pid: int | str) -> Stat | None:
+    """Read the stat line of a process or of "self"; None where there is none."""
+    data = _of(pid, "stat")
     if not data:
         return None
     head, _, tail = data.rpartition(
@@ -81,10 +136,33 @@ def member(pid: int, found: Stat) -> Member:
     return one
 
 
+def session(pid: int) -> int | None:
+    """Return the session of a process, by getsid(2) or, where a filter forbids that, by stat."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS):
+            raise
+    found = stat(pid)
+    return None if found is None else found.sid
+
+
+def unread(pid: int, ppid: int | None = None) -> Member:
+    """Make a member of which ``/proc`` tells nothing, with what other calls tell."""
+    if ppid is None and is_our_child(pid):
+        ppid = os.getpid()
+    one = Member(pid, ppid)
+    one.sid, one.note = session(pid), UNREAD
+    one.kernel = KTHREADD in (pid, ppid) and namespace("self") == FIRST_NAMESPACE
+    return one
+
+
 def threads(pid: int) -> int:
     """Count the threads of a process by the links of its task folder; 0 where it is gone."""
     try:
-        return os.stat(f"/proc/{pid}/task").st_nlink - 2
+        return os.stat(f"/proc/{pid}/task").st_nlink - 2 if usable() else 0
     except _HIDDEN:
         return 0
 
@@ -92,7 +170,7 @@ def threads(pid: int) -> int:
 def tasks(pid: int) -> list[str]:
     """Name the threads of a process."""
     try:
-        return os.listdir(f"/proc/{pid}/task")
+        return os.listdir(f"/proc/{pid}/task") if usable() else []
     except _HIDDEN:
         return []
 
@@ -100,7 +178,7 @@ def tasks(pid: int) -> list[str]:
 def children(pid: int, *, alone: bool) -> list[int]:
     """List the children of a process; ``alone`` says that it has one thread."""
     if alone:
-        return [int(one) for one in read(f"/proc/{pid}/task/{pid}/children").split()]
+        return [int(one) for one in _of(pid, f"task/{pid}/children").split()]
     lists = [read(f"/proc/{pid}/task/{task}/children") for task in tasks(pid)]
     return [int(one) for one in b" ".join(lists).split()]
 
@@ -116,7 +194,6 @@ def last_pid() -> int | None:
     return int(read("/proc/loadavg").rpartition(b" ")[2]) or None
 
 
-@functools.cache
 def _is_kernels(path: str) -> bool:
     """Tell whether a file of ``/proc`` is there and not covered by another file system's."""
     try:
@@ -127,7 +204,7 @@ def _is_kernels(path: str) -> bool:
 
 def pids() -> list[int]:
     """List every process of our pid namespace."""
-    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()] if usable() else []
 
 
 def table() -> dict[int, list[int]]:
@@ -160,17 +237,9 @@ def carries(pid: int, markers: Collection[bytes]) -> bool | None:
     return any(b"\0" + one + b"\0" in environment for one in markers)
 
 
-def ancestors(pid: int) -> list[int]:
-    """Return the parent of a process, its parent, and so on up to the first of the namespace."""
-    line: list[int] = []
-    while (found := stat(pid)) is not None and found.ppid and found.ppid not in line:
-        line.append(pid := found.ppid)
-    return line
-
-
-def status(pid: int) -> dict[bytes, bytes]:
-    """Read the fields of ``status`` by their names."""
-    lines = (line.partition(b":") for line in read(f"/proc/{pid}/status").splitlines())
+def status(pid: int | str) -> dict[bytes, bytes]:
+    """Read the fields of ``status`` by their names, of a process, a thread or "self"."""
+    lines = (line.partition(b":") for line in _of(pid, "status").splitlines())
     return {name: value.strip() for name, _, value in lines}
 
 
@@ -184,7 +253,7 @@ def show(member: Member) -> Live:
     """Read user, command line and age; in uninterruptible sleep the memory may be locked."""
     found = status(member.pid)
     asleep = found.get(b"State", b"").startswith(b"D")
-    arguments = b"" if asleep else read(f"/proc/{member.pid}/cmdline")
+    arguments = b"" if asleep else _of(member.pid, "cmdline")
     age = None if member.start is None else (ticks() - member.start) / os.sysconf("SC_CLK_TCK")
     command = os.fsdecode(arguments.rstrip(b"\0").replace(b"\0", b" "))
     return Live(_user(found.get(b"Uid", b"")), command or None, age)
@@ -204,15 +273,48 @@ def _user(uids: bytes) -> str | None:
 def namespace(pid: int | str) -> int | None:
     """Return the inode of the pid namespace of a process (pid_namespaces(7)); None where hidden."""
     try:
-        return os.stat(f"/proc/{pid}/ns/pid").st_ino
+        return os.stat(f"/proc/{pid}/ns/pid").st_ino if pid == "self" or usable() else None
     except _HIDDEN:
         return None
 
 
-@functools.cache
-def boot_id() -> str:
-    """Return the random id of this boot."""
-    return read("/proc/sys/kernel/random/boot_id").decode().strip()
+_boot_id: str | None = None  # once it was read: it cannot be read where ``/proc`` is not mounted
+
+
+def boot_id() -> str | None:
+    """Return the random id of this boot, the same in every pid namespace; None where unreadable."""
+    global _boot_id  # noqa: PLW0603 - a cache that keeps no failure
+    _boot_id = _boot_id or read("/proc/sys/kernel/random/boot_id").decode().strip() or None
+    return _boot_id
+
+
+def is_our_child(pid: int) -> bool:
+    """Whether waitid(2) knows it for a child of this process that is not reaped."""
+    return peek(pid) is not False
+
+
+def peek(pid: int) -> os.waitid_result | Literal[False] | None:
+    """Return how a child of ours ended, None while it lives, False where it is not known for one.
+
+    It is not reaped.
+    """
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except OSError as error:  # another process's child; a seccomp filter; no such number
+        if error.errno not in (errno.ECHILD, errno.EPERM, errno.ENOSYS):
+            raise
+        return False
+
+
+def is_adopted(one: Member) -> bool:
+    """Whether a child of ours was started by another process, which died, so that we may reap it.
+
+    What we fork is in our session or leads its own.
+    """
+    caller = os.getpid()
+    if one.adopted or one.ppid not in (None, caller):
+        return True
+    return one.sid not in (None, one.pid, session(caller))
 
 
 def ticks() -> int:

@@ -47,6 +47,7 @@ class PsutilSystem:
     insists = False
     force_code = -9
     keeps_links = False
+    unseen = 0
     tolerance: ClassVar[float] = WEAK_TOLERANCE
     """Seconds by which two start times of one process may differ: the clock may be set."""
     protected: ClassVar[Mapping[int, str]] = {

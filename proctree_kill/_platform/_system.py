@@ -143,6 +143,9 @@ class System(Protocol):
     disturbed: bool
     """Whether a child vanished during the scan, so that a list may have hidden another."""
 
+    unseen: int
+    """The evidence, as a mask, by which processes could not be looked for where some may be."""
+
     hurried: bool
     """Whether :meth:`hurry` was called."""
 

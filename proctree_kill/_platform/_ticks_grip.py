@@ -32,7 +32,11 @@ class TicksGrip:
 
     def open(self, pid: int) -> Member | None:
         """Read the facts of the process that has this number now."""
-        if _procfs.leader_of(pid) != pid:  # a thread has a folder in /proc as well
+        leader = _procfs.leader_of(pid)
+        if leader is None:
+            hidden = _procfs.is_taken(pid) and not _procfs.is_thread(pid)
+            return _procfs.unread(pid) if hidden else None
+        if leader != pid:  # a thread has a folder in /proc as well
             return None
         found = _procfs.stat(pid)
         return None if found is None else _procfs.member(pid, found)
@@ -42,9 +46,9 @@ class TicksGrip:
         dead = []
         for one in members:
             found = _procfs.stat(one.pid)
-            if found is None or found.start != one.start:
+            if not _owns(one, found):
                 one.state = GONE
-            elif found.state in (b"Z", b"X") and _procfs.threads(one.pid) <= 1:
+            elif _is_zombie(one.pid, found):
                 one.state = ZOMBIE
             else:
                 continue
@@ -52,9 +56,8 @@ class TicksGrip:
         return dead
 
     def owns_number(self, one: Member) -> bool:
-        """Tell whether it lives or has not been reaped."""
-        found = _procfs.stat(one.pid)
-        return found is not None and found.start == one.start
+        """Whether it lives or has not been reaped, as far as can be known."""
+        return _owns(one, _procfs.stat(one.pid))
 
     def holds_session(self, leader: Member) -> bool:
         """Tell whether nobody else has the number; that it was free in between cannot be seen."""
@@ -70,10 +73,12 @@ class TicksGrip:
 
         Raises:
             ProcessLookupError: it is gone.
-            PermissionError: it is not ours to signal.
+            PermissionError: it is not ours to signal, or ``/proc`` hides by now whose number it is.
         """
         if one.pid <= 1 or not self.owns_number(one):
             raise ProcessLookupError
+        if one.start is not None and _procfs.stat(one.pid) is None:
+            raise PermissionError
         os.kill(one.pid, number)
 
     def send_group(self, leader: Member, number: int) -> bool:  # noqa: ARG002 - as the other grip
@@ -95,12 +100,11 @@ class TicksGrip:
         """Fill in the exit codes of our own zombies, and reap those that nobody owns."""
         for one in members:
             if one.exit_code is None and self.owns_number(one):
-                keep = os.WNOWAIT if one.ppid == os.getpid() else 0
-                try:
-                    found = os.waitid(os.P_PID, one.pid, os.WEXITED | os.WNOHANG | keep)
-                except ChildProcessError:  # somebody else's child
-                    continue
-                one.exit_code = _procfs.exit_code(found)
+                found = _procfs.peek(one.pid)
+                if found:
+                    one.exit_code = _procfs.exit_code(found)
+                    if _procfs.is_adopted(one):
+                        os.waitpid(one.pid, os.WNOHANG)
 
     def drop(self, one: Member) -> None:
         """Let go: nothing is held."""
@@ -115,3 +119,19 @@ class TicksGrip:
     def with_room(self, act: Callable[[], _T]) -> _T:
         """Do what opens a descriptor; we hold none that could be given up for it."""
         return act()
+
+
+def _owns(one: Member, found: _procfs.Stat | None) -> bool:
+    """Whether the number can be the member's own; so where ``/proc`` does not show whose it is."""
+    if found is not None and one.start is not None:
+        return found.start == one.start
+    if one.start is None and one.ppid == os.getpid():
+        return _procfs.is_our_child(one.pid)
+    return _procfs.is_taken(one.pid)
+
+
+def _is_zombie(pid: int, found: _procfs.Stat | None) -> bool:
+    """Whether all threads of a process have ended; unseen in ``/proc``, of a child of ours only."""
+    if found is None:
+        return bool(_procfs.peek(pid))
+    return found.state in (b"Z", b"X") and _procfs.threads(pid) <= 1

@@ -47,6 +47,7 @@ class WindowsSystem:
     insists = True
     force_code = FORCE_CODE
     keeps_links = True
+    unseen = 0
     protected: Mapping[int, str] = {
         0: "it is the System Idle Process",
         4: "it is the System process",

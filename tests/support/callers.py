@@ -34,6 +34,7 @@ MS_REMOUNT = 32
 MS_BIND = 4096
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
+MNT_DETACH = 2
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -119,15 +120,20 @@ def apart(call: Callable[[], T], within: float = BOUND, keep: Iterable[int] = ()
     return value  # type: ignore[no-any-return] # it is what the call returned
 
 
-def in_namespace(call: Callable[[], T], within: float = BOUND) -> T:
+def in_namespace(call: Callable[[], T], within: float = BOUND, options: bytes | None = None) -> T:
     """Call something as the first process of a new pid namespace that has its own ``/proc``.
 
     Whatever it starts there ends with it: the kernel sees to that (pid_namespaces(7)).
+
+    Args:
+        call: what to call.
+        within: how many seconds it may take.
+        options: with which ``/proc`` is mounted.
     """
 
     def with_own_proc() -> T:
         _mount(b"none", b"/", None, MS_REC | MS_PRIVATE)
-        _mount(b"proc", b"/proc", b"proc", 0)
+        _mount(b"proc", b"/proc", b"proc", 0, options)
         return call()
 
     def enter() -> T:
@@ -135,6 +141,28 @@ def in_namespace(call: Callable[[], T], within: float = BOUND) -> T:
         return apart(with_own_proc, within)
 
     return apart(enter, within)
+
+
+def in_foreign_proc(call: Callable[[], T], within: float = BOUND) -> T:
+    """Call something as the first process of a pid namespace where ``/proc`` is the one above."""
+
+    def enter() -> T:
+        _unshare(CLONE_NEWPID)
+        return apart(call, within)
+
+    return apart(enter, within)
+
+
+def without_proc(call: Callable[[], T], within: float = BOUND) -> T:
+    """Call something where no ``/proc`` is mounted."""
+
+    def bare() -> T:
+        _unshare(CLONE_NEWNS)
+        _mount(b"none", b"/", None, MS_REC | MS_PRIVATE)
+        _checked(_libc().umount2(b"/proc", MNT_DETACH))
+        return call()
+
+    return apart(bare, within)
 
 
 def mount_disk(folder: Path, *, size: int, read_only: bool = False) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from proctree_kill._platform._locks import lock
 
+from . import seccomp
 from .leaf import usable_cgroup
 from .users import ordinary_user
 
@@ -112,6 +113,7 @@ PROBES: dict[str, Callable[[], bool]] = {
     "pid namespace": _pid_namespace,
     "next pid": lambda: has("fork") and Path("/proc/sys/kernel/ns_last_pid").exists(),
     "reading what is there": lambda: hasattr(os, "set_blocking"),  # on Windows from Python 3.12 on
+    "seccomp": seccomp.is_supported,
     "trio": _trio,
     "names of open files": lambda: hasattr(os, "O_DIRECTORY"),  # which Windows lets nobody change
     "file locks": _file_locks,

@@ -92,6 +92,7 @@ class FakeSystem:
     insists: bool = False
     force_code: int = -9
     keeps_links: bool = False
+    unseen: int = 0
     deaf: tuple[str, ...] = ()
     time: float = 64.0
     log: list[Act] = field(default_factory=list)

@@ -1,0 +1,157 @@
+"""Real and seam: a full table of descriptors leaves nothing open, and teaches nothing wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proctree_kill import identify
+from proctree_kill._exit_watcher import ExitWatcher
+from proctree_kill._member import Member
+from proctree_kill._platform import _linux, _machine, _pidfd, _pidfd_grip, _posix, _procfs, current
+from proctree_kill._platform._pidfd_grip import PidfdGrip
+from support import kqueue
+from support.callers import apart, limit_descriptors
+from support.nodes import Node
+from support.planter import Planter
+
+pytestmark = pytest.mark.needs("procfs")
+
+
+def full(*_: object, **__: object) -> Any:  # noqa: ANN401 - it never returns
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def open_files() -> int:
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
+def fill(free: int) -> list[int]:
+    """Open files until so many descriptors are free; return all but those."""
+    limit_descriptors(64)
+    fds = []
+    try:
+        while True:
+            fds.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        for _ in range(free):
+            os.close(fds.pop())
+    return fds
+
+
+@pytest.mark.needs("pidfd")
+def test_a_look_that_fails_leaves_no_descriptor() -> None:
+    """One is left: it goes to the pidfd, and none to what is read of the process."""
+
+    def scene() -> tuple[int, int]:
+        pid = os.getppid()
+        with_wake = current()
+        try:
+            identify(pid)  # everything is loaded, and asked once
+            filled = fill(free=1)
+            failed = 0
+            for _ in range(3):
+                try:
+                    with_wake.bind(pid)
+                except OSError:
+                    failed += 1
+            left = 0
+            try:
+                while True:
+                    filled.append(os.open(os.devnull, os.O_RDONLY))
+                    left += 1
+            except OSError:
+                return failed, left
+        finally:
+            with_wake.close()
+
+    assert apart(scene) == (3, 1)
+
+
+@pytest.mark.needs("pidfd")
+@pytest.mark.parametrize("inode", [None, 1], ids=["by start", "by inode"])
+def test_a_reopening_that_fails_leaves_no_descriptor(
+    monkeypatch: pytest.MonkeyPatch, plant: Planter, inode: int | None
+) -> None:
+    one = Member(plant(Node(name="root")).root.pid)
+    one.inode = inode
+    before = open_files()
+    monkeypatch.setattr(_procfs, "stat", full)
+    monkeypatch.setattr(_pidfd, "inode", full)
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+        _pidfd_grip._reopen(one)
+    assert open_files() == before
+
+
+@pytest.mark.needs("pidfd")
+def test_counting_descriptors_that_fails_leaves_none(
+    monkeypatch: pytest.MonkeyPatch, plant: Planter
+) -> None:
+    pid = plant(Node(name="root")).root.pid
+    before = open_files()
+    grip = PidfdGrip()
+    grip._budget = 0
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "listdir", full)
+        with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+            grip.open(pid)
+    grip.close()
+    assert open_files() == before
+
+
+def test_a_failed_watch_holds_nothing_and_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watcher = ExitWatcher()
+    monkeypatch.setattr("proctree_kill._exit_watcher.current", full)
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+        watcher.call(lambda: None)
+    assert not watcher._tasks
+
+
+def test_a_process_whose_identity_cannot_be_built_is_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    system, watcher = _linux.LinuxSystem(), ExitWatcher()
+    before = open_files()
+    monkeypatch.setattr("proctree_kill._exit_watcher.identity_of", full)
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+        watcher._bind(system, identify(os.getpid()), lambda: None)
+    assert open_files() == before
+    system.close()
+
+
+def test_a_queue_of_exits_that_fails_leaves_no_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_posix, "_select", kqueue)
+    monkeypatch.setattr(kqueue.Queue, "control", full)
+    before = open_files()
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+        _posix.ExitQueue()
+    assert open_files() == before
+
+
+def test_the_machine_is_known_once_descriptors_are_there_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = _machine.machine_id()
+    _machine.machine_id.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_text", full)
+        with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+            _machine.machine_id()
+    assert _machine.machine_id() == known
+
+
+def test_the_boot_is_asked_for_again_where_it_could_not_be_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = _procfs.boot_id()
+    monkeypatch.setattr(_procfs, "_boot_id", None)
+    with monkeypatch.context() as patched:
+        patched.setattr(_procfs, "read", lambda _: b"")
+        assert _procfs.boot_id() is None
+    assert _procfs.boot_id() == known
