@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Literal
 
-from . import _owners, _report, _uninterrupted
+from . import _async, _owners, _report, _uninterrupted
 from ._driver import Driver
 from ._events import Listener, Teller
 from ._gather import Gathered, gather, read_markers, refuse_caller
@@ -130,8 +130,6 @@ async def akill_tree(
         helper_timeout=helper_timeout,
     )
     kill = Killing(aim(target), options, marker, spare, on_event)
-    from . import _async  # noqa: PLC0415 - asyncio is a fifth of the start-up of a command line
-
     result = await _async.run(kill)
     return _owners.with_codes(result, kill.claims)
 

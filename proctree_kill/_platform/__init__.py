@@ -9,6 +9,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+if sys.platform == "linux":  # now: where no descriptor is left, nothing can be imported
+    from . import _cgroup, _linux
+elif sys.platform == "win32":
+    from . import _job_cell, _windows
+else:
+    from . import _posix
+from ._system import UnavailableError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -26,16 +34,12 @@ def current(helper_timeout: float = HELPER_TIMEOUT) -> System:
         helper_timeout: seconds that an external helper may take; only Windows has any.
     """
     if sys.platform == "linux":
-        from ._linux import LinuxSystem  # noqa: PLC0415 - the others' modules do not load here
-
-        return LinuxSystem()
-    if sys.platform == "win32":
-        from ._windows import WindowsSystem  # noqa: PLC0415 - as above
-
-        return WindowsSystem(helper_timeout)
-    from ._posix import PosixSystem  # noqa: PLC0415 - as above
-
-    return PosixSystem()
+        system: System = _linux.LinuxSystem()
+    elif sys.platform == "win32":
+        system = _windows.WindowsSystem(helper_timeout)
+    else:
+        system = _posix.PosixSystem()
+    return system
 
 
 def cell(*, dies_with_owner: bool) -> Cell:
@@ -48,15 +52,9 @@ def cell(*, dies_with_owner: bool) -> Cell:
         UnavailableError: this process may have none here.
     """
     if sys.platform == "linux":
-        from ._cgroup import Leaf  # noqa: PLC0415 - the others' modules do not load here
-
-        return Leaf.make()
+        return _cgroup.Leaf.make()
     if sys.platform == "win32":
-        from ._job_cell import JobCell  # noqa: PLC0415 - as above
-
-        return JobCell.make(dies_with_owner=dies_with_owner)
-    from ._system import UnavailableError  # noqa: PLC0415 - few need it
-
+        return _job_cell.JobCell.make(dies_with_owner=dies_with_owner)
     text = "this system has nothing like a cgroup or a job object"
     raise UnavailableError(text)
 
@@ -64,18 +62,14 @@ def cell(*, dies_with_owner: bool) -> Cell:
 def recall_cell(name: str) -> Cell | None:
     """Find what another process made, which may be dead by now; None where it is none of ours."""
     if sys.platform == "linux":
-        from ._cgroup import Leaf  # noqa: PLC0415 - the others' modules do not load here
-
-        return Leaf.recall(name)
+        return _cgroup.Leaf.recall(name)
     return None
 
 
 def tidy_cells() -> None:
     """Remove what this process and dead owners left that holds nobody; at the guard's end."""
     if sys.platform == "linux":
-        from ._cgroup import tidy  # noqa: PLC0415 - the others' modules do not load here
-
-        tidy()
+        _cgroup.tidy()
 
 
 def offers() -> Iterable[Offer]:
