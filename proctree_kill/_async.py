@@ -65,13 +65,13 @@ async def _run_on_asyncio(work: Work[_T], loop: asyncio.AbstractEventLoop) -> _T
         await done.wait()
     except asyncio.CancelledError as error:
         interruption = error
-        work.hurry()
+        _uninterrupted.hurry(work)
     with _shield():
         while not done.is_set():
             try:
                 await done.wait()
             except asyncio.CancelledError:
-                work.hurry()
+                _uninterrupted.hurry(work)
         await _settle(work, job)
     if interruption is not None:
         raise interruption
@@ -95,7 +95,7 @@ async def _run_on_anyio(work: Work[_T]) -> _T:
     try:
         await done.wait()
     except anyio.get_cancelled_exc_class():
-        work.hurry()
+        _uninterrupted.hurry(work)
         with anyio.CancelScope(shield=True):
             await done.wait()
             await _settle(work, job)
@@ -113,15 +113,16 @@ def _start(work: Work[_T], job: Job[_T], finished: Callable[[], object]) -> Base
     that blocks the event loop for as long as a kill takes, and waits for no grace.
     """
     try:
-        interruption = job.start()
-    except RuntimeError:
-        work.hurry()
-        job.run_here()
-        finished()
-        return None
-    if interruption is not None:
-        work.hurry()
-    return interruption
+        if not job.start():
+            work.hurry()
+            job.run_here()
+            finished()
+    except BaseException as error:
+        if job.cancel():
+            raise
+        _uninterrupted.hurry(work)
+        return error
+    return None
 
 
 async def _settle(work: Work[_T], job: Job[_T]) -> None:

@@ -219,7 +219,9 @@ class Keeper:
             return None
         killing = Killing(aim(self._process), self._policy.but(grace=grace))
         job = Job(killing, lambda: self._signals.put(ALL_ENDED))
-        job.start()
+        if not job.start():
+            job.run_here()
+            self._signals.put(ALL_ENDED)
         while (number := self._signals.get()) != ALL_ENDED:
             if number is None:
                 continue

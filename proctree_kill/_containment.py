@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from . import _report
+from . import _report, _uninterrupted
 from ._gather import gather, read_markers
 from ._guarding import REQUESTED, guard
 from ._identity import identity_of
@@ -19,7 +19,7 @@ from ._member import mask
 from ._models import Evidence, ProcessIdentity, TreeMember
 from ._own_children import PREFIX
 from ._platform import cell, current, recall_cell
-from ._platform._system import Cell, UnavailableError
+from ._platform._system import Cell, System, UnavailableError
 from ._target import Aim, Claim, Contained, HasPid, member_claims, started_pid
 from .errors import ContainmentError
 
@@ -75,6 +75,8 @@ class Containment(Contained):
         self._process: weakref.ref[HasPid] | None = None
         self._left: list[TreeMember] | None = None
         self._everywhere = False
+        self._maker = os.getpid()
+        self._bystanders: list[ProcessIdentity] = []
 
     @classmethod
     def prepare(
@@ -106,7 +108,7 @@ class Containment(Contained):
         prepared = cls(requested, marker, start_new_session=start_new_session)
         if requested != "session":
             try:
-                prepared._keep(cell(dies_with_owner=kill_on_parent_exit))
+                prepared._keep(_uninterrupted.do(lambda: cell(dies_with_owner=kill_on_parent_exit)))
             except UnavailableError as error:
                 prepared._do_without(str(error))
         if kill_on_parent_exit:
@@ -115,7 +117,11 @@ class Containment(Contained):
 
     @classmethod
     def recall(
-        cls, marker: str, identity: ProcessIdentity | None = None, cgroup: str | None = None
+        cls,
+        marker: str,
+        identity: ProcessIdentity | None = None,
+        cgroup: str | None = None,
+        owner: ProcessIdentity | None = None,
     ) -> Self:
         """Stand for a tree that another process contained, which may be dead by now.
 
@@ -124,10 +130,12 @@ class Containment(Contained):
             identity: its root, where it is known.
             cgroup: the folder of its own cgroup, where it had one; one that is not of ours is
                 not touched.
+            owner: the process that contained it, which is not touched if it lives.
         """
         recalled = cls("session", marker, start_new_session=False)
         recalled.identity = identity
         recalled._everywhere = True
+        recalled._bystanders = [] if owner is None else [owner]
         if cgroup is not None and (found := recall_cell(cgroup)) is not None:
             recalled._keep(found)
         return recalled
@@ -169,22 +177,27 @@ class Containment(Contained):
             OSError: it was to wait, and the system does not let it run.
             TypeError, ValueError: it is no started process.
         """
+        self._refuse_forked()
         if self.identity is not None:
             reason = f"it contains process {self.identity.pid} already; prepare one for each tree"
             raise ContainmentError(self.requested, reason)
         pid = started_pid(process)
         with closing(current()) as system:
-            root = system.bind(pid)
-            self.identity = (
-                ProcessIdentity(pid=pid) if root is None else identity_of(root, system.boot_id)
-            )
-            self.session = root is not None and root.sid == pid
+            self.attach_by(system, process, pid)
+
+    def attach_by(self, system: System, process: HasPid, pid: int) -> None:
+        """Do what :meth:`attach` does, by a system that was there before the process."""
+        root = system.bind(pid)
+        self.identity = (
+            ProcessIdentity(pid=pid) if root is None else identity_of(root, system.boot_id)
+        )
+        self.session = root is not None and root.sid == pid
         self._process = weakref.ref(process)
         self._left = None
         if self._guarded:
             self._guard()
         if self._cell is not None:
-            self._bring_in(self._cell, pid)
+            self._bring_in(self._cell, system, pid)
 
     @contextmanager
     def spawning(self) -> Iterator[None]:
@@ -196,7 +209,9 @@ class Containment(Contained):
 
         Raises:
             ContainmentError: the kernel does not let us in, and its containment was asked for.
+            OSError: what was born inside cannot be moved on; it is to be ended.
         """
+        self._refuse_forked()
         with ExitStack() as stack:
             if self._cell is not None:
                 try:
@@ -221,6 +236,7 @@ class Containment(Contained):
 
     def also_remove(self, *records: Path) -> None:
         """Have the guard remove these files, which hold the marker, when it has ended the tree."""
+        self._refuse_forked()
         self.records = records
         if self._guarded:
             self._guard()
@@ -285,7 +301,28 @@ class Containment(Contained):
             self._everywhere,
             self._cells(),
             [self._end],
+            self.forked if self.is_forked else None,
+            self._bystanders,
         )
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this is a forked child of the process that made it."""
+        return os.getpid() != self._maker
+
+    @property
+    def forked(self) -> str:
+        """Why a forked child must not touch the tree."""
+        return f"it belongs to process {self._maker}, of which this is a fork"
+
+    def _refuse_forked(self) -> None:
+        """Refuse a forked child.
+
+        Raises:
+            ContainmentError: this is one.
+        """
+        if self.is_forked:
+            raise ContainmentError(self.requested, self.forked)
 
     def _end(self, proved: bool = True) -> None:  # noqa: FBT001, FBT002 - a callback's
         """Note that everybody is dead, and whether nobody can have been missed.
@@ -329,10 +366,10 @@ class Containment(Contained):
             raise ContainmentError(REQUESTED if needed else self.requested, reason)
         self.notes = (*self.notes, reason)
 
-    def _bring_in(self, cell: Cell, pid: int) -> None:
+    def _bring_in(self, cell: Cell, system: System, pid: int) -> None:
         """Have the root in its cell, and let it run."""
         if not self._entered or (cell.creation_flags and not self._waits):
-            self._take_in(cell)
+            self._take_in(cell, system)
         elif self._waits:
             try:
                 cell.adopt(pid)
@@ -340,21 +377,22 @@ class Containment(Contained):
                 self._do_without(f"process {pid} cannot be taken into {cell.name}: {error}")
             cell.start(pid)
 
-    def _take_in(self, cell: Cell) -> None:
-        """Move whoever is known of the tree into its cell, until nobody is outside.
+    def _take_in(self, cell: Cell, system: System) -> None:
+        """Move every known process of the tree into its cell, until none is outside.
 
-        Whom the root started and lost before that is known by session and marker alone.
+        What the root started and lost before that is known by session and marker alone.
         """
         evidence = {Evidence.CGROUP, Evidence.JOB}
-        with closing(current()) as system:
-            for _ in range(SWEEPS):
-                found = gather(system, self.aim(), None, [], include_root=True).tree.members
-                members = [one for one in found if not mask(evidence) & one.evidence]
-                for one in members:
-                    with suppress(OSError):
-                        cell.adopt(one.pid)
-                if not members:
-                    break
+        for _ in range(SWEEPS):
+            found = gather(system, self.aim(), None, [], include_root=True).tree.members
+            members = [one for one in found if not mask(evidence) & one.evidence]
+            for one in members:
+                with suppress(OSError):
+                    cell.adopt(one.pid)
+                    if not system.owns_number(one):
+                        cell.expel(one.pid)
+            if not members:
+                break
         self.notes = (*self.notes, MOVED)
 
     def _claim(self, identity: ProcessIdentity) -> Claim:

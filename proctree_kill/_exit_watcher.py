@@ -1,4 +1,4 @@
-"""One thread that notices the ends of all agents, and starts those that must outlive a thread."""
+"""One thread that notices the ends of all agents."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from functools import partial
-from typing import TypeVar
 
 from ._identity import identity_of
 from ._member import ALIVE, Member
@@ -20,7 +18,6 @@ LOOK = 60.0
 """Seconds after which everybody is looked at: for some there may have been no descriptor left."""
 
 _log = logging.getLogger("proctree_kill")
-_T = TypeVar("_T")
 
 
 class ExitWatcher:
@@ -36,23 +33,6 @@ class ExitWatcher:
     def watch(self, identity: ProcessIdentity, ended: Callable[[], object]) -> None:
         """Have something called, in the thread, when a process has ended; it is not reaped."""
         self._do(lambda system: self._bind(system, identity, ended))
-
-    def call(self, act: Callable[[], _T]) -> _T:
-        """Have something done in the thread, and wait for what comes of it.
-
-        The kernel sends the death signal of a process when the *thread* dies that started it
-        (PR_SET_PDEATHSIG, prctl(2)): who watches what it starts is there as long as that is.
-        """
-        answer: Future[_T] = Future()
-
-        def task(_: System) -> None:
-            try:
-                answer.set_result(act())
-            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-                answer.set_exception(error)
-
-        self._do(task)
-        return answer.result()
 
     def _do(self, task: Callable[[System], object]) -> None:
         """Leave a task to the thread, and wake or start it."""

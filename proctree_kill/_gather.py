@@ -67,14 +67,27 @@ def gather(
         TargetRefusedError: before anything was touched.
     """
     claims = aimed.claims
+    if aimed.refusal is not None:
+        raise TargetRefusedError(claims[0].pid if claims else os.getpid(), aimed.refusal)
     _refuse_caller(system, claims, markers, include_root=include_root)
     gathered = Gathered(Tree(system, spared, markers, deadline, aimed.cells), [], [])
+    for identity in aimed.bystanders:
+        _keep_out(gathered.tree, identity)
     if aimed.everywhere or not claims:
         gathered.tree.look_for_orphans(everywhere=aimed.everywhere)
     for claim in claims:
         _add(system, gathered, claim, _depth(system, claim, claims), include_root=include_root)
     gathered.tree.scan()
     return gathered
+
+
+def _keep_out(tree: Tree, bystander: ProcessIdentity) -> None:
+    """Keep a process and its ancestors out of a tree, if it is still there."""
+    member = tree.system.bind(bystander.pid)
+    if member is not None:
+        if bystander.same_process(identity_of(member, tree.system.boot_id)) is not False:
+            tree.keep_out([member.pid, *tree.system.ancestors(member.pid)])
+        tree.system.drop(member)
 
 
 def _refuse_caller(
@@ -118,6 +131,9 @@ def _add(
     claimed = member is not None and _is_claimed(system, claim, member)
     if claimed or (claim.bare and member is None):
         _refuse_special(system, claim.pid, member)
+    if claimed and gathered.tree.keeps_out(claim.pid):
+        reason = "it is the owner of what was to be ended, or started that"
+        raise TargetRefusedError(claim.pid, reason)
     if member is not None and claimed:
         known = identity_of(member, system.boot_id)
         _place(gathered.tree, claim, member, depth, include_root=include_root)

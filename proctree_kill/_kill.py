@@ -293,7 +293,8 @@ class Killing:
 
     def _can_end(self, gathered: Gathered) -> bool:
         """Tell whether everybody whom the kernel keeps together may die."""
-        spared = self._spared or any(one.spared for one in gathered.tree.members)
+        tree = gathered.tree
+        spared = self._spared or tree.holds_bystander or any(one.spared for one in tree.members)
         return bool(self._aim.cells) and self._policy.include_root and not spared
 
     def _is_over(self, verdicts: list[Verdict]) -> bool:

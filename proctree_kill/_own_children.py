@@ -7,9 +7,8 @@ of all the others' roots, again and again.
 from __future__ import annotations
 
 import os
-import threading
 import weakref
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 PREFIX = "PROCTREE_MARK_"
@@ -30,38 +29,47 @@ class _Birth(NamedTuple):
     markers: frozenset[bytes]
 
 
-_changing = threading.Lock()
-_children: weakref.WeakKeyDictionary[Any, _Birth] = weakref.WeakKeyDictionary()
+_children: dict[weakref.ref[Any], _Birth] = {}
+"""Changed and copied in single steps: a signal handler may look while a child is noted."""
 
 
 def note(child: _Child, env: Mapping[Any, Any]) -> None:
     """Note a child that was just started with this environment."""
     given = (os.fsencode(name) + b"=" + os.fsencode(value) for name, value in env.items())
     markers = frozenset(one for one in given if one.startswith(PREFIX.encode()))
-    with _changing:
-        _children[child] = _Birth(os.getpid(), markers)
+    _children[weakref.ref(child, _forget)] = _Birth(os.getpid(), markers)
 
 
 def gave(markers: Collection[bytes]) -> bool:
     """Tell whether each of these markers is one that we gave to a child that is noted."""
-    with _changing:
-        given = frozenset[bytes]().union(*(birth.markers for birth in _children.values()))
+    given = frozenset[bytes]().union(*(birth.markers for birth in _children.copy().values()))
     return given.issuperset(markers)
+
+
+def carrying(markers: Collection[bytes]) -> set[int]:
+    """Return the numbers of those that are not reaped and were given one of these markers."""
+    return {pid for pid, given in _unreaped() if not given.isdisjoint(markers)}
 
 
 def without(markers: Collection[bytes]) -> Iterable[int]:
     """Return the numbers of those that are not reaped and carry none of these markers.
 
-    Who looks for a marker that is not ours is told of nobody: anybody may carry that.
+    A marker that is not ours has no such children: anything may carry that.
     """
     if not all(one.startswith(PREFIX.encode()) for one in markers):
         return ()
+    return {pid for pid, given in _unreaped() if given.isdisjoint(markers)}
+
+
+def _unreaped() -> Iterator[tuple[int, frozenset[bytes]]]:
+    """Yield the children of this process whose numbers are still their own."""
     ourselves = os.getpid()
-    with _changing:
-        return {
-            child.pid
-            for child, birth in _children.items()
-            if child.returncode is None
-            and birth.parent == ourselves
-            and birth.markers.isdisjoint(markers)
-        }
+    for reference, birth in _children.copy().items():
+        child = reference()
+        if child is not None and child.returncode is None and birth.parent == ourselves:
+            yield child.pid, birth.markers
+
+
+def _forget(reference: weakref.ref[Any]) -> None:
+    """Forget a child whose object is gone."""
+    _children.pop(reference, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from pathlib import Path
 
@@ -31,7 +30,11 @@ _log = logging.getLogger("proctree_kill")
 
 
 class Registry:
-    """One table of sessions, locked only to be read or changed."""
+    """One table of sessions.
+
+    It is read and changed in single steps of the interpreter, without a lock: a signal handler
+    may ask for it in the middle of a change.
+    """
 
     def __init__(
         self, folder: Path, policy: KillPolicy, queue: EventQueue, *, guarded: bool
@@ -42,25 +45,21 @@ class Registry:
         self.policy = policy
         self.queue = queue
         self.watcher = ExitWatcher()
-        self._changing = threading.Lock()
         self._table: dict[str, Agent] = {}
         self._closed = False
 
     def agents(self) -> dict[str, Agent]:
         """Return everybody who is there now."""
-        with self._changing:
-            return dict(self._table)
+        return self._table.copy()
 
     def open(self) -> None:
         """Let sessions be started."""
-        with self._changing:
-            self._closed = False
+        self._closed = False
 
     def close(self) -> dict[str, Agent]:
         """Let no session be started any more; return who is there."""
-        with self._changing:
-            self._closed = True
-            return dict(self._table)
+        self._closed = True
+        return self._table.copy()
 
     def new(self, session_id: str, tool: str) -> Agent:
         """Return a session that is not in the table yet.
@@ -79,13 +78,15 @@ class Registry:
         Raises:
             SessionError: it is there already, or all is closed.
         """
-        with self._changing:
-            if self._closed:
-                reason = "the manager was left and starts nothing any more"
-                raise SessionError(agent.session_id, reason)
-            if (known := self._table.get(agent.session_id)) is not None:
-                raise SessionError(agent.session_id, f"it is there already, and {known.state}")
-            self._table[agent.session_id] = agent
+        known = self._table.setdefault(agent.session_id, agent)
+        if known is not agent:
+            raise SessionError(agent.session_id, f"it is there already, and {known.state}")
+        if (
+            self._closed
+        ):  # asked after it was entered: either the close lists it, or this sees the close
+            self.dismiss(agent)
+            reason = "the manager was left and starts nothing any more"
+            raise SessionError(agent.session_id, reason)
 
     def find(self, session_id: str) -> Agent | None:
         """Return a session by the table, else by its record; None where there is neither.
@@ -94,15 +95,12 @@ class Registry:
             SessionError: it cannot be an id.
         """
         check_id(session_id)
-        with self._changing:
-            if (known := self._table.get(session_id)) is not None:
-                return known
+        if (known := self._table.get(session_id)) is not None:
+            return known
         path = self.entry_path(session_id)
         if path is None:
             return None
-        agent = _recalled(session_id, path)
-        with self._changing:
-            return self._table.setdefault(session_id, agent)
+        return self._table.setdefault(session_id, _recalled(session_id, path))
 
     def entry_path(self, session_id: str) -> Path | None:
         """Return the record of a session, or its intent; None where there is neither."""
@@ -111,9 +109,8 @@ class Registry:
 
     def dismiss(self, agent: Agent) -> None:
         """Take a session that is over out of the table."""
-        with self._changing:
-            if self._table.get(agent.session_id) is agent:
-                del self._table[agent.session_id]
+        if self._table.get(agent.session_id) is agent:  # no other takes its place while it is there
+            self._table.pop(agent.session_id, None)
 
     def tell(
         self,

@@ -6,11 +6,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from . import _uninterrupted
 from ._agents import Agent, Session
 from ._guarding import REQUESTED as GUARD
-from ._hurry import Hurry
-from ._record_recovery import RecordRecovery
 from ._registry import Registry
 from ._session_stop import Stop, leave
 from ._spawn import Command, TreePopen
@@ -29,8 +26,6 @@ class Start(PlainWork):
         agent: Agent,
         command: Command,
         options: Mapping[str, Any],
-        *,
-        lasting: bool = False,
     ) -> None:
         """Say what is to be started.
 
@@ -39,30 +34,24 @@ class Start(PlainWork):
             agent: the session, not in the table yet.
             command: what to run.
             options: what Popen takes.
-            lasting: whether it needs a thread that is there as long as the agent is.
         """
         self._registry = registry
         self._agent = agent
         self._command = command
         self._options = options
-        self._lasting = lasting
 
     def hurry(self) -> None:
         """Do nothing: a start takes no longer than it must."""
 
     def run(self) -> Session:
-        """Start it; whatever is raised, nobody is left."""
-        registry, agent = self._registry, self._agent
+        """Start it; whatever is raised, no process is left."""
         try:
-            registry.enter(agent)
-            if self._lasting:
-                registry.watcher.call(self._spawn)
-            else:
-                self._spawn()
-            return Session(agent)
+            self._registry.enter(self._agent)
+            self._spawn()
         except BaseException:
-            _uninterrupted.run(self.undo())
+            self.undo().run()
             raise
+        return Session(self._agent)
 
     def undo(self) -> Undoing:
         """Return the work that takes back what was started, at once."""
@@ -91,7 +80,7 @@ class Start(PlainWork):
 
 
 class Undoing(PlainWork):
-    """Taking back a start, whatever had come of it: a process, a record of a lost one, nothing."""
+    """Taking back a start: its process is ended, if there is one."""
 
     def __init__(self, registry: Registry, agent: Agent) -> None:
         """Say which."""
@@ -103,16 +92,10 @@ class Undoing(PlainWork):
 
     def run(self) -> None:
         """End it at once."""
-        registry, agent = self._registry, self._agent
-        agent.settle()
-        if agent.process is not None:
-            stop = Stop(agent, registry)
-            stop.hurry()
-            stop.run()
+        self._agent.settle()
+        if self._agent.process is None:
+            self._registry.dismiss(self._agent)
             return
-        registry.dismiss(agent)
-        path = registry.entry_path(agent.session_id)
-        if path is not None and agent.recording is not None and agent.recording.announced:
-            hurry = Hurry()
-            hurry()
-            RecordRecovery(path, registry.policy, owned=True, hurry=hurry).run()
+        stop = Stop(self._agent, self._registry)
+        stop.hurry()
+        stop.run()

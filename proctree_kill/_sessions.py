@@ -101,7 +101,9 @@ class SessionManager:
         tool: str = DEFAULT_TOOL,
         **popen: Unpack[AgentOptions],
     ) -> Session:
-        """Start an agent, as :class:`TreePopen` does, in the thread that calls.
+        """Start an agent, as :class:`TreePopen` does.
+
+        An interrupt (Ctrl-C) ends what was started, and is raised then.
 
         Args:
             session_id: up to 128 letters, digits, dots, underscores and dashes.
@@ -119,7 +121,12 @@ class SessionManager:
             OSError, ValueError, subprocess.SubprocessError, ContainmentError:
                 as for :class:`TreePopen`.
         """
-        return self._start(session_id, cmd, tool, popen).run()
+        start = self._start(session_id, cmd, tool, popen)
+        try:
+            return _uninterrupted.run(start)
+        except BaseException:
+            _uninterrupted.run(start.undo())
+            raise
 
     async def aspawn_agent(
         self,
@@ -147,7 +154,7 @@ class SessionManager:
             OSError, ValueError, subprocess.SubprocessError, ContainmentError:
                 as for :class:`TreePopen`.
         """
-        start = self._start(session_id, cmd, tool, popen, lasting=True)
+        start = self._start(session_id, cmd, tool, popen)
         try:
             return await _awaited(start)
         except BaseException:
@@ -291,13 +298,11 @@ class SessionManager:
         cmd: Command,
         tool: str,
         popen: AgentOptions,
-        *,
-        lasting: bool = False,
     ) -> Start:
         """Reserve a session and return the work that starts it."""
         self._refuse_forked(session_id)
         agent = self._registry.new(session_id, tool)
-        return Start(self._registry, agent, cmd, popen, lasting=lasting)
+        return Start(self._registry, agent, cmd, popen)
 
     def _find(self, session_id: str) -> Agent | None:
         """Return a session."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, AnyStr, Literal, Self, TypeAlias, overload
 
-from . import _own_children
+from . import _birth, _own_children, _uninterrupted
 from ._containment import Containment, Requested
 from ._kill import akill_tree, kill_tree, signal_tree, snapshot_tree
 from ._models import KillResult, ProcessIdentity, TreeSnapshot
 from ._recording import Recording
 from ._target import Aim, Contained
 from ._vigil import Vigil
+from .errors import TargetRefusedError
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
 _Path: TypeAlias = "str | bytes | os.PathLike[str] | os.PathLike[bytes]"
 Command: TypeAlias = "_Path | Sequence[_Path]"
 """A program and its arguments, as ``subprocess`` takes them."""
+FORCE = getattr(signal, "SIGKILL", signal.SIGTERM)
+KILLS_BY_NUMBER = (os.killpg, os.kill) if hasattr(os, "killpg") else (os.kill,)
+REAPED_WITHIN = 5.0
+"""Seconds within which a root that was killed by its number must have ended."""
 Place: TypeAlias = "str | os.PathLike[str] | None"
 """Where a record is kept."""
 
@@ -111,44 +118,33 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             ContainmentError: the containment that was asked for is not to be had.
             RecordError: it cannot be written down; no process is left.
             OSError, ValueError, subprocess.SubprocessError: as for ``subprocess.Popen``.
+                Whatever is raised, by a signal handler as well, no process is left.
         """
         if start_new_session is None:
             start_new_session = process_group is None
-        prepared = Containment.prepare(
-            containment,
-            start_new_session=start_new_session,
-            kill_on_parent_exit=kill_on_parent_exit,
-        )
+        flags = popen.pop("creationflags", 0)
         if process_group is not None:
             popen["process_group"] = process_group
-        self.containment = prepared
+        self.args = args
         self._owner = os.getpid()
-        self._reaping = threading.RLock()  # a signal handler may poll while we do
+        self._reaping = threading.RLock()  # never held in the main thread, where handlers run
         self._recording = None if record is None else Recording.at(record)
-        try:
-            if self._recording is not None:
-                self._recording.announce(prepared, args)
-                prepared.also_remove(*self._recording.files)
-            flags = popen.pop("creationflags", 0)
-            with prepared.spawning():
-                contained = prepared.popen_kwargs(env)
-                contained["creationflags"] = flags | contained.get("creationflags", 0)
-                super().__init__(args, **popen, **contained)
-            prepared.attach(self)
+
+        def prepare() -> Containment:
+            self.containment = Containment.prepare(
+                containment,
+                start_new_session=start_new_session,
+                kill_on_parent_exit=kill_on_parent_exit,
+            )
+            return self.containment
+
+        def spawn(prepared: Containment) -> None:
+            contained = prepared.popen_kwargs(env)
+            contained["creationflags"] = flags | contained.get("creationflags", 0)
+            super(TreePopen, self).__init__(args, **popen, **contained)
             _own_children.note(self, contained["env"])
-            if self._recording is not None:
-                self._recording.confirm(prepared)
-        except BaseException:
-            if (
-                getattr(self, "pid", None) and self.returncode is None
-            ):  # interrupted after the spawn
-                if prepared.identity is None:
-                    prepared.attach(self)
-                self._abandon()
-            else:
-                prepared.release()
-                self._forget()
-            raise
+
+        _birth.start(_birth.Birth(self, prepare, spawn, self._recording))
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -164,8 +160,10 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         return snapshot_tree(self)
 
     def poll(self) -> int | None:
-        """Return the exit code of the root, None while it runs."""
-        return self._reap() if self._ends_within(0) else None
+        """Return the exit code of the root, None while it runs, and in a forked child."""
+        if self.returncode is None and not self._is_forked and self._ends_within(0):
+            self._reap()
+        return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the root and return its exit code.
@@ -175,16 +173,25 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
 
         Raises:
             subprocess.TimeoutExpired: it runs still.
+            TargetRefusedError: this is a forked child of the process that started it.
         """
-        if not self._ends_within(timeout):
-            raise subprocess.TimeoutExpired(self.args, timeout or 0)
-        code = self._reap()
-        return super().wait(timeout) if code is None else code
+        if self.returncode is None:
+            self._refuse_forked()
+            if not self._ends_within(timeout):
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self._reap()
+        # A root that seems to have ended and has not: there the kernel itself is waited for.
+        code: int = super()._wait(timeout)  # type: ignore[misc] # typeshed leaves it out
+        return code
 
     def send_signal(self, sig: int) -> None:
-        """Send a signal to the root alone, to nobody if it has ended."""
-        with self._reaping:
-            super().send_signal(sig)
+        """Send a signal to the root alone; nothing is sent once it has ended.
+
+        Raises:
+            TargetRefusedError: this is a forked child of the process that started it.
+        """
+        self._refuse_forked()
+        _uninterrupted.do(lambda: self._send(sig))
 
     def terminate(self) -> None:
         """Ask the whole tree to leave, children first, and do not wait.
@@ -236,13 +243,19 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._is_forked:
+            return
         if kind is not None:
             self._abandon()
             return
         try:
-            self._close_pipes()
+            self.close_pipes()
         finally:
             self._finish()
+
+    def __del__(self, **options: Any) -> None:
+        if not self._is_forked:  # else it is no child of this process, and not its to warn of
+            super().__del__(**options)
 
     def _finish(self) -> None:
         """Wait for the root, then end what is left; an interrupt ends all of it at once."""
@@ -276,9 +289,9 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         try:
             self.stop(grace=0)
         finally:
-            self._close_pipes()
+            self.close_pipes()
 
-    def _close_pipes(self) -> None:
+    def close_pipes(self) -> None:
         """Close our ends, as Popen's ``with`` block does; the last may fail to send its rest."""
         pipes: list[IO[AnyStr] | None] = [self.stdout, self.stderr, self.stdin]
         for pipe in pipes:
@@ -290,24 +303,49 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         if not self.containment.deserted:
             signal_tree(self, way)
 
-    def _reap(self) -> int | None:
-        """Look who is left of the tree, then reap its dead root."""
+    def kill_root(self) -> None:
+        """Kill the root and its group by their number, and reap it; that needs no descriptor."""
+        if self.returncode is None:
+            for kill in KILLS_BY_NUMBER:  # its group may be another's: then there is none of its
+                with contextlib.suppress(OSError):
+                    kill(self.pid, FORCE)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                super()._wait(REAPED_WITHIN)  # type: ignore[misc] # typeshed leaves it out
+
+    def _reap(self) -> None:
+        """Look what is left of the tree, then reap its dead root."""
+        _uninterrupted.do(self._reap_alone)
+
+    def _reap_alone(self) -> None:
+        """Reap the root under the lock, once."""
         with self._reaping:
-            if self.returncode is None and os.getpid() == self._owner:
+            if self.returncode is None:
                 self.containment.remember()
-            return super().poll()
+                super().poll()
+
+    def _send(self, sig: int) -> None:
+        """Signal the root under the lock, so that its number stays its own."""
+        with self._reaping:
+            super().send_signal(sig)
 
     def _ends_within(self, seconds: float | None) -> bool:
-        """Wait for the end of the root without reaping it; tell whether it has ended.
-
-        In a forked child it is nobody's to wait for, which Popen itself finds out.
-        """
-        with self._reaping:
-            if self.returncode is not None or os.getpid() != self._owner:
-                return True
-            vigil = Vigil(self.pid)
-        with vigil:
+        """Wait for the end of the root without reaping it; tell whether it has ended."""
+        with Vigil(self.pid, self.identity) as vigil:
             return vigil.wait(seconds)
+
+    @property
+    def _is_forked(self) -> bool:
+        """Whether this is a forked child of the process that started the tree."""
+        return os.getpid() != getattr(self, "_owner", os.getpid())
+
+    def _refuse_forked(self) -> None:
+        """Refuse a forked child.
+
+        Raises:
+            TargetRefusedError: this is one.
+        """
+        if self._is_forked:
+            raise TargetRefusedError(self.pid, self.containment.forked)
 
     def _wait(self, timeout: float | None) -> int:
         """Wait where communicate() does after Ctrl-C, past the public method."""

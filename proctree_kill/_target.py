@@ -48,6 +48,8 @@ class Aim(NamedTuple):
         everywhere: whether those may be anybody's orphans, not only those of our own line.
         cells: whoever the kernel keeps in one of these belongs to it as well.
         ended: what is called once everybody is dead, and told whether nobody can be left.
+        refusal: why it must not be touched here.
+        bystanders: processes that never belong to it, nor do their ancestors.
     """
 
     claims: Sequence[Claim]
@@ -55,6 +57,8 @@ class Aim(NamedTuple):
     everywhere: bool = False
     cells: Sequence[Cell] = ()
     ended: Sequence[Callable[[bool], object]] = ()
+    refusal: str | None = None
+    bystanders: Sequence[ProcessIdentity] = ()
 
 
 class Contained(ABC):
@@ -86,8 +90,15 @@ def aim(target: Target) -> Aim:
     markers = dict.fromkeys(marker for one in aims for marker in one.markers)
     cells = [cell for one in aims for cell in one.cells]
     ended = [call for one in aims for call in one.ended]
-    everywhere = any(one.everywhere for one in aims)
-    return Aim(list(named.values()), list(markers), everywhere, cells, ended)
+    return Aim(
+        list(named.values()),
+        list(markers),
+        any(one.everywhere for one in aims),
+        cells,
+        ended,
+        next((one.refusal for one in aims if one.refusal is not None), None),
+        [identity for one in aims for identity in one.bystanders],
+    )
 
 
 def _claims(target: object) -> Sequence[Claim]:

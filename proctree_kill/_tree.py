@@ -56,6 +56,8 @@ class Tree:
         self._sessions: set[int] = set()
         self._caller = os.getpid()
         self._protected: set[int] = set()
+        self._kept_out: set[int] = set()
+        self.holds_bystander = False
         self._outside: list[Member] = []
         self._ghosts: set[tuple[int, int | None]] = set()
         self._unreaped: set[int | None] = set()  # sessions in which this scan saw a zombie
@@ -84,6 +86,14 @@ class Tree:
     def trust_session(self, number: int) -> None:
         """Take the session of a dead root's number for the root's: the caller gave his word."""
         self._trusted[number] = self.system.moment()
+
+    def keep_out(self, numbers: Iterable[int]) -> None:
+        """Make no member of these, which live, whatever lists them."""
+        self._kept_out.update(numbers)
+
+    def keeps_out(self, pid: int) -> bool:
+        """Tell whether a number is one of those."""
+        return pid in self._kept_out
 
     def look_for_orphans(self, *, everywhere: bool) -> None:
         """Look for orphans of whom no root that lives tells where they hang.
@@ -159,6 +169,8 @@ class Tree:
                 if child.pid == self._caller:
                     self.holds_caller = True
                     self.system.drop(child)
+                elif child.pid in self._kept_out:
+                    self.system.drop(child)
                 elif self._is_new(child):
                     evidence = DESCENDANT | (SESSION if self._leads(child.sid) else 0)
                     self._admit(child, evidence, parent.depth + 1, parent)
@@ -174,6 +186,7 @@ class Tree:
             everywhere=self._everywhere,
         )
         others = _own_children.without(self.markers)
+        strays = dict.fromkeys([*strays, *_own_children.carrying(self.markers)])
         numbers = [pid for pid in strays if pid not in others and not self._is_member(pid)]
         if self.markers:
             self._examined |= MARKER
@@ -194,11 +207,11 @@ class Tree:
         evidence = KEPT[cell.kind]
         self._examined |= evidence
         self._protected = self._protected or {self._caller, *self.system.ancestors(self._caller)}
-        listed = cell.pids()
+        listed = self._list(cell)
         populated = bool(listed)
         while numbers := self._mark(listed, evidence):
             bound = [one for pid in numbers if (one := self._bind(pid)) is not None]
-            listed = cell.pids()
+            listed = self._list(cell)
             again = set(listed)
             for one in bound:
                 if one.pid in again and self.system.owns_number(one):
@@ -209,6 +222,16 @@ class Tree:
             if not bound or self.system.now() >= self._late:
                 break
         return populated
+
+    def _list(self, cell: Cell) -> list[int]:
+        """List what the kernel keeps in a cell, without the caller and what is to be kept out.
+
+        Somebody moved them there; the others are killed one by one then.
+        """
+        listed = cell.pids()
+        bystanders = (self._protected | self._kept_out).intersection(listed)
+        self.holds_bystander = self.holds_bystander or bool(bystanders)
+        return [pid for pid in listed if pid not in bystanders] if bystanders else listed
 
     def _mark(self, numbers: Iterable[int], evidence: int) -> list[int]:
         """Note the evidence at those who are members, and return the others."""
@@ -287,6 +310,8 @@ class Tree:
         """Bind a candidate that lives and is not the caller's own line."""
         if pid in self._protected:
             self.holds_caller = True
+            return None
+        if pid in self._kept_out:
             return None
         one = self.system.bind(pid)
         if one is not None and one.state == ALIVE:

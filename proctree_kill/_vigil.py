@@ -16,13 +16,20 @@ from ._platform import current
 class Vigil:
     """A wait for one process that :meth:`wake` can end from another thread."""
 
-    def __init__(self, pid: int) -> None:
-        """Take hold of the process that has this number now."""
+    def __init__(self, pid: int, identity: ProcessIdentity | None = None) -> None:
+        """Take hold of the process that has this number now.
+
+        Args:
+            pid: the number.
+            identity: the process that is meant; if the number is another's by now, it has ended.
+        """
         self._system = current()
         self._closing = threading.Lock()
         self._closed = False
         try:
             self._member = self._system.bind(pid)
+            if identity is not None and self._compare(identity) is False:
+                self._member = None
         except BaseException:
             self._system.close()
             raise
@@ -35,9 +42,13 @@ class Vigil:
 
     def is_of(self, identity: ProcessIdentity) -> bool:
         """Tell whether it is this process that is waited for."""
-        one = self._member
-        boot_id = self._system.boot_id
-        return one is not None and identity.same_process(identity_of(one, boot_id)) is True
+        return self._compare(identity) is True
+
+    def _compare(self, identity: ProcessIdentity) -> bool | None:
+        """Tell whether it is that process; None where that cannot be known."""
+        if self._member is None:
+            return False
+        return identity.same_process(identity_of(self._member, self._system.boot_id))
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the end of the process.

@@ -46,9 +46,7 @@ class Parallel(PlainWork, Generic[_T]):
         self._slots.acquire()
         done = threading.Event()
         job = Job(work, _both(self._slots.release, done.set))
-        try:
-            job.start()
-        except RuntimeError:
+        if not job.start():
             job.run_here()
             self._slots.release()
             done.set()

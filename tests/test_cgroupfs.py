@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("fcntl", reason="what is for Linux needs POSIX to be imported")
 
 from proctree_kill._platform import _procfs
-from proctree_kill._platform._cgroupfs import find, is_deserted, owner_name, owner_of
+from proctree_kill._platform._cgroupfs import above_ours, find, is_deserted, owner_name, owner_of
 from proctree_kill._platform._system import UnavailableError
 
 V2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate"
@@ -33,7 +33,7 @@ SPACED = r"30 23 0:26 / /mnt/my\040cgroups rw - cgroup2 cgroup rw"
         (BOUND, "0::/docker/1", "/sys/fs/cgroup"),
         (BOUND, "0::/docker/1/init", "/sys/fs/cgroup/init"),
         (f"{BOUND}\n{SPACED}", "0::/docker/2", "/mnt/my cgroups/docker/2"),
-        (V2, "0::/a/proctree-0a1b2c3d-1-2-3-home", "/sys/fs/cgroup/a"),
+        (V2, "0::/a/proctree-0a1b2c3d-1-2-3-home", None),
         (V2, "0::/a/proctree-0a1b2c3d-1-2-3-00ff00ff", None),
         (V2, "0::/gone (deleted)", "/sys/fs/cgroup/gone"),
     ],
@@ -41,6 +41,15 @@ SPACED = r"30 23 0:26 / /mnt/my\040cgroups rw - cgroup2 cgroup rw"
 def test_the_folder_of_a_process(mountinfo: str, membership: str, folder: str | None) -> None:
     below = membership.rpartition("::")[2]
     assert find(mountinfo, membership) == (folder or f"/sys/fs/cgroup{below}")
+
+
+@pytest.mark.parametrize(
+    "below", ["", "-home", "-home/proctree-0a1b2c3d-1-2-3-00ff00ff-entry", "-00ff00ff-entry"]
+)
+def test_an_owner_finds_its_way_back_from_wherever_it_moved_itself(below: str) -> None:
+    name = f"/proctree-0a1b2c3d-1-2-3{below}" if below else ""
+    assert above_ours(f"/cg/a{name}") == "/cg/a"
+    assert above_ours("/cg/proctree-0a1b2c3d-1-2-3-00ff00ff") != "/cg"  # a tree's own
 
 
 @pytest.mark.parametrize(
@@ -61,7 +70,7 @@ def test_why_there_is_none(mountinfo: str, membership: str, reason: str) -> None
         find(mountinfo, membership)
 
 
-@pytest.mark.parametrize("end", ["", "-00ff00ff", "-00ff00ff-door", "-home"])
+@pytest.mark.parametrize("end", ["", "-00ff00ff", "-00ff00ff-entry", "-00ff00ff-door", "-home"])
 def test_a_name_says_whose_it_is(end: str) -> None:
     assert owner_of(f"proctree-0a1b2c3d-4026531836-12-345{end}") == (
         "0a1b2c3d",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,6 @@ from proctree_kill import (
     SessionManager,
     SessionState,
     TreePopen,
-    _session_start,
     identify,
 )
 from proctree_kill._hurry import Hurry
@@ -27,7 +25,6 @@ from proctree_kill.errors import TargetRefusedError
 from support.agents import POLITE, files, start
 from support.listener import Listener
 from support.planter import Planter
-from support.trees import BOUND
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -137,23 +134,6 @@ def test_without_a_thread_to_be_had_the_watcher_ends_what_an_exit_left(
     session = manager.spawn_agent("a", ["sh", "-c", "sleep 1000 & exit 3"])
     listener.wait("exited")
     assert session.exit_code == 3
-
-
-def test_a_start_that_loses_its_process_is_undone_by_its_intent(
-    manager: SessionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lost: list[TreePopen[bytes]] = []
-
-    def interrupted(args: list[str], record: Recording, **options: Any) -> None:
-        lost.append(TreePopen(args, record=record, **options))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(_session_start, "TreePopen", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        manager.spawn_agent("a", AGENT, stdin=subprocess.DEVNULL)
-    assert lost[0].wait(BOUND) == -9
-    assert files(tmp_path) == set()
-    assert dict(manager.sessions) == {}
 
 
 def test_what_happened_to_a_session_can_be_printed(manager: SessionManager) -> None:

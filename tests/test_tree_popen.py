@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
@@ -342,12 +343,12 @@ class TestTheStart:
     ) -> None:
         started: list[int] = []
 
-        def interrupt(_: object, process: subprocess.Popen[bytes]) -> None:
-            started.append(process.pid)
+        def interrupt(*arguments: Any) -> None:
+            started.append(arguments[-1])
             monkeypatch.undo()
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(_containment.Containment, "attach", interrupt)
+        monkeypatch.setattr(_containment.Containment, "attach_by", interrupt)
         with pytest.raises(KeyboardInterrupt):
             grow(FAMILY)
         assert started
@@ -385,11 +386,54 @@ class TestTheOwner:
             one.join()
         assert codes == [-9] * 8
 
-    def test_a_forked_child_learns_nothing_and_ends_nobody(self, grow: Grow) -> None:
+    def test_a_forked_child_learns_nothing(self, grow: Grow) -> None:
+        process, _ = grow(FAMILY)
+        assert apart(lambda: (process.poll(), process.poll(), process.returncode)) == (None,) * 3
+        assert process.poll() is None
+
+    @pytest.mark.parametrize(
+        "act",
+        [
+            lambda process: process.stop(grace=0),
+            lambda process: asyncio.run(process.astop(grace=0)),
+            lambda process: kill_tree(process, grace=0),
+            lambda process: kill_tree(process.containment, grace=0),
+            TreePopen.kill,
+            TreePopen.terminate,
+            TreePopen.wait,
+            lambda process: process.send_signal(signal.SIGKILL),
+        ],
+        ids=["stop", "astop", "kill_tree", "contained", "kill", "terminate", "wait", "signal"],
+    )
+    def test_a_forked_child_is_refused(
+        self, grow: Grow, act: Callable[[TreePopen[bytes]], object]
+    ) -> None:
         process, tree = grow(FAMILY)
-        assert apart(process.poll) == 0  # as Popen has it of somebody else's child
-        with pytest.raises(errors.TargetRefusedError, match="no child of this process"):
-            apart(lambda: process.stop(grace=0))
+        with pytest.raises(errors.TargetRefusedError, match="of which this is a fork"):
+            apart(lambda: (process.poll(), act(process)))
+        assert not tree.all_dead()
+
+    def test_a_forked_child_is_told_why_by_a_snapshot(self, grow: Grow) -> None:
+        process, _ = grow(FAMILY)
+        refusal = apart(lambda: process.snapshot().refusal)
+        assert refusal is not None
+        assert "of which this is a fork" in refusal
+
+    def test_a_forked_child_leaves_the_block_and_collects_what_it_inherited(
+        self, grow: Grow
+    ) -> None:
+        process, tree = grow(FAMILY)
+
+        def leave() -> None:
+            process.poll()
+            process.__exit__(None, None, None)
+            process.__exit__(KeyError, KeyError(), None)
+            process.__del__()
+            process.containment.release()
+            gc.collect()
+
+        apart(leave)
+        assert process.containment.cgroup is None or process.containment.cgroup.is_dir()
         assert process.poll() is None
         assert not tree.all_dead()
 

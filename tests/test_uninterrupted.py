@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextlib
 import contextvars
@@ -167,20 +168,6 @@ def test_an_interrupt_wins_over_what_the_work_raises(handler: list[BaseException
         _uninterrupted.run(Work(TargetRefusedError(7, "no"), waits=True, begins=interrupt))
 
 
-class Starting(threading.Thread):
-    """A thread whose start is interrupted, once the work has begun or before it can."""
-
-    before = False
-
-    def start(self) -> None:
-        if not self.before:
-            super().start()
-            self.work.begun.wait(BOUND)
-        raise Interruption
-
-    work: Work
-
-
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 @pytest.mark.parametrize(
     "run",
@@ -191,20 +178,29 @@ def test_an_interrupt_while_the_thread_starts_is_raised_and_nothing_goes_on(
     monkeypatch: pytest.MonkeyPatch, run: Callable[[Work], KillResult], *, before: bool
 ) -> None:
     work = Work(waits=True)
-    monkeypatch.setattr(Starting, "before", before)
-    monkeypatch.setattr(Starting, "work", work, raising=False)
-    monkeypatch.setattr(threading, "Thread", Starting)
+    start = _thread.start_new_thread
+
+    def interrupted(act: Callable[..., object], arguments: tuple[Any, ...]) -> int:
+        if threading.current_thread() is threading.main_thread():
+            if not before:
+                start(act, arguments)
+                work.begun.wait(BOUND)
+            monkeypatch.undo()
+            raise Interruption
+        return start(act, arguments)
+
+    monkeypatch.setattr(_thread, "start_new_thread", interrupted)
     with pytest.raises(Interruption):
         run(work)
     assert work.ended is work.begun.is_set() is not before
 
 
 def test_where_no_thread_can_be_started_the_caller_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: threading.Thread) -> None:
+    def fail(*_: object) -> None:
         text = "can't start new thread"
         raise RuntimeError(text)
 
-    monkeypatch.setattr(threading.Thread, "start", fail)
+    monkeypatch.setattr(_thread, "start_new_thread", fail)
     work = Work()
     assert _uninterrupted.run(work) is RESULT
     assert work.thread is threading.main_thread()

@@ -7,33 +7,36 @@ import contextlib
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, Self
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from . import _cgroupfs
-from ._cgroupfs import DOOR, Place
+from . import _cgroupfs, _pidfd, _procfs
+from ._cgroupfs import ENTRY, OLD_ENTRY, Place
 from ._system import UnavailableError
 
 PATIENT_ROUNDS = 4
-"""How often a door is emptied before it is frozen, because its processes fork faster."""
+"""How often an entry is emptied before it is frozen, because its processes fork faster."""
 
 _places: dict[int, Place] = {}
 """Where this process makes cgroups, by its number: a fork is another owner."""
 
 
+_placing = threading.Lock()
+"""Held while this process moves itself, or another thread would be moved out of its entry."""
 _abandoned: set[Leaf] = set()
-"""Leaves of objects that are gone while somebody lived in them."""
+"""Leaves of objects that are gone while processes lived in them."""
 
 
 class Leaf:
     """The cgroup of one tree.
 
-    A process is born in the cgroup of the *thread* that starts it, so that thread goes through a
-    door: a threaded cgroup, which it enters alone, and whoever is there once it has left is moved
-    into the leaf.
-    So no descendant is ever born outside, and vfork is kept (``docs/design.md`` has the figures).
+    A process is born in the cgroup of the *thread* that starts it. So that thread enters a
+    threaded cgroup alone, starts the root and leaves again; what was born there is moved into
+    the leaf. No descendant is ever born outside, and vfork is kept (``docs/design.md`` has the
+    figures). Only the owner moves processes; listing and killing write nowhere else.
 
     Attributes:
         kind: which evidence its members are of.
@@ -46,12 +49,13 @@ class Leaf:
     creation_flags = 0
     dies_with_owner = False  # that is the guard's work
 
-    def __init__(self, folder: str, doors: list[str], home: str | None = None) -> None:
+    def __init__(self, folder: str, home: str, entries: Sequence[str]) -> None:
         """Stand for a cgroup that exists; :meth:`make` and :meth:`recall` are the ways to it."""
         self.name = folder
-        self._doors = doors
         self._home = home
+        self._entries = entries
         self._maker = os.getpid()
+        self._ours = False
 
     @classmethod
     def make(cls) -> Self:
@@ -60,13 +64,17 @@ class Leaf:
         Raises:
             UnavailableError: this process may make none.
         """
+        if not _pidfd.supported():
+            text = "there are no pidfds, which tell a process from the next owner of its number"
+            raise UnavailableError(text)
         place = _place()
         _remove_abandoned()
         name = f"{_cgroupfs.owner_name()}-{secrets.token_hex(4)}"
         folder = f"{place.folder}/{name}"
         try:
             os.mkdir(folder)
-            leaf = cls(folder, [f"{place.home}/{name}{DOOR}"], place.home)
+            leaf = cls(folder, place.home, [f"{place.home}/{name}{ENTRY}"])
+            leaf._ours = True
             if not os.path.exists(f"{folder}/cgroup.kill"):
                 leaf.remove()
                 text = "the kernel has no cgroup.kill (Linux 5.14)"
@@ -85,64 +93,79 @@ class Leaf:
         if owner is None or not os.path.exists(f"{folder}/cgroup.kill"):
             return None
         home = f"{parent}/{name.rpartition('-')[0]}{_cgroupfs.HOME}"
-        return cls(folder, [f"{one}/{name}{DOOR}" for one in (parent, home)])
+        entries = [f"{one}/{name}{end}" for one in (parent, home) for end in (ENTRY, OLD_ENTRY)]
+        return cls(folder, home, entries)
 
     @contextlib.contextmanager
     def spawning(self) -> Iterator[None]:
         """Have what this thread starts inside the block born in here.
 
         Raises:
-            OSError: before anything ran: the kernel does not let us in.
+            OSError: before anything ran, the kernel does not let this thread in;
+                or after it, what was born there cannot be moved into the leaf.
         """
-        (door,) = self._doors
-        home = self._home or ""
-        os.mkdir(door)
+        (entry,) = self._entries
+        os.mkdir(entry)
         try:
-            _cgroupfs.write(f"{door}/cgroup.type", b"threaded")
-            try:
-                _cgroupfs.write(f"{door}/cgroup.threads", b"0")
-                yield
-            finally:  # also where an interrupt came right after that write
-                _cgroupfs.write(f"{home}/cgroup.threads", b"0")
+            _cgroupfs.write(f"{entry}/cgroup.type", b"threaded")
+            with _Passage(entry, self._home, self.name) as passage:
+                try:
+                    passage.enter()
+                    yield
+                finally:  # also where an interrupt came right after entering
+                    passage.leave()
+                passage.clear()
         finally:
-            self._empty(door)
             with contextlib.suppress(OSError):
-                os.rmdir(door)
+                os.rmdir(entry)
 
     def adopt(self, pid: int) -> None:
         """Move a process in here that was born outside; its children stay where they are.
+
+        The number must still be that process's afterwards; else :meth:`expel` what has it now.
 
         Raises:
             OSError: it is gone, or the kernel refuses.
         """
         _cgroupfs.write(f"{self.name}/cgroup.procs", b"%d" % pid)
 
+    def expel(self, pid: int) -> None:
+        """Move a process out that was moved in by mistake, to where its parent is.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+        expel(pid, self.name)
+
     def start(self, pid: int) -> None:
-        """Do nothing: whoever is born in here runs."""
+        """Do nothing: what is born in here runs."""
 
     def pids(self) -> list[int]:
-        """List who lives in here, in cgroups below included."""
-        for door in self._doors:
-            self._empty(door)
+        """List what lives in here, in cgroups below included, and in a dead owner's entry."""
         paths = _cgroupfs.below(self.name)
         found = (_cgroupfs.numbers(f"{path}/cgroup.procs") for path in paths)
-        return [int(one) for numbers in found for one in numbers]
+        return [int(pid) for numbers in found for pid in numbers] + self._left_in_entries()
 
     def kill(self) -> bool:
-        """Kill everybody in here at once; tell whether the kernel took the order."""
+        """Kill every process in here at once; tell whether the kernel took the order.
+
+        It takes none for an entry, which is threaded: what is left there dies one by one.
+        """
+        if self._left_in_entries():
+            return False
         try:
-            for door in self._doors:
-                self._empty(door)
             _cgroupfs.write(f"{self.name}/cgroup.kill", b"1")
         except OSError:
             return False
         return True
 
     def remove(self) -> bool:
-        """Remove it, if nobody lives in it; tell whether it is gone."""
+        """Remove it, if nothing lives in it; tell whether it is gone."""
         if os.getpid() != self._maker:
             return False
-        gone = [_cgroupfs.remove(one) for one in (*self._doors, self.name)]
+        if not self._is_left_to_us():
+            return not _cgroupfs.is_populated(self.name)  # its owner removes it
+        gone = [_cgroupfs.remove(folder) for folder in (*self._entries, self.name)]
         return all(gone)
 
     def abandon(self) -> None:
@@ -150,16 +173,115 @@ class Leaf:
         if not self.remove():
             _abandoned.add(self)
 
-    def _empty(self, door: str) -> None:
-        """Move whoever was born in a door, and it cannot fork faster than that."""
+    def _is_left_to_us(self) -> bool:
+        """Tell whether this process made it, or its owner is dead."""
+        return self._ours or _cgroupfs.is_deserted(os.path.basename(self.name))
+
+    def _left_in_entries(self) -> list[int]:
+        """List the processes that a dead owner did not move any more; it may be in there itself.
+
+        While the owner lives its entry is its own affair, and its own thread is inside.
+        """
+        if self._ours or not self._is_left_to_us():
+            return []
+        threads = (_cgroupfs.numbers(f"{entry}/cgroup.threads") for entry in self._entries)
+        leaders = {_procfs.leader_of(int(tid)) for numbers in threads for tid in numbers}
+        return [pid for pid in leaders if pid is not None]
+
+
+class _Passage:
+    """The way of one thread into an entry and out again; what that needs is opened before."""
+
+    def __init__(self, entry: str, home: str, leaf: str) -> None:
+        """Open the files of the entry, of its owner's cgroup and of the leaf.
+
+        Raises:
+            OSError: the kernel does not let this process write to one of them.
+        """
+        self._entry, self._leaf_folder = entry, leaf
+        with contextlib.ExitStack() as stack:
+            self._inside = _open(stack, f"{entry}/cgroup.threads", os.O_RDWR)
+            self._home = _open(stack, f"{home}/cgroup.threads", os.O_WRONLY)
+            self._leaf = _open(stack, f"{leaf}/cgroup.procs", os.O_WRONLY)
+            self._opened = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def enter(self) -> None:
+        """Move the calling thread into the entry."""
+        os.write(self._inside, b"0")
+
+    def leave(self) -> None:
+        """Move the calling thread home."""
+        os.write(self._home, b"0")
+
+    def clear(self) -> None:
+        """Move the threads of this process home, and every other process into the leaf.
+
+        A signal handler may have started such a thread. None is inside while the entry is frozen.
+        """
         rounds = 0
-        while numbers := _cgroupfs.numbers(f"{door}/cgroup.threads"):
-            if rounds == PATIENT_ROUNDS:
-                _cgroupfs.write(f"{door}/cgroup.freeze", b"1")
-            for one in numbers:  # the number of a thread moves its process as well
+        while inside := self._listed():
+            ours = set(os.listdir(b"/proc/self/task")).intersection(inside)
+            for tid in ours:
                 with contextlib.suppress(ProcessLookupError):
-                    _cgroupfs.write(f"{self.name}/cgroup.procs", one)
+                    os.write(self._home, tid)
+            if ours:
+                continue
+            if rounds == PATIENT_ROUNDS:
+                _cgroupfs.write(f"{self._entry}/cgroup.freeze", b"1")
+            for tid in inside:
+                self._move(tid)
             rounds += 1
+
+    def _move(self, tid: bytes) -> None:
+        """Move the process of a thread into the leaf, if it is that process to the end."""
+        pid = int(tid)
+        if (fd := _pidfd.open(pid)) is None:  # a thread that is not its leader
+            leader = _procfs.leader_of(pid)
+            if leader is None or (fd := _pidfd.open(leader)) is None:
+                return
+            pid = leader
+        try:
+            if tid in self._listed() and (pid == int(tid) or _procfs.leader_of(int(tid)) == pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.write(self._leaf, b"%d" % pid)
+                if not _pidfd.owns_number(fd):
+                    expel(pid, self._leaf_folder)
+        finally:
+            os.close(fd)
+
+    def _listed(self) -> list[bytes]:
+        """Read the threads in the entry; a process of another pid namespace is listed as 0."""
+        data = b""
+        while part := os.pread(self._inside, 1 << 16, len(data)):
+            data += part
+        return [tid for tid in data.split() if tid != b"0"]
+
+
+def _open(stack: contextlib.ExitStack, path: str, flags: int) -> int:
+    """Open a file that is closed with the others."""
+    fd = os.open(path, flags | os.O_CLOEXEC)
+    stack.callback(os.close, fd)
+    return fd
+
+
+def expel(pid: int, folder: str) -> None:
+    """Move the process that has a number now out of a cgroup, to where its parent is.
+
+    Its number was another process's, which was to be moved in and is dead.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    with contextlib.suppress(ProcessLookupError, UnavailableError):
+        found = _procfs.stat(pid)
+        if found is not None and _cgroupfs.folder_of(pid) == folder:
+            _cgroupfs.write(f"{_cgroupfs.folder_of(found.ppid)}/cgroup.procs", b"%d" % pid)
 
 
 @atexit.register
@@ -177,22 +299,32 @@ def _place() -> Place:
         UnavailableError: nowhere.
     """
     pid = os.getpid()
-    if (place := _places.get(pid)) is None:
-        place = _cgroupfs.look()
-        try:
-            _cgroupfs.sweep(place.folder)
-            if not place.root:
-                _move_in(place)
-        except OSError as error:
-            text = f"this process cannot move below {place.folder}: {error.strerror}"
-            raise UnavailableError(text) from error
-        _places.clear()
-        _places[pid] = place
+    with _placing:
+        if (place := _places.get(pid)) is None:
+            place = _cgroupfs.look()
+            try:
+                _cgroupfs.sweep(place.folder)
+                if not place.root:
+                    _move_in(place)
+            except OSError as error:
+                text = f"this process cannot move below {place.folder}: {error.strerror}"
+                raise UnavailableError(text) from error
+            _places.clear()
+            _places[pid] = place
     return place
 
 
+def _renew_lock() -> None:
+    """Give a forked child a lock that no thread of its parent holds."""
+    global _placing  # noqa: PLW0603 - the one of this process
+    _placing = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
 def _move_in(place: Place) -> None:
-    """Move this process into its home.
+    """Move this process into its home, unless it is there: its threads may be in entries below.
 
     Raises:
         OSError: the kernel refuses.
@@ -200,7 +332,8 @@ def _move_in(place: Place) -> None:
     home = place.home
     with contextlib.suppress(FileExistsError):
         os.mkdir(home)
-    _cgroupfs.write(f"{home}/cgroup.procs", b"0")
+    if not f"{_cgroupfs.folder_of('self')}/".startswith(f"{home}/"):
+        _cgroupfs.write(f"{home}/cgroup.procs", b"0")
     atexit.unregister(leave_home)
     atexit.register(leave_home)
 

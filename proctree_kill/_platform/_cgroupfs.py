@@ -18,10 +18,12 @@ CGROUPS = os.path.exists("/proc/self/cgroup")
 """Whether this kernel has cgroups; else session and marker keep a tree together."""
 HOME = "-home"
 """Ends the name of the cgroup that an owner moves itself into; see :class:`Place`."""
-DOOR = "-door"
-"""Ends the name of the cgroup through which one tree is born."""
+ENTRY = "-entry"
+"""Ends the name of the threaded cgroup through which one tree is born."""
+OLD_ENTRY = "-door"
+"""Its name in release 0.1.0, which empties what is so named, whoever is inside."""
 _NAME = re.compile(
-    r"proctree-([0-9a-f]{8})-([0-9]+)-([0-9]+)-([0-9]+)(?:-[0-9a-f]+)?(?:-home|-door)?"
+    r"proctree-([0-9a-f]{8})-([0-9]+)-([0-9]+)-([0-9]+)(?:-[0-9a-f]+)?(?:-home|-entry|-door)?"
 )
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -46,7 +48,7 @@ class Place(NamedTuple):
 
 
 def find(mountinfo: str, membership: str) -> str:
-    """Return the directory of a process's cgroup, for an owner's home that of its parent.
+    """Return the directory of a process's cgroup.
 
     Args:
         mountinfo: ``/proc/self/mountinfo`` (proc_pid_mountinfo(5)).
@@ -65,9 +67,7 @@ def find(mountinfo: str, membership: str) -> str:
         below = os.path.relpath(path, root)
         if below == ".." or below.startswith("../") or "/.." in path:
             continue
-        folder = os.path.normpath(os.path.join(point, below))
-        name = os.path.basename(folder)
-        return os.path.dirname(folder) if owner_of(name) and name.endswith(HOME) else folder
+        return os.path.normpath(os.path.join(point, below))
     text = f"the cgroup of this process, {path}, cannot be seen from here"
     raise UnavailableError(text)
 
@@ -81,6 +81,24 @@ def _mount(line: str) -> tuple[str, str] | None:
     return root, point
 
 
+def folder_of(pid: int | str) -> str:
+    """Return the directory of the cgroup that a process is in.
+
+    Raises:
+        UnavailableError: there is none, or it cannot be seen from here.
+    """
+    mountinfo = _procfs.read("/proc/self/mountinfo").decode(errors="surrogateescape")
+    membership = _procfs.read(f"/proc/{pid}/cgroup").decode(errors="surrogateescape")
+    return find(mountinfo, membership)
+
+
+def above_ours(folder: str) -> str:
+    """Return where a process was before it moved itself into its home, or into an entry below."""
+    while owner_of(name := os.path.basename(folder)) and name.endswith((HOME, ENTRY)):
+        folder = os.path.dirname(folder)
+    return folder
+
+
 def look() -> Place:
     """Find out where this process may make cgroups; nothing is made.
 
@@ -90,9 +108,7 @@ def look() -> Place:
     if not CGROUPS:
         text = "this kernel has no cgroups"
         raise UnavailableError(text)
-    mountinfo = _procfs.read("/proc/self/mountinfo").decode(errors="surrogateescape")
-    membership = _procfs.read("/proc/self/cgroup").decode(errors="surrogateescape")
-    folder = find(mountinfo, membership)
+    folder = above_ours(folder_of("self"))
     kind = _procfs.read(f"{folder}/cgroup.type").strip()  # the root of the hierarchy has no type
     if kind not in (b"", b"domain"):
         text = f"the cgroup {folder} is of the type {kind.decode()!r}"
@@ -143,7 +159,7 @@ def is_deserted(name: str) -> bool:
     if namespace != _procfs.namespace("self"):  # its numbers are none of ours
         return False
     if (found := _procfs.stat(pid)) is not None:
-        return found.start != start
+        return found.start != start or (found.state == b"Z" and found.threads <= 1)
     return not _is_hidden(pid)
 
 
@@ -220,7 +236,7 @@ def sweep(folder: str) -> None:
         if is_deserted(name):
             if name.endswith(HOME):
                 sweep(path)
-            if name.endswith(DOOR):  # it was frozen when its owner died
+            if name.endswith((ENTRY, OLD_ENTRY)):  # it was frozen when its owner died
                 with contextlib.suppress(OSError):
                     write(f"{path}/cgroup.freeze", b"0")
             remove(path)

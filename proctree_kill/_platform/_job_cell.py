@@ -75,6 +75,9 @@ class JobCell:
         """
         self._job.adopt(pid)
 
+    def expel(self, pid: int) -> None:
+        """Do nothing: a process that is held keeps its number."""
+
     def pids(self) -> list[int]:
         """List who lives in here, in jobs inside of it included."""
         return self._job.pids()

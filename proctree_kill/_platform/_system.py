@@ -60,6 +60,13 @@ class Cell(Protocol):
             OSError: it is gone, or the kernel refuses.
         """
 
+    def expel(self, pid: int) -> None:
+        """Move out what has a number now that was another process's when it was taken in.
+
+        Raises:
+            OSError: the kernel refuses.
+        """
+
     def start(self, pid: int) -> None:
         """Let a process run that the flags keep from it.
 

@@ -1,0 +1,140 @@
+"""Starting one tree: in a thread of its own, and ended again if anything is raised."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any, Protocol
+
+from . import _uninterrupted
+from ._kill import kill_tree
+from ._platform import current
+from .errors import ProctreeKillError
+
+if TYPE_CHECKING:
+    from ._containment import Containment
+    from ._recording import Recording
+
+RESERVE = 4
+"""Descriptors that are held during a start, so that its tree can be ended when none is left."""
+
+_log = logging.getLogger("proctree_kill")
+
+
+class Root(Protocol):
+    """What stands for the root of a tree: a ``Popen``, which has these once it is started."""
+
+    args: Any
+    pid: int
+    returncode: int | Any
+
+    def kill_root(self) -> None:
+        """Kill it by its number, and reap it; that needs no descriptor."""
+
+    def close_pipes(self) -> None:
+        """Close our ends of its pipes."""
+
+
+class Birth:
+    """The start of one tree: a work that is not hurried but undone.
+
+    Signal handlers run in the main thread only, so nothing interrupts the thread of a start.
+    That thread stays while the root lives: the kernel sends a process its death signal when the
+    *thread* ends that started it (PR_SET_PDEATHSIG, prctl(2)).
+    """
+
+    def __init__(
+        self,
+        process: Root,
+        prepare: Callable[[], Containment],
+        spawn: Callable[[Containment], None],
+        recording: Recording | None,
+    ) -> None:
+        """Say what is to be done, in this order; nothing is done yet.
+
+        Args:
+            process: what will stand for the root.
+            prepare: makes what contains it.
+            spawn: starts it.
+            recording: its intent and record.
+        """
+        self._process = process
+        self._prepare = prepare
+        self._spawn = spawn
+        self._recording = recording
+        self._containment: Containment | None = None
+        self._spawned = False
+
+    def run(self) -> int:
+        """Start the root and return its number; whatever is raised, no process is left."""
+        process, recording = self._process, self._recording
+        with ExitStack() as reserve:
+            system = reserve.enter_context(closing(current()))
+            for _ in range(RESERVE):
+                reserve.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+            try:
+                containment = self._containment = self._prepare()
+                if recording is not None:
+                    recording.announce(containment, process.args)
+                    containment.also_remove(*recording.files)
+                with containment.spawning():
+                    self._spawn(containment)
+                    self._spawned = True
+                containment.attach_by(system, process, process.pid)
+                if recording is not None:
+                    recording.confirm(containment)
+            except BaseException:
+                reserve.close()
+                self.undo()
+                raise
+        return process.pid
+
+    def hurry(self) -> None:
+        """Do nothing: it takes no longer than it must."""
+
+    def undo(self) -> None:
+        """End what was started, if anything was; the intent goes once all of it is known dead."""
+        containment = self._containment
+        if containment is None:
+            return
+        # Popen has no returncode before it begins, and one once it has reaped what is no program.
+        living = self._spawned or getattr(self._process, "returncode", 0) is None
+        over = self._end(containment) if living else containment.release()
+        if over and self._recording is not None:
+            self._recording.forget()
+
+    def _end(self, containment: Containment) -> bool:
+        """End the tree at once, by its marker and cgroup where no number is known."""
+        process = self._process
+        started = getattr(process, "pid", None) is not None
+        try:
+            if started and containment.identity is None:
+                containment.attach(process)
+            return kill_tree(containment, grace=0).ok
+        except (OSError, ProctreeKillError):
+            _log.exception("what an interrupted start left is ended by its number alone")
+            if started:
+                process.kill_root()
+            return False
+        finally:
+            with contextlib.suppress(OSError):  # the reader of what is still in a buffer is dead
+                process.close_pipes()
+
+
+def stay(pid: int) -> None:
+    """Wait for the end of a child without reaping it, and without a descriptor."""
+    if hasattr(os, "waitid"):
+        with contextlib.suppress(OSError):  # it was reaped, or a filter forbids the call
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def start(birth: Birth) -> None:
+    """Start a tree; an interrupt ends it before it is raised."""
+    try:
+        _uninterrupted.run(birth, stay=stay)
+    except BaseException:
+        _uninterrupted.do(birth.undo)
+        raise
