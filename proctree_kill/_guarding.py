@@ -11,9 +11,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from . import _uninterrupted
 from ._identity import identify
@@ -49,7 +49,7 @@ class Guard:
 
     def __init__(self) -> None:
         """Begin without a process."""
-        self._lock = threading.RLock()  # held only in threads that run no signal handler: _Call
+        self._lock = threading.RLock()  # never held in the main thread, where handlers run
         self._process: subprocess.Popen[bytes] | None = None
         self._trees: dict[str, Message] = {}
 
@@ -88,11 +88,11 @@ class Guard:
             "identity": None if identity is None else identity.model_dump(mode="json"),
             "records": [os.fspath(Path(path).absolute()) for path in records],
         }
-        _uninterrupted.run(_Call(lambda: self._watch(tree)))
+        _uninterrupted.do(lambda: self._watch(tree))
 
     def forget(self, marker: str) -> None:
         """Let a tree be: no member is left, or it may outlive this process."""
-        _uninterrupted.run(_Call(lambda: self._forget(marker)))
+        _uninterrupted.do(lambda: self._forget(marker))
 
     def abandon(self) -> None:
         """Leave the guard to the process that this one was forked from."""
@@ -116,7 +116,7 @@ class Guard:
             if self._trees.pop(marker, None) is None or self._process is None:
                 return
             if self._trees:
-                with contextlib.suppress(ContainmentError):
+                with contextlib.suppress(ContainmentError, OSError):  # the next word starts one
                     self._tell({"forget": marker})
             else:
                 self._end()
@@ -172,18 +172,6 @@ class Guard:
             with contextlib.suppress(OSError):
                 _input(process).close()
             _kill(process)
-
-
-class _Call(NamedTuple):
-    """A short work; in the main thread, where signal handlers run, another thread does it.
-
-    So a handler that needs the guard never waits for a lock that the code below it holds.
-    """
-
-    run: Callable[[], None]
-
-    def hurry(self) -> None:
-        """Do nothing: it takes no longer than it must."""
 
 
 def _input(process: subprocess.Popen[bytes]) -> IO[bytes]:

@@ -265,15 +265,15 @@ class Killing:
             if self._is_over(verdicts):
                 for call in self._aim.ended:
                     call(gathered.tree.sure)
-            _owners.poll_all(self.claims)
-            teller.settled(system.now())
-            if self._interruption is not None:
-                raise self._interruption
-            return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
         finally:
             with self._ending:
                 self._ended = True
                 system.close()
+        _owners.poll_all(self.claims)  # now, for it may need the descriptors that were closed
+        teller.settled(system.now())
+        if self._interruption is not None:
+            raise self._interruption
+        return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
 
     def _ask_spared(self, member: Member) -> str | None:
         """Ask the predicate about a process found on the way; what it raises waits for the end."""
@@ -289,7 +289,7 @@ class Killing:
     def _interrupt(self, error: BaseException) -> None:
         """Force at once, and raise this when the tree has ended."""
         self._interruption = self._interruption or error
-        self._system.hurry()
+        self.hurry()
 
     def _can_end(self, gathered: Gathered) -> bool:
         """Tell whether everybody whom the kernel keeps together may die."""
