@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 RESERVE = 4
 """Descriptors that are held during a start, so that its tree can be ended when none is left."""
 
+_os: Any = os  # what Windows has not, the type checkers know on POSIX only
 _log = logging.getLogger("proctree_kill")
 
 
@@ -128,7 +129,7 @@ def stay(pid: int) -> None:
     """Wait for the end of a child without reaping it, and without a descriptor."""
     if hasattr(os, "waitid"):
         with contextlib.suppress(OSError):  # it was reaped, or a filter forbids the call
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            _os.waitid(_os.P_PID, pid, _os.WEXITED | _os.WNOWAIT)
 
 
 def start(birth: Birth) -> None:

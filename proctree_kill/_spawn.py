@@ -52,6 +52,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         containment: what keeps the tree together, and what was asked for.
     """
 
+    containment: Containment
+
     # fmt: off
     @overload
     def __init__(self: TreePopen[str], args: Command, *, text: Literal[True],

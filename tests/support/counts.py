@@ -21,3 +21,8 @@ SOAK_SPAWNS = 1000
 KILLS_IN_A_ROW = 20
 SOAK_KILLS_IN_A_ROW = 200
 FAULTS = 12
+INTERRUPTED_STARTS = 60
+SIGNALLED_STARTS = 30
+WATCHED_STARTS = 150
+SCARCE = range(40)
+"""How many descriptors are free when something is started."""

@@ -1,0 +1,358 @@
+"""Real: a start that is interrupted, fails half-way or is looked at, and what is left of it.
+
+Each scene is a forked caller, for it sends itself signals and runs out of descriptors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proctree_kill import (
+    Containment,
+    KillPolicy,
+    SessionManager,
+    TreePopen,
+    errors,
+    kill_tree,
+    run,
+)
+from support.agents import files
+from support.callers import apart
+from support.counts import INTERRUPTED_STARTS, SCARCE, SIGNALLED_STARTS, WATCHED_STARTS
+
+pytestmark = pytest.mark.needs("fork", "waitid", "procfs")
+
+SLEEP = ["sleep", "1000"]
+FORCE = KillPolicy(grace=0)
+PATIENCE = 60.0
+"""Seconds that bound a failure."""
+DELAYS = [step * 0.0001 for step in range(1, 31)]
+"""Seconds after which a start is interrupted: a start takes about one millisecond."""
+Start = Callable[[Path], object]
+
+
+class Interruption(Exception):  # noqa: N818 - it is no error
+    """What a handler raises."""
+
+
+def popen(_: Path) -> TreePopen[bytes]:
+    return TreePopen(SLEEP)
+
+
+def recorded(folder: Path) -> TreePopen[bytes]:
+    return TreePopen(SLEEP, record=folder / "session_x.pid")
+
+
+def in_session(_: Path) -> TreePopen[bytes]:
+    return TreePopen(SLEEP, containment="session")
+
+
+def test_an_interrupted_session_is_ended_or_known(tmp_path: Path) -> None:
+    """An interrupt right after the return is too late to end it; the manager knows it then."""
+
+    def scene() -> int:
+        count = 0
+        manager = SessionManager(tmp_path, policy=FORCE, guard=False)
+        for delay in itertools.islice(itertools.cycle(DELAYS), INTERRUPTED_STARTS):
+            count += is_interrupted(lambda: manager.spawn_agent("x", SLEEP), delay)
+            assert len(manager.sessions) == 1 or has_no_child()
+            manager.stop_all()
+            assert has_no_child()
+        return count
+
+    assert apart(scene, PATIENCE) > 0
+    assert files(tmp_path) == set()
+
+
+def test_an_interrupted_run_leaves_no_process() -> None:
+    def scene() -> int:
+        count = 0
+        for delay in DELAYS:
+            count += is_interrupted(lambda: run(["sleep", "0.02"]), delay)
+            assert has_no_child()
+        return count
+
+    assert apart(scene, PATIENCE) > 0
+
+
+@pytest.mark.parametrize("start", [popen, in_session, recorded])
+def test_a_start_without_descriptors_fails_and_leaves_nothing(start: Start, tmp_path: Path) -> None:
+    def scene() -> list[bool]:
+        import resource  # noqa: PLC0415 - not on every system
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))
+        start(tmp_path).stop(grace=0)  # type: ignore[attr-defined] # what is used once is loaded
+        return [starts_with(free, start, tmp_path) for free in SCARCE]
+
+    started = apart(scene, PATIENCE)
+    assert not started[0]
+    assert started[-1]
+    assert files(tmp_path) == set()
+
+
+def test_what_is_missing_after_the_spawn_is_not_needed_to_end_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither the kill nor the look works any more: the number of the root is enough."""
+
+    def scene() -> None:
+        reading, writing = os.pipe()
+
+        def fail(*_: object, **__: object) -> Any:  # noqa: ANN401 - it returns nothing
+            raise OSError(24, "Too many open files")
+
+        def spawned(self: TreePopen[bytes], *arguments: Any, **options: Any) -> None:
+            begin(self, *arguments, **options)
+            monkeypatch.setattr(Containment, "attach_by", fail)
+            monkeypatch.setattr("proctree_kill._birth.kill_tree", fail)
+
+        begin = subprocess.Popen.__init__
+        monkeypatch.setattr(subprocess.Popen, "__init__", spawned)
+        command, record = ["sh", "-c", "sleep 1000 & wait"], tmp_path / "session_x.pid"
+        with pytest.raises(OSError, match="Too many"):
+            TreePopen(command, record=record, pass_fds=[writing])
+        assert has_no_child()
+        os.close(writing)
+        assert os.read(reading, 1) == b""  # the last of the tree has closed it
+
+    apart(scene, PATIENCE)
+    assert files(tmp_path) == {"session_x.starting"}  # not all is known to be dead
+
+
+@pytest.mark.needs("cgroup")
+def test_what_a_signal_handler_starts_during_a_start_is_no_member(tmp_path: Path) -> None:
+    def scene() -> None:
+        ours = own_cgroups()
+        started: list[subprocess.Popen[bytes]] = []
+        done = threading.Event()
+        threads: list[threading.Thread] = []
+
+        def handle(*_: object) -> None:
+            started.append(subprocess.Popen(SLEEP))
+            threads.append(threading.Thread(target=done.wait))
+            threads[-1].start()
+
+        signal.signal(signal.SIGALRM, handle)
+        for delay in itertools.islice(itertools.cycle(DELAYS), SIGNALLED_STARTS):
+            signal.setitimer(signal.ITIMER_REAL, delay)
+            process = TreePopen(SLEEP, containment="kernel")
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            members = (process.containment.cgroup or tmp_path) / "cgroup.procs"
+            assert members.read_text().split() == [str(process.pid)]
+            assert own_cgroups() <= ours | homes()
+            assert process.stop(grace=0).ok
+            for child in started:
+                assert child.poll() is None
+                child.kill()
+                child.wait()
+            done.set()
+            for thread in threads:
+                thread.join()
+            started.clear()
+            threads.clear()
+            done.clear()
+
+    apart(scene, PATIENCE)
+
+
+@pytest.mark.needs("cgroup")
+def test_a_thread_that_is_born_in_the_block_of_a_containment_goes_home() -> None:
+    def scene() -> None:
+        done = threading.Event()
+        thread = threading.Thread(target=done.wait)
+        containment = Containment.prepare("kernel")
+        ours = own_cgroups()
+        with containment.spawning():
+            thread.start()
+            child = subprocess.Popen(SLEEP, **containment.popen_kwargs())
+        assert own_cgroups() <= ours
+        containment.attach(child)
+        assert [one.identity.pid for one in kill_tree(containment, grace=0).outcomes] == [child.pid]
+        done.set()
+        thread.join()
+        child.wait()
+
+    apart(scene, PATIENCE)
+
+
+@pytest.mark.needs("cgroup")
+def test_a_number_that_was_used_again_is_moved_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    from proctree_kill._platform import _cgroupfs, _pidfd  # noqa: PLC0415 - not on every system
+
+    def scene() -> None:
+        child = subprocess.Popen(SLEEP)
+        containment = Containment.prepare("kernel")
+        ours = _cgroupfs.folder_of(child.pid)
+        monkeypatch.setattr(_pidfd, "owns_number", lambda _: False)
+        with containment.spawning():
+            member = subprocess.Popen(SLEEP, **containment.popen_kwargs())
+        assert _cgroupfs.folder_of(member.pid) == _cgroupfs.folder_of(os.getpid()) == ours
+        for one in (child, member):
+            one.kill()
+            one.wait()
+        containment.release()
+
+    apart(scene, PATIENCE)
+
+
+@pytest.mark.needs("cgroup")
+def test_a_caller_in_the_cgroup_of_a_tree_outlives_it() -> None:
+    def scene() -> bool:
+        process = TreePopen(SLEEP, containment="kernel")
+        cgroup = process.containment.cgroup
+        assert cgroup
+        home = own_cgroup()
+        (cgroup / "cgroup.procs").write_text(str(os.getpid()))
+        try:
+            return process.stop(grace=0).ok
+        finally:
+            (home / "cgroup.procs").write_text(str(os.getpid()))
+            process.containment.release()
+
+    assert apart(scene, PATIENCE)
+
+
+def test_a_handler_that_stops_all_meets_a_start_that_ends(tmp_path: Path) -> None:
+    def scene() -> None:
+        manager = SessionManager(tmp_path, policy=FORCE, guard=False)
+
+        def handle(*_: object) -> None:
+            manager.stop_all()
+            assert len(manager.sessions) < 2
+
+        signal.signal(signal.SIGALRM, handle)
+        for number, delay in enumerate(DELAYS):
+            signal.setitimer(signal.ITIMER_REAL, delay)
+            with contextlib.suppress(errors.SessionError):
+                manager.spawn_agent(f"a{number}", SLEEP)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            manager.stop_all()
+            assert has_no_child()
+
+    apart(scene, PATIENCE)
+
+
+def test_a_handler_that_polls_never_waits_for_what_it_interrupted() -> None:
+    def scene() -> None:
+        trees: list[TreePopen[bytes]] = []
+
+        def handle(*_: object) -> None:
+            for tree in trees:
+                tree.poll()
+
+        signal.signal(signal.SIGCHLD, handle)
+        for _ in range(WATCHED_STARTS):
+            trees.append(TreePopen(["true"]))
+            del trees[:-3]
+            trees[-1].wait()
+
+    apart(scene, PATIENCE)
+
+
+@pytest.mark.needs("cgroup")
+def test_a_death_signal_is_not_sent_while_the_caller_lives() -> None:
+    """The kernel sends it when the thread ends that started the process."""
+    code = (
+        "import ctypes, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0); "
+        "print('ready', flush=True); sys.stdin.read()"
+    )
+    process: list[TreePopen[bytes]] = []
+
+    def start() -> None:
+        pipe = subprocess.PIPE
+        process.append(TreePopen([sys.executable, "-I", "-S", "-c", code], stdin=pipe, stdout=pipe))
+        assert process[0].stdout
+        process[0].stdout.readline()
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    with process[0] as tree:
+        assert tree.poll() is None
+        tree.communicate(b"")
+        assert tree.returncode == 0
+
+
+def is_interrupted(act: Callable[[], object], delay: float) -> bool:
+    """Interrupt something after a while; tell whether it was not over by then."""
+
+    def handle(*_: object) -> None:
+        raise Interruption
+
+    signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, delay)
+        act()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except Interruption:
+        return True
+    return False
+
+
+def starts_with(free: int, start: Start, folder: Path) -> bool:
+    """Start with so many descriptors left; what it came to be is ended, or was never there."""
+    with few_descriptors(free):
+        try:
+            started: Any = start(folder)
+        except (OSError, errors.ProctreeKillError):
+            started = None
+    if started is not None:
+        assert started.stop(grace=0).ok
+    assert has_no_child()
+    return started is not None
+
+
+@contextlib.contextmanager
+def few_descriptors(free: int) -> Iterator[None]:
+    """Take all descriptors but so many."""
+    taken = []
+    try:
+        while True:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        pass
+    for _ in range(free):
+        os.close(taken.pop())
+    try:
+        yield
+    finally:
+        for fd in taken:
+            os.close(fd)
+
+
+def has_no_child() -> bool:
+    """Tell whether this process has no child, dead or alive."""
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return False
+
+
+def own_cgroup() -> Path:
+    """Return the folder of this process's cgroup."""
+    from proctree_kill._platform import _cgroupfs  # noqa: PLC0415 - not on every system
+
+    return Path(_cgroupfs.folder_of("self"))
+
+
+def own_cgroups() -> set[str]:
+    """Return the cgroups in which threads of this process are."""
+    found = (task / "cgroup" for task in Path("/proc/self/task").iterdir())
+    return {line for path in found for line in path.read_text().splitlines() if line[:3] == "0::"}
+
+
+def homes() -> set[str]:
+    """Return where a caller may have moved itself, and where its starts are for a moment."""
+    return {line for line in own_cgroups() if line.endswith("-home")}
