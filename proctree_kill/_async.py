@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import inspect
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from . import _uninterrupted
 from ._models import KillResult
 from ._owners import CallSoon
 from ._target import Claim
 from ._uninterrupted import Job
+
+if TYPE_CHECKING:
+    import asyncio
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -36,14 +38,25 @@ class Work(_uninterrupted.Work[_T_co], Protocol[_T_co]):
 
 async def run(work: Work[_T]) -> _T:
     """Run it in a thread of its own; a cancellation hurries it and waits until it has finished."""
+    loop = running_loop()
+    return await (_run_on_anyio(work) if loop is None else _run_on_asyncio(work, loop))
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop of asyncio that runs in this thread; asyncio is not imported for that."""
+    if "asyncio" not in sys.modules:
+        return None
+    import asyncio  # noqa: PLC0415 - it is loaded
+
     try:
-        loop = asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
-        return await _run_on_anyio(work)
-    return await _run_on_asyncio(work, loop)
+        return None
 
 
 async def _run_on_asyncio(work: Work[_T], loop: asyncio.AbstractEventLoop) -> _T:
+    import asyncio  # noqa: PLC0415 - a loop of it runs: nothing is loaded here
+
     done = asyncio.Event()
     work.call_soon = loop.call_soon_threadsafe
     job = Job(work, lambda: loop.call_soon_threadsafe(done.set))
@@ -127,14 +140,14 @@ async def _settle(work: Work[_T], job: Job[_T]) -> None:
 
 async def _within(wait: Callable[[], Any], seconds: float) -> None:
     """Await for so many seconds at most."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if running_loop() is None:
         import anyio  # noqa: PLC0415 - an extra; only trio's users have it
 
         with anyio.move_on_after(seconds):
             await wait()
         return
+    import asyncio  # noqa: PLC0415 - a loop of it runs: nothing is loaded here
+
     try:
         async with asyncio.timeout(seconds):
             await wait()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
 
 from ._events import Teller
 from ._member import Member
@@ -25,6 +28,8 @@ from ._plan import (
 )
 from ._platform._system import Reply, System
 from ._tree import Tree
+
+_T = TypeVar("_T")
 
 END_SIGNALS = {"cgroup": "SIGKILL", "job": "TerminateProcess"}
 """What the kernel does to everybody in a cell, by its kind."""
@@ -59,15 +64,32 @@ class Driver:
             step = next(climb)
             while True:
                 self._teller.before(step)
-                facts = self._facts(step)
+                facts = self._patiently(partial(self._facts, step))
                 self._teller.after(step, facts, frozen=bool(self._frozen))
                 step = climb.send(facts)
         except StopIteration as end:
             verdicts: list[Verdict] = end.value
             return verdicts
         finally:
-            self._system.release(self._frozen)
-            self._continue_parents()
+            self._patiently(lambda: self._system.release(self._frozen))
+            self._patiently(self._continue_parents)
+
+    def _patiently(self, act: Callable[[], _T]) -> _T:
+        """Act; where a call fails, again until the deadline: descriptors and memory come back.
+
+        Before the first step nothing was touched, and an error is raised at once; here an error
+        would leave a tree that was asked, or killed in part.
+        """
+        policy = self._ladder.policy
+        deadline = self._ladder.start + policy.grace + policy.settle
+        while True:
+            try:
+                return act()
+            except OSError:
+                if self._system.now() >= deadline:
+                    raise
+            with contextlib.suppress(OSError):
+                self._system.wait([], self._system.now() + LOOK)
 
     def _facts(self, step: Step) -> Facts:
         """Do one step."""
@@ -98,7 +120,7 @@ class Driver:
         """Do to members what the step says."""
         match step:
             case Ask(members, until):
-                return self._system.ask(members, until)
+                return self._ask(members, until)
             case Freeze(members):
                 return self._freeze(members)
             case Kill(members):
@@ -107,6 +129,15 @@ class Driver:
                 return self._end(members)
             case Insist(members, until):
                 return self._system.insist(members, until)
+
+    def _ask(self, members: list[Member], until: float) -> Reply:
+        """Ask members; where that fails in the middle the rest is asked, and none twice."""
+        sent = [(one, len(one.signals)) for one in members]
+        return self._patiently(
+            lambda: self._system.ask(
+                [one for one, count in sent if len(one.signals) == count], until
+            )
+        )
 
     def _freeze(self, members: list[Member]) -> Reply:
         """Stop members, and remember who outside the tree could stop with them."""

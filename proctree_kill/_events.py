@@ -20,9 +20,23 @@ _log = logging.getLogger("proctree_kill")
 class Teller:
     """Turns steps and facts into events; holds them back while somebody is frozen."""
 
-    def __init__(self, listener: Listener | None, ladder: Ladder, boot_id: str | None) -> None:
-        """Begin with everybody whom the ladder knows to live."""
+    def __init__(
+        self,
+        listener: Listener | None,
+        ladder: Ladder,
+        boot_id: str | None,
+        interrupt: Callable[[BaseException], object],
+    ) -> None:
+        """Begin with the living members of the ladder.
+
+        Args:
+            listener: what is told.
+            ladder: which members there are.
+            boot_id: of this machine.
+            interrupt: takes what the listener raises to end the program, a task or a thread.
+        """
         self._listener = listener
+        self._interrupt = interrupt
         self._ladder = ladder
         self._boot_id = boot_id
         self._remaining = len(ladder.living)
@@ -78,3 +92,6 @@ class Teller:
             except Exception:  # noqa: BLE001 - foreign code must not break a kill
                 self._listener = None
                 _log.exception("on_event raised and is not called again")
+            except BaseException as error:  # noqa: BLE001 - raised when the tree has ended
+                self._listener = None
+                self._interrupt(error)

@@ -7,6 +7,7 @@ It reads one JSON object a line: a tree, named by its marker, or ``{"forget": MA
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import selectors
@@ -20,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._target import Contained
 
-DEAF_TO = ("SIGINT", "SIGHUP", "SIGTERM", "SIGQUIT", "SIGTSTP", "SIGPIPE")
-"""What a terminal, or whoever ends the owner, may send."""
+HEARD = ("SIGKILL", "SIGSTOP", "SIGCHLD")
+"""Signals that are not ignored: the first two cannot be, the third ends nothing."""
+PR_SET_PDEATHSIG = 1
+"""prctl(2): it is sent when the thread that is our parent ends, and each that follows it."""
 GRACE = 0.5
 """Seconds that a tree has to leave once it was asked: its owner is dead, and nobody waits."""
 IN_FLIGHT = 0.5
@@ -66,15 +69,22 @@ class Watchman:
         said = os.read(self._ear, 1 << 16)
         *lines, self._heard = (self._heard + said).split(b"\n")
         for line in lines:
-            self._take_in(json.loads(line))
+            self._take_in(line)
         return bool(said)
 
-    def _take_in(self, message: Tree) -> None:
-        """Note one tree, or that there is nothing left to do for it."""
-        if "forget" in message:
-            self.trees.pop(message["forget"], None)
-        else:
-            self.trees[message["marker"]] = message
+    def _take_in(self, line: bytes) -> None:
+        """Note one tree, or that there is nothing left to do for it; ignore anything else."""
+        try:
+            message = json.loads(line)
+        except ValueError:  # a fork of the owner has the pipe as well, and may write into it
+            return
+        match message:
+            case {"forget": str(marker)}:
+                self.trees.pop(marker, None)
+            case {"marker": str(marker), "cgroup": _, "identity": _, "records": list()}:
+                self.trees[marker] = message
+            case _:
+                pass
 
     def end_all(self) -> None:
         """End every tree; who was about to start when the owner died is waited for."""
@@ -90,14 +100,13 @@ class Watchman:
 
 
 def _end(trees: list[Tree]) -> list[Tree]:
-    """End trees under one deadline, and return those of which nobody is left."""
+    """End trees under one deadline, and return those of which no member is left."""
     from ._kill import kill_tree  # noqa: PLC0415 - imported by `main` already
-    from .errors import TargetRefusedError  # noqa: PLC0415 - as above
 
     try:
-        if kill_tree([recall(one) for one in trees], grace=GRACE).ok:
+        if kill_tree([recall(tree) for tree in trees], grace=GRACE).ok:
             return trees
-    except TargetRefusedError:  # one of them, and the others must not suffer from it
+    except Exception:  # noqa: BLE001 - one tree cannot be ended, and the others must be
         if len(trees) == 1:
             return []
     return [] if len(trees) == 1 else [one for tree in trees for one in _end([tree])]
@@ -129,8 +138,10 @@ def main(owner: str, hello: str) -> None:
         owner: its identity, in JSON.
         hello: what to say once we run, before the slow imports.
     """
-    for name in DEAF_TO:
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in signal.valid_signals():
+        if number not in {getattr(signal, name) for name in HEARD}:
+            signal.signal(number, signal.SIG_IGN)
+    _continue_at_owners_death()
     os.write(sys.stdout.fileno(), hello.encode())
     _silence(sys.stdout.fileno())
     watchman = Watchman(sys.stdin.fileno())
@@ -153,6 +164,13 @@ def main(owner: str, hello: str) -> None:
     watchman.end_all()
     tidy_cells()
     os._exit(0)
+
+
+def _continue_at_owners_death() -> None:
+    """Have this process continued then, if it is stopped; only Linux can."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "prctl"):
+        libc.prctl(PR_SET_PDEATHSIG, signal.Signals["SIGCONT"], 0, 0, 0)
 
 
 def _silence(descriptor: int) -> None:

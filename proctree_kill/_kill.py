@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from typing import Literal
 
-from . import _owners, _report, _uninterrupted
+from . import _async, _owners, _report, _uninterrupted
 from ._driver import Driver
 from ._events import Listener, Teller
 from ._gather import Gathered, gather, read_markers, refuse_caller
+from ._member import Member
 from ._models import KillResult, TreeSnapshot
 from ._owners import CallSoon
 from ._plan import Ladder, Verdict, Way
@@ -57,6 +58,9 @@ def kill_tree(
             process is found; a spared process keeps its descendants.
         on_event: called with each :class:`KillEvent`, in the thread that kills, between its steps;
             its time counts against the grace.
+            An exception of it is logged; one that is no :class:`Exception` (``SystemExit``,
+            a cancellation), of ``spare`` as well, forces at once, and is raised when the tree is
+            gone.
 
     Returns:
         One outcome for each process; a survivor is a value, see ``raise_for_survivors()``.
@@ -126,8 +130,6 @@ async def akill_tree(
         helper_timeout=helper_timeout,
     )
     kill = Killing(aim(target), options, marker, spare, on_event)
-    from . import _async  # noqa: PLC0415 - asyncio is a fifth of the start-up of a command line
-
     result = await _async.run(kill)
     return _owners.with_codes(result, kill.claims)
 
@@ -222,6 +224,7 @@ class Killing:
         except BaseException:
             self._system.close()
             raise
+        self._interruption: BaseException | None = None
         self._ending = threading.Lock()
         self._ended = False
         self._start = self._system.now()
@@ -241,6 +244,7 @@ class Killing:
                 deadline=self.deadline,
             )
             refuse_caller(gathered)
+            gathered.tree.spared = self._spared and self._ask_spared
             doomed = {one.pid for one in gathered.tree.members if one.spared is None}
             owners = [one.owner for one in self.claims if one.pid in doomed]
             close_inputs = _owners.input_closer(owners, self.call_soon)
@@ -255,19 +259,37 @@ class Killing:
                 force_code=system.force_code,
                 sure=gathered.tree.sure,
             )
-            teller = Teller(self._listener, ladder, system.boot_id)
+            teller = Teller(self._listener, ladder, system.boot_id, self._interrupt)
             driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
             verdicts = driver.run(self._way)
             if self._is_over(verdicts):
                 for call in self._aim.ended:
                     call(gathered.tree.sure)
-            _owners.poll_all(self.claims)
-            teller.settled(system.now())
-            return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
         finally:
             with self._ending:
                 self._ended = True
                 system.close()
+        _owners.poll_all(self.claims)  # now, for it may need the descriptors that were closed
+        teller.settled(system.now())
+        if self._interruption is not None:
+            raise self._interruption
+        return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
+
+    def _ask_spared(self, member: Member) -> str | None:
+        """Ask the predicate about a process found on the way; what it raises waits for the end."""
+        assert self._spared is not None  # noqa: S101 - called in its place
+        try:
+            return self._spared(member)
+        except Exception:
+            raise  # the tree logs it, and spares the process
+        except BaseException as error:  # noqa: BLE001 - raised when the tree has ended
+            self._interrupt(error)
+            return "the predicate raised"
+
+    def _interrupt(self, error: BaseException) -> None:
+        """Force at once, and raise this when the tree has ended."""
+        self._interruption = self._interruption or error
+        self.hurry()
 
     def _can_end(self, gathered: Gathered) -> bool:
         """Tell whether everybody whom the kernel keeps together may die."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from . import _uninterrupted
+from . import _async, _uninterrupted
 from ._opened_files import Folder, is_trusted
 from ._policy import KillPolicy
 from ._record_recovery import RecordRecovery
@@ -74,8 +74,6 @@ async def arecover(
     Raises:
         RecordError: as for :func:`recover`.
     """
-    from . import _async  # noqa: PLC0415 - asyncio is a fifth of the start-up of a command line
-
     return await _async.run(Recovery(directory, policy, dry_run=dry_run, bare=bare))
 
 

@@ -7,7 +7,7 @@ import threading
 from subprocess import CalledProcessError, CompletedProcess, TimeoutExpired
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from . import _uninterrupted
+from . import _async, _uninterrupted
 from ._spawn import Command, TreePopen
 from ._vigil import Vigil
 
@@ -122,8 +122,6 @@ async def arun(args: Command, **options: Any) -> CompletedProcess[Any]:
         subprocess.CalledProcessError: as for :func:`run`.
         ContainmentError, OSError, ValueError: as for :func:`run`.
     """
-    from . import _async  # noqa: PLC0415 - asyncio is a fifth of the start-up of a command line
-
     return await _async.run(Running(args, **options))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from . import _uninterrupted
+from . import _async, _uninterrupted
 from ._agents import Agent, Session
 from ._event_queue import Broadcaster, EventQueue
 from ._policy import KillPolicy
@@ -386,6 +386,4 @@ def _unknown(session_id: str) -> StopResult:
 
 async def _awaited(work: Work[_T]) -> _T:
     """Do a work beside an event loop."""
-    from . import _async  # noqa: PLC0415 - asyncio is a fifth of the start-up of a command line
-
     return await _async.run(work)

@@ -18,11 +18,13 @@ from proctree_kill import (
     KillEvent,
     KillPolicy,
     KillResult,
+    TreePopen,
     akill_tree,
     errors,
     kill_tree,
     snapshot_tree,
 )
+from support.grow import Grow
 from support.nodes import Node, chain
 from support.planter import Planter
 
@@ -196,6 +198,33 @@ def test_an_interrupt_forces_at_once_and_is_raised_afterwards(plant: Planter) ->
             grace=PATIENCE,
             on_event=when_asked(lambda: os.kill(os.getpid(), signal.SIGINT)),
         )
+    assert tree.all_dead()
+
+
+@pytest.mark.parametrize("kind", ["asked", "escalated", "gone", "settled"])
+@pytest.mark.parametrize(
+    "kill",
+    [
+        kill_tree,
+        TreePopen.stop,
+        lambda *args, **options: asyncio.run(akill_tree(*args, **options)),
+        lambda *args, **options: asyncio.run(TreePopen.astop(*args, **options)),
+    ],
+    ids=["kill_tree", "stop", "akill_tree", "astop"],
+)
+def test_what_a_listener_raises_to_end_the_program_waits_for_the_end(
+    grow: Grow, kill: Callable[..., KillResult], kind: str
+) -> None:
+    def leave(event: KillEvent) -> None:
+        if event.kind == kind:
+            raise Leave
+
+    class Leave(BaseException):
+        pass
+
+    process, tree = grow(DEAF)
+    with pytest.raises(Leave):
+        kill(process, on_event=leave, grace=PATIENCE if kind == "asked" else 0.1)
     assert tree.all_dead()
 
 

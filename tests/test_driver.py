@@ -13,7 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proctree_kill import Evidence, Fate, KillEvent, KillResult, _kill, kill_tree
+from proctree_kill import (
+    Evidence,
+    Fate,
+    KillEvent,
+    KillResult,
+    TreeMember,
+    _kill,
+    kill_tree,
+)
 from proctree_kill._platform._system import System
 from support.capabilities import has
 from support.fake_system import TICK, FakeSystem, Process
@@ -345,6 +353,39 @@ def test_a_listener_that_raises_is_logged_once_and_not_called_again(
     assert [one.exc_info is not None for one in caplog.records] == [True]
     assert result.ok
     assert system.living() == set()
+
+
+def test_what_a_predicate_raises_to_end_the_program_waits_for_the_end(
+    system: FakeSystem,
+) -> None:
+    root = deaf_family(system)
+
+    def bear(event: KillEvent) -> None:
+        if event.kind == "asked":
+            system.spawn("late", root)
+
+    def refuses(one: TreeMember) -> bool:
+        if one.name == "late":
+            raise SystemExit(7)
+        return False
+
+    with pytest.raises(SystemExit, match="7"):
+        kill_tree(root.pid, grace=GRACE, spare=refuses, on_event=bear)
+    assert system.living() == {"late"}
+    assert "late" not in {name for verb in ("ask", "kill") for name in system.names(verb)}
+
+
+def test_what_a_predicate_raises_before_anything_is_touched_is_raised_at_once(
+    system: FakeSystem,
+) -> None:
+    root = deaf_family(system)
+
+    def refuses(_: TreeMember) -> bool:
+        raise SystemExit(7)
+
+    with pytest.raises(SystemExit, match="7"):
+        kill_tree(root.pid, grace=GRACE, spare=refuses)
+    assert not system.acts("ask")
 
 
 def test_the_time_of_a_listener_counts_against_the_grace(system: FakeSystem) -> None:

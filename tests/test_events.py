@@ -27,7 +27,9 @@ class Told:
     def __init__(self, *members: Member, listener: Listener | None = None) -> None:
         self.events: list[KillEvent] = []
         self.ladder = Ladder(KillPolicy(), members, START)
-        self.teller = Teller(listener or self.events.append, self.ladder, "boot")
+        self.raised: list[BaseException] = []
+        told = listener or self.events.append
+        self.teller = Teller(told, self.ladder, "boot", self.raised.append)
 
     def after(
         self,
@@ -155,7 +157,7 @@ def test_a_listener_that_raises_is_logged_once_and_not_called_again(
 
 def test_without_a_listener_nothing_is_kept() -> None:
     ladder = Ladder(KillPolicy(), [one := member(7)], START)
-    teller = Teller(None, ladder, None)
+    teller = Teller(None, ladder, None, lambda _: None)
     teller.before(Freeze([]))
     teller.after(Freeze([]), Facts(START, [one]), frozen=True)
     assert teller._queue == []

@@ -109,7 +109,7 @@ def test_a_failed_watch_holds_nothing_and_is_forgotten(
     watcher = ExitWatcher()
     monkeypatch.setattr("proctree_kill._exit_watcher.current", full)
     with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
-        watcher.call(lambda: None)
+        watcher.watch(identify(os.getpid()), lambda: None)
     assert not watcher._tasks
 
 

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from proctree_kill import Containment, Evidence, TreePopen, _guarding, errors, kill_tree
+from proctree_kill import (
+    Containment,
+    Evidence,
+    TreePopen,
+    _guard,
+    _guarding,
+    errors,
+    kill_tree,
+)
 from proctree_kill._records import Intent, encode, intent_path
 from support.callers import apart
 from support.grow import Grow
 from support.impostors import as_fifo, as_huge_file
 from support.nodes import Node, chain
 from support.party import Party
+from support.threads import in_thread
 from support.trees import BOUND
 from support.wards import DEATHS, has_ended, warded
 
@@ -36,6 +48,26 @@ def party(tmp_path: Path) -> Iterator[Party]:
         yield party
 
 
+def stop_guard() -> int:
+    """Stop the guard, and return its number once it has stopped."""
+    pid = _guarding.guard().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    assert os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+    return pid
+
+
+def fill_pipe() -> None:
+    """Say so much to the guard that its pipe is full: nothing that it understands."""
+    process = _guarding.guard()._process
+    assert process
+    assert process.stdin
+    os.set_blocking(process.stdin.fileno(), False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(process.stdin.fileno(), b"no JSON\n" * 512)
+
+
 class TestTheOwnersDeath:
     """However it comes."""
 
@@ -46,6 +78,14 @@ class TestTheOwnersDeath:
     ) -> None:
         with warded(tmp_path, party, how) as ward:
             DEATHS[death](ward)
+            assert party.is_over()
+            assert has_ended(ward.second, ward.guard)
+            assert not ward.record.exists()
+
+    def test_a_stopped_guard_is_continued_and_ends_them(self, tmp_path: Path, party: Party) -> None:
+        with warded(tmp_path, party, "auto") as ward:
+            signal.pidfd_send_signal(ward.guard, signal.SIGSTOP)
+            ward.owner.kill()
             assert party.is_over()
             assert has_ended(ward.second, ward.guard)
             assert not ward.record.exists()
@@ -102,6 +142,33 @@ class TestTheOwnersDeath:
         assert party.is_over()
 
 
+@pytest.mark.parametrize(
+    "said", [b"{", b"\xff", b"[]", b"7", b'{"forget": []}', b'{"marker": "m"}', b'{"marker": {}}']
+)
+def test_what_it_does_not_understand_does_not_end_it(said: bytes) -> None:
+    tree: dict[str, Any] = {"marker": "A=1", "cgroup": None, "identity": None, "records": []}
+    (ear, mouth), (death, word) = os.pipe(), os.pipe()
+    os.write(mouth, b"%s\n%s\n" % (said, json.dumps(tree).encode()))
+    for one in (mouth, word):
+        os.close(one)
+    watchman = _guard.Watchman(ear)
+    watchman.listen_until(death)
+    assert watchman.trees == {"A=1": tree}
+    for one in (ear, death):
+        os.close(one)
+
+
+def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(grow: Grow) -> None:
+    process, tree = grow(FAMILY)
+    trees: list[dict[str, Any]] = [
+        {"marker": marker, "cgroup": None, "identity": identity, "records": []}
+        for marker, identity in [("A=1", {"pid": "x"}), (process.containment.marker, None)]
+    ]
+    assert _guard._end(trees) == trees[1:]
+    assert tree.all_dead(BOUND)
+    process.stop()
+
+
 class TestTheGuard:
     """The process, and for how long it is there."""
 
@@ -133,24 +200,81 @@ class TestTheGuard:
         process.wait()
         assert _guarding.guard().pid is None
 
-    def test_it_stays_while_it_is_held(self) -> None:
-        guard = _guarding.guard()
-        guard.hold()
-        with TreePopen(["true"], kill_on_parent_exit=True):
-            pass
-        assert guard.pid is not None
-        guard.release()
-        assert guard.pid is None
-
-    def test_it_is_deaf_and_has_a_session_of_its_own(self) -> None:
+    def test_it_ignores_every_signal_and_has_a_session_of_its_own(self) -> None:
         with TreePopen(SLEEP, kill_on_parent_exit=True) as process:
             pid = _guarding.guard().pid
             assert pid is not None
             assert os.getsid(pid) == pid
-            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
                 os.kill(pid, number)
+            with TreePopen(SLEEP, kill_on_parent_exit=True) as other:
+                assert _guarding.guard().pid == pid
+                other.stop(grace=0)
+            assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
             assert pid not in {one.identity.pid for one in process.snapshot().members}
             process.stop(grace=0)
+
+    def test_a_stopped_one_is_continued_when_there_is_something_to_tell_it(self) -> None:
+        with TreePopen(SLEEP, kill_on_parent_exit=True) as process:
+            pid = stop_guard()
+            with TreePopen(SLEEP, kill_on_parent_exit=True) as other:
+                assert _guarding.guard().pid == pid
+                assert os.waitid(os.P_PID, pid, os.WCONTINUED)
+                other.stop(grace=0)
+            process.stop(grace=0)
+
+    @pytest.mark.parametrize("found", ["replaced", "refused"])
+    def test_one_that_does_not_read_is_replaced_or_the_start_is_refused(
+        self, found: str, grow: Grow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        process, tree = grow(FAMILY, kill_on_parent_exit=True)
+        monkeypatch.setattr(_guarding, "READING", 0.01)
+        monkeypatch.setattr(signal, "SIGCONT", 0)  # it cannot be continued, as a frozen one
+        pid = stop_guard()
+        fill_pipe()
+        if found == "replaced":
+            with TreePopen(SLEEP, kill_on_parent_exit=True) as other:
+                assert _guarding.guard().pid not in (pid, None)
+                other.stop(grace=0)
+        else:
+            with monkeypatch.context() as patch:
+                patch.setattr(sys, "executable", "")
+                with pytest.raises(errors.ContainmentError, match="needs a Python"):
+                    TreePopen(["touch", tmp_path / "made"], kill_on_parent_exit=True)
+            assert not (tmp_path / "made").exists()
+        monkeypatch.undo()
+        assert process.stop(grace=0).ok
+        assert tree.all_dead()
+        assert _guarding.guard().pid is None
+
+    def test_a_handler_that_needs_it_never_waits_for_the_code_that_it_interrupted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        handled: list[object] = []
+        before = threading.current_thread()
+
+        def start_another(*_: object) -> None:
+            call = in_thread(lambda: TreePopen(SLEEP, kill_on_parent_exit=True))
+            handled.append(call())
+
+        def told(*arguments: object) -> None:
+            if not handled:
+                monkeypatch.undo()
+                signal.raise_signal(signal.SIGUSR1)  # the main thread handles it
+            return send(*arguments)  # type: ignore[arg-type] # what it was called with
+
+        send = _guarding.Guard._send
+        previous = signal.signal(signal.SIGUSR1, start_another)
+        try:
+            monkeypatch.setattr(_guarding.Guard, "_send", told)
+            process = TreePopen(SLEEP, kill_on_parent_exit=True)
+            assert threading.current_thread() is before
+            assert process.stop(grace=0).ok
+            (other,) = handled
+            assert isinstance(other, TreePopen)
+            assert other.stop(grace=0).ok
+        finally:
+            signal.signal(signal.SIGUSR1, previous)
 
     def test_one_that_was_killed_is_followed_by_another_that_knows_everything(
         self, grow: Grow

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -118,6 +121,64 @@ def test_a_broadcaster_that_raises_is_told_the_next_event_all_the_same(
     failures = [one for one in caplog.records if one.levelno == logging.ERROR]
     assert len(failures) == 3
     assert all(vars(one)["session_id"] == "a" and one.exc_info for one in failures)
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, KeyboardInterrupt])
+def test_a_broadcaster_may_raise_what_ends_a_thread(
+    tmp_path: Path,
+    listener: Listener,
+    caplog: pytest.LogCaptureFixture,
+    error: type[BaseException],
+) -> None:
+    async def raising(event: SessionEvent) -> None:
+        listener(event)
+        raise error
+
+    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=raising) as manager:
+        come_and_go(manager)
+    assert listener.names() == WHOLE
+    failures = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert len(failures) == 3
+
+
+def test_a_signal_handler_may_tell_at_any_moment_while_its_thread_tells(
+    manager: SessionManager,
+) -> None:
+    session = manager.spawn_agent("a", AGENT)
+    event = SessionEvent(
+        event="x.session.started",
+        session_id="a",
+        tool="x",
+        state=session.state,
+        pid=1,
+        at=0.0,
+    )
+    listener = Listener()
+    queue = _event_queue.EventQueue(listener)
+    told = 0
+
+    def handle(frame: FrameType, what: str, _: object) -> Any:  # noqa: ANN401 - itself
+        nonlocal told
+        if frame.f_code.co_filename != _event_queue.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if what == "opcode":
+            sys.settrace(None)
+            queue.tell(event)
+            told += 1
+            sys.settrace(handle)
+        return handle
+
+    before = sys.gettrace()
+    sys.settrace(handle)
+    try:
+        queue.tell(event)
+        assert queue.flush(BOUND)
+    finally:
+        sys.settrace(before)
+    queue.close()
+    assert queue.flush(BOUND)
+    assert len(listener.events) == told + 1 > 30
 
 
 def test_the_events_of_many_sessions_keep_their_order_in_each(

@@ -194,9 +194,9 @@ def test_a_number_that_was_used_again_is_moved_back(monkeypatch: pytest.MonkeyPa
         child = subprocess.Popen(SLEEP)
         containment = Containment.prepare("kernel")
         ours = _cgroupfs.folder_of(child.pid)
-        monkeypatch.setattr(_pidfd, "owns_number", lambda _: False)
-        with containment.spawning():
+        with monkeypatch.context() as patched, containment.spawning():
             member = subprocess.Popen(SLEEP, **containment.popen_kwargs())
+            patched.setattr(_pidfd, "readable", lambda fds, _: [*fds])  # as if it were dead
         assert _cgroupfs.folder_of(member.pid) == _cgroupfs.folder_of(os.getpid()) == ours
         for one in (child, member):
             one.kill()

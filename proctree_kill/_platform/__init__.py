@@ -9,6 +9,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+if sys.platform == "linux":  # now: where no descriptor is left, nothing can be imported
+    from . import _cgroup, _linux, _posix_owner, _recalled_cgroup
+elif sys.platform == "win32":
+    from . import _job_cell, _win_owner, _windows
+else:
+    from . import _posix, _posix_owner
+from ._system import UnavailableError
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
@@ -28,16 +36,12 @@ def current(helper_timeout: float = HELPER_TIMEOUT) -> System:
         helper_timeout: seconds that an external helper may take; only Windows has any.
     """
     if sys.platform == "linux":
-        from ._linux import LinuxSystem  # noqa: PLC0415 - the others' modules do not load here
-
-        return LinuxSystem()
-    if sys.platform == "win32":
-        from ._windows import WindowsSystem  # noqa: PLC0415 - as above
-
-        return WindowsSystem(helper_timeout)
-    from ._posix import PosixSystem  # noqa: PLC0415 - as above
-
-    return PosixSystem()
+        system: System = _linux.LinuxSystem()
+    elif sys.platform == "win32":
+        system = _windows.WindowsSystem(helper_timeout)
+    else:
+        system = _posix.PosixSystem()
+    return system
 
 
 def cell(*, dies_with_owner: bool) -> Cell:
@@ -50,15 +54,9 @@ def cell(*, dies_with_owner: bool) -> Cell:
         UnavailableError: this process may have none here.
     """
     if sys.platform == "linux":
-        from ._cgroup import Leaf  # noqa: PLC0415 - the others' modules do not load here
-
-        return Leaf.make()
+        return _cgroup.Leaf.make()
     if sys.platform == "win32":
-        from ._job_cell import JobCell  # noqa: PLC0415 - as above
-
-        return JobCell.make(dies_with_owner=dies_with_owner)
-    from ._system import UnavailableError  # noqa: PLC0415 - few need it
-
+        return _job_cell.JobCell.make(dies_with_owner=dies_with_owner)
     text = "this system has nothing like a cgroup or a job object"
     raise UnavailableError(text)
 
@@ -72,18 +70,14 @@ def recall_cell(name: str, owner: ProcessIdentity | None, uid: int | None) -> Ce
         uid: with whose rights alone it may be acted upon; None: with ours.
     """
     if sys.platform == "linux":
-        from ._recalled_cgroup import RecalledCgroup  # noqa: PLC0415 - as above
-
-        return RecalledCgroup.find(name, owner, uid)
+        return _recalled_cgroup.RecalledCgroup.find(name, owner, uid)
     return None
 
 
 def tidy_cells() -> None:
     """Remove what this process and dead owners left that holds nobody; at the guard's end."""
     if sys.platform == "linux":
-        from ._cgroup import tidy  # noqa: PLC0415 - the others' modules do not load here
-
-        tidy()
+        _cgroup.tidy()
 
 
 def trust(fd: int | None, found: os.stat_result) -> Trust:
@@ -94,12 +88,8 @@ def trust(fd: int | None, found: os.stat_result) -> Trust:
         found: what was found of it.
     """
     if sys.platform == "win32":
-        from . import _win_owner  # noqa: PLC0415 - the others' modules do not load here
-
         return _win_owner.trust(fd)
     else:  # noqa: RET505 - so that type checkers see one of them only
-        from . import _posix_owner  # noqa: PLC0415 - as above
-
         return _posix_owner.trust(found)
 
 

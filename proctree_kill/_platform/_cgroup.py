@@ -215,7 +215,7 @@ class _Passage:
             if tid in self._listed() and (pid == int(tid) or _procfs.leader_of(int(tid)) == pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.write(self._leaf, b"%d" % pid)
-                if not _pidfd.owns_number(fd):
+                if _pidfd.readable([fd], 0):  # dead, so another process may have its number
                     expel(pid, self._leaf_folder)
         finally:
             os.close(fd)
@@ -245,7 +245,7 @@ def expel(pid: int, folder: str) -> None:
     """
     with contextlib.suppress(ProcessLookupError, UnavailableError):
         found = _procfs.stat(pid)
-        if found is not None and _cgroupfs.folder_of(pid) == folder:
+        if found and found.state != b"Z" and _cgroupfs.folder_of(pid) == folder:
             _cgroupfs.write(f"{_cgroupfs.folder_of(found.ppid)}/cgroup.procs", b"%d" % pid)
 
 

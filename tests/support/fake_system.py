@@ -422,4 +422,5 @@ class FakeSystem:
     def _fail(self, method: str) -> None:
         """Raise where a test wants it and somebody is stopped."""
         if method in self.raises and self.acts("freeze"):
+            self.time += TICK  # or a caller that tries again would do so for ever
             raise self.raises[method]

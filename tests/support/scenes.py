@@ -1,0 +1,126 @@
+"""What is done while a system call fails or a bytecode is interrupted: kills, stops and starts."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from proctree_kill import KillPolicy, SessionManager, TreePopen, kill_tree
+
+from .faults import ERRORS, Calls, Opcodes, Scene, run
+
+Root = TypeVar("Root", bound="subprocess.Popen[bytes]")
+
+FAMILY = ["sh", "-c", "trap '' TERM; sleep 1000 & setsid sleep 1000 & echo; wait"]
+FORCE = KillPolicy(grace=0, settle=5)
+
+
+def plain(_: Path) -> subprocess.Popen[bytes]:
+    """Start a family by Popen, and wait until all of it lives."""
+    return _born(subprocess.Popen(FAMILY, stdout=subprocess.PIPE, start_new_session=True))
+
+
+def contained(_: Path, **options: Any) -> TreePopen[bytes]:
+    """Start one by TreePopen."""
+    return _born(TreePopen(FAMILY, stdout=subprocess.PIPE, **options))
+
+
+def _born(root: Root) -> Root:
+    assert root.stdout
+    root.stdout.readline()
+    root.stdout.close()
+    return root
+
+
+def managed(folder: Path) -> SessionManager:
+    """Make a manager that starts nothing yet."""
+    return SessionManager(folder, policy=FORCE)
+
+
+def started(folder: Path) -> SessionManager:
+    """Make a manager of one session."""
+    manager = managed(folder)
+    process = manager.spawn_agent("a", FAMILY, stdout=subprocess.PIPE).process
+    assert process
+    _born(process)
+    return manager
+
+
+def started_in(containment: Literal["auto", "session", "kernel"], **options: Any) -> Scene:
+    """Start a tree by TreePopen, with a record if that is among the options."""
+
+    def act(folder: Path) -> TreePopen[bytes]:
+        if "record" in options:
+            options["record"] = folder / "session_a.pid"
+        return TreePopen(FAMILY, containment=containment, **options)
+
+    return Scene(lambda folder: folder, act, starts=True, end=lambda tree: tree.stop(grace=0))
+
+
+def _spawn_agent(manager: SessionManager) -> SessionManager:
+    manager.spawn_agent("a", FAMILY)
+    return manager
+
+
+KILLS = {
+    "kill_tree of a number": Scene(plain, lambda root: kill_tree(root.pid, grace=0)),
+    "kill_tree that asks": Scene(plain, lambda root: kill_tree(root, grace=0.05)),
+    "kill_tree in a cgroup": Scene(contained, lambda tree: kill_tree(tree, grace=0)),
+    "stop": Scene(
+        lambda folder: contained(folder, record=folder / "session_a.pid", kill_on_parent_exit=True),
+        lambda tree: tree.stop(grace=0),
+    ),
+    "stop_agent": Scene(started, lambda manager: manager.stop_agent("a")),
+}
+STARTS = {
+    "session": started_in("session"),
+    "kernel": started_in("kernel"),
+    "record": started_in("auto", record=True),
+    "guard": started_in("auto", kill_on_parent_exit=True),
+    "spawn_agent": Scene(
+        managed, _spawn_agent, starts=True, end=lambda manager: manager.stop_all()
+    ),
+}
+
+
+def failing(scene: Scene, folder: Path, count: int | None) -> list[str]:
+    """Have so many calls of a scene fail, or each in every way; say what does not hold.
+
+    The calls are spread over all that it makes, and the errors are taken in turn.
+    """
+    whole = run(scene, _new(folder), lambda: Calls(None, 0))
+    positions = range(len(whole.calls))
+    if count is None:
+        faults = [(position, error) for position in positions for error in ERRORS]
+    else:
+        faults = list(zip(_spread(positions, count), cycle(ERRORS), strict=False))
+    found = whole.faults
+    for position, error in faults:
+        case = run(scene, _new(folder), partial(Calls, position, error))
+        found += [f"{position}, {error}, {case.hit}: {one}; {case.said}" for one in case.faults]
+    return found
+
+
+def interrupted(scene: Scene, folder: Path, count: int | None) -> list[str]:
+    """Interrupt a scene after so many of its bytecodes, or after each; say what does not hold."""
+    whole = run(scene, _new(folder), lambda: Opcodes(None))
+    positions = range(len(whole.calls))
+    found = whole.faults
+    for position in positions if count is None else _spread(positions, count):
+        case = run(scene, _new(folder), partial(Opcodes, position))
+        found += [f"{position}, {case.hit}: {one}; {case.said}" for one in case.faults]
+    return found
+
+
+def _spread(positions: range, count: int) -> Iterator[int]:
+    return islice(positions, 0, None, max(len(positions) // count, 1))
+
+
+def _new(folder: Path) -> Path:
+    new = folder / str(len(list(folder.iterdir())))
+    new.mkdir()
+    return new

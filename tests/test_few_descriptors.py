@@ -1,0 +1,65 @@
+"""Real: a cold program that has hardly a descriptor left kills, or refuses before it touches."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.needs("fork", "pidfd")
+
+PROGRAM = """
+import asyncio, os, resource, subprocess, sys
+import proctree_kill
+
+kind, free = sys.argv[1], int(sys.argv[2])
+if kind == "awaited":
+    kill = proctree_kill.akill_tree
+    loop = asyncio.new_event_loop()
+    call = lambda target: loop.run_until_complete(kill(target, grace=0))
+else:
+    kill = proctree_kill.kill_tree
+    call = lambda target: kill(target, grace=0)
+start = subprocess.Popen if kind == "pid" else proctree_kill.TreePopen
+deaf = ["sh", "-c", "trap '' TERM; sleep 1000 & echo; wait"]
+root = start(deaf, stdout=subprocess.PIPE, start_new_session=True)
+root.stdout.readline()
+root.stdout.close()
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+try:
+    while True:
+        taken.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+for _ in range(free):
+    os.close(taken.pop())
+try:
+    result = call(root.pid if kind == "pid" else root)
+except OSError as error:
+    said = os.strerror(error.errno)
+else:
+    said = [one.fate for one in result.outcomes]
+for descriptor in taken:
+    os.close(descriptor)
+print(said, root.poll(), sep=";")
+if root.returncode is None:
+    with open(f"/proc/{root.pid}/stat") as stat:
+        print(stat.read().rpartition(")")[2].split()[0])
+proctree_kill.kill_tree(root, grace=0)
+root.wait()
+"""
+
+
+@pytest.mark.parametrize("kind", ["pid", "tree", "awaited"])
+@pytest.mark.parametrize("free", range(5))
+def test_three_free_descriptors_are_enough_and_fewer_touch_nothing(kind: str, free: int) -> None:
+    program = f"import sys; sys.path[:] = {json.dumps(sys.path)}\n{PROGRAM}"
+    command = [sys.executable, "-I", "-S", "-c", program, kind, str(free)]
+    ran = subprocess.run(command, capture_output=True, check=False, text=True)
+    killed = "[<Fate.KILLED: 'killed'>, <Fate.KILLED: 'killed'>];-9\n"
+    assert ran.stderr == ""
+    assert ran.stdout == (killed if free >= 3 else "Too many open files;None\nS\n")
