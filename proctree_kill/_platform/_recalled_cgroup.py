@@ -83,9 +83,8 @@ class RecalledCgroup(Leaf):
     def remove(self) -> bool:
         """Remove it, if no process is in it; tell whether it is gone, or its owner's to remove."""
         self._ended = True
-        if not _cgroupfs.is_deserted(os.path.basename(self.name)):
-            return not _cgroupfs.is_populated(self.name)
-        gone = super().remove()
+        deserted = _cgroupfs.is_deserted(os.path.basename(self.name))
+        gone = super().remove() if deserted else not _cgroupfs.is_populated(self.name)
         if gone:
             self._let_go()
         return gone
