@@ -152,8 +152,8 @@ class Guard:
             OSError: the guard has ended, or did not read within so many seconds.
         """
         assert self._process is not None  # noqa: S101 - told after it was started
-        if (stopped := getattr(signal, "SIGCONT", None)) is not None:
-            self._process.send_signal(stopped)  # one that is not stopped does not notice
+        if hasattr(signal, "SIGCONT"):
+            self._process.send_signal(signal.SIGCONT)  # one that runs does not notice
         pipe = _input(self._process).fileno()
         rest = json.dumps(message).encode() + b"\n"
         until = time.monotonic() + seconds

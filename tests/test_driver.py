@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Callable
@@ -255,6 +256,27 @@ def test_a_parent_that_was_stopped_before_stays_so(system: FakeSystem) -> None:
     su = system.spawn("su", notices=0.0, stopped=True)
     kill_tree(system.spawn("root", su, leaves=None).pid, grace=0)
     assert su.stopped
+
+
+@pytest.mark.parametrize("method", ["ask", "freeze", "kill", "wait", "children", "release"])
+def test_a_call_that_fails_once_is_made_again(
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        raise OSError(errno.ENOMEM, "no memory")
+
+    def arm(event: KillEvent) -> None:
+        if event.kind == ("asked" if method != "ask" else "found"):
+            monkeypatch.setattr(system, method, fail)
+
+    root = deaf_family(system)
+    if method == "ask":
+        monkeypatch.setattr(system, method, fail)
+    result = kill_tree(root.pid, grace=GRACE, on_event=arm)
+    assert result.ok
+    assert system.living() == set()
+    assert {one.signals.count("SIGTERM") for one in result.outcomes} == {1}
 
 
 def test_the_parent_is_continued_even_when_a_step_raises(system: FakeSystem) -> None:
