@@ -265,7 +265,7 @@ class Containment(Contained):
             gathered = gather(
                 system, self.aim(), None, read_markers([self.marker], None), include_root=True
             )
-            if gathered.tree.sure:
+            if gathered.tree.proved:
                 members = _report.snapshot(gathered, system.boot_id, None).members
                 self._left = [one for one in members if one.identity != self.identity]
                 if not self._left:
@@ -285,6 +285,7 @@ class Containment(Contained):
             self._everywhere,
             self._cells(),
             [self._end],
+            (self.identity and self.identity.start) or 0,
         )
 
     def _end(self, proved: bool = True) -> None:  # noqa: FBT001, FBT002 - a callback's

@@ -68,7 +68,9 @@ def gather(
     """
     claims = aimed.claims
     _refuse_caller(system, claims, markers, include_root=include_root)
-    gathered = Gathered(Tree(system, spared, markers, deadline, aimed.cells), [], [])
+    since = aimed.since if len(markers) <= len(aimed.markers) else 0  # the caller's is of any age
+    tree = Tree(system, spared, markers, deadline, aimed.cells, since=since)
+    gathered = Gathered(tree, [], [])
     if aimed.everywhere or not claims:
         gathered.tree.look_for_orphans(everywhere=aimed.everywhere)
     for claim in claims:

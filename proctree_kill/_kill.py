@@ -260,7 +260,7 @@ class Killing:
             verdicts = driver.run(self._way)
             if self._is_over(verdicts):
                 for call in self._aim.ended:
-                    call(gathered.tree.sure)
+                    call(gathered.tree.proved)
             _owners.poll_all(self.claims)
             teller.settled(system.now())
             return _report.result(gathered, verdicts, system.now() - self._start, system.boot_id)

@@ -48,6 +48,7 @@ class Aim(NamedTuple):
         everywhere: whether those may be anybody's orphans, not only those of our own line.
         cells: whoever the kernel keeps in one of these belongs to it as well.
         ended: what is called once everybody is dead, and told whether nobody can be left.
+        since: the start, as :attr:`Member.start`, before which no process carries such a marker.
     """
 
     claims: Sequence[Claim]
@@ -55,6 +56,7 @@ class Aim(NamedTuple):
     everywhere: bool = False
     cells: Sequence[Cell] = ()
     ended: Sequence[Callable[[bool], object]] = ()
+    since: int = 0
 
 
 class Contained(ABC):
@@ -87,7 +89,8 @@ def aim(target: Target) -> Aim:
     cells = [cell for one in aims for cell in one.cells]
     ended = [call for one in aims for call in one.ended]
     everywhere = any(one.everywhere for one in aims)
-    return Aim(list(named.values()), list(markers), everywhere, cells, ended)
+    since = min((one.since for one in aims if one.markers), default=0)
+    return Aim(list(named.values()), list(markers), everywhere, cells, ended, since)
 
 
 def _claims(target: object) -> Sequence[Claim]:

@@ -17,6 +17,15 @@ from ._system import Live
 
 PF_KTHREAD = 0x00200000
 """The flag of kernel threads in field 9 of ``stat`` (include/linux/sched.h)."""
+STOPPED = (b"T", b"t", b"Z", b"X")
+"""The states of a thread that was stopped, is traced, or has ended (proc(5))."""
+FROZEN = (b"__refrigerator",)
+"""Where a process sleeps that the freezer of cgroup v1 stopped (kernel/freezer.c)."""
+VFORKED = (b"kernel_clone", b"_do_fork", b"wait_for_vfork_done")
+"""Where the parent of a vfork(2) sleeps until the child, attached by then, has called exec.
+
+The first since Linux 5.10, the second before; the third where the compiler does not inline it.
+"""
 _SHORT = 2048
 """A read below half a page is the last one: the kernel fills a page up to its last small record."""
 _HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
@@ -97,6 +106,26 @@ def tasks(pid: int) -> list[str]:
         return []
 
 
+def may_fork(pid: int, start: int | None) -> bool:
+    """Whether a thread of this process, which was sent SIGSTOP, may still be in fork(2)."""
+    found = stat(pid)
+    if found is None:  # gone or hidden
+        return True
+    if found.start != start:
+        return False
+    if found.threads == 1:
+        return _may_fork(pid, found)
+    threads = [int(task) for task in tasks(pid)]
+    return any(_may_fork(thread, stat(thread)) for thread in threads)
+
+
+def _may_fork(thread: int, found: Stat | None) -> bool:
+    """Whether a thread with this stat line may be in fork(2); the caller cannot see most waits."""
+    if found is None or found.state in STOPPED:
+        return False
+    return found.state != b"D" or read(f"/proc/{thread}/wchan") not in VFORKED
+
+
 def children(pid: int, *, alone: bool) -> list[int]:
     """List the children of a process; ``alone`` says that it has one thread."""
     if alone:
@@ -140,24 +169,47 @@ def table() -> dict[int, list[int]]:
 
 
 def carries(pid: int, markers: Collection[bytes]) -> bool | None:
-    """Tell whether the environment that a process was started with holds one of these.
+    """Whether the environment that a process was started with holds one of these.
 
     None while it is becoming another program: there is a moment of execve(2) at which it has
-    neither environment nor arguments.
-    A process in uninterruptible sleep is not asked: the read could block with it.
+    neither environment nor arguments. None where we may not read it (ptrace(2), access modes).
+    None in uninterruptible sleep: the read could block with it, if it holds the lock of its memory.
     """
     found = stat(pid)
-    if found is None or found.flags & PF_KTHREAD or found.state == b"D":
+    if found is None or found.flags & PF_KTHREAD:
         return False
+    if found.state == b"D" and read(f"/proc/{pid}/wchan") not in (*VFORKED, *FROZEN):
+        return None
     if found.state == b"Z":  # the main thread ended; another one still has the memory
         others = [one for one in tasks(pid) if found.threads > 1 and one != str(pid)]
         environment = read(f"/proc/{pid}/task/{others[0]}/environ") if others else b""
     else:
         environment = read(f"/proc/{pid}/environ")
-        if not environment and not read(f"/proc/{pid}/cmdline") and os.path.exists(f"/proc/{pid}"):
-            return None
+        blank = not environment and not read(f"/proc/{pid}/cmdline")
+        if not environment and (_is_forbidden(f"/proc/{pid}/environ") or blank):
+            return None if os.path.exists(f"/proc/{pid}") else False
     environment = b"\0" + environment + b"\0"
     return any(b"\0" + one + b"\0" in environment for one in markers)
+
+
+def _is_forbidden(path: str) -> bool:
+    """Whether we may not read a file."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        return True
+    except _HIDDEN:
+        return False
+    return False
+
+
+def may_signal(pid: int) -> bool:
+    """Whether the process that has this number, if any, would take a signal of ours (kill(2))."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def ancestors(pid: int) -> list[int]:
