@@ -265,10 +265,12 @@ class Containment(Contained):
             gathered = gather(
                 system, self.aim(), None, read_markers([self.marker], None), include_root=True
             )
-            if gathered.tree.proved:
+            if gathered.tree.sure:
                 members = _report.snapshot(gathered, system.boot_id, None).members
-                self._left = [one for one in members if one.identity != self.identity]
-                if not self._left:
+                left = [one for one in members if one.identity != self.identity]
+                if left or gathered.tree.proved:
+                    self._left = left
+                if self.deserted:
                     self._end()
 
     @property

@@ -434,8 +434,8 @@ def test_where_the_kernel_keeps_the_tree_no_hidden_environment_is_in_doubt(
     system: FakeSystem,
 ) -> None:
     system.spawn("agent", hides=True)
-    cell = SimpleNamespace(kind="cgroup", pids=list)
-    tree = Tree(system, markers=[*MARK], cells=[cell])  # type: ignore[list-item] # it is enough of one
+    cell: Any = SimpleNamespace(kind="cgroup", pids=list)
+    tree = Tree(system, markers=[*MARK], cells=[cell])
     tree.scan()
     assert tree.proved
     assert tree.verified & MARKER

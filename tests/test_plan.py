@@ -195,8 +195,9 @@ def test_a_freeze_is_followed_by_scans_until_one_finds_nobody() -> None:
     assert steps == [Freeze, ProveStop, Rescan] * 2
 
 
-def test_each_stop_is_proved_before_the_newborn_are_looked_for() -> None:
-    done = play(Actor("root"), Actor("child", 1), grace=0.0).run()
+@pytest.mark.parametrize("way", ["stop", "force"])
+def test_each_stop_is_proved_before_the_newborn_are_looked_for(way: Way) -> None:
+    done = play(Actor("root"), Actor("child", 1), grace=0.0).run(way=way)
     assert done.kinds[:4] == [Freeze, ProveStop, Rescan, Kill]
     assert done.names(ProveStop) == [["root", "child"]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,7 @@ import pytest
 from proctree_kill import Evidence, kill_tree
 from support.counts import FORKERS, STORMS
 from support.planter import Planter
-from support.storms import TRACEABLE, Kind, end_storm, plant_forker
+from support.storms import TRACEABLE, VFORK, Kind, build, end_storm, plant_forker
 
 pytestmark = pytest.mark.needs("fork", "cc")
 
@@ -43,3 +44,13 @@ def test_a_fork_under_way_leaves_no_child_behind(
     assert result.ok, result.summary()
     assert tree.all_dead()
     assert result.verified == (Evidence.DESCENDANT,)
+
+
+def test_a_parent_that_waits_for_its_vfork_needs_no_stop(plant: Planter, tmp_path: Path) -> None:
+    """It stays in state D for as long as its frozen child does not call exec."""
+    tree = plant.program([str(build(VFORK, tmp_path))], stdin=subprocess.PIPE)
+    tree.hear(["parent"])
+    result = kill_tree(tree.pids["parent"], grace=0)
+    assert result.ok
+    assert len(result.outcomes) == 2
+    assert set(result.verified) == {Evidence.DESCENDANT, Evidence.SESSION}

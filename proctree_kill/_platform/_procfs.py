@@ -19,13 +19,14 @@ PF_KTHREAD = 0x00200000
 """The flag of kernel threads in field 9 of ``stat`` (include/linux/sched.h)."""
 STOPPED = (b"T", b"t", b"Z", b"X")
 """The states of a thread that was stopped, is traced, or has ended (proc(5))."""
-FROZEN = (b"__refrigerator",)
-"""Where a process sleeps that the freezer of cgroup v1 stopped (kernel/freezer.c)."""
-VFORKED = (b"kernel_clone", b"_do_fork", b"wait_for_vfork_done")
-"""Where the parent of a vfork(2) sleeps until the child, attached by then, has called exec.
-
-The first since Linux 5.10, the second before; the third where the compiler does not inline it.
-"""
+PARKED = (
+    b"kernel_clone",  # waits until its vfork(2) child, attached by then, has called exec
+    b"_do_fork",  # the same before Linux 5.10
+    b"wait_for_vfork_done",  # the same where the compiler does not inline it
+    b"get_signal",  # frozen by its cgroup (v2) on its way out of the kernel
+    b"do_freezer_trap",  # the same where the compiler does not inline it
+)
+"""Where a thread can sleep (``wchan``, proc(5)) with no fork under way and its memory unlocked."""
 _SHORT = 2048
 """A read below half a page is the last one: the kernel fills a page up to its last small record."""
 _HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
@@ -120,10 +121,15 @@ def may_fork(pid: int, start: int | None) -> bool:
 
 
 def _may_fork(thread: int, found: Stat | None) -> bool:
-    """Whether a thread with this stat line may be in fork(2); the caller cannot see most waits."""
+    """Whether a thread with this stat line may be in fork(2)."""
     if found is None or found.state in STOPPED:
         return False
-    return found.state != b"D" or read(f"/proc/{thread}/wchan") not in VFORKED
+    return found.state == b"R" or not _is_parked(thread)
+
+
+def _is_parked(thread: int) -> bool:
+    """Whether a thread sleeps at one of those places; no where it does not let us see."""
+    return read(f"/proc/{thread}/wchan") in PARKED
 
 
 def children(pid: int, *, alone: bool) -> list[int]:
@@ -178,7 +184,7 @@ def carries(pid: int, markers: Collection[bytes]) -> bool | None:
     found = stat(pid)
     if found is None or found.flags & PF_KTHREAD:
         return False
-    if found.state == b"D" and read(f"/proc/{pid}/wchan") not in (*VFORKED, *FROZEN):
+    if found.state == b"D" and not _is_parked(pid):
         return None
     if found.state == b"Z":  # the main thread ended; another one still has the memory
         others = [one for one in tasks(pid) if found.threads > 1 and one != str(pid)]
