@@ -15,7 +15,7 @@ from . import _report, _uninterrupted
 from ._gather import gather, read_markers
 from ._guarding import REQUESTED, guard
 from ._identity import identity_of
-from ._member import ANY_KEPT, mask
+from ._member import mask
 from ._models import Evidence, ProcessIdentity, TreeMember
 from ._own_children import PREFIX
 from ._platform import cell, current, recall_cell
@@ -294,9 +294,9 @@ class Containment(Contained):
             if gathered.tree.sure:
                 members = _report.snapshot(gathered, system.boot_id, None).members
                 left = [one for one in members if one.identity != self.identity]
-                blind = bool(system.unseen) and not gathered.tree.verified & ANY_KEPT
-                self._left = None if blind and not left else left
-                if self._left == []:
+                if left or gathered.tree.proved:
+                    self._left = left
+                if self.deserted:
                     self._end()
 
     @property
@@ -316,6 +316,7 @@ class Containment(Contained):
             self.forked if self.is_forked else None,
             self._bystanders,
             self._uid,
+            (self.identity and self.identity.start) or 0,
         )
 
     @property

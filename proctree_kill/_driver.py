@@ -20,6 +20,7 @@ from ._plan import (
     Inspect,
     Kill,
     Ladder,
+    ProveStop,
     Rescan,
     Step,
     Verdict,
@@ -101,6 +102,8 @@ class Driver:
                     self._close_input()
             case Wait(members, until):
                 reply = Reply(self._system.wait(members, until), [])
+            case ProveStop(members, until):
+                self._system.prove_stopped(members, until)
             case Rescan(light):
                 appeared = self._tree.scan(light=light)
             case Inspect(members):
@@ -182,12 +185,9 @@ class Driver:
         other, stops itself unseen or waits for ever: script(1) did so in 2 of 100.
         """
         parents = {one.pid for one in self._outside or ()}
-        children = [one.pid for one in self._frozen if one.ppid in parents]
+        children = [one for one in self._frozen if one.ppid in parents]
         until = self._system.now() + NOTICE
-        while children and self._system.now() < until:
-            stopped = all(self._system.stopped(pid) for pid in children)
-            if stopped and not any(self._system.unaware(pid) for pid in parents):
-                return
+        while children and self._system.now() < until and any(map(self._system.unaware, parents)):
             self._system.wait([], self._system.now() + LOOK)
 
     def _continue_parents(self) -> None:

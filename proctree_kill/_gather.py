@@ -71,7 +71,8 @@ def gather(
     if aimed.refusal is not None:
         raise TargetRefusedError(claims[0].pid if claims else os.getpid(), aimed.refusal)
     _refuse_caller(system, claims, markers, include_root=include_root)
-    tree = Tree(system, spared, markers, deadline, aimed.cells, uid=aimed.uid)
+    since = aimed.since if len(markers) <= len(aimed.markers) else 0  # the caller's is of any age
+    tree = Tree(system, spared, markers, deadline, aimed.cells, uid=aimed.uid, since=since)
     tree.rooted = _is_rooted(claims, markers)
     gathered = Gathered(tree, [], [])
     for identity in aimed.bystanders:

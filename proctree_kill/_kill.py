@@ -264,7 +264,7 @@ class Killing:
             verdicts = driver.run(self._way)
             if self._is_over(verdicts):
                 for call in self._aim.ended:
-                    call(gathered.tree.sure)
+                    call(gathered.tree.proved)
         finally:
             with self._ending:
                 self._ended = True

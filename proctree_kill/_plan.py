@@ -21,8 +21,8 @@ SCAN_PAUSE = 10
 """During the grace a rescan waits for this many times what the last one took."""
 FIRST_LOOK = 0.1
 """Seconds after the force until the first look for somebody who escaped it; doubles each time."""
-FORK_TIME = 0.002
-"""Seconds within which a fork that is under way ends."""
+STOP_SHARE = 0.25
+"""The part of the time until the deadline that members have to be seen stopped."""
 UNSURE_ROUNDS = 10
 """How often we try again where scans stay unsure: strangers may come and go for ever."""
 SIGKILL_CODE = -9
@@ -62,6 +62,13 @@ class Freeze(NamedTuple):
     members: list[Member]
 
 
+class ProveStop(NamedTuple):
+    """See each of these stopped, which has until this time: SIGSTOP ends no fork under way."""
+
+    members: list[Member]
+    until: float
+
+
 class Kill(NamedTuple):
     """End these by force, in this order."""
 
@@ -87,7 +94,7 @@ class Inspect(NamedTuple):
     members: list[Member]
 
 
-Step = CloseInput | Ask | Wait | Rescan | Freeze | Kill | End | Insist | Inspect
+Step = CloseInput | Ask | Wait | Rescan | Freeze | ProveStop | Kill | End | Insist | Inspect
 
 
 class Facts(NamedTuple):
@@ -279,24 +286,23 @@ class Ladder:
         self.can_end = False
 
     def _freeze(self, deadline: float) -> Steps:
-        """Stop everybody, and those who were born meanwhile, until a scan finds no more.
+        """Stop all members, and the newborn, until a scan finds no more.
 
-        A fork that was under way when its process was stopped still ends, perhaps after the
-        children were listed: parents are stopped first, and after a quick freeze we look twice.
+        A parent that is seen stopped has left the kernel's fork, so its last child is listed by
+        then. A scan before that proves nothing.
         """
         for rounds in itertools.count():
             running = [one for one in self.living if one not in self.frozen]
             if not running and not self._unsure(rounds):
                 return
             self.frozen.update(running)
-            before = self.now
             yield from self._do(Freeze(leaves_first(running)[::-1]))
-            quick = self.now - before < FORK_TIME
+            stopping = [one for one in running if one in self.living and one not in self.denied]
+            until = self.now + STOP_SHARE * max(deadline - self.now, 0)
+            yield from self._do(ProveStop(stopping, until))
             yield from self._do(Rescan())
             if self.now >= deadline:
                 return
-            if quick and self.living:
-                yield from self._do(Rescan())
 
     def _kill(self) -> Steps:
         """Kill whoever was not killed yet, the denied once as well."""

@@ -51,6 +51,7 @@ class Aim(NamedTuple):
         refusal: why it must not be touched here.
         bystanders: processes that never belong to it, nor do their ancestors.
         uid: the real uid that each process of it has; None: any.
+        since: the start, as :attr:`Member.start`, before which no process carries such a marker.
     """
 
     claims: Sequence[Claim]
@@ -61,6 +62,7 @@ class Aim(NamedTuple):
     refusal: str | None = None
     bystanders: Sequence[ProcessIdentity] = ()
     uid: int | None = None
+    since: int = 0
 
 
 class Contained(ABC):
@@ -101,6 +103,7 @@ def aim(target: Target) -> Aim:
         next((one.refusal for one in aims if one.refusal is not None), None),
         [identity for one in aims for identity in one.bystanders],
         next((one.uid for one in aims if one.uid is not None), None),
+        min((one.since for one in aims if one.markers), default=0),
     )
 
 

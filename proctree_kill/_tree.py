@@ -18,6 +18,11 @@ PASSES = 3
 """How often a scan starts over because processes vanished meanwhile; freezing ends that."""
 SCAN_TIME = 0.5
 """Seconds that every scan has, also when the time is over: a tree is found, a storm is given up."""
+HIDDEN_TIME, HIDDEN_PAUSE = 0.25, 0.005
+"""Seconds for which a scan looks again at environments that are hidden, and between two looks.
+
+A process shows none while it calls exec, and none that may be read in most uninterruptible sleeps.
+"""
 
 
 class Tree:
@@ -32,6 +37,7 @@ class Tree:
         cells: Sequence[Cell] = (),
         *,
         uid: int | None = None,
+        since: int = 0,
     ) -> None:
         """Begin with nobody.
 
@@ -42,18 +48,22 @@ class Tree:
             deadline: when a scan gives up, on the system's clock; each has ``SCAN_TIME`` at least.
             cells: what the kernel keeps members together in.
             uid: the real uid of every member; None: any.
+            since: the start, as :attr:`Member.start`, before which no process carries a marker.
         """
         self.system = system
         self.spared = spared
         self.markers = markers
         self.cells = cells
         self.uid = uid
+        self._since = since
+        self._hidden: set[int] = set()
         self.members: list[Member] = []
         self.roots: list[Member] = []
         self.holds_caller = False
         self.rooted = False
         self._deadline = deadline
         self.sure = True
+        self._doubted = 0
         self._examined = DESCENDANT
         self._keeps_links = system.keeps_links
         self._known: dict[int, Member] = {}
@@ -120,7 +130,7 @@ class Tree:
         before = len(self.members)
         self._late = max(self._deadline, self.system.now() + SCAN_TIME)
         for _ in range(PASSES):
-            self._births, self.sure = None, True
+            self._births, self.sure, self._doubted = None, True, 0
             self._unreaped.clear()
             self.system.begin_scan()
             self._descend([*self._outside, *self.members])
@@ -157,7 +167,12 @@ class Tree:
     @property
     def verified(self) -> int:
         """The evidence by which the last scan looked, where it can have missed no process."""
-        return (self._examined if self.sure else DESCENDANT) & ~self.system.unseen
+        return (self._examined if self.sure else DESCENDANT) & ~self.system.unseen & ~self._doubted
+
+    @property
+    def proved(self) -> bool:
+        """Whether the last scan can have missed no process, by any evidence."""
+        return self.sure and (bool(self.cells) or self.verified == self._examined)
 
     def _wants_strays(self) -> bool:
         """Tell whether an orphan could be known: by a marker, or by a session that one leads."""
@@ -250,19 +265,45 @@ class Tree:
         return others
 
     def _by_marker(self, numbers: Iterable[int]) -> Iterator[Member]:
-        """Admit those who carry a marker."""
+        """Admit those that carry a marker; look again at those that hide whether they do."""
+        until = self.system.now() + HIDDEN_TIME
+        hidden: list[int] = []
+        yield from self._carriers(numbers, hidden)
+        while not self._hidden.issuperset(hidden) and self.system.now() < until:
+            self.system.wait([], self.system.now() + HIDDEN_PAUSE)
+            numbers, hidden = hidden, []
+            yield from self._carriers(numbers, hidden)
+        self._hidden.update(hidden)
+        self._doubted |= MARKER if hidden else 0
+
+    def _carriers(self, numbers: Iterable[int], hidden: list[int]) -> Iterator[Member]:
+        """Admit those that carry a marker, and note those that may."""
         carries = self.system.carries
         for pid in numbers:
             if self._is_late():
                 return
-            if carries(pid, self.markers) and (one := self._bind(pid)) is not None:
+            found = carries(pid, self.markers)
+            if found and (one := self._bind(pid)) is not None:
                 # the second look is at the process that is bound now
-                if carries(pid, self.markers) and self.system.owns_number(one):
+                found = carries(pid, self.markers)
+                if found and self.system.owns_number(one):
                     in_session = self._leads(one.sid) and self._session_is_ours(one)
                     self._admit(one, MARKER | (SESSION if in_session else 0), 1)
                     yield one
                 else:
                     self.system.drop(one)
+            if found is None and self._may_carry(pid):
+                hidden.append(pid)
+
+    def _may_carry(self, pid: int) -> bool:
+        """Whether a process that hides its environment is younger than the markers.
+
+        Where the kernel keeps the tree it need not be known.
+        """
+        if self.cells or pid in self._protected or (one := self.system.bind(pid)) is None:
+            return False
+        self.system.drop(one)
+        return one.state == ALIVE and (one.start is None or one.start >= self._since)
 
     def _by_session(self, numbers: Iterable[int]) -> Iterator[Member]:
         """Admit those whose session is led by a member: only a leader hands its session down."""

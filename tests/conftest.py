@@ -25,7 +25,7 @@ from support.leaf import is_empty, kept, leaves
 from support.listener import Listener
 from support.nodes import Node
 from support.planter import NODE, Planter, node_argv
-from support.storms import build_storm
+from support.storms import SOURCE, build
 from support.trees import BOUND, Tree
 
 pytest_plugins = ["pytester"]
@@ -143,7 +143,7 @@ def open_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def storm(open_folder: Path) -> Path:
     """Compile the program that forks."""
-    return build_storm(open_folder)
+    return build(SOURCE, open_folder)
 
 
 def _await_our_threads() -> None:

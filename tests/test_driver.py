@@ -23,12 +23,15 @@ from proctree_kill import (
     _kill,
     kill_tree,
 )
+from proctree_kill._member import DESCENDANT, MARKER, SESSION
 from proctree_kill._platform._system import System
+from proctree_kill._tree import HIDDEN_TIME, Tree
 from support.capabilities import has
 from support.fake_system import TICK, FakeSystem, Process
 
 GRACE = 2.0
 SETTLE = 5.0
+MARK = frozenset({b"MARK=1"})
 FEW = 16 * TICK
 """What a handful of steps takes."""
 
@@ -136,15 +139,24 @@ def test_a_fork_that_was_under_way_in_the_freeze_is_found_by_the_next_scan(
     system: FakeSystem, *, counts: bool
 ) -> None:
     system.counts = counts
-    root = system.spawn("root", leaves=None)
+    root = system.spawn("root", leaves=None, stops=0.5)
 
     def fork(event: KillEvent) -> None:
         if event.kind == "escalated":
-            system.spawn("half born", root, leaves=None, seen_from=system.time + 2.5 * TICK)
+            system.spawn("half born", root, leaves=None, seen_from=system.time + 0.5)
 
     result = kill_tree(root.pid, grace=0, on_event=fork)
     assert fates(result) == {"half born": Fate.KILLED, "root": Fate.KILLED}
     assert system.living() == set()
+    assert Evidence.DESCENDANT in result.verified
+
+
+def test_where_a_stop_is_not_proved_no_descendants_are_verified(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=None, stops=None, leads=True)
+    result = kill_tree(root.pid, grace=0)
+    assert fates(result) == {"root": Fate.KILLED}
+    assert result.verified == (Evidence.SESSION,)
+    assert result.seconds < SETTLE / 2
 
 
 def test_events_come_in_the_order_in_which_things_happen(system: FakeSystem) -> None:
@@ -448,6 +460,48 @@ def test_what_was_looked_at_is_verified(system: FakeSystem) -> None:
         Evidence.SESSION,
         Evidence.MARKER,
     }
+
+
+def test_an_environment_that_is_hidden_for_a_moment_is_read_then(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=None)
+    daemon = system.spawn("daemon", hides=True, environment=MARK)
+    system.at(0.125, lambda: vars(daemon).update(hides=False))
+    result = kill_tree(root.pid, grace=0, marker="MARK=1")
+    assert fates(result) == {"root": Fate.KILLED, "daemon": Fate.KILLED}
+    assert Evidence.MARKER in result.verified
+
+
+def test_an_environment_that_stays_hidden_puts_the_marker_in_doubt(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=None, leads=True)
+    system.spawn("daemon", hides=True, environment=MARK)
+    result = kill_tree(root.pid, grace=0, marker="MARK=1")
+    assert result.ok
+    assert set(result.verified) == {Evidence.DESCENDANT, Evidence.SESSION}
+    assert HIDDEN_TIME <= result.seconds < 2 * HIDDEN_TIME
+
+
+def test_who_hides_its_environment_and_is_older_than_the_marker_carries_none(
+    system: FakeSystem,
+) -> None:
+    system.spawn("agent", hides=True)
+    system.time += 1
+    tree = Tree(system, markers=[*MARK], since=system.moment())
+    assert tree.scan() == []
+    assert tree.verified == DESCENDANT | SESSION | MARKER
+    system.spawn("agent", hides=True)
+    assert tree.scan() == []
+    assert tree.verified == DESCENDANT | SESSION
+
+
+def test_where_the_kernel_keeps_the_tree_no_hidden_environment_is_in_doubt(
+    system: FakeSystem,
+) -> None:
+    system.spawn("agent", hides=True)
+    cell: Any = SimpleNamespace(kind="cgroup", pids=list)
+    tree = Tree(system, markers=[*MARK], cells=[cell])
+    tree.scan()
+    assert tree.proved
+    assert tree.verified & MARKER
 
 
 def test_nothing_is_verified_while_somebody_lives(system: FakeSystem) -> None:

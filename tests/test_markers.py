@@ -14,8 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
-from proctree_kill import Containment, Evidence, Fate, TreePopen, kill_tree
+from proctree_kill import Containment, Evidence, Fate, KillResult, TreePopen, kill_tree
 from proctree_kill._platform import current
+from support.callers import Caller, apart, unprivileged
+from support.planter import LAUNCH, Planter
+from support.storms import VFORK, build
 from support.trees import BOUND
 
 pytestmark = pytest.mark.needs("fork")
@@ -45,6 +48,14 @@ print(os.getpid(), flush=True)
 os.read(0, 1)
 """
 """Write over the environment, as setproctitle does for a long title (proc_pid_stat(5))."""
+
+AGENT = """
+import ctypes, os
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+print(flush=True)
+os.read(0, 1)
+"""
+"""Be not dumpable, so that others of the same user may not read the environment (prctl(2))."""
 
 
 def test_trees_inside_trees_are_ended_one_by_one(tmp_path: Path) -> None:
@@ -120,10 +131,56 @@ def test_whoever_still_carries_the_marker_leads_to_its_children(tmp_path: Path) 
     assert found[child].fate is Fate.TERMINATED
 
 
+@pytest.mark.needs("procfs", "cc")
+@pytest.mark.usefixtures("no_cgroup")
+def test_a_daemon_that_waits_for_its_vfork_is_found_by_its_marker(tmp_path: Path) -> None:
+    argv = [sys.executable, "-I", "-S", "-c", LAUNCH, str(build(VFORK, tmp_path))]
+    with Planter(in_cgroups=False) as plant:
+        with plant.seed() as seed:
+            process = TreePopen(argv, stdin=subprocess.PIPE, env=seed.env, pass_fds=seed.fds)
+            seed.tree.root = process
+        seed.tree.hear(["parent"])
+        process.wait(BOUND)
+        result = process.stop(grace=0)
+        assert seed.tree.all_dead()
+    assert result.ok
+    assert set(result.verified) >= {Evidence.DESCENDANT, Evidence.MARKER}
+
+
+@pytest.mark.needs("procfs", "root")
+@pytest.mark.parametrize("older", [True, False])
+def test_only_a_younger_process_that_hides_its_environment_puts_a_marker_in_doubt(
+    *, older: bool
+) -> None:
+    """As ssh-agent does: it lets no process of its own user read its memory (prctl(2))."""
+    caller = Caller(name="ordinary user", ordinary=True, cgroup=False)
+    assert caller.account
+    agent = [caller.account.interpreter, "-I", "-S", "-c", AGENT]
+
+    def stop() -> KillResult:
+        with caller.means(), unprivileged(caller.account):
+            first = subprocess.Popen(agent, stdin=-1, stdout=-1)
+            assert first.stdout
+            first.stdout.readline()
+            with TreePopen(["sleep", "1000"]) as process:
+                second = [] if older else [subprocess.Popen(agent, stdin=-1, stdout=-1)]
+                for one in second:
+                    assert one.stdout
+                    one.stdout.readline()
+                result = process.stop(grace=0)
+            for one in (first, *second):
+                one.communicate()
+            return result
+
+    result = apart(stop)
+    assert result.ok
+    assert (Evidence.MARKER in result.verified) is older
+
+
 def carries(process: TreePopen[bytes], pid: int) -> bool:
     """Tell whether somebody carries the marker of a tree."""
     with closing(current()) as system:
-        return system.carries(pid, [process.containment.marker.encode()])
+        return system.carries(pid, [process.containment.marker.encode()]) is True
 
 
 @contextmanager

@@ -18,11 +18,12 @@ from proctree_kill._plan import (
     Freeze,
     Inspect,
     Kill,
+    ProveStop,
     Rescan,
     Wait,
     Way,
 )
-from support.play import STEPS, TICK, Actor, Play
+from support.play import START, STEPS, TICK, Actor, Play
 
 FEW = 16 * TICK
 """What a handful of steps takes."""
@@ -191,12 +192,26 @@ def test_children_found_while_freezing_are_frozen_before_anybody_is_killed() -> 
 def test_a_freeze_is_followed_by_scans_until_one_finds_nobody() -> None:
     done = play(Actor("root"), Actor("late", 1, appears=Freeze), grace=0.0).run()
     steps = done.kinds[: done.kinds.index(Kill)]
-    assert [kind for kind, _ in itertools.groupby(steps)] == [Freeze, Rescan] * 2
+    assert steps == [Freeze, ProveStop, Rescan] * 2
 
 
-def test_after_a_quick_freeze_we_look_twice() -> None:
-    done = play(Actor("root"), grace=0.0).run()
-    assert done.kinds[:4] == [Freeze, Rescan, Rescan, Kill]
+@pytest.mark.parametrize("way", ["stop", "force"])
+def test_each_stop_is_proved_before_the_newborn_are_looked_for(way: Way) -> None:
+    done = play(Actor("root"), Actor("child", 1), grace=0.0).run(way=way)
+    assert done.kinds[:4] == [Freeze, ProveStop, Rescan, Kill]
+    assert done.names(ProveStop) == [["root", "child"]]
+
+
+def test_no_stop_is_proved_of_whom_the_system_protects_or_who_died_meanwhile() -> None:
+    denied, dead = Actor("denied", 1, denies=(Freeze,)), Actor("dead", 1, ends=0)
+    done = play(Actor("root"), denied, dead, grace=0.0).run()
+    assert done.names(ProveStop)[0] == ["root"]
+
+
+def test_the_proof_leaves_time_for_the_kill() -> None:
+    done = play(Actor("root"), grace=0.0, settle=4.0).run()
+    (until,) = [step.until for _, step in done.steps if isinstance(step, ProveStop)]
+    assert 1.0 <= until - START < 1.0 + FEW
 
 
 def test_no_scan_of_the_frozen_and_the_killed_may_be_left_out() -> None:

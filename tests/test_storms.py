@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from proctree_kill import Evidence
-from support.counts import STORMS
+from proctree_kill import Evidence, kill_tree
+from support.counts import FORKERS, STORMS
 from support.planter import Planter
-from support.storms import TRACEABLE, Kind, end_storm
+from support.storms import TRACEABLE, VFORK, Kind, build, end_storm, plant_forker
 
 pytestmark = pytest.mark.needs("fork", "cc")
 
@@ -30,3 +32,25 @@ def test_no_evidence_is_claimed_against_successors_in_new_sessions(
     _, result = end_storm(plant, storm, "fugitives", run)
     assert set(result.verified) <= {Evidence.DESCENDANT, Evidence.SESSION}
     assert all(one.evidence != (Evidence.MARKER,) for one in result.outcomes)
+
+
+@pytest.mark.parametrize("run", range(FORKERS))
+@pytest.mark.parametrize("thread", ["main", "other"])
+def test_a_fork_under_way_leaves_no_child_behind(
+    plant: Planter, thread: Literal["main", "other"], run: int
+) -> None:
+    tree = plant_forker(plant, 50, run, thread)
+    result = kill_tree(tree.root.pid, grace=0)
+    assert result.ok, result.summary()
+    assert tree.all_dead()
+    assert result.verified == (Evidence.DESCENDANT,)
+
+
+def test_a_parent_that_waits_for_its_vfork_needs_no_stop(plant: Planter, tmp_path: Path) -> None:
+    """It stays in state D for as long as its frozen child does not call exec."""
+    tree = plant.program([str(build(VFORK, tmp_path))], stdin=subprocess.PIPE)
+    tree.hear(["parent"])
+    result = kill_tree(tree.pids["parent"], grace=0)
+    assert result.ok
+    assert len(result.outcomes) == 2
+    assert set(result.verified) == {Evidence.DESCENDANT, Evidence.SESSION}

@@ -20,8 +20,8 @@ from ._ticks_grip import TicksGrip
 
 PIDFD = _pidfd.supported()
 """Whether processes are held by descriptors; else by start ticks, with a gap before each signal."""
-EXEC_TIME, EXEC_PAUSE = 0.02, 0.0005
-"""Seconds for which we wait for who becomes another program, and between two looks at it."""
+STOP_PAUSE = 0.0005
+"""Seconds between two looks at members that are about to stop."""
 CHILDREN_FILE = os.path.exists("/proc/thread-self/children")
 """Whether the kernel lists children (CONFIG_PROC_CHILDREN); else everybody's parent is read."""
 
@@ -44,7 +44,6 @@ class LinuxSystem:
         self._grip: PidfdGrip | TicksGrip = PidfdGrip() if held else TicksGrip()
         self._table: dict[int, list[int]] | None = None
         self._line: set[int] | None = None
-        self._blank: set[int] = set()
         self._everywhere = False
 
     def now(self) -> float:
@@ -171,19 +170,10 @@ class LinuxSystem:
         """Ask getsid(2), a microsecond each."""
         return _procfs.session(pid)
 
-    def carries(self, pid: int, markers: Collection[bytes]) -> bool:
-        """Read the environment the process was started with, or is just being started with.
-
-        Who shows none for longer than that takes is asked once more by the next scan, and believed.
-        """
-        until = self.now() + (0 if pid in self._blank else EXEC_TIME)
-        while (found := self._grip.with_room(lambda: _procfs.carries(pid, markers))) is None:
-            if self.now() >= until:
-                self.disturbed = self.disturbed or pid not in self._blank
-                self._blank.add(pid)
-                return False
-            time.sleep(EXEC_PAUSE)
-        return found
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
+        """Read the environment that the process was started with."""
+        found = self._grip.with_room(lambda: _procfs.carries(pid, markers))
+        return False if found is None and not _procfs.may_signal(pid) else found
 
     def ancestors(self, pid: int) -> list[int]:
         """Read the parents one after the other, up to the first process of the namespace."""
@@ -200,6 +190,19 @@ class LinuxSystem:
         """Send SIGSTOP, to the group first: that is atomic against a fork."""
         self._send_groups(groups, signal.SIGSTOP)
         return self._send(members, signal.SIGSTOP)
+
+    def prove_stopped(self, members: Iterable[Member], until: float) -> None:
+        """Read the states of all threads until none is left that may be in fork(2)."""
+        running = list(members)
+        while running := [
+            member
+            for member in running
+            if _procfs.may_fork(member.pid, member.start) and self.owns_number(member)
+        ]:
+            if self.now() >= until:
+                self.unseen |= DESCENDANT
+                return
+            time.sleep(STOP_PAUSE)
 
     def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
         """Send SIGKILL one by one, and to the group last.

@@ -6,7 +6,7 @@ import contextlib
 import os
 import select
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import psutil
@@ -43,6 +43,11 @@ class PosixSystem(PsutilSystem):
         except (ProcessLookupError, PermissionError):
             return None
         return sid
+
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
+        """Look into the environment; what hides it and is not ours to signal is left alone."""
+        found = super().carries(pid, markers)
+        return False if found is None and not _may_signal(pid) else found
 
     def holds_session(self, leader: Member) -> bool:
         """Tell whether nobody else has the number; that it was free in between cannot be seen."""
@@ -123,6 +128,15 @@ class PosixSystem(PsutilSystem):
         # each member is signalled on its own as well.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             _os.killpg(leader.pid, number)
+
+
+def _may_signal(pid: int) -> bool:
+    """Whether the process that has this number, if any, would take a signal of ours (kill(2))."""
+    try:
+        _os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 class ExitQueue:

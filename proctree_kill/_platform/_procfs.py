@@ -21,6 +21,16 @@ PF_KTHREAD = 0x00200000
 """The flag of kernel threads in field 9 of ``stat`` (include/linux/sched.h)."""
 KTHREADD, FIRST_NAMESPACE = 2, 0xEFFFFFFC
 """The parent of kernel threads, and the pid namespace in which it is that (PROC_PID_INIT_INO)."""
+STOPPED = (b"T", b"t", b"Z", b"X")
+"""The states of a thread that was stopped, is traced, or has ended (proc(5))."""
+PARKED = (
+    b"kernel_clone",  # waits until its vfork(2) child, attached by then, has called exec
+    b"_do_fork",  # the same before Linux 5.10
+    b"wait_for_vfork_done",  # the same where the compiler does not inline it
+    b"get_signal",  # frozen by its cgroup (v2) on its way out of the kernel
+    b"do_freezer_trap",  # the same where the compiler does not inline it
+)
+"""Where a thread can sleep (``wchan``, proc(5)) with no fork under way and its memory unlocked."""
 _SHORT = 2048
 """A read below half a page is the last one: the kernel fills a page up to its last small record."""
 _HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
@@ -175,6 +185,31 @@ def tasks(pid: int) -> list[str]:
         return []
 
 
+def may_fork(pid: int, start: int | None) -> bool:
+    """Whether a thread of this process, which was sent SIGSTOP, may still be in fork(2)."""
+    found = stat(pid)
+    if found is None:  # gone or hidden
+        return True
+    if found.start != start:
+        return False
+    if found.threads == 1:
+        return _may_fork(pid, found)
+    threads = [int(task) for task in tasks(pid)]
+    return any(_may_fork(thread, stat(thread)) for thread in threads)
+
+
+def _may_fork(thread: int, found: Stat | None) -> bool:
+    """Whether a thread with this stat line may be in fork(2)."""
+    if found is None or found.state in STOPPED:
+        return False
+    return found.state == b"R" or not _is_parked(thread)
+
+
+def _is_parked(thread: int) -> bool:
+    """Whether a thread sleeps at one of those places; no where it does not let us see."""
+    return read(f"/proc/{thread}/wchan") in PARKED
+
+
 def children(pid: int, *, alone: bool) -> list[int]:
     """List the children of a process; ``alone`` says that it has one thread."""
     if alone:
@@ -217,24 +252,47 @@ def table() -> dict[int, list[int]]:
 
 
 def carries(pid: int, markers: Collection[bytes]) -> bool | None:
-    """Tell whether the environment that a process was started with holds one of these.
+    """Whether the environment that a process was started with holds one of these.
 
     None while it is becoming another program: there is a moment of execve(2) at which it has
-    neither environment nor arguments.
-    A process in uninterruptible sleep is not asked: the read could block with it.
+    neither environment nor arguments. None where we may not read it (ptrace(2), access modes).
+    None in uninterruptible sleep: the read could block with it, if it holds the lock of its memory.
     """
     found = stat(pid)
-    if found is None or found.flags & PF_KTHREAD or found.state == b"D":
+    if found is None or found.flags & PF_KTHREAD:
         return False
+    if found.state == b"D" and not _is_parked(pid):
+        return None
     if found.state == b"Z":  # the main thread ended; another one still has the memory
         others = [one for one in tasks(pid) if found.threads > 1 and one != str(pid)]
         environment = read(f"/proc/{pid}/task/{others[0]}/environ") if others else b""
     else:
         environment = read(f"/proc/{pid}/environ")
-        if not environment and not read(f"/proc/{pid}/cmdline") and os.path.exists(f"/proc/{pid}"):
-            return None
+        blank = not environment and not read(f"/proc/{pid}/cmdline")
+        if not environment and (_is_forbidden(f"/proc/{pid}/environ") or blank):
+            return None if os.path.exists(f"/proc/{pid}") else False
     environment = b"\0" + environment + b"\0"
     return any(b"\0" + one + b"\0" in environment for one in markers)
+
+
+def _is_forbidden(path: str) -> bool:
+    """Whether we may not read a file."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        return True
+    except _HIDDEN:
+        return False
+    return False
+
+
+def may_signal(pid: int) -> bool:
+    """Whether the process that has this number, if any, would take a signal of ours (kill(2))."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def status(pid: int | str) -> dict[bytes, bytes]:

@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 
 import psutil
 
-from .._member import ALIVE, GONE, ZOMBIE, Member
+from .._member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
 from .._models import WEAK_TOLERANCE
 from . import _psutil_facts as _facts
 from ._system import Live, Reply
@@ -155,9 +155,11 @@ class PsutilSystem:
         """Return None: psutil knows no sessions."""
         return None
 
-    def carries(self, pid: int, markers: Collection[bytes]) -> bool:
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
         """Look into the environment that psutil shows."""
         environment = _facts.environment(pid)
+        if environment is None:
+            return None
         wanted = (os.fsdecode(one).partition("=") for one in markers)
         return any(environment.get(name) == value for name, _, value in wanted)
 
@@ -185,6 +187,16 @@ class PsutilSystem:
     ) -> Reply:
         """Suspend them one by one."""
         return self._send(members, self.freezing)
+
+    def prove_stopped(self, members: Iterable[Member], until: float) -> None:
+        """Look at the states again, with growing pauses."""
+        pause, running = FIRST_PAUSE, list(members)
+        while running := [member for member in running if self._runs(member)]:
+            if self.now() >= until:
+                self.unseen |= DESCENDANT
+                return
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def kill(
         self,
@@ -351,6 +363,12 @@ class PsutilSystem:
     def _is_dead(self, process: psutil.Process) -> bool:
         """Tell whether it only waits to be reaped."""
         return _facts.is_dead(process)
+
+    def _runs(self, one: Member) -> bool:
+        """Whether a member is neither stopped nor dead."""
+        process = self._living(one)
+        stopped = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+        return process is not None and _facts.told(process.status) not in stopped
 
     def _is_stopped(self, process: psutil.Process) -> bool:
         """Tell whether job control stopped it."""

@@ -78,8 +78,8 @@ def leader(thread: psutil.Process) -> int | None:
     return next((one.id for one in threads if psutil.pid_exists(one.id)), None)
 
 
-def environment(pid: int, *, may_block: bool = True) -> Mapping[str, str]:
-    """Read the environment of a process; nothing where it is hidden.
+def environment(pid: int, *, may_block: bool = True) -> Mapping[str, str] | None:
+    """Read the environment of a process; None where it is hidden.
 
     Never of one in uninterruptible sleep, where the reader could be blocked as well:
     it needs the lock of that process's memory.
@@ -91,8 +91,10 @@ def environment(pid: int, *, may_block: bool = True) -> Mapping[str, str]:
     try:
         process = psutil.Process(pid)
         if may_block and process.status() == psutil.STATUS_DISK_SLEEP:
-            return {}
+            return None
         return process.environ()
+    except psutil.AccessDenied:
+        return None
     except (psutil.Error, OSError):
         return {}
 

@@ -215,10 +215,10 @@ class System(Protocol):
     def session(self, pid: int) -> int | None:
         """Return the session of a number; None where there is none or it cannot be read."""
 
-    def carries(self, pid: int, markers: Collection[bytes]) -> bool:
-        """Tell whether the environment of a process holds one of these ``NAME=VALUE``.
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
+        """Whether the environment of a process holds one of these ``NAME=VALUE``.
 
-        One that cannot be read holds none.
+        None where it hides it, perhaps only now, and this process may be allowed to end it.
         """
 
     def ancestors(self, pid: int) -> list[int]:
@@ -233,6 +233,13 @@ class System(Protocol):
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
         """Stop these; ``groups`` are roots whose process groups may be stopped at once."""
+
+    def prove_stopped(self, members: Iterable[Member], until: float) -> None:
+        """Wait until each of these frozen members is stopped, or dead, at most until this time.
+
+        It is in no fork then: the next scan finds every child of it.
+        Where one still runs, descendants are :attr:`unseen` from then on.
+        """
 
     def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
         """End these by force, in this order; ``groups`` as in :meth:`freeze`, after them."""

@@ -146,7 +146,7 @@ class WindowsSystem:
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool:
         """Look into the environment, where names have no case and psutil shows them in capitals."""
-        environment = _facts.environment(pid, may_block=False)
+        environment = _facts.environment(pid, may_block=False) or {}
         wanted = (os.fsdecode(one).partition("=") for one in markers)
         return any(environment.get(name.upper()) == value for name, _, value in wanted)
 
@@ -179,6 +179,9 @@ class WindowsSystem:
     ) -> Reply:
         """Suspend them one by one."""
         return self._grip.suspend(members)
+
+    def prove_stopped(self, members: Iterable[Member], until: float) -> None:
+        """Do nothing: suspended threads start no process, see above."""
 
     def kill(
         self,

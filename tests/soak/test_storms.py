@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from proctree_kill import Evidence
-from support.counts import SOAK_STORMS
+from proctree_kill import Evidence, kill_tree
+from support.counts import SOAK_FORKERS, SOAK_STORMS
 from support.planter import Planter
-from support.storms import KINDS, TRACEABLE, Kind, end_contained_storm, end_storm
+from support.storms import (
+    KINDS,
+    TRACEABLE,
+    Kind,
+    end_contained_storm,
+    end_storm,
+    plant_forker,
+)
 
 pytestmark = [pytest.mark.soak, pytest.mark.needs("fork", "cc")]
 
@@ -35,6 +43,22 @@ def test_nobody_survives_any_storm_in_a_cgroup(storm: Path, kind: Kind) -> None:
             tree, result = end_contained_storm(plant, storm, kind, run)
             if not (result.ok and tree.all_dead()):
                 survived.append((run, result.summary()))
+    assert survived == []
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "thread"), [(20, "main"), (200, "main"), (200, "other"), (1000, "main")]
+)
+def test_no_child_of_a_fork_under_way_survives(
+    plant: Planter, megabytes: int, thread: Literal["main", "other"]
+) -> None:
+    survived = []
+    for run in range(SOAK_FORKERS):
+        tree = plant_forker(plant, megabytes, run, thread)
+        result = kill_tree(tree.root.pid, grace=0)
+        if not (result.ok and tree.all_dead() and Evidence.DESCENDANT in result.verified):
+            survived.append((run, result.summary()))
+        plant.end()
     assert survived == []
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 STORMS = 2
 SOAK_STORMS = 50
+FORKERS = 4
+SOAK_FORKERS = 100
 RECYCLINGS = 3
 SOAK_RECYCLINGS = 1000
 DEATHS = 12

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from proctree_kill._member import ALIVE, GONE, ZOMBIE, Member
+from proctree_kill._member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
 from proctree_kill._platform._system import Live, Reply
 
 FIRST = 5_000_001
@@ -37,6 +37,8 @@ class Process:
         notices: seconds after a child of it stopped until it stops too, as su and script do.
         environment: what it was started with.
         stopped: whether it is stopped.
+        stops: seconds after it was frozen until it is seen stopped; None if it is not.
+        hides: whether its environment cannot be read.
         death: when it is to die.
         code: its exit code.
         reaped: whether its number is free.
@@ -54,6 +56,8 @@ class Process:
     notices: float | None = None
     environment: frozenset[bytes] = frozenset()
     stopped: bool = False
+    stops: float | None = 0.0
+    hides: bool = False
     death: float | None = None
     code: int | None = None
     reaped: bool = False
@@ -224,9 +228,11 @@ class FakeSystem:
         process = self.processes.get(pid)
         return None if process is None else process.sid
 
-    def carries(self, pid: int, markers: Collection[bytes]) -> bool:
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
         """Look into the environment."""
         process = self.processes.get(pid)
+        if process is not None and process.hides:
+            return None
         return process is not None and not process.environment.isdisjoint(markers)
 
     def ancestors(self, pid: int) -> list[int]:
@@ -258,6 +264,15 @@ class FakeSystem:
         reply = self._signal("freeze", "SIGSTOP", members, self._stop, groups)
         self._fail("freeze")
         return reply
+
+    def prove_stopped(self, members: Iterable[Member], until: float) -> None:
+        """Wait for the slowest of those that are frozen."""
+        delays = [self.members[one].stops for one in members]
+        self._pass(
+            min(until, self.time + max([one or 0.0 for one in delays], default=0)) - self.time
+        )
+        if None in delays:
+            self.unseen |= DESCENDANT
 
     def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
         """Kill them, groups last."""

@@ -14,6 +14,8 @@ from .planter import LAUNCH, Planter
 from .trees import Tree
 
 SOURCE = Path(__file__).with_name("storm.c")
+VFORK = Path(__file__).with_name("vfork.c")
+FORKER = Path(__file__).with_name("forker.py")
 BIRTHS = 100
 Kind = Literal["growing", "workers", "sessions", "successors", "fugitives"]
 TRACEABLE: tuple[Kind, ...] = ("growing", "workers", "sessions", "successors")
@@ -23,11 +25,22 @@ CALLERS = (Caller(name="we"), Caller(name="ordinary user", ordinary=True))
 GRACES = (0.0, 0.1)
 
 
-def build_storm(folder: Path) -> Path:
-    """Compile the storm into a folder, and return the program."""
-    program = folder / "storm"
-    subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-o", program, SOURCE], check=True)
+def build(source: Path, folder: Path) -> Path:
+    """Compile a program of one file into a folder, and return it."""
+    program = folder / source.stem
+    subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-o", program, source], check=True)
     return program
+
+
+def plant_forker(
+    plant: Planter, megabytes: int, run: int, thread: Literal["main", "other"] = "main"
+) -> Tree:
+    """Plant a process that forks without end in our session, at another moment in each run."""
+    births = str(1 + run % 16)
+    argv = [sys.executable, "-I", "-S", str(FORKER), str(megabytes), births, thread]
+    tree = plant.program(argv, stdin=subprocess.PIPE, start_new_session=False)
+    tree.hear(["forker"])
+    return tree
 
 
 def plant_storm(
