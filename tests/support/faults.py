@@ -22,6 +22,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dis import opname
 from pathlib import Path
 from types import BuiltinFunctionType, FrameType, ModuleType
 from typing import Any, NamedTuple
@@ -38,6 +39,10 @@ WATCHDOG = 20.0
 VARIABLE = "PROCTREE_FAULTS"
 """The environment variable that everything carries which a case starts."""
 MODULES: tuple[ModuleType, ...] = (os, signal, select, fcntl, resource)
+NEVER = {"POP_TOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
+"""Python runs no handler right before these, at the end of a function: it looks for signals where
+a function begins, after a call of C, and where it jumps back. What comes after the last of these
+in a start is the documented gap between its return and the assignment."""
 CANNOT_FAIL = {
     *("_exit", "close", "closerange", "cpu_count", "fspath", "get_blocking", "getegid", "geteuid"),
     *("getgid", "getpid", "getppid", "getsignal", "getuid", "register_at_fork", "strerror"),
@@ -177,7 +182,7 @@ class Opcodes:
         if _library(frame) is None:
             return None
         frame.f_trace_opcodes = True
-        if what == "opcode":
+        if what == "opcode" and opname[frame.f_code.co_code[frame.f_lasti]] not in NEVER:
             self.made.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
             if len(self.made) - 1 == self._position:
                 self.hit = self.made[-1]
