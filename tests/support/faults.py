@@ -36,6 +36,8 @@ PACKAGE = "proctree_kill"
 ERRORS = (errno.EMFILE, errno.ENOMEM, errno.EPERM, errno.EINTR)
 WATCHDOG = 20.0
 """Seconds after which a case hangs; the longest kill of a scene takes 6."""
+LEAVING = 5.0
+"""Seconds within which a guard that nothing holds must have read that its pipe has ended."""
 VARIABLE = "PROCTREE_FAULTS"
 """The environment variable that everything carries which a case starts."""
 MODULES: tuple[ModuleType, ...] = (os, signal, select, fcntl, resource)
@@ -239,7 +241,7 @@ def _play(scene: Scene, folder: Path, tracer: Calls | Opcodes, token: str) -> Ca
             alive = _carriers(token)
         if alive:
             faults.append(f"alive after a start: {len(alive)}")
-        if _carriers(token, guards=True):
+        if not _leave(_carriers(token, guards=True)):
             faults.append("a guard without a tree is left")
     elif error is not None and tracer.touched and alive:
         faults.append(f"alive after an exception: {len(alive)} of {len(born)}")
@@ -248,6 +250,17 @@ def _play(scene: Scene, folder: Path, tracer: Calls | Opcodes, token: str) -> Ca
     bystander.kill()
     bystander.wait()
     return Case(tracer.made, tracer.hit, repr(error or result)[:200], faults)
+
+
+def _leave(pids: list[int]) -> bool:
+    """Wait for the ends of processes that end by themselves; return whether they did."""
+    ended = True
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            descriptor = os.pidfd_open(pid)
+            ended = bool(select.select([descriptor], [], [], LEAVING)[0]) and ended
+            os.close(descriptor)
+    return ended
 
 
 def _is_ok(result: object) -> bool:
