@@ -22,6 +22,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dis import opname
 from pathlib import Path
 from types import BuiltinFunctionType, FrameType, ModuleType
 from typing import Any, NamedTuple
@@ -35,9 +36,15 @@ PACKAGE = "proctree_kill"
 ERRORS = (errno.EMFILE, errno.ENOMEM, errno.EPERM, errno.EINTR)
 WATCHDOG = 20.0
 """Seconds after which a case hangs; the longest kill of a scene takes 6."""
+LEAVING = 5.0
+"""Seconds within which a guard that nothing holds must have read that its pipe has ended."""
 VARIABLE = "PROCTREE_FAULTS"
 """The environment variable that everything carries which a case starts."""
 MODULES: tuple[ModuleType, ...] = (os, signal, select, fcntl, resource)
+NEVER = {"POP_TOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
+"""Python runs no handler right before these, at the end of a function: it looks for signals where
+a function begins, after a call of C, and where it jumps back. What comes after the last of these
+in a start is the documented gap between its return and the assignment."""
 CANNOT_FAIL = {
     *("_exit", "close", "closerange", "cpu_count", "fspath", "get_blocking", "getegid", "geteuid"),
     *("getgid", "getpid", "getppid", "getsignal", "getuid", "register_at_fork", "strerror"),
@@ -177,7 +184,7 @@ class Opcodes:
         if _library(frame) is None:
             return None
         frame.f_trace_opcodes = True
-        if what == "opcode":
+        if what == "opcode" and opname[frame.f_code.co_code[frame.f_lasti]] not in NEVER:
             self.made.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
             if len(self.made) - 1 == self._position:
                 self.hit = self.made[-1]
@@ -234,7 +241,7 @@ def _play(scene: Scene, folder: Path, tracer: Calls | Opcodes, token: str) -> Ca
             alive = _carriers(token)
         if alive:
             faults.append(f"alive after a start: {len(alive)}")
-        if _carriers(token, guards=True):
+        if not _leave(_carriers(token, guards=True)):
             faults.append("a guard without a tree is left")
     elif error is not None and tracer.touched and alive:
         faults.append(f"alive after an exception: {len(alive)} of {len(born)}")
@@ -243,6 +250,17 @@ def _play(scene: Scene, folder: Path, tracer: Calls | Opcodes, token: str) -> Ca
     bystander.kill()
     bystander.wait()
     return Case(tracer.made, tracer.hit, repr(error or result)[:200], faults)
+
+
+def _leave(pids: list[int]) -> bool:
+    """Wait for the ends of processes that end by themselves; return whether they did."""
+    ended = True
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            descriptor = os.pidfd_open(pid)
+            ended = bool(select.select([descriptor], [], [], LEAVING)[0]) and ended
+            os.close(descriptor)
+    return ended
 
 
 def _is_ok(result: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -90,10 +90,14 @@ STARTS = {
 def failing(scene: Scene, folder: Path, count: int | None) -> list[str]:
     """Have so many calls of a scene fail, or each in every way; say what does not hold.
 
-    The calls are spread over all that it makes, and the errors are taken in turn.
+    Of the calls at one line of the library the first and the last one fail.
+    Few are spread over all lines, and the errors are taken in turn.
     """
     whole = run(scene, _new(folder), lambda: Calls(None, 0))
-    positions = range(len(whole.calls))
+    numbered = list(enumerate(whole.calls))
+    first = {call: number for number, call in reversed(numbered)}
+    last = {call: number for number, call in numbered}
+    positions = sorted({*first.values(), *last.values()})
     if count is None:
         faults = [(position, error) for position in positions for error in ERRORS]
     else:
@@ -116,7 +120,7 @@ def interrupted(scene: Scene, folder: Path, count: int | None) -> list[str]:
     return found
 
 
-def _spread(positions: range, count: int) -> Iterator[int]:
+def _spread(positions: Sequence[int], count: int) -> Iterator[int]:
     return islice(positions, 0, None, max(len(positions) // count, 1))
 
 
