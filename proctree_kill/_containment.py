@@ -258,8 +258,8 @@ class Containment(Contained):
             ContainmentError: neither is to be had.
         """
         if self._cell is None or not self._cell.dies_with_owner:
+            self._guarded = True  # before it is told: a start that is undone has it forget the tree
             self._guard()
-            self._guarded = True
         self.parent_exit = True
 
     def _guard(self) -> None:

@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from . import _own_children
 from ._identity import identity_of
 from ._member import ALIVE, ROOT, Member, mask
 from ._models import ProcessIdentity
-from ._own_children import PREFIX
 from ._owners import has_ended, is_our_child
 from ._platform._system import System
 from ._spare import Sparing
@@ -95,13 +95,12 @@ def _keep_out(tree: Tree, bystander: ProcessIdentity) -> None:
 
 
 def _is_rooted(claims: Sequence[Claim], markers: Sequence[bytes]) -> bool:
-    """Whether all markers are of contained trees whose roots are known.
+    """Whether all markers are of trees that a TreePopen of this process started.
 
     Then what else carries one, or is in the cgroup, was not started by the caller itself.
     """
     roots = [one for one in claims if one.identity is not None and one.found is None]
-    ours = all(one.startswith(PREFIX.encode()) for one in markers)
-    return bool(markers) and ours and len(roots) == len(markers)
+    return bool(markers) and _own_children.gave(markers) and len(roots) == len(markers)
 
 
 def _refuse_caller(
