@@ -263,14 +263,15 @@ def carries(pid: int, markers: Collection[bytes]) -> bool | None:
         return False
     if found.state == b"D" and not _is_parked(pid):
         return None
+    path = f"/proc/{pid}/environ"
     if found.state == b"Z":  # the main thread ended; another one still has the memory
         others = [one for one in tasks(pid) if found.threads > 1 and one != str(pid)]
-        environment = read(f"/proc/{pid}/task/{others[0]}/environ") if others else b""
-    else:
-        environment = read(f"/proc/{pid}/environ")
-        blank = not environment and not read(f"/proc/{pid}/cmdline")
-        if not environment and (_is_forbidden(f"/proc/{pid}/environ") or blank):
-            return None if os.path.exists(f"/proc/{pid}") else False
+        if not others:
+            return False
+        path = f"/proc/{pid}/task/{others[0]}/environ"
+    environment = read(path)
+    if not environment and (_is_forbidden(path) or not read(f"/proc/{pid}/cmdline")):
+        return None if os.path.exists(path) else False
     environment = b"\0" + environment + b"\0"
     return any(b"\0" + one + b"\0" in environment for one in markers)
 
