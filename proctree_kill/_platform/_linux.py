@@ -193,7 +193,7 @@ class LinuxSystem:
 
     def prove_stopped(self, members: Iterable[Member], until: float) -> None:
         """Read the states of all threads until none is left that may be in fork(2)."""
-        running = list(members)
+        running = [member for member in members if member.start is not None]  # else unseen already
         while running := [
             member
             for member in running

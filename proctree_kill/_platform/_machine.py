@@ -51,8 +51,8 @@ def _from_files() -> str:
     """Read the first of the files that says something."""
     for name in ID_FILES:
         try:
-            told = Path(name).read_text(encoding="ascii").strip()
-        except (*_NOT_THERE, UnicodeDecodeError):
+            told = Path(name).read_bytes().decode(errors="replace").strip()
+        except _NOT_THERE:
             continue
         if told and told != "uninitialized":
             return told
