@@ -140,7 +140,7 @@ def test_the_machine_is_known_once_descriptors_are_there_again(
     known = _machine.machine_id()
     _machine.machine_id.cache_clear()
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "read_text", full)
+        patched.setattr(Path, "read_bytes", full)
         with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
             _machine.machine_id()
     assert _machine.machine_id() == known

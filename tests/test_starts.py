@@ -6,7 +6,6 @@ Each scene is a forked caller, for it sends itself signals and runs out of descr
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import signal
 import subprocess
@@ -20,7 +19,6 @@ import pytest
 
 from proctree_kill import (
     Containment,
-    KillPolicy,
     SessionManager,
     TreePopen,
     errors,
@@ -29,21 +27,31 @@ from proctree_kill import (
 )
 from support.agents import files
 from support.callers import apart
-from support.counts import INTERRUPTED_STARTS, SCARCE, SIGNALLED_STARTS, WATCHED_STARTS
+from support.counts import (
+    INTERRUPTED_STARTS,
+    SCARCE,
+    SIGNALLED_STARTS,
+    STOPPED_STARTS,
+    WATCHED_STARTS,
+)
+from support.starting import (
+    DELAYS,
+    FORCE,
+    SLEEP,
+    has_no_child,
+    interrupt_sessions,
+    is_interrupted,
+    own_cgroups,
+    start_beside_a_handler,
+    start_beside_a_stop,
+    start_beside_polls,
+)
 
 pytestmark = pytest.mark.needs("fork", "waitid", "procfs")
 
-SLEEP = ["sleep", "1000"]
-FORCE = KillPolicy(grace=0)
 PATIENCE = 60.0
 """Seconds that bound a failure."""
-DELAYS = [step * 0.0001 for step in range(1, 31)]
-"""Seconds after which a start is interrupted: a start takes about one millisecond."""
 Start = Callable[[Path], object]
-
-
-class Interruption(Exception):  # noqa: N818 - it is no error
-    """What a handler raises."""
 
 
 def popen(_: Path) -> TreePopen[bytes]:
@@ -59,19 +67,7 @@ def in_session(_: Path) -> TreePopen[bytes]:
 
 
 def test_an_interrupted_session_is_ended_or_known(tmp_path: Path) -> None:
-    """An interrupt right after the return is too late to end it; the manager knows it then."""
-
-    def scene() -> int:
-        count = 0
-        manager = SessionManager(tmp_path, policy=FORCE, guard=False)
-        for delay in itertools.islice(itertools.cycle(DELAYS), INTERRUPTED_STARTS):
-            count += is_interrupted(lambda: manager.spawn_agent("x", SLEEP), delay)
-            assert len(manager.sessions) == 1 or has_no_child()
-            manager.stop_all()
-            assert has_no_child()
-        return count
-
-    assert apart(scene, PATIENCE) > 0
+    assert apart(lambda: interrupt_sessions(tmp_path, INTERRUPTED_STARTS), PATIENCE) > 0
     assert files(tmp_path) == set()
 
 
@@ -131,39 +127,15 @@ def test_what_is_missing_after_the_spawn_is_not_needed_to_end_it(
 
 
 @pytest.mark.needs("cgroup")
-def test_what_a_signal_handler_starts_during_a_start_is_no_member(tmp_path: Path) -> None:
-    def scene() -> None:
-        ours = own_cgroups()
-        started: list[subprocess.Popen[bytes]] = []
-        done = threading.Event()
-        threads: list[threading.Thread] = []
+def test_a_stop_by_record_ends_no_owner_that_is_starting(tmp_path: Path) -> None:
+    methods = start_beside_a_stop(tmp_path, STOPPED_STARTS, PATIENCE)
+    assert "recovered_record" in methods
+    assert files(tmp_path) == set()
 
-        def handle(*_: object) -> None:
-            started.append(subprocess.Popen(SLEEP))
-            threads.append(threading.Thread(target=done.wait))
-            threads[-1].start()
 
-        signal.signal(signal.SIGALRM, handle)
-        for delay in itertools.islice(itertools.cycle(DELAYS), SIGNALLED_STARTS):
-            signal.setitimer(signal.ITIMER_REAL, delay)
-            process = TreePopen(SLEEP, containment="kernel")
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            members = (process.containment.cgroup or tmp_path) / "cgroup.procs"
-            assert members.read_text().split() == [str(process.pid)]
-            assert own_cgroups() <= ours | homes()
-            assert process.stop(grace=0).ok
-            for child in started:
-                assert child.poll() is None
-                child.kill()
-                child.wait()
-            done.set()
-            for thread in threads:
-                thread.join()
-            started.clear()
-            threads.clear()
-            done.clear()
-
-    apart(scene, PATIENCE)
+@pytest.mark.needs("cgroup")
+def test_what_a_signal_handler_starts_during_a_start_is_no_member() -> None:
+    apart(lambda: start_beside_a_handler(SIGNALLED_STARTS), PATIENCE)
 
 
 @pytest.mark.needs("cgroup")
@@ -244,20 +216,7 @@ def test_a_handler_that_stops_all_meets_a_start_that_ends(tmp_path: Path) -> Non
 
 
 def test_a_handler_that_polls_never_waits_for_what_it_interrupted() -> None:
-    def scene() -> None:
-        trees: list[TreePopen[bytes]] = []
-
-        def handle(*_: object) -> None:
-            for tree in trees:
-                tree.poll()
-
-        signal.signal(signal.SIGCHLD, handle)
-        for _ in range(WATCHED_STARTS):
-            trees.append(TreePopen(["true"]))
-            del trees[:-3]
-            trees[-1].wait()
-
-    apart(scene, PATIENCE)
+    apart(lambda: start_beside_polls(WATCHED_STARTS), PATIENCE)
 
 
 @pytest.mark.needs("cgroup")
@@ -282,22 +241,6 @@ def test_a_death_signal_is_not_sent_while_the_caller_lives() -> None:
         assert tree.poll() is None
         tree.communicate(b"")
         assert tree.returncode == 0
-
-
-def is_interrupted(act: Callable[[], object], delay: float) -> bool:
-    """Interrupt something after a while; tell whether it was not over by then."""
-
-    def handle(*_: object) -> None:
-        raise Interruption
-
-    signal.signal(signal.SIGALRM, handle)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, delay)
-        act()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    except Interruption:
-        return True
-    return False
 
 
 def starts_with(free: int, start: Start, folder: Path) -> bool:
@@ -331,28 +274,8 @@ def few_descriptors(free: int) -> Iterator[None]:
             os.close(fd)
 
 
-def has_no_child() -> bool:
-    """Tell whether this process has no child, dead or alive."""
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return True
-    return False
-
-
 def own_cgroup() -> Path:
     """Return the folder of this process's cgroup."""
     from proctree_kill._platform import _cgroupfs  # noqa: PLC0415 - not on every system
 
     return Path(_cgroupfs.folder_of("self"))
-
-
-def own_cgroups() -> set[str]:
-    """Return the cgroups in which threads of this process are."""
-    found = (task / "cgroup" for task in Path("/proc/self/task").iterdir())
-    return {line for path in found for line in path.read_text().splitlines() if line[:3] == "0::"}
-
-
-def homes() -> set[str]:
-    """Return where a caller may have moved itself, and where its starts are for a moment."""
-    return {line for line in own_cgroups() if line.endswith("-home")}

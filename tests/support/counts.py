@@ -23,8 +23,15 @@ SOAK_SPAWNS = 1000
 KILLS_IN_A_ROW = 20
 SOAK_KILLS_IN_A_ROW = 200
 FAULTS = 8
+SOAK_FAULTS: int | None = 40
+"""Positions of a scene at which something fails; None is all of them, about an hour."""
 INTERRUPTED_STARTS = 60
+SOAK_INTERRUPTED_STARTS = 500
 SIGNALLED_STARTS = 30
+SOAK_SIGNALLED_STARTS = 450
 WATCHED_STARTS = 150
+SOAK_WATCHED_STARTS = 1500
+STOPPED_STARTS = 40
+SOAK_STOPPED_STARTS = 300
 SCARCE = range(40)
 """How many descriptors are free when something is started."""
