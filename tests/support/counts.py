@@ -24,7 +24,7 @@ KILLS_IN_A_ROW = 20
 SOAK_KILLS_IN_A_ROW = 200
 FAULTS = 8
 SOAK_FAULTS: int | None = 40
-"""Positions of a scene at which something fails; None is all of them, about an hour."""
+"""Calls of a scene that fail; None is each in every way, about an hour."""
 INTERRUPTED_STARTS = 60
 SOAK_INTERRUPTED_STARTS = 500
 SIGNALLED_STARTS = 30
