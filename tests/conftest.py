@@ -36,6 +36,8 @@ LINUX = [
     "test_evidence.py",
     "test_full_tables.py",
     "test_hidden_processes.py",
+    "test_faults.py",
+    "soak/test_faults.py",
     "test_own_children.py",
 ]
 collect_ignore = [] if has("fork") else LINUX
