@@ -146,7 +146,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             super(TreePopen, self).__init__(args, **popen, **contained)
             _own_children.note(self, contained["env"])
 
-        _birth.start(_birth.Birth(self, prepare, spawn, self._recording))
+        forks = popen.get("preexec_fn") is not None
+        _birth.start(_birth.Birth(self, prepare, spawn, self._recording, forks=forks))
 
     @property
     def identity(self) -> ProcessIdentity:
