@@ -104,8 +104,10 @@ class Leaf:
                     yield
                 finally:  # also where the block raises, or an interrupt came right after entering
                     try:
+                        passage.leave()
                         do(passage.clear)
                     except BaseException:  # of a handler, before that has begun
+                        passage.leave()
                         do(passage.clear)
                         raise
         finally:
@@ -187,11 +189,14 @@ class _Passage:
         """Move the calling thread into the entry."""
         os.write(self._inside, b"0")
 
+    def leave(self) -> None:
+        """Move the calling thread home; that needs no ``/proc``."""
+        os.write(self._home, b"0")
+
     def clear(self) -> None:
         """Move the threads of this process home, and every other process into the leaf.
 
-        These are the one that entered, and what a signal handler started in it meanwhile.
-        None is inside while the entry is frozen.
+        A signal handler may have started such a thread. None is inside while the entry is frozen.
         """
         rounds = 0
         while inside := self._listed():
