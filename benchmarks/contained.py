@@ -57,7 +57,7 @@ class Bare:
     def __init__(self, argv: list[str]) -> None:
         """Start a tree."""
         self._leaf = Leaf.make()
-        with self._leaf.spawning():
+        with self._leaf.spawning(lambda act: act()):
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
 
     def end(self) -> None:

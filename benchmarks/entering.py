@@ -60,7 +60,7 @@ def shell(leaf: Leaf, argv: list[str], **options: object) -> Popen:
 
 def entry(leaf: Leaf, argv: list[str], **options: object) -> Popen:
     """Spawn from a thread inside a threaded cgroup, then move whoever is in there: our way."""
-    with leaf.spawning():
+    with leaf.spawning(lambda act: act()):
         return plain(leaf, argv, **options)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 RESERVE = 4
 """Descriptors that are held during a start, so that its tree can be ended when none is left."""
+UNREADY = 0.01
+"""Seconds between two looks for a root that is to be killed before it is the program."""
 
 _os: Any = os  # what Windows has not, the type checkers know on POSIX only
 _log = logging.getLogger("proctree_kill")
@@ -53,6 +56,8 @@ class Birth:
         prepare: Callable[[], Containment],
         spawn: Callable[[Containment], None],
         recording: Recording | None,
+        *,
+        forks: bool,
     ) -> None:
         """Say what is to be done, in this order; nothing is done yet.
 
@@ -61,13 +66,16 @@ class Birth:
             prepare: makes what contains it.
             spawn: starts it.
             recording: its intent and record.
+            forks: whether the root may start others, or hang, before it is the program:
+                it has a ``preexec_fn``.
         """
         self._process = process
         self._prepare = prepare
         self._spawn = spawn
         self._recording = recording
+        self._forks = forks
         self._containment: Containment | None = None
-        self._spawned = False
+        self._spawned = self._over = False
 
     def run(self) -> int:
         """Start the root and return its number; whatever is raised, no process is left."""
@@ -88,13 +96,29 @@ class Birth:
                 if recording is not None:
                     recording.confirm(containment)
             except BaseException:
+                self._over = True
                 reserve.close()
                 self.undo()
                 raise
         return process.pid
 
     def hurry(self) -> None:
-        """Do nothing: it takes no longer than it must."""
+        """Kill a root that is no program yet, and so may hang; all else takes what it must."""
+        while self._forks and not self._spawned and not self._over and not self._kill_unready():
+            time.sleep(UNREADY)
+
+    def _kill_unready(self) -> bool:
+        """Kill a root whose preexec_fn runs; tell whether there was one."""
+        pid = getattr(self._process, "pid", None)
+        if pid is None:  # Popen knows it a moment after the fork
+            return False
+        with closing(current()) as system:
+            root = system.bind(pid)
+            # Popen reaps it only after it has ended; then the number may be another's.
+            if root is None or root.ppid != os.getpid() or self._process.returncode is not None:
+                return False
+            system.kill([root], [])
+        return True
 
     def undo(self) -> None:
         """End what was started, if anything was; the intent goes once all of it is known dead."""
@@ -102,7 +126,8 @@ class Birth:
         if containment is None:
             return
         # Popen has no returncode before it begins, and one once it has reaped what is no program.
-        living = self._spawned or getattr(self._process, "returncode", 0) is None
+        begun = hasattr(self._process, "returncode")
+        living = self._spawned or (begun and (self._forks or self._process.returncode is None))
         over = self._end(containment) if living else containment.release()
         if over and self._recording is not None:
             self._recording.forget()
@@ -110,7 +135,8 @@ class Birth:
     def _end(self, containment: Containment) -> bool:
         """End the tree at once, by its marker and cgroup where no number is known."""
         process = self._process
-        started = getattr(process, "pid", None) is not None
+        started = self._spawned or getattr(process, "returncode", 0) is None
+        started = started and getattr(process, "pid", None) is not None
         try:
             if started and containment.identity is None:
                 containment.attach(process)

@@ -107,13 +107,11 @@ class Containment(Contained):
             raise ValueError(text)
         marker = f"{PREFIX}{secrets.token_hex(16)}=1"
         prepared = cls(requested, marker, start_new_session=start_new_session)
-        if requested != "session":
-            try:
-                prepared._keep(_uninterrupted.do(lambda: cell(dies_with_owner=kill_on_parent_exit)))
-            except UnavailableError as error:
-                prepared._do_without(str(error))
-        if kill_on_parent_exit:
-            prepared._end_with_us()
+        try:
+            _uninterrupted.do(lambda: prepared._get(dies_with_owner=kill_on_parent_exit))
+        except BaseException:  # of a signal handler too, which may come when all is there
+            _uninterrupted.do(prepared.release)
+            raise
         return prepared
 
     @classmethod
@@ -225,7 +223,7 @@ class Containment(Contained):
         with ExitStack() as stack:
             if self._cell is not None:
                 try:
-                    stack.enter_context(self._cell.spawning())
+                    stack.enter_context(self._cell.spawning(_uninterrupted.do))
                     self._entered = True
                 except OSError as error:
                     self._do_without(f"no process can be born in {self._cell.name}: {error}")
@@ -250,6 +248,20 @@ class Containment(Contained):
         self.records = records
         if self._guarded:
             self._guard()
+
+    def _get(self, *, dies_with_owner: bool) -> None:
+        """Get what was asked for.
+
+        Raises:
+            ContainmentError: it is not to be had.
+        """
+        if self.requested != "session":
+            try:
+                self._keep(cell(dies_with_owner=dies_with_owner))
+            except UnavailableError as error:
+                self._do_without(str(error))
+        if dies_with_owner:
+            self._end_with_us()
 
     def _end_with_us(self) -> None:
         """Have the tree ended when this process ends: by its job object, or by the guard.

@@ -146,7 +146,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             super(TreePopen, self).__init__(args, **popen, **contained)
             _own_children.note(self, contained["env"])
 
-        _birth.start(_birth.Birth(self, prepare, spawn, self._recording))
+        forks = popen.get("preexec_fn") is not None
+        _birth.start(_birth.Birth(self, prepare, spawn, self._recording, forks=forks))
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -321,9 +322,14 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def _reap_alone(self) -> None:
         """Reap the root under the lock, once."""
         with self._reaping:
-            if self.returncode is None:
-                self.containment.remember()
-                super().poll()
+            if self.returncode is not None:
+                return
+            self.containment.remember()
+            with Vigil(self.pid, self.identity) as vigil:
+                if vigil.is_recycled:  # another call has reaped it: its code is lost, as to Popen
+                    self.returncode = 0
+                else:
+                    super().poll()
 
     def _send(self, sig: int) -> None:
         """Signal the root under the lock, so that its number stays its own."""

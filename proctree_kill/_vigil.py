@@ -14,7 +14,11 @@ from ._platform import current
 
 
 class Vigil:
-    """A wait for one process that :meth:`wake` can end from another thread."""
+    """A wait for one process that :meth:`wake` can end from another thread.
+
+    Attributes:
+        is_recycled: whether the number was another process's when this began.
+    """
 
     def __init__(self, pid: int, identity: ProcessIdentity | None = None) -> None:
         """Take hold of the process that has this number now.
@@ -28,7 +32,12 @@ class Vigil:
         self._closed = False
         try:
             self._member = self._system.bind(pid)
-            if identity is not None and self._compare(identity) is False:
+            self.is_recycled = (
+                identity is not None
+                and self._member is not None
+                and self._compare(identity) is False
+            )
+            if self.is_recycled:
                 self._member = None
         except BaseException:
             self._system.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 
 import pytest
@@ -12,6 +14,8 @@ from support.recycling import Midwife, Stranger
 
 pytestmark = pytest.mark.needs("pid namespace", "next pid", "pidfd inode")
 
+PATIENCE = 10.0
+"""Seconds that bound a failure."""
 SCRIPT = "setsid sh -c 'echo up; exec sleep 1000' & read line"
 """A root that ends when it is told to, and leaves a daemon.
 
@@ -48,3 +52,22 @@ def test_the_stranger_is_not_touched_and_whoever_was_left_is_ended(way: str) -> 
     assert harm == ""
     assert left == ["sleep"]
     assert rest == b""
+
+
+def leave_a_recycled_child() -> tuple[str, list[int | None]]:
+    """Let another child of ours have the number of a root that was reaped behind its owner."""
+    with Midwife() as midwife:
+        process = TreePopen(["true"])
+        os.waitpid(process.pid, 0)
+        midwife.bear(process.pid)
+        stranger = Stranger(process.pid)
+        try:
+            process.send_signal(signal.SIGTERM)
+            codes = [process.wait(timeout=PATIENCE), process.poll()]
+            return stranger.harm(), codes
+        finally:
+            stranger.end()
+
+
+def test_a_root_that_another_call_reaped_is_not_mistaken_for_the_next_child() -> None:
+    assert in_namespace(leave_a_recycled_child) == ("", [0, 0])

@@ -38,7 +38,9 @@ from support.starting import (
     DELAYS,
     FORCE,
     SLEEP,
+    Interruption,
     has_no_child,
+    interrupt,
     interrupt_sessions,
     is_interrupted,
     own_cgroups,
@@ -154,6 +156,107 @@ def test_a_thread_that_is_born_in_the_block_of_a_containment_goes_home() -> None
         done.set()
         thread.join()
         child.wait()
+
+    apart(scene, PATIENCE)
+
+
+@pytest.mark.needs("cgroup")
+def test_what_a_block_started_before_it_raised_is_a_member() -> None:
+    """It is not attached and has no marker: the cgroup alone tells of it."""
+
+    def scene() -> None:
+        children: list[subprocess.Popen[bytes]] = []
+        containment = Containment.prepare("kernel")
+        with contextlib.suppress(Interruption), containment.spawning():
+            children.append(subprocess.Popen(SLEEP, env={}))
+            raise Interruption
+        assert kill_tree(containment, grace=0).ok
+        assert [one.wait() for one in children] == [-signal.SIGKILL]
+
+    apart(scene, PATIENCE)
+
+
+@pytest.mark.needs("cgroup")
+def test_what_a_block_started_is_a_member_where_a_handler_raises_at_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from proctree_kill._platform import _cgroup  # noqa: PLC0415 - not on every system
+
+    def scene() -> None:
+        move = _cgroup._Passage._move
+
+        def moving(self: _cgroup._Passage, tid: bytes) -> None:
+            os.kill(os.getpid(), signal.SIGALRM)
+            move(self, tid)
+
+        signal.signal(signal.SIGALRM, interrupt)
+        monkeypatch.setattr(_cgroup._Passage, "_move", moving)
+        containment = Containment.prepare("kernel")
+        children: list[subprocess.Popen[bytes]] = []
+        with pytest.raises(Interruption), containment.spawning():
+            children.append(subprocess.Popen(SLEEP, env={}))
+        assert kill_tree(containment, grace=0).ok
+        assert [one.wait() for one in children] == [-signal.SIGKILL]
+
+    apart(scene, PATIENCE)
+
+
+@pytest.mark.needs("cgroup")
+def test_a_preparation_that_is_interrupted_leaves_no_cgroup(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from proctree_kill._platform import _cgroup  # noqa: PLC0415 - not on every system
+
+    def scene() -> None:
+        make, names = _cgroup.Leaf.make, []
+
+        def making() -> _cgroup.Leaf:
+            leaf = make()
+            names.append(Path(leaf.name))
+            os.kill(os.getpid(), signal.SIGALRM)
+            return leaf
+
+        signal.signal(signal.SIGALRM, interrupt)
+        monkeypatch.setattr(_cgroup.Leaf, "make", making)
+        with pytest.raises(Interruption):
+            Containment.prepare("kernel")
+        assert [one.exists() for one in names] == [False]
+
+    apart(scene, PATIENCE)
+
+
+@pytest.mark.needs("cgroup")
+def test_what_a_failing_preexec_fn_has_started_is_ended(tmp_path: Path) -> None:
+    def scene() -> None:
+        reading, writing = os.pipe()
+        os.set_inheritable(writing, True)  # noqa: FBT003 - the only way to say it
+
+        def fail() -> None:
+            if os.fork() == 0:
+                os.setsid()
+                os.execvp(SLEEP[0], SLEEP)  # noqa: S606 - a program of its own
+            raise Interruption
+
+        with pytest.raises(subprocess.SubprocessError):
+            TreePopen(SLEEP, preexec_fn=fail, close_fds=False, record=tmp_path / "session_x.pid")
+        os.close(writing)
+        assert os.read(reading, 1) == b""  # it was the last that had it open
+        assert has_no_child()
+
+    apart(scene, PATIENCE)
+    assert files(tmp_path) == set()
+
+
+def test_an_interrupt_does_not_wait_for_a_preexec_fn_that_hangs() -> None:
+    def scene() -> None:
+        def hang() -> None:
+            os.kill(os.getppid(), signal.SIGALRM)
+            signal.pause()
+
+        signal.signal(signal.SIGALRM, interrupt)
+        with pytest.raises(Interruption):
+            TreePopen(SLEEP, preexec_fn=hang)
+        assert has_no_child()
 
     apart(scene, PATIENCE)
 

@@ -8,7 +8,7 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, Self
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
@@ -84,8 +84,11 @@ class Leaf:
         return leaf
 
     @contextlib.contextmanager
-    def spawning(self) -> Iterator[None]:
+    def spawning(self, do: Callable[[Callable[[], None]], None]) -> Iterator[None]:
         """Have what this thread starts inside the block born in here.
+
+        Args:
+            do: runs an act to its end, whatever a signal handler raises meanwhile.
 
         Raises:
             OSError: before anything ran, the kernel does not let this thread in;
@@ -99,9 +102,14 @@ class Leaf:
                 try:
                     passage.enter()
                     yield
-                finally:  # also where an interrupt came right after entering
-                    passage.leave()
-                passage.clear()
+                finally:  # also where the block raises, or an interrupt came right after entering
+                    try:
+                        passage.leave()
+                        do(passage.clear)
+                    except BaseException:  # of a handler, before that has begun
+                        passage.leave()
+                        do(passage.clear)
+                        raise
         finally:
             with contextlib.suppress(OSError):
                 os.rmdir(entry)
@@ -150,8 +158,9 @@ class Leaf:
 
     def abandon(self) -> None:
         """Remove it now, or when another one is made, or at exit."""
-        if not self.remove():
-            _abandoned.add(self)
+        _abandoned.add(self)  # first: without a free descriptor it cannot be looked at
+        if self.remove():
+            _abandoned.discard(self)
 
 
 class _Passage:
@@ -181,7 +190,7 @@ class _Passage:
         os.write(self._inside, b"0")
 
     def leave(self) -> None:
-        """Move the calling thread home."""
+        """Move the calling thread home; that needs no ``/proc``."""
         os.write(self._home, b"0")
 
     def clear(self) -> None:

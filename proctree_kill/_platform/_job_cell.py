@@ -55,7 +55,7 @@ class JobCell:
         return cls(job, name, dies_with_owner=dies_with_owner)
 
     @contextlib.contextmanager
-    def spawning(self) -> Iterator[None]:
+    def spawning(self, _do: object) -> Iterator[None]:
         """Do nothing: the flags have the root wait until it is in here."""
         yield
 

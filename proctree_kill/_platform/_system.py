@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal, NamedTuple, Protocol, Self
 
@@ -58,8 +58,11 @@ class Cell(Protocol):
     dies_with_owner: bool
     """Whether everybody in here dies when the process that made it does, however it ends."""
 
-    def spawning(self) -> AbstractContextManager[None]:
+    def spawning(self, do: Callable[[Callable[[], None]], None]) -> AbstractContextManager[None]:
         """Have what this thread starts inside the block, with the flags, born in here.
+
+        Args:
+            do: runs an act to its end, whatever a signal handler raises meanwhile.
 
         Raises:
             OSError: before anything ran: the kernel does not let us in.

@@ -130,13 +130,14 @@ def start_beside_a_stop(folder: Path, count: int, within: float) -> set[str]:
         return set(other.stdout.read().split())
 
 
+def interrupt(*_: object) -> None:
+    """Be a handler that raises."""
+    raise Interruption
+
+
 def is_interrupted(act: Callable[[], object], delay: float) -> bool:
     """Interrupt something after a while; tell whether it was not over by then."""
-
-    def handle(*_: object) -> None:
-        raise Interruption
-
-    signal.signal(signal.SIGALRM, handle)
+    signal.signal(signal.SIGALRM, interrupt)
     try:
         signal.setitimer(signal.ITIMER_REAL, delay)
         act()
