@@ -31,6 +31,8 @@ HAS_SESSIONS = hasattr(os, "setsid")
 MOVED = "the root was moved there after its start: what it had lost by then may be outside"
 SWEEPS = 5
 """How often we look for somebody outside; each time everybody who was known is inside."""
+LOOK = 1.0
+"""Seconds that the look before a dead root is reaped may take: in a storm it could take many."""
 NEW_GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 """Windows' flag for a group in the console, which has no sessions: CTRL_BREAK can be sent to it.
 
@@ -301,7 +303,12 @@ class Containment(Contained):
                 self._end()
                 return
             gathered = gather(
-                system, self.aim(), None, read_markers([self.marker], None), include_root=True
+                system,
+                self.aim(),
+                None,
+                read_markers([self.marker], None),
+                include_root=True,
+                deadline=system.now() + LOOK,
             )
             if gathered.tree.sure:
                 members = _report.snapshot(gathered, system.boot_id, None).members

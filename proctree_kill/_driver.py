@@ -135,29 +135,33 @@ class Driver:
 
     def _ask(self, members: list[Member], until: float) -> Reply:
         """Ask members; where that fails in the middle the rest is asked, and none twice."""
+        members, foreign = self._tree.sort_out(members)
         sent = [(one, len(one.signals)) for one in members]
-        return self._patiently(
+        reply = self._patiently(
             lambda: self._system.ask(
                 [one for one, count in sent if len(one.signals) == count], until
             )
         )
+        return Reply(reply.gone, [*reply.denied, *foreign])
 
     def _freeze(self, members: list[Member]) -> Reply:
         """Stop members, and remember who outside the tree could stop with them."""
         self._watch_parents()
+        members, foreign = self._tree.sort_out(members)
         self._frozen += members  # before the signals: whatever happens, they are continued
         reply = self._system.freeze(members, self._groups())
         missed = {*reply.gone, *reply.denied}
         self._frozen = [one for one in self._frozen if one not in missed]
-        return reply
+        return Reply(reply.gone, [*reply.denied, *foreign])
 
     def _kill(self, members: list[Member]) -> Reply:
         """Kill members; the killed need no continuing."""
         self._let_parents_notice()
+        members, foreign = self._tree.sort_out(members)  # the frozen cannot change any more
         reply = self._system.kill(members, self._groups())
-        refused = set(reply.denied)
+        refused = {*reply.denied, *foreign}
         self._frozen = [one for one in self._frozen if one in refused]
-        return reply
+        return Reply(reply.gone, [*reply.denied, *foreign])
 
     def _end(self, members: list[Member]) -> Reply:
         """Have the kernel kill everybody in the cells; all are refused where it does not."""

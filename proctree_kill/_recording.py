@@ -87,6 +87,9 @@ class Recording:
         )
         try:
             _atomic_files.make_folder(path.parent)
+        except OSError as error:
+            raise RecordError(str(path), _reason(error)) from error
+        try:
             _atomic_files.create(path, encode(intent))
             self._intent = intent
             _read_first(path)

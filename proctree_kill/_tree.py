@@ -380,6 +380,16 @@ class Tree:
         self.system.drop(one)
         return False
 
+    def sort_out(self, members: list[Member]) -> tuple[list[Member], list[Member]]:
+        """Part members that may be signalled from those that are another user's by now.
+
+        A setuid program is its caller's until it changes its real uid, as su(1) does.
+        """
+        if self.uid is None:
+            return members, []
+        foreign = [one for one in members if tuple(self.system.users(one))[:1] != (self.uid,)]
+        return [one for one in members if one not in foreign], foreign
+
     def _is_member(self, pid: int) -> bool:
         """Tell whether a number is a member's own."""
         one = self._known.get(pid)

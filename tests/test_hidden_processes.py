@@ -298,7 +298,9 @@ def held(pidfd: bool) -> None:  # noqa: FBT001 - it says which
 
 @pytest.mark.needs("seccomp", "pidfd")
 @pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS], ids=errno.errorcode.get)
-@pytest.mark.parametrize("call", ["pidfd_open", "pidfd_send_signal", "waitid", "getsid"])
+@pytest.mark.parametrize(
+    "call", ["pidfd_open", "pidfd_send_signal", "waitid", "getsid", "eventfd", "poll"]
+)
 def test_a_denied_call_is_done_without(call: str, error: int) -> None:
     def scene() -> list[object]:
         seccomp.deny(call, error)

@@ -97,6 +97,13 @@ def test_an_id_that_has_a_file_already_starts_nothing(tmp_path: Path, name: str)
     assert (tmp_path / name).read_bytes() == b"4711"
 
 
+def test_a_folder_that_is_none_starts_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "file"
+    folder.touch()
+    with pytest.raises(errors.RecordError, match="cannot be written"):
+        TreePopen(SLEEP, record=folder / "session_a.pid")
+
+
 @pytest.mark.parametrize("step", ["create", "replace"])
 def test_a_full_disk_leaves_no_process(
     place: Path, plant: Planter, monkeypatch: pytest.MonkeyPatch, step: str

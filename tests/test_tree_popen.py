@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 import signal
 import stat
@@ -27,6 +28,7 @@ from proctree_kill import (
     identify,
     kill_tree,
 )
+from proctree_kill._gather import Gathered, gather
 from support.callers import apart
 from support.counts import SPAWNS
 from support.grow import Grow
@@ -457,3 +459,17 @@ class TestTheOwner:
         assert len(list(FILES.iterdir())) == files
         assert threading.active_count() == threads
         assert psutil.Process().children() == []
+
+
+def test_the_look_before_a_root_is_reaped_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines = []
+
+    def noted(*args: Any, **options: Any) -> Gathered:
+        deadlines.append(options.get("deadline", math.inf))
+        return gather(*args, **options)
+
+    with TreePopen(["sh", "-c", "sleep 1000 & exit"]) as process:
+        monkeypatch.setattr(_containment, "gather", noted)
+        process.wait()
+    assert deadlines
+    assert max(deadlines) < math.inf

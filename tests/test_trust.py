@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from proctree_kill import (
+    Fate,
     KillPolicy,
     ProcessIdentity,
     SessionManager,
@@ -369,6 +370,29 @@ class TestAnotherUser:
         assert outcome.fate is RecordFate.REAPED
         assert tree.root.wait(BOUND)
         assert not is_zombie(child)
+
+    def test_one_that_became_another_user_s_is_not_forced(
+        self, plant: Planter, shared: Path, stranger: Account
+    ) -> None:
+        # A setuid program is that user's until it changes its real uid, here when it is asked.
+        script = (
+            "import os, signal, sys; uid = int(sys.argv[1]); os.setresuid(uid, uid, 0); "
+            "signal.signal(signal.SIGTERM, lambda *_: os.setresuid(0, 0, 0)); "
+            "print(flush=True)\nwhile True: signal.pause()"
+        )
+        command = [sys.executable, "-c", script, str(stranger.uid)]
+        tree = plant.program(command, stdout=subprocess.PIPE)
+        assert tree.root.stdout
+        tree.root.stdout.readline()
+        tree.root.stdout.close()
+        path = write(shared, "a", owner=dead_owner(plant), identity=identify(tree.root.pid))
+        os.chown(path, stranger.uid, 0)
+        (outcome,) = recover(shared, policy=HASTY).outcomes
+        assert tree.root.poll() is None
+        assert outcome.kill
+        assert outcome.kill.outcomes[0].fate is Fate.DENIED
+        assert outcome.fate is RecordFate.SURVIVED
+        assert files(shared) == {"session_a.pid"}
 
     def test_a_living_owner_is_stopped_by_its_own_word_alone(
         self, plant: Planter, told: Told, shared: Path, stranger: Account

@@ -10,7 +10,7 @@ import select
 import signal
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
@@ -33,14 +33,29 @@ class Info(NamedTuple):
 
 
 def supported() -> bool:
-    """Tell whether this kernel and this Python have process descriptors."""
+    """Tell whether this kernel and this Python have process descriptors, and can wait for them."""
     if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
         return False
+    # No process has that number, and eventfd(2) no such flags: no descriptor is needed.
+    return _refuses(os.pidfd_open, 0) and _refuses(os.eventfd, 0, -1) and _polls()
+
+
+def _refuses(call: Callable[..., object], *arguments: int) -> bool:
+    """Whether the kernel itself refuses these arguments, so that it has the call."""
     try:
-        os.pidfd_open(0)  # which no process has, so no descriptor is needed: EINVAL
+        call(*arguments)
     except OSError as error:  # ENOSYS before Linux 5.3, EPERM under some seccomp filters
         return error.errno == errno.EINVAL
     return False
+
+
+def _polls() -> bool:
+    """Whether poll(2) may be called."""
+    try:
+        readable([], 0)
+    except OSError:
+        return False
+    return True
 
 
 def signals() -> bool:
