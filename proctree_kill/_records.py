@@ -19,6 +19,8 @@ VERSION = 1
 """The layout of entries that this release writes, and the only one that it acts upon."""
 PREFIX, RECORD, INTENT = "session_", ".pid", ".starting"
 LONGEST_ID = 128
+LATEST = 1e11
+"""Seconds since the epoch, some thousand years from now; what is shown of a record is bounded."""
 DEFAULT_TOOL = "mcp"
 MARKER = r"PROCTREE_MARK_[0-9a-f]{32}=1"
 """What a marker looks like: one that anybody carries would end everybody."""
@@ -54,7 +56,7 @@ class Intent(BaseModel):
     machine_id: str | None
     pid_namespace: int | None
     argv_digest: str
-    created_at: float
+    created_at: float = Field(ge=0, le=LATEST)
 
 
 class Record(Intent):
@@ -166,7 +168,7 @@ def parse(path: Path, data: bytes) -> Entry:
     told = _object(rest)
     version = told.get("version")
     if isinstance(version, int) and version > VERSION:
-        text = f"version {version} is of a newer release"
+        text = "its version is of a newer release"
         raise UnreadableError(text)
     try:
         entry = (Record if is_record else Intent).model_validate_json(rest)

@@ -107,10 +107,10 @@ class Recovery(PlainWork):
 
     def run(self) -> RecoveryReport:
         """Go through the records."""
+        if self._folder is not None and not self._dry_run:
+            self._folder.tidy()  # before a kill: should it fail, no outcome is lost
         outcomes = self._cases.run()
         if self._folder is not None:
-            if not self._dry_run:
-                self._folder.tidy()
             self._folder.close()
         return RecoveryReport(
             directory=str(self._path), dry_run=self._dry_run, outcomes=tuple(outcomes)

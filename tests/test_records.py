@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from proctree_kill import ProcessIdentity, errors
 from proctree_kill._records import (
+    LATEST,
     Bare,
     Intent,
     Record,
@@ -66,7 +67,7 @@ common: dict[str, Any] = {
     "machine_id": st.none() | st.text(),
     "pid_namespace": numbers,
     "argv_digest": st.text(),
-    "created_at": seconds,
+    "created_at": st.floats(0, LATEST),
 }
 
 
@@ -123,7 +124,9 @@ def test_an_unknown_key_is_a_newer_writer_s_and_does_no_harm() -> None:
         (b"8\n" + b"[" * 50_000, "no JSON object"),
         (b"-8\n", "no JSON object"),
         (b"99999999999\n", "no JSON object"),
-        (changed(version=2), "version 2 is of a newer release"),
+        (changed(version=2), "version is of a newer release"),
+        (changed(created_at=-1e308), "created_at: Input should be greater"),
+        (changed(created_at=1e308), "created_at: Input should be less"),
         (changed(version="1"), "version"),
         (changed(marker="PATH=/usr/bin"), "marker"),
         (changed(marker=MARKER + "\n"), "marker"),
