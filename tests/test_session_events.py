@@ -170,6 +170,7 @@ def test_a_signal_handler_may_tell_at_any_moment_while_its_thread_tells(
         return handle
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # or Python 3.12 tells of none in other frames
     sys.settrace(handle)
     try:
         queue.tell(event)

@@ -174,6 +174,7 @@ class Opcodes:
     def armed(self) -> Iterator[None]:
         """Trace what is called from here; the caller's own bytecodes are not counted."""
         before = sys.gettrace()
+        sys._getframe().f_trace_opcodes = True  # or Python 3.12 tells of none in other frames
         sys.settrace(self._trace)
         try:
             yield

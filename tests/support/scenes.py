@@ -113,7 +113,7 @@ def interrupted(scene: Scene, folder: Path, count: int | None) -> list[str]:
     """Interrupt a scene after so many of its bytecodes, or after each; say what does not hold."""
     whole = run(scene, _new(folder), lambda: Opcodes(None))
     positions = range(len(whole.calls))
-    found = whole.faults
+    found = whole.faults if positions else ["no bytecode was seen"]
     for position in positions if count is None else _spread(positions, count):
         case = run(scene, _new(folder), partial(Opcodes, position))
         found += [f"{position}, {case.hit}: {one}; {case.said}" for one in case.faults]
