@@ -82,9 +82,7 @@ class Registry:
         known = self._table.setdefault(agent.session_id, agent)
         if known is not agent:
             raise SessionError(agent.session_id, f"it is there already, and {known.state}")
-        if (
-            self._closed
-        ):  # asked after it was entered: either the close lists it, or this sees the close
+        if self._closed:  # asked after it was entered, so that one of the two sees the other
             self.dismiss(agent)
             reason = "the manager was left and starts nothing any more"
             raise SessionError(agent.session_id, reason)

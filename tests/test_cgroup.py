@@ -19,7 +19,8 @@ from support.callers import apart, unprivileged
 from support.capabilities import has
 from support.counts import SPAWNS
 from support.delegation import delegated, enter
-from support.leaf import usable_cgroup
+from support.leaf import is_empty, usable_cgroup
+from support.trees import BOUND
 from support.users import Account, ordinary_user
 
 pytestmark = pytest.mark.needs("cgroup", "fork")
@@ -369,3 +370,28 @@ def own() -> str:
 def test_has_agrees_with_what_is_got() -> None:
     with TreePopen(["true"]) as process:
         assert process.containment.kernel == has("cgroup")
+
+
+def test_a_sweep_keeps_what_a_recovery_needs_to_find_an_entry() -> None:
+    from proctree_kill._platform import _cgroupfs, _procfs  # noqa: PLC0415 - not on every system
+
+    dead = subprocess.Popen(["true"])
+    found = _procfs.stat(dead.pid)
+    assert found
+    name = _cgroupfs.owner_name().rsplit("-", 2)[0] + f"-{dead.pid}-{found.start}-00ff00ff"
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+    assert _cgroupfs.is_deserted(name)  # a zombie, too
+    dead.wait()
+    parent = usable_cgroup()
+    assert parent
+    leaf, entry = parent / name, parent / f"{name}-entry"
+    leaf.mkdir()
+    entry.mkdir()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as member:
+        (entry / "cgroup.procs").write_text(str(member.pid))
+        _cgroupfs.sweep(str(parent))
+        assert (leaf.is_dir(), entry.is_dir()) == (True, True)
+    assert is_empty(entry, BOUND)
+    _cgroupfs.sweep(str(parent))
+    _cgroupfs.sweep(str(parent))  # the one before may have looked at the leaf first
+    assert (leaf.is_dir(), entry.is_dir()) == (False, False)

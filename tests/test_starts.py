@@ -6,12 +6,15 @@ Each scene is a forked caller, for it sends itself signals and runs out of descr
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,9 @@ from support.starting import (
 
 pytestmark = pytest.mark.needs("fork", "waitid", "procfs")
 
+PR_SET_PDEATHSIG = 1
+BOUND = 10.0
+"""Seconds that bound a wait for a death."""
 PATIENCE = 60.0
 """Seconds that bound a failure."""
 Start = Callable[[Path], object]
@@ -325,25 +331,78 @@ def test_a_handler_that_polls_never_waits_for_what_it_interrupted() -> None:
 @pytest.mark.needs("cgroup")
 def test_a_death_signal_is_not_sent_while_the_caller_lives() -> None:
     """The kernel sends it when the thread ends that started the process."""
-    code = (
-        "import ctypes, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0); "
-        "print('ready', flush=True); sys.stdin.read()"
-    )
-    process: list[TreePopen[bytes]] = []
 
-    def start() -> None:
-        pipe = subprocess.PIPE
-        process.append(TreePopen([sys.executable, "-I", "-S", "-c", code], stdin=pipe, stdout=pipe))
-        assert process[0].stdout
-        process[0].stdout.readline()
+    def scene() -> int | None:
+        prctl = ctypes.CDLL(None).prctl
+        process: list[TreePopen[bytes]] = []
 
-    thread = threading.Thread(target=start)
-    thread.start()
-    thread.join()
-    with process[0] as tree:
-        assert tree.poll() is None
-        tree.communicate(b"")
-        assert tree.returncode == 0
+        def start() -> None:
+            order = partial(prctl, PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            pipe = subprocess.PIPE
+            process.append(TreePopen(["cat"], stdin=pipe, stdout=pipe, preexec_fn=order))
+
+        thread = threading.Thread(target=start)
+        thread.start()
+        thread.join()
+        process[0].communicate(b"its last word is written when it has read all")
+        return process[0].returncode
+
+    assert apart(scene, PATIENCE) == 0
+
+
+@pytest.mark.needs("cgroup")
+def test_an_owner_in_the_cgroup_of_its_tree_outlives_a_stop_by_its_record(tmp_path: Path) -> None:
+    def scene() -> bool:
+        process = TreePopen(SLEEP, containment="kernel", record=tmp_path / "session_x.pid")
+        assert process.containment.cgroup
+        home = own_cgroup()
+        (process.containment.cgroup / "cgroup.procs").write_text(str(os.getpid()))
+        try:
+            code = "import sys; from proctree_kill._cli import main; sys.exit(main())"
+            stop = [sys.executable, "-c", code, "stop", "--force", str(tmp_path), "x"]
+            subprocess.run(stop, check=True, stdout=subprocess.DEVNULL)
+        finally:
+            (home / "cgroup.procs").write_text(str(os.getpid()))
+        return process.wait() == -signal.SIGKILL and process.stop(grace=0).ok
+
+    assert apart(scene, PATIENCE)
+
+
+def test_what_the_cleaning_needs_is_held_before_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No descriptor is left once the tree runs, with a daemon that its number does not reach."""
+
+    def scene() -> None:
+        reading, writing = os.pipe()
+        taken: list[int] = []
+
+        def fail(*_: object) -> None:
+            monkeypatch.undo()
+            os.read(told, 1)  # the daemon is there
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.open(os.devnull, os.O_RDONLY))
+            raise OSError(24, "Too many open files")
+
+        import resource  # noqa: PLC0415 - not on every system
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))
+        told, telling = os.pipe()
+        monkeypatch.setattr(Containment, "attach_by", fail)
+        command = ["sh", "-c", f"setsid sh -c 'echo >&{telling}; exec sleep 1000' & wait"]
+        with pytest.raises(OSError, match="Too many"):
+            TreePopen(
+                command,
+                containment="session",
+                record=tmp_path / "session_x.pid",
+                pass_fds=[writing, telling],
+            )
+        os.close(writing)
+        assert select.select([reading], [], [], BOUND)[0]  # the daemon has closed it
+
+    apart(scene, PATIENCE)
+    assert files(tmp_path) == set()
 
 
 def starts_with(free: int, start: Start, folder: Path) -> bool:
