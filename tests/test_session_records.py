@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from proctree_kill import (
+    KillPolicy,
     SessionManager,
     SessionState,
     identify,
 )
+from proctree_kill._record_recovery import RecordRecovery
 from proctree_kill._records import record_path
+from proctree_kill._recovery_models import RecordOutcome
 from support.agents import DEAF, FOREVER, PATIENT, POLITE, files, start
 from support.listener import Listener
 from support.planter import Planter
@@ -103,3 +107,24 @@ def test_the_manager_recovers_and_tells(
     assert tree.all_dead()
     assert kept.state is SessionState.RUNNING
     assert not alive.all_dead()
+
+
+def test_a_stop_waits_for_the_record_of_a_session_that_is_just_being_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = subprocess.Popen(["sleep", "1000"])
+    intent = write(tmp_path, "x")
+    look = RecordRecovery._look
+
+    def started(self: RecordRecovery) -> RecordOutcome:
+        outcome = look(self)
+        if intent.exists():
+            write(tmp_path, "x", identity=identify(child.pid))
+            intent.unlink()
+        return outcome
+
+    monkeypatch.setattr(RecordRecovery, "_look", started)
+    manager = SessionManager(tmp_path, policy=KillPolicy(grace=0), guard=False)
+    result = manager.stop_agent("x")
+    assert (result.success, result.method) == (True, "recovered_record")
+    assert child.wait() == -9

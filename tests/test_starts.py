@@ -350,22 +350,32 @@ def test_a_death_signal_is_not_sent_while_the_caller_lives() -> None:
     assert apart(scene, PATIENCE) == 0
 
 
+OWNER = """
+import os, sys
+from pathlib import Path
+from proctree_kill import TreePopen
+from proctree_kill._platform import _cgroupfs
+process = TreePopen(["sleep", "1000"], containment="kernel", record=sys.argv[1])
+home = Path(_cgroupfs.folder_of("self"))
+(process.containment.cgroup / "cgroup.procs").write_text(str(os.getpid()))
+print("inside", flush=True)
+sys.stdin.readline()
+(home / "cgroup.procs").write_text(str(os.getpid()))
+print(process.wait(), process.stop(grace=0).ok)
+"""
+"""Moves itself into the cgroup of its own tree, and says in the end what became of that."""
+
+
 @pytest.mark.needs("cgroup")
 def test_an_owner_in_the_cgroup_of_its_tree_outlives_a_stop_by_its_record(tmp_path: Path) -> None:
-    def scene() -> bool:
-        process = TreePopen(SLEEP, containment="kernel", record=tmp_path / "session_x.pid")
-        assert process.containment.cgroup
-        home = own_cgroup()
-        (process.containment.cgroup / "cgroup.procs").write_text(str(os.getpid()))
-        try:
-            code = "import sys; from proctree_kill._cli import main; sys.exit(main())"
-            stop = [sys.executable, "-c", code, "stop", "--force", str(tmp_path), "x"]
-            subprocess.run(stop, check=True, stdout=subprocess.DEVNULL)
-        finally:
-            (home / "cgroup.procs").write_text(str(os.getpid()))
-        return process.wait() == -signal.SIGKILL and process.stop(grace=0).ok
-
-    assert apart(scene, PATIENCE)
+    command = [sys.executable, "-c", OWNER, str(tmp_path / "session_x.pid")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as owner:
+        assert owner.stdout
+        assert owner.stdout.readline() == "inside\n"
+        manager = SessionManager(tmp_path, policy=FORCE, guard=False)
+        assert manager.stop_agent("x").success
+        assert owner.communicate("go\n", BOUND)[0] == "-9 True\n"
 
 
 def test_what_the_cleaning_needs_is_held_before_the_start(
