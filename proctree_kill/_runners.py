@@ -55,6 +55,7 @@ def _on_asyncio(told: Awaitable[Any], loop: Any) -> None:  # noqa: ANN401 - asyn
             if future.done():  # its own
                 raise
             if loop.is_closed():
+                waiting.close()  # a loop that is closed never begins what waits in it
                 _dispose(told)
                 return
         else:

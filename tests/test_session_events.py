@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import subprocess
 import sys
@@ -274,6 +275,40 @@ def test_a_coroutine_whose_loop_is_over_is_given_up(
     asyncio.run(scene())
     wait_for_threads({threading.main_thread().name})
     assert not [one for one in caplog.records if "never awaited" in one.getMessage()]
+
+
+def test_a_loop_that_closes_before_a_coroutine_begins_leaves_no_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_runners, "LOOK", 0.01)
+    loop = asyncio.new_event_loop()
+    queued = threading.Event()
+    begun: list[str] = []
+
+    async def tell() -> None:
+        begun.append("told")
+
+    async def runner() -> _runners.Runner | None:
+        return _runners.runner_here()
+
+    run = loop.run_until_complete(runner())
+    assert run is not None
+    call_soon = loop.call_soon_threadsafe
+
+    def observed(*args: Any, **options: Any) -> object:
+        handle = call_soon(*args, **options)
+        queued.set()
+        return handle
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", observed)
+    thread = threading.Thread(target=run, args=[tell()])
+    thread.start()
+    assert queued.wait(BOUND)
+    loop.close()
+    thread.join(BOUND)
+    assert not thread.is_alive()
+    gc.collect()  # strict warnings make a coroutine that was never awaited an error
+    assert begun == []
 
 
 def test_without_a_broadcaster_there_is_no_thread_for_it(tmp_path: Path) -> None:
