@@ -14,10 +14,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 WHEEL = f"dist/proctree_kill-{PROJECT['project']['version']}-py3-none-any.whl"
 CODE = ("proctree_kill", "tests", "benchmarks", "noxfile.py", "docs")
 PLATFORMS = ("linux", "darwin", "win32")
-WINDOWS_FILES = ",".join(
-    f"*/_platform/_{name}.py"
-    for name in ("console", "handle_grip", "helper", "job*", "process_table", "taskkill", "win*")
-)
+WINDOWS_FILES = "*/_systems/windows/*.py"
 """What no other system executes."""
 
 nox.needs_version = ">=2025.11"

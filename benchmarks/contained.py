@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from proctree_kill import TreePopen
-from proctree_kill._platform._cgroup import Leaf
+from proctree_kill._systems.linux.cgroup import Leaf
 
 from .entering import busy_loops
 from .toolchain import build

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from proctree_kill._platform._cgroup import Leaf
+from proctree_kill._systems.linux.cgroup import Leaf
 
 from .toolchain import build
 

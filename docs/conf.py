@@ -40,8 +40,8 @@ for name in proctree_kill.__all__:  # a model has its signature once it is built
 
 # The build asks no other site, so that it works alone: what is documented elsewhere has no link.
 nitpick_ignore = [
-    ("py:class", "proctree_kill._target.HasPid"),  # a protocol for type checkers
-    ("py:class", "proctree_kill._recovery_models.RecordOutcome"),  # told in words
+    ("py:class", "proctree_kill._engine.target.HasPid"),  # a protocol for type checkers
+    ("py:class", "proctree_kill._records.report.RecordOutcome"),  # told in words
 ]
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!proctree_kill).*"),

@@ -8,11 +8,10 @@ TYPE_CHECKING = False  # importing it from typing would cost more than all the r
 
 if TYPE_CHECKING:
     from . import errors
-    from ._agents import Session
-    from ._containment import Containment
-    from ._identity import identify
-    from ._kill import akill_tree, kill_tree, snapshot_tree
-    from ._models import (
+    from ._containment.containment import Containment
+    from ._engine.kill import akill_tree, kill_tree, snapshot_tree
+    from ._engine.process import identify
+    from ._models.identity import (
         Evidence,
         Fate,
         KillEvent,
@@ -22,41 +21,42 @@ if TYPE_CHECKING:
         TreeMember,
         TreeSnapshot,
     )
-    from ._policy import KillPolicy
-    from ._recovery import arecover, recover
-    from ._recovery_models import RecoveryReport
-    from ._run import arun, run
-    from ._session_models import SessionEvent, SessionState, StopResult
-    from ._sessions import SessionManager
-    from ._spawn import TreePopen
+    from ._models.policy import KillPolicy
+    from ._records.recover import arecover, recover
+    from ._records.report import RecoveryReport
+    from ._sessions.agent import Session
+    from ._sessions.manager import SessionManager
+    from ._sessions.models import SessionEvent, SessionState, StopResult
+    from ._spawn.popen import TreePopen
+    from ._spawn.run import arun, run
 
 _HOME = {
-    "Containment": "_containment",
-    "Evidence": "_models",
-    "Fate": "_models",
-    "KillEvent": "_models",
-    "KillPolicy": "_policy",
-    "KillResult": "_models",
-    "ProcessIdentity": "_models",
-    "ProcessOutcome": "_models",
-    "RecoveryReport": "_recovery_models",
-    "Session": "_agents",
-    "SessionEvent": "_session_models",
-    "SessionManager": "_sessions",
-    "SessionState": "_session_models",
-    "StopResult": "_session_models",
-    "TreeMember": "_models",
-    "TreePopen": "_spawn",
-    "TreeSnapshot": "_models",
-    "akill_tree": "_kill",
-    "arecover": "_recovery",
-    "arun": "_run",
+    "Containment": "_containment.containment",
+    "Evidence": "_models.identity",
+    "Fate": "_models.identity",
+    "KillEvent": "_models.identity",
+    "KillPolicy": "_models.policy",
+    "KillResult": "_models.identity",
+    "ProcessIdentity": "_models.identity",
+    "ProcessOutcome": "_models.identity",
+    "RecoveryReport": "_records.report",
+    "Session": "_sessions.agent",
+    "SessionEvent": "_sessions.models",
+    "SessionManager": "_sessions.manager",
+    "SessionState": "_sessions.models",
+    "StopResult": "_sessions.models",
+    "TreeMember": "_models.identity",
+    "TreePopen": "_spawn.popen",
+    "TreeSnapshot": "_models.identity",
+    "akill_tree": "_engine.kill",
+    "arecover": "_records.recover",
+    "arun": "_spawn.run",
     "errors": "errors",
-    "identify": "_identity",
-    "kill_tree": "_kill",
-    "recover": "_recovery",
-    "run": "_run",
-    "snapshot_tree": "_kill",
+    "identify": "_engine.process",
+    "kill_tree": "_engine.kill",
+    "recover": "_records.recover",
+    "run": "_spawn.run",
+    "snapshot_tree": "_engine.kill",
 }
 """Where each public name lives; a module is imported when one of its names is first touched."""
 

@@ -1,6 +1,6 @@
 """The small process that outlives its owner and ends the trees that it was told of.
 
-Started by :mod:`._guarding`, in a session of its own.
+Started by :mod:`._containment.guard`, in a session of its own.
 It reads one JSON object a line: a tree, named by its marker, or ``{"forget": MARKER}``.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._target import Contained
+    from ._engine.target import Contained
 
 HEARD = ("SIGKILL", "SIGSTOP", "SIGCHLD")
 """Signals that are not ignored: the first two cannot be, the third ends nothing."""
@@ -101,7 +101,7 @@ class Watchman:
 
 def _end(trees: list[Tree]) -> list[Tree]:
     """End trees under one deadline, and return those of which no member is left."""
-    from ._kill import kill_tree  # noqa: PLC0415 - imported by `main` already
+    from ._engine.kill import kill_tree  # noqa: PLC0415 - imported by `main` already
 
     try:
         if kill_tree([recall(tree) for tree in trees], grace=GRACE).ok:
@@ -114,8 +114,8 @@ def _end(trees: list[Tree]) -> list[Tree]:
 
 def recall(tree: Tree) -> Contained:
     """Return a tree as a target."""
-    from ._containment import Containment  # noqa: PLC0415 - imported by `main` already
-    from ._models import ProcessIdentity  # noqa: PLC0415 - imported by `main` already
+    from ._containment.containment import Containment  # noqa: PLC0415 - imported by `main` already
+    from ._models.identity import ProcessIdentity  # noqa: PLC0415 - imported by `main` already
 
     told = tree["identity"]
     identity = None if told is None else ProcessIdentity.model_validate(told)
@@ -124,7 +124,7 @@ def recall(tree: Tree) -> Contained:
 
 def _forget_records(tree: Tree) -> None:
     """Remove the records of a tree, if they are still of this tree."""
-    from ._recording import forget  # noqa: PLC0415 - imported by `main` already
+    from ._records.recording import forget  # noqa: PLC0415 - imported by `main` already
 
     for path in map(Path, tree["records"]):
         with contextlib.suppress(OSError):  # a later recovery finds it
@@ -146,10 +146,12 @@ def main(owner: str, hello: str) -> None:
     _silence(sys.stdout.fileno())
     watchman = Watchman(sys.stdin.fileno())
     # All of it, now: when the owner is dead its files may be gone as well.
-    from . import _containment, _kill, _recording  # noqa: F401, PLC0415 - the hello comes first
-    from ._models import ProcessIdentity  # noqa: PLC0415 - as above
-    from ._platform import tidy_cells  # noqa: PLC0415 - as above
-    from ._vigil import Vigil  # noqa: PLC0415 - as above
+    from ._containment import containment  # noqa: F401, PLC0415 - the hello comes first
+    from ._engine import kill  # noqa: F401, PLC0415 - the hello comes first
+    from ._engine.vigil import Vigil  # noqa: PLC0415 - as above
+    from ._models.identity import ProcessIdentity  # noqa: PLC0415 - as above
+    from ._records import recording  # noqa: F401, PLC0415 - the hello comes first
+    from ._systems import tidy_cells  # noqa: PLC0415 - as above
 
     vigil = Vigil(ProcessIdentity.model_validate_json(owner).pid)
     death, word = os.pipe()

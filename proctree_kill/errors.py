@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._models import KillResult
+    from ._models.identity import KillResult
 
 __all__ = [
     "ContainmentError",

@@ -33,12 +33,12 @@ pytest_plugins = ["pytester"]
 DESCRIPTORS = (Path("/proc/self/fd"), Path("/dev/fd"))
 
 LINUX = [
-    "test_evidence.py",
-    "test_full_tables.py",
-    "test_hidden_processes.py",
-    "test_faults.py",
+    "engine/test_evidence.py",
+    "engine/test_full_tables.py",
+    "engine/test_hidden_processes.py",
+    "spawn/test_faults.py",
     "soak/test_faults.py",
-    "test_own_children.py",
+    "engine/test_own_children.py",
 ]
 collect_ignore = [] if has("fork") else LINUX
 """What cannot be imported everywhere: it replaces parts of the Linux system."""
@@ -127,10 +127,10 @@ def grow(plant: Planter) -> Grow:
 def no_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the library do without cgroups, as where none is to be had."""
     if has("procfs"):
-        from proctree_kill._platform import _cgroup, _cgroupfs  # noqa: PLC0415 - not on every system
+        from proctree_kill._systems.linux import cgroup, cgroupfs  # noqa: PLC0415 - not on every system
 
-        monkeypatch.setattr(_cgroupfs, "CGROUPS", False)
-        monkeypatch.setattr(_cgroup, "_places", {})  # as nobody has asked yet
+        monkeypatch.setattr(cgroupfs, "CGROUPS", False)
+        monkeypatch.setattr(cgroup, "_places", {})  # as nobody has asked yet
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,7 @@ def test_a_name_loads_its_own_module_only() -> None:
 
 def test_models_and_policy_touch_no_system() -> None:
     loaded = loaded_by("from proctree_kill import KillPolicy, KillResult")
-    assert not {one for one in loaded if one.startswith("proctree_kill._platform")}
+    assert not {one for one in loaded if one.startswith("proctree_kill._systems")}
     assert "psutil" not in loaded
 
 

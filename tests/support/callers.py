@@ -79,14 +79,14 @@ class Caller:
     def means(self) -> Iterator[None]:
         """Let the library do without what this caller does not have."""
         if not (self.pidfd and self.children_file):
-            from proctree_kill._platform import _linux  # noqa: PLC0415 - not on every system
+            from proctree_kill._systems.linux import system as linux_system  # noqa: PLC0415 - not on every system
 
-            _linux.PIDFD = self.pidfd
-            _linux.CHILDREN_FILE = self.children_file
+            linux_system.PIDFD = self.pidfd
+            linux_system.CHILDREN_FILE = self.children_file
         if not self.cgroup:
-            from proctree_kill._platform import _cgroupfs  # noqa: PLC0415 - not on every system
+            from proctree_kill._systems.linux import cgroupfs  # noqa: PLC0415 - not on every system
 
-            _cgroupfs.CGROUPS = False  # a fork has asked nobody yet
+            cgroupfs.CGROUPS = False  # a fork has asked nobody yet
         yield
 
 

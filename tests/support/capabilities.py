@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from proctree_kill._platform._locks import lock
+from proctree_kill._systems.lock import lock
 
 from . import seccomp
 from .leaf import usable_cgroup

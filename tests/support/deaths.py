@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from proctree_kill import RecoveryReport, TreePopen, recover
-from proctree_kill._records import entries, parse
+from proctree_kill._records.format import entries, parse
 
 from .agents import PATIENT, doomed, files, options
 from .nodes import chain

@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from proctree_kill._member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
-from proctree_kill._platform._system import Live, Reply
+from proctree_kill._systems.contract import Live, Reply
+from proctree_kill._systems.member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
 
 FIRST = 5_000_001
 """The number of the first process; Linux ends at 4194304 (proc(5), pid_max)."""
@@ -76,7 +76,7 @@ class Act:
 
 @dataclass
 class FakeSystem:
-    """A :class:`~proctree_kill._platform._system.System` that acts on nothing.
+    """A :class:`~proctree_kill._systems.contract.System` that acts on nothing.
 
     Args:
         counts: whether it can be known that nobody was born.

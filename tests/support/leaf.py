@@ -107,7 +107,7 @@ def kept() -> list[Path]:
     parent = own_cgroup()
     if parent is None:
         return []
-    from proctree_kill._platform._cgroupfs import owner_name  # noqa: PLC0415 - Linux has it
+    from proctree_kill._systems.linux.cgroupfs import owner_name  # noqa: PLC0415 - Linux has it
 
     ours = f"{owner_name()}-*"
     if list(parent.glob(ours)):

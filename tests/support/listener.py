@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from proctree_kill import (
-    SessionEvent,
-)
+from proctree_kill import SessionEvent
 
 from .trees import BOUND
 

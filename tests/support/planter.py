@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from proctree_kill._own_children import PREFIX
+from proctree_kill._engine.markers import PREFIX
 
 from .leaf import Leaf
 from .nodes import Node

@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Literal, Self
 
-from proctree_kill._member import ALIVE, KEPT, Member
-from proctree_kill._models import Fate
-from proctree_kill._plan import (
+from proctree_kill._engine.plan import (
     Ask,
     CloseInput,
     End,
@@ -21,7 +19,9 @@ from proctree_kill._plan import (
     Wait,
     Way,
 )
-from proctree_kill._policy import KillPolicy
+from proctree_kill._models.identity import Fate
+from proctree_kill._models.policy import KillPolicy
+from proctree_kill._systems.member import ALIVE, KEPT, Member
 
 START = 4096.0
 """When every play begins."""

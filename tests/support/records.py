@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from proctree_kill import ProcessIdentity, identify
-from proctree_kill._atomic_files import create
-from proctree_kill._platform._machine import machine_id, pid_namespace
-from proctree_kill._records import Intent, Record, encode, intent_path, record_path
+from proctree_kill._records.files import create
+from proctree_kill._records.format import Intent, Record, encode, intent_path, record_path
+from proctree_kill._systems.machine import machine_id, pid_namespace
 
 from .nodes import Node
 from .planter import Planter

@@ -19,7 +19,7 @@ OWNER = """
 import fcntl, os, sys, termios
 from pathlib import Path
 from proctree_kill import TreePopen
-from proctree_kill._guarding import guard
+from proctree_kill._containment.guard import guard
 if os.isatty(0):
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 how, record = sys.argv[1], Path(sys.argv[2])

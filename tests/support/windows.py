@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from proctree_kill._platform import _console, _handle_grip, _process_table, _win32
-from proctree_kill._platform._console import Console
-from proctree_kill._platform._process_table import ProcessTable, Row
-from proctree_kill._platform._taskkill import Answer
+from proctree_kill._systems.windows import console as windows_console
+from proctree_kill._systems.windows import handles as windows_handles
+from proctree_kill._systems.windows import process_table, win32
+from proctree_kill._systems.windows.console import Console
+from proctree_kill._systems.windows.process_table import ProcessTable, Row
+from proctree_kill._systems.windows.taskkill import Answer
 
 FIRST = 5_000_000
 
@@ -94,11 +96,11 @@ class Windows:
             *("open_process", "close", "created", "basic", "granted", "image", "terminate"),
             *("suspend", "resume", "exit_code", "event", "set_event", "wait", "process_of_thread"),
         ):
-            monkeypatch.setattr(_win32, name, getattr(self, name))
-        monkeypatch.setattr(_process_table, "read", self.read)
-        monkeypatch.setattr(_console, "look", self.console)
-        monkeypatch.setattr(_console, "send_break", self.send_break)
-        monkeypatch.setattr(_console, "owners_of_windows", self.owners_of_windows)
+            monkeypatch.setattr(win32, name, getattr(self, name))
+        monkeypatch.setattr(process_table, "read", self.read)
+        monkeypatch.setattr(windows_console, "look", self.console)
+        monkeypatch.setattr(windows_console, "send_break", self.send_break)
+        monkeypatch.setattr(windows_console, "owners_of_windows", self.owners_of_windows)
 
     def open_process(self, pid: int, rights: int) -> int | None:
         """Open the process that has a number, or had it while somebody holds it."""
@@ -118,9 +120,9 @@ class Windows:
         """Tell the creation time."""
         return self.handles[handle].start
 
-    def basic(self, handle: int) -> _win32.BasicInformation:
+    def basic(self, handle: int) -> win32.BasicInformation:
         """Tell the parent."""
-        return _win32.BasicInformation(ppid=self.handles[handle].ppid)
+        return win32.BasicInformation(ppid=self.handles[handle].ppid)
 
     def granted(self, handle: int) -> int:
         """Tell the rights."""
@@ -133,7 +135,7 @@ class Windows:
     def terminate(self, handle: int, code: int) -> bool:
         """End one that allows it."""
         one = self.handles[handle]
-        allowed = one.grants & _win32.PROCESS_TERMINATE and not (one.dead or one.dying)
+        allowed = one.grants & win32.PROCESS_TERMINATE and not (one.dead or one.dying)
         if allowed:
             one.end(code)
         return bool(allowed)
@@ -141,7 +143,7 @@ class Windows:
     def suspend(self, handle: int) -> bool:
         """Suspend one that allows it."""
         one = self.handles[handle]
-        if one.dead or not one.grants & _win32.PROCESS_SUSPEND_RESUME:
+        if one.dead or not one.grants & win32.PROCESS_SUSPEND_RESUME:
             return False
         one.suspended += 1
         return True
@@ -165,7 +167,7 @@ class Windows:
 
     def wait(self, handles: Sequence[int], seconds: float) -> int | None:  # noqa: ARG002 - here nothing happens meanwhile
         """Tell who is signalled; an event is so once."""
-        assert len(handles) <= _win32.MOST_WAITED_FOR
+        assert len(handles) <= win32.MOST_WAITED_FOR
         for index, handle in enumerate(handles):
             one = self.handles[handle]
             if one.dead:
@@ -235,7 +237,7 @@ class Tools:
         self.asked.append(("force", pids))
         for one in self.windows.processes:
             if one.pid in pids and one.pid not in self.force_answers:
-                one.end(_handle_grip.FORCE_CODE)
+                one.end(windows_handles.FORCE_CODE)
         answers = (self.force_answers[pid] for pid in pids if pid in self.force_answers)
         return next(answers, Answer.DONE)
 

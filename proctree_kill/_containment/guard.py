@@ -1,0 +1,281 @@
+"""The guard as its owner sees it: started when the first tree wants it, told of each tree."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from .._engine.process import identify
+from .._models.identity import ProcessIdentity
+from .._running import threads
+from ..errors import ContainmentError
+
+REQUESTED = "kill_on_parent_exit"
+HELLO = "proctree_kill guard"
+"""What a guard says as soon as it runs: whatever else was started by mistake does not say it."""
+PATIENCE = 20.0
+"""Seconds within which a new guard must have said that, and have read about every tree."""
+READING = 1.0
+"""Seconds within which a guard that runs must have made room for a message in its pipe."""
+DYING = 1.0
+"""Seconds for which the death of a killed guard is awaited."""
+START = (
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from proctree_kill._guard import main; main(sys.argv[1], sys.argv[2])"
+)
+"""What the guard's interpreter is told: with the owner's path it needs no ``site``."""
+OPTIONS = ("-I", "-S")
+"""Isolated and without ``site``; ``docs/design.md`` has what that saves."""
+
+Message = Mapping[str, Any]
+
+
+class Guard:
+    """The small process that ends trees of this process when this process dies.
+
+    It runs while there is a tree to watch.
+    One that has ended, or does not read, is replaced when there is something to tell it.
+    """
+
+    def __init__(self) -> None:
+        """Begin without a process."""
+        self._lock = threading.RLock()  # never held in the main thread, where handlers run
+        self._process: subprocess.Popen[bytes] | None = None
+        self._trees: dict[str, Message] = {}
+
+    @property
+    def pid(self) -> int | None:
+        """Return the number of the process, None where none runs."""
+        return None if self._process is None else self._process.pid
+
+    def watch(
+        self,
+        marker: str,
+        *,
+        cgroup: str | None = None,
+        identity: ProcessIdentity | None = None,
+        records: Sequence[os.PathLike[str]] = (),
+    ) -> None:
+        """Have a tree ended when this process dies; again with what became known since.
+
+        Once this returns the message is in the guard's pipe, and a stopped guard was continued:
+        a guard that runs reads it, whatever happens to this process.
+        This takes ``READING`` seconds at most, and ``PATIENCE`` more where a new guard is started.
+
+        Args:
+            marker: the ``NAME=VALUE`` that every member of the tree carries; it names the tree.
+            cgroup: the folder of its own cgroup.
+            identity: its root, once that is started.
+            records: files that hold the marker, removed once no member of the tree is left.
+
+        Raises:
+            ContainmentError: no guard can be started here, or it does not read.
+            OSError: no descriptor is left to start it.
+        """
+        tree = {
+            "marker": marker,
+            "cgroup": cgroup,
+            "identity": None if identity is None else identity.model_dump(mode="json"),
+            "records": [os.fspath(Path(path).absolute()) for path in records],
+        }
+        threads.do(lambda: self._watch(tree))
+
+    def forget(self, marker: str) -> None:
+        """Let a tree be: no member is left, or it may outlive this process."""
+        threads.do(lambda: self._forget(marker))
+
+    def abandon(self) -> None:
+        """Leave the guard to the process that this one was forked from."""
+        if self._process is not None:
+            self._process.returncode = 0  # no child of this process: Popen must not warn of it
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+            self._process = None
+
+    def _watch(self, tree: Message) -> None:
+        with self._lock:
+            self._trees[tree["marker"]] = tree
+            try:
+                self._tell(tree)
+            except BaseException:
+                del self._trees[tree["marker"]]
+                raise
+
+    def _forget(self, marker: str) -> None:
+        with self._lock:
+            if self._trees.pop(marker, None) is None or self._process is None:
+                return
+            if self._trees:
+                with contextlib.suppress(ContainmentError, OSError):  # the next word starts one
+                    self._tell({"forget": marker})
+            else:
+                self._end()
+
+    def _tell(self, message: Message) -> None:
+        """Send a message; a new guard is told of every tree."""
+        if self._ensure():
+            return
+        try:
+            self._send(message, READING)
+        except OSError:  # it has ended, or does not read
+            self._end()
+            self._ensure()
+
+    def _ensure(self) -> bool:
+        """Start a guard where none runs, and tell it of every tree; return whether that was so."""
+        if self._process is not None and self._process.poll() is None:
+            return False
+        self._end()
+        self._process = _start()
+        try:
+            for tree in self._trees.values():
+                self._send(tree, PATIENCE)
+        except OSError as error:
+            self._end()
+            raise ContainmentError(REQUESTED, f"the guard does not read: {error}") from error
+        return True
+
+    def _send(self, message: Message, seconds: float) -> None:
+        """Write one line, in pieces where the pipe has no room for all of it.
+
+        Raises:
+            OSError: the guard has ended, or did not read within so many seconds.
+        """
+        assert self._process is not None  # noqa: S101 - told after it was started
+        if hasattr(signal, "SIGCONT"):
+            self._process.send_signal(signal.SIGCONT)  # one that runs does not notice
+        pipe = _input(self._process).fileno()
+        rest = json.dumps(message).encode() + b"\n"
+        until = time.monotonic() + seconds
+        while rest:
+            try:
+                rest = rest[os.write(pipe, rest) :]
+            except BlockingIOError:
+                if not _is_ready(pipe, "POLLOUT", until - time.monotonic()):
+                    text = f"its pipe was full for {seconds:g} s"
+                    raise TimeoutError(text) from None
+
+    def _end(self) -> None:
+        """End the process, which has nothing left to watch, or does not read."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(OSError):
+                _input(process).close()
+            _kill(process)
+
+
+def _input(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    """Return our end of its pipe."""
+    assert process.stdin is not None  # noqa: S101 - it is started with a pipe
+    return process.stdin
+
+
+def _start() -> subprocess.Popen[bytes]:
+    """Start a guard for this process, and hear that it runs.
+
+    Raises:
+        ContainmentError: there is no Python to run it, or it does not run.
+    """
+    if not hasattr(os, "setsid"):
+        reason = (
+            "this system has no guard: a job object does it, which containment='session' forgoes"
+        )
+        raise ContainmentError(REQUESTED, reason)
+    if not sys.executable or getattr(sys, "frozen", False):
+        reason = f"the guard needs a Python to run it, and sys.executable is {sys.executable!r}"
+        raise ContainmentError(REQUESTED, reason)
+    package = str(Path(__file__).absolute().parents[2])
+    paths = [package, *(os.path.abspath(one) for one in sys.path)]  # noqa: PTH100 - "" is here
+    owner = identify(os.getpid()).model_dump_json()
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
+            [sys.executable, *OPTIONS, "-c", START, owner, HELLO, *paths],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError as error:
+        reason = f"the guard cannot be started by {sys.executable!r}: {error.strerror}"
+        raise ContainmentError(REQUESTED, reason) from error
+    try:
+        os.set_blocking(_input(process).fileno(), False)  # type: ignore[attr-defined, unused-ignore] # POSIX
+        _hear(process)
+    except BaseException:
+        _input(process).close()
+        _kill(process)
+        raise
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
+    return process
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a guard and reap it, which may take longer than we wait: it may be frozen."""
+    process.kill()
+    try:
+        process.wait(DYING)
+    except subprocess.TimeoutExpired:
+        reaper = threading.Thread(target=process.wait, name="proctree_kill", daemon=True)
+        with contextlib.suppress(RuntimeError):  # at the exit of the interpreter none starts
+            reaper.start()
+
+
+def _hear(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the first word.
+
+    Raises:
+        ContainmentError: it is another one, or none.
+    """
+    assert process.stdout is not None  # noqa: S101 - it is started with a pipe
+    said = b""
+    hello = HELLO.encode()
+    until = time.monotonic() + PATIENCE
+    while len(said) < len(hello) and _is_ready(
+        process.stdout.fileno(), "POLLIN", until - time.monotonic()
+    ):
+        if not (part := process.stdout.read(len(hello) - len(said))):
+            break
+        said += part
+    if said != hello:
+        reason = f"sys.executable, {sys.executable!r}, does not run the guard"
+        raise ContainmentError(REQUESTED, reason)
+
+
+def _is_ready(descriptor: int, event: str, seconds: float) -> bool:
+    """Wait until a descriptor is ready; poll(2) needs no descriptor of its own."""
+    poll = select.poll()  # type: ignore[attr-defined, unused-ignore] # POSIX
+    poll.register(descriptor, getattr(select, event))
+    return bool(poll.poll(max(seconds, 0) * 1000))
+
+
+_guard = Guard()
+
+
+def guard() -> Guard:
+    """Return the guard of this process."""
+    return _guard
+
+
+def _forked() -> None:
+    """Give a forked child a guard of its own, once it wants one."""
+    global _guard  # noqa: PLW0603 - the one of this process
+    _guard.abandon()
+    _guard = Guard()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,311 @@
+"""The calls: kill_tree, akill_tree, snapshot_tree."""
+
+from __future__ import annotations
+
+import threading
+from typing import Literal
+
+from .._models.identity import KillResult, TreeSnapshot
+from .._models.policy import KillPolicy
+from .._running import loops, threads
+from .._systems import current
+from .._systems.member import Member
+from ..errors import TargetRefusedError
+from . import owners as engine_owners
+from . import report
+from .driver import Driver
+from .events import Listener, Teller
+from .gather import Gathered, gather, read_markers, refuse_caller
+from .owners import CallSoon
+from .plan import Ladder, Verdict, Way
+from .spare import Spare, sparing
+from .target import Aim, Target, aim
+
+
+def kill_tree(
+    target: Target,
+    *,
+    grace: float | None = None,
+    settle: float | None = None,
+    terminate: Literal["tree", "root"] | None = None,
+    include_root: bool | None = None,
+    helper_timeout: float | None = None,
+    policy: KillPolicy | None = None,
+    marker: str | None = None,
+    spare: Spare | None = None,
+    on_event: Listener | None = None,
+) -> KillResult:
+    """End a process and everything that it started, and say what happened to each.
+
+    Everybody is asked first (SIGTERM, children before parents; a pipe to the root's standard input
+    that the target object holds is closed before).
+    Who is alive after the grace is frozen, killed and looked for again until nobody is left.
+    A target that is gone already is not an error.
+    An interrupt (Ctrl-C) forces at once, and is raised when the tree is gone.
+
+    Args:
+        target: a pid, a :class:`ProcessIdentity`, a :class:`TreeSnapshot`, or anything with an
+            integer ``pid`` (``Popen``, ``psutil.Process``, ...); a sequence of them is ended
+            together, under one deadline.
+            A bare number is your word that no other process had it since.
+        grace: seconds between the polite request and the force; 0 forces at once.
+        settle: seconds after the force within which death must be confirmed.
+        terminate: ``"tree"`` asks everybody, ``"root"`` only the root.
+        include_root: whether the root itself dies.
+        helper_timeout: seconds that an external helper may take (Windows only).
+        policy: what holds for the options that are not given; default ``KillPolicy()``.
+        marker: ``"NAME=VALUE"``: processes that were started with this in their environment
+            belong to the tree.
+        spare: pids, identities, or a predicate over a :class:`TreeMember`, asked once when a
+            process is found; a spared process keeps its descendants.
+        on_event: called with each :class:`KillEvent`, in the thread that kills, between its steps;
+            its time counts against the grace.
+            An exception of it is logged; one that is no :class:`Exception` (``SystemExit``,
+            a cancellation), of ``spare`` as well, forces at once, and is raised when the tree is
+            gone.
+
+    Returns:
+        One outcome for each process; a survivor is a value, see ``raise_for_survivors()``.
+
+    Raises:
+        TargetRefusedError: the target must not be ended; nothing was touched.
+        PolicyError: an option is wrong; nothing was touched.
+        TypeError, ValueError: an argument is wrong; nothing was touched.
+    """
+    options = (policy or KillPolicy()).but(
+        grace=grace,
+        settle=settle,
+        terminate=terminate,
+        include_root=include_root,
+        helper_timeout=helper_timeout,
+    )
+    kill = Killing(aim(target), options, marker, spare, on_event)
+    result = threads.run(kill)
+    return engine_owners.with_codes(result, kill.claims)
+
+
+async def akill_tree(
+    target: Target,
+    *,
+    grace: float | None = None,
+    settle: float | None = None,
+    terminate: Literal["tree", "root"] | None = None,
+    include_root: bool | None = None,
+    helper_timeout: float | None = None,
+    policy: KillPolicy | None = None,
+    marker: str | None = None,
+    spare: Spare | None = None,
+    on_event: Listener | None = None,
+) -> KillResult:
+    """Do what :func:`kill_tree` does, without blocking the event loop.
+
+    asyncio needs nothing more; trio goes through anyio (``pip install proctree_kill[trio]``).
+    The work is done by a thread of its own, which calls ``on_event`` as well.
+    Cancelled, it forces at once, finishes, and lets the cancellation through.
+
+    Args:
+        target: as for :func:`kill_tree`; the process objects of asyncio, anyio and trio as well,
+            whose ``returncode`` is true on return.
+        grace: as for :func:`kill_tree`.
+        settle: as for :func:`kill_tree`.
+        terminate: as for :func:`kill_tree`.
+        include_root: as for :func:`kill_tree`.
+        helper_timeout: as for :func:`kill_tree`.
+        policy: as for :func:`kill_tree`.
+        marker: as for :func:`kill_tree`.
+        spare: as for :func:`kill_tree`.
+        on_event: as for :func:`kill_tree`.
+
+    Returns:
+        As :func:`kill_tree`.
+
+    Raises:
+        TargetRefusedError: as for :func:`kill_tree`.
+        PolicyError: as for :func:`kill_tree`.
+        TypeError, ValueError: as for :func:`kill_tree`.
+    """
+    options = (policy or KillPolicy()).but(
+        grace=grace,
+        settle=settle,
+        terminate=terminate,
+        include_root=include_root,
+        helper_timeout=helper_timeout,
+    )
+    kill = Killing(aim(target), options, marker, spare, on_event)
+    result = await loops.run(kill)
+    return engine_owners.with_codes(result, kill.claims)
+
+
+def snapshot_tree(
+    target: Target,
+    *,
+    marker: str | None = None,
+    spare: Spare | None = None,
+    include_root: bool = True,
+) -> TreeSnapshot:
+    """Find out whom :func:`kill_tree` would end, in which order and why, and touch nobody.
+
+    A snapshot is itself a target: what it names can be ended later,
+    even if the root is gone by then.
+
+    Args:
+        target: as for :func:`kill_tree`.
+        marker: as for :func:`kill_tree`.
+        spare: as for :func:`kill_tree`.
+        include_root: as for :func:`kill_tree`.
+
+    Returns:
+        The members in the order in which they would be asked;
+        ``refusal`` says why :func:`kill_tree` would refuse.
+
+    Raises:
+        TypeError, ValueError: an argument is wrong.
+    """
+    aimed = aim(target)
+    markers = read_markers(aimed.markers, marker)
+    system = current()
+    try:
+        spared = sparing(spare, system.boot_id)
+        gathered = gather(system, aimed, spared, markers, include_root=include_root)
+        refusal = _refusal(gathered)
+        return report.snapshot(gathered, system.boot_id, refusal)
+    except TargetRefusedError as error:
+        return report.refused(aimed.claims, str(error))
+    finally:
+        system.close()
+
+
+def signal_tree(target: Target, way: Literal["ask", "force"]) -> None:
+    """Ask or kill a tree, and wait for nobody's death.
+
+    Args:
+        target: as for :func:`kill_tree`.
+        way: whether to ask only or to force at once; where nobody can be asked, both do.
+
+    Raises:
+        TargetRefusedError: as for :func:`kill_tree`.
+    """
+    threads.run(Killing(aim(target), KillPolicy(), way=way))
+
+
+def _refusal(gathered: Gathered) -> str | None:
+    """Say why a tree that was found would be refused."""
+    try:
+        refuse_caller(gathered)
+    except TargetRefusedError as error:
+        return str(error)
+    return None
+
+
+class Killing:
+    """One call of kill_tree: what was asked for, and the run that does it."""
+
+    def __init__(
+        self,
+        aimed: Aim,
+        policy: KillPolicy,
+        marker: str | None = None,
+        spare: Spare | None = None,
+        listener: Listener | None = None,
+        *,
+        way: Way = "stop",
+    ) -> None:
+        """Check the arguments; nothing is looked at yet."""
+        if listener is not None and not callable(listener):
+            text = f"on_event must be callable, not {listener!r}"
+            raise TypeError(text)
+        self.claims = aimed.claims
+        self._aim = aimed
+        self._policy = policy
+        self._markers = read_markers(aimed.markers, marker)
+        self._listener = listener
+        self._way = way
+        self._system = current(policy.helper_timeout)
+        try:
+            self._spared = sparing(spare, self._system.boot_id)
+        except BaseException:
+            self._system.close()
+            raise
+        self._interruption: BaseException | None = None
+        self._ending = threading.Lock()
+        self._ended = False
+        self._start = self._system.now()
+        self.deadline = self._start + policy.grace + policy.settle
+        self.call_soon: CallSoon | None = None
+
+    def run(self) -> KillResult:
+        """Gather the tree, climb the ladder, report."""
+        system = self._system
+        try:
+            gathered = gather(
+                system,
+                self._aim,
+                self._spared,
+                self._markers,
+                include_root=self._policy.include_root,
+                deadline=self.deadline,
+            )
+            refuse_caller(gathered)
+            gathered.tree.spared = self._spared and self._ask_spared
+            doomed = {one.pid for one in gathered.tree.members if one.spared is None}
+            owners = [one.owner for one in self.claims if one.pid in doomed]
+            close_inputs = engine_owners.input_closer(owners, self.call_soon)
+            ladder = Ladder(
+                self._policy,
+                gathered.tree.members,
+                self._start,
+                holds_input=close_inputs is not None,
+                can_ask=system.polite,
+                can_end=self._can_end(gathered),
+                can_insist=system.insists,
+                force_code=system.force_code,
+                sure=gathered.tree.sure,
+            )
+            teller = Teller(self._listener, ladder, system.boot_id, self._interrupt)
+            driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
+            verdicts = driver.run(self._way)
+            if self._is_over(verdicts):
+                for call in self._aim.ended:
+                    call(gathered.tree.proved)
+        finally:
+            with self._ending:
+                self._ended = True
+                system.close()
+        engine_owners.poll_all(self.claims)  # now, for it may need the descriptors that were closed
+        teller.settled(system.now())
+        if self._interruption is not None:
+            raise self._interruption
+        return report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
+
+    def _ask_spared(self, member: Member) -> str | None:
+        """Ask the predicate about a process found on the way; what it raises waits for the end."""
+        assert self._spared is not None  # noqa: S101 - called in its place
+        try:
+            return self._spared(member)
+        except Exception:
+            raise  # the tree logs it, and spares the process
+        except BaseException as error:  # noqa: BLE001 - raised when the tree has ended
+            self._interrupt(error)
+            return "the predicate raised"
+
+    def _interrupt(self, error: BaseException) -> None:
+        """Force at once, and raise this when the tree has ended."""
+        self._interruption = self._interruption or error
+        self.hurry()
+
+    def _can_end(self, gathered: Gathered) -> bool:
+        """Tell whether everybody whom the kernel keeps together may die."""
+        tree = gathered.tree
+        spared = self._spared or tree.holds_bystander or any(one.spared for one in tree.members)
+        return bool(self._aim.cells) and self._policy.include_root and not spared
+
+    def _is_over(self, verdicts: list[Verdict]) -> bool:
+        """Tell whether the whole tree was to be ended, and everybody who was found is dead."""
+        whole = self._way == "stop" and self._policy.include_root
+        return whole and all(one.fate in engine_owners.ENDED for one in verdicts)
+
+    def hurry(self) -> None:
+        """Let the force begin now; nothing, once it is over."""
+        with self._ending:
+            if not self._ended:
+                self._system.hurry()

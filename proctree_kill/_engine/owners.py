@@ -1,0 +1,140 @@
+"""The objects that started a process: asked how it ended, never overtaken.
+
+What the standard library, psutil, anyio, trio and pexpect call these things differs;
+this file is the only one that knows their names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterable
+from typing import IO, Any
+
+from .._models.identity import Fate, KillResult, ProcessOutcome
+from .target import Claim
+
+SENDING = 0.1
+"""Seconds within which a process must have taken what a buffer of ours still holds for it."""
+STDERR = 2
+"""Descriptors up to this one are the caller's own, whatever they are."""
+
+ENDED = {Fate.ALREADY_GONE, Fate.TERMINATED, Fate.KILLED}
+
+CallSoon = Callable[[Callable[[], object]], object]
+"""Has a function called in the thread of an event loop."""
+
+
+def has_ended(owner: object) -> bool:
+    """Tell whether the owner knows the process to have ended, so that its number is free."""
+    known = getattr(owner, "_popen", owner)  # multiprocessing: its exitcode would reap, this tells
+    if getattr(known, "returncode", None) is not None or getattr(owner, "terminated", None) is True:
+        return True
+    running = getattr(owner, "is_running", None)  # psutil, which compares start times
+    return callable(running) and not running()
+
+
+def is_our_child(owner: object) -> bool:
+    """Tell whether an object stands for a child of this process, as all do that know its end."""
+    return any(hasattr(owner, name) for name in ("returncode", "_popen", "exitstatus"))
+
+
+def poll_all(claims: Iterable[Claim]) -> None:
+    """Let the owners see the ends of their processes, so that exit codes are true from now on."""
+    for one in claims:
+        _poll(one.owner)
+
+
+def _poll(owner: object) -> None:
+    """Let one owner see the end of its process.
+
+    One whose ``wait`` has to be awaited is not asked: only its event loop may.
+    """
+    if inspect.iscoroutinefunction(getattr(owner, "wait", None)):
+        return
+    for name in ("poll", "isalive"):  # Popen, trio; pexpect
+        if callable(method := getattr(owner, name, None)):
+            method()
+            return
+    getattr(owner, "exitcode", None)  # multiprocessing: reading it polls
+
+
+def with_codes(result: KillResult, claims: Iterable[Claim]) -> KillResult:
+    """Fill in exit codes that only the owners know, for they reaped first."""
+    codes = {one.pid: _code(one.owner) for one in claims}
+
+    def fill(one: ProcessOutcome) -> ProcessOutcome:
+        code = codes.get(one.identity.pid)
+        if one.exit_code is None and one.fate in ENDED and code is not None:
+            return one.model_copy(update={"exit_code": code})
+        return one
+
+    if not any(code is not None for code in codes.values()):
+        return result
+    return result.model_copy(update={"outcomes": tuple(map(fill, result.outcomes))})
+
+
+def input_closer(owners: Iterable[object], call_soon: CallSoon | None) -> Callable[[], None] | None:
+    """Return what closes the standard inputs that we hold, or None where we hold none."""
+    closers = [closer for one in owners if (closer := _closer(one, call_soon)) is not None]
+
+    def close() -> None:
+        for closer in closers:
+            closer()
+
+    return close if closers else None
+
+
+def _closer(owner: object, call_soon: CallSoon | None) -> Callable[[], object] | None:
+    """Return what closes one standard input."""
+    stdin: Any = getattr(owner, "stdin", None)
+    if call_soon is not None and callable(getattr(stdin, "is_closing", None)):  # asyncio
+        return lambda: call_soon(stdin.close)
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # nothing, no file, closed
+        fd = stdin.fileno()
+        if _is_pipe(fd):
+            return lambda: _send_and_cut(stdin, fd)
+    return None
+
+
+def _is_pipe(fd: int) -> bool:
+    """Tell whether a descriptor is a pipe's; pexpect's ``stdin`` is the caller's own terminal."""
+    mode = os.fstat(fd).st_mode
+    return fd > STDERR and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
+
+
+def _send_and_cut(stdin: IO[Any], fd: int) -> None:
+    """Send what a file of Python still holds, if the process takes it soon, and close the pipe.
+
+    ``close()`` could wait for ever: for a process that does not read, or for a thread that writes.
+    So the null device takes the place of the pipe, and whoever waits is told when the reader dies.
+    """
+    if callable(getattr(stdin, "flush", None)) and not isinstance(stdin, io.RawIOBase):
+        sender = threading.Thread(target=_flush, args=[stdin], name="proctree_kill", daemon=True)
+        with contextlib.suppress(RuntimeError):  # at the exit of the interpreter none starts
+            sender.start()
+            sender.join(SENDING)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, fd, inheritable=False)
+    finally:
+        os.close(null)
+
+
+def _flush(stdin: IO[Any]) -> None:
+    """Write the buffer of a file; the reader may be gone, or the file closed."""
+    with contextlib.suppress(OSError, ValueError):
+        stdin.flush()
+
+
+def _code(owner: object) -> int | None:
+    """Return the exit code that an owner knows."""
+    for name in ("returncode", "exitcode"):
+        if isinstance(code := getattr(owner, name, None), int):
+            return code
+    signal = getattr(owner, "signalstatus", None)  # pexpect
+    return -signal if isinstance(signal, int) else getattr(owner, "exitstatus", None)

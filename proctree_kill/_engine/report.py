@@ -1,0 +1,70 @@
+"""Building the public models, once, at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .._models.identity import Fate, KillResult, ProcessIdentity, TreeSnapshot
+from .._systems.member import EVIDENCE, ROOT
+from .gather import Gathered, Missing
+from .plan import Verdict, leaves_first
+from .spare import member_fields
+from .target import Claim
+
+
+def result(
+    gathered: Gathered, verdicts: list[Verdict], seconds: float, boot_id: str | None
+) -> KillResult:
+    """Say what became of everybody, in one validation."""
+    outcomes = [*map(_missing, gathered.missing), *(_outcome(one, boot_id) for one in verdicts)]
+    alive = any(one["fate"] in (Fate.DENIED, Fate.SURVIVED) for one in outcomes)
+    return KillResult.model_validate(
+        {
+            "target": tuple(gathered.target),
+            "outcomes": tuple(outcomes),
+            "seconds": seconds,
+            "verified": () if alive else EVIDENCE[gathered.tree.verified],
+        }
+    )
+
+
+def snapshot(gathered: Gathered, boot_id: str | None, refusal: str | None) -> TreeSnapshot:
+    """Say who would be asked, in that order."""
+    members = [member_fields(one, boot_id) for one in leaves_first(gathered.tree.members)]
+    return TreeSnapshot.model_validate(
+        {"target": tuple(gathered.target), "members": tuple(members), "refusal": refusal}
+    )
+
+
+def refused(claims: Sequence[Claim], refusal: str) -> TreeSnapshot:
+    """Say that nobody would be asked, and why."""
+    target = tuple(one.identity or ProcessIdentity(pid=one.pid) for one in claims)
+    return TreeSnapshot(target=target, members=(), refusal=refusal)
+
+
+def _outcome(verdict: Verdict, boot_id: str | None) -> dict[str, Any]:
+    """Return what one outcome is made of."""
+    one = verdict.member
+    return {
+        **member_fields(one, boot_id),
+        "fate": verdict.fate,
+        "signals": tuple(one.signals),
+        "exit_code": one.exit_code,
+        "seconds": verdict.seconds,
+        "detail": verdict.detail,
+    }
+
+
+def _missing(one: Missing) -> dict[str, Any]:
+    """Return the outcome of a claim whose process was gone."""
+    found = one.claim.found
+    known = found or one.claim
+    evidence = found.evidence if found else EVIDENCE[ROOT]
+    return {
+        "identity": known.identity or ProcessIdentity(pid=one.claim.pid),
+        "name": found.name if found else None,
+        "evidence": evidence,
+        "fate": Fate.ALREADY_GONE,
+        "detail": one.detail,
+    }

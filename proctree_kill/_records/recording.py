@@ -1,0 +1,201 @@
+"""Writing down a tree of ours: the intent before its start, the record before anybody has it."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import time
+from pathlib import Path
+
+from .._containment.containment import Containment
+from .._engine.live import live
+from .._engine.process import identify
+from .._models.identity import ProcessIdentity
+from .._systems.machine import machine_id, pid_namespace
+from ..errors import RecordError
+from . import files as record_files
+from .format import (
+    DEFAULT_TOOL,
+    RECORD,
+    Bare,
+    Intent,
+    Record,
+    UnreadableError,
+    digest,
+    encode,
+    id_of,
+    intent_path,
+    parse,
+)
+from .trusted_files import Folder, Opened, UntrustedError
+
+_log = logging.getLogger("proctree_kill")
+
+_read_back: set[Path] = set()
+"""The folders in which a file of ours was looked at."""
+
+
+class Recording:
+    """The intent and the record of one tree, while this process owns it.
+
+    An id has one owner at a time: a file that is there already is never written over.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], tool: str = DEFAULT_TOOL) -> None:
+        """Say where the record will be; nothing is written yet.
+
+        Raises:
+            RecordError: that is no name of a record.
+        """
+        self.path = Path(path).absolute()
+        self._tool = tool
+        self._intent: Intent | None = None
+        if not self.path.name.endswith(RECORD):
+            raise RecordError(str(self.path), f"the name of a record ends with {RECORD!r}")
+        try:
+            self._session_id = id_of(self.path)
+        except UnreadableError as error:
+            raise RecordError(str(self.path), str(error)) from None
+
+    @classmethod
+    def at(cls, place: str | os.PathLike[str]) -> Recording:
+        """Return what was prepared, or prepare it."""
+        return place if isinstance(place, Recording) else cls(place)
+
+    def __fspath__(self) -> str:
+        """Return where the record is, so that a recording goes wherever its path does."""
+        return os.fspath(self.path)
+
+    def announce(self, containment: Containment, args: object) -> None:
+        """Put the intent on disk: what carries the marker from now on belongs to it.
+
+        Raises:
+            RecordError: it cannot be written, or the id has a record already.
+        """
+        path = intent_path(self.path)
+        intent = Intent(
+            session_id=self._session_id,
+            tool=self._tool,
+            marker=containment.marker,
+            cgroup=None if containment.cgroup is None else str(containment.cgroup),
+            owner=_ourselves(os.getpid()),
+            machine_id=machine_id(),
+            pid_namespace=pid_namespace(),
+            argv_digest=digest(args),
+            created_at=time.time(),
+        )
+        try:
+            record_files.make_folder(path.parent)
+        except OSError as error:
+            raise RecordError(str(path), _reason(error)) from error
+        try:
+            record_files.create(path, encode(intent))
+            self._intent = intent
+            _read_first(path)
+            taken = os.path.lexists(self.path)  # looked at once the id is ours
+        except FileExistsError:
+            taken = True
+        except OSError as error:
+            raise RecordError(str(path), _reason(error)) from error
+        if taken:
+            self.forget()
+            raise RecordError(str(self.path), "this id has one; recover it or stop it first")
+
+    def confirm(self, containment: Containment) -> None:
+        """Put the record in the place of the intent.
+
+        Raises:
+            RecordError: it cannot be written; the intent is still there.
+        """
+        intent, identity = self._intent, containment.identity
+        if intent is None or identity is None:
+            raise RecordError(str(self.path), "nothing was started that it could be of")
+        age = live(identity).seconds
+        record = Record(
+            **intent.model_dump(exclude={"owner"}),
+            owner=intent.owner,
+            identity=identity,
+            session=containment.session,
+            create_time=None if age is None else time.time() - age,
+        )
+        try:
+            record_files.replace(self.path, encode(record))
+            intent_path(self.path).unlink()
+        except OSError as error:
+            raise RecordError(str(self.path), _reason(error)) from error
+
+    def forget(self) -> bool:
+        """Remove what we wrote; tell whether nothing of it is left.
+
+        A recovery that took our record meanwhile removes it itself.
+        """
+        if self._intent is None:
+            return True
+        try:
+            for path in self.files:
+                forget(path, self._intent.marker)
+        except OSError:
+            return False
+        self._intent = None
+        return True
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """Return where the record is, and where the intent."""
+        return self.path, intent_path(self.path)
+
+    @property
+    def announced(self) -> bool:
+        """Whether something is on disk that :meth:`forget` would remove."""
+        return self._intent is not None
+
+
+def forget(path: Path, marker: str, folder: Folder | None = None) -> None:
+    """Remove a file, if it is there and of this marker, which proves that it is ours.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    try:
+        opened = Opened(path, folder)
+    except (FileNotFoundError, UntrustedError):
+        return
+    with opened:
+        try:
+            entry = parse(path, opened.data)
+        except UnreadableError:
+            return
+        if not isinstance(entry, Bare) and entry.marker == marker and opened.lock():
+            opened.remove()
+
+
+@functools.lru_cache(maxsize=1)
+def _ourselves(pid: int) -> ProcessIdentity:
+    """Return which process this is; by its number, for a fork is another one."""
+    return identify(pid)
+
+
+def _read_first(path: Path) -> None:
+    """Warn where the file that we just wrote seems to be another user's, once for each folder.
+
+    Such a file system is NFS with ``root_squash``, CIFS, or one of ids that are not mapped.
+    """
+    if path.parent in _read_back:
+        return
+    _read_back.add(path.parent)
+    try:
+        with Opened(path) as opened:
+            squashed = None if opened.uid is None else f"it belongs to uid {opened.uid}"
+            why = opened.untrusted or squashed
+    except UntrustedError as error:
+        why = str(error)
+    if why:
+        _log.warning(
+            "no recovery will trust the records in %s, as we wrote one and %s", path.parent, why
+        )
+
+
+def _reason(error: OSError) -> str:
+    """Say what the system said."""
+    return f"it cannot be written: {error.strerror or error}"

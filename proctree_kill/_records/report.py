@@ -1,0 +1,141 @@
+"""What a recovery finds and does. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from .._models.identity import KillResult
+
+
+class RecordFate(StrEnum):
+    """What became of a record, or in a dry run what would."""
+
+    REAPED = "reaped"
+    """Its owner is dead and somebody of its tree lived: the tree was ended, the record dropped."""
+    SURVIVED = "survived"
+    """As above, but somebody lives still: the record is kept."""
+    GONE = "gone"
+    """Nobody of its tree is left, or it is of an earlier boot: dropped."""
+    RECYCLED = "recycled"
+    """Its number belongs to somebody else, who was not touched: dropped."""
+    OWNED = "owned"
+    """Its owner lives, or somebody else ends it now: left alone."""
+    FOREIGN = "foreign"
+    """It is of another machine or pid namespace: kept."""
+    UNREADABLE = "unreadable"
+    """It cannot be understood, or is a newer release's: kept."""
+    UNTRUSTED = "untrusted"
+    """Another user may have written it, or it is no plain file: kept, and never acted upon."""
+    BARE = "bare"
+    """It is a number that another program wrote, and may not be acted upon: kept."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RecordOutcome(_Model):
+    """What was found in one file, and what became of it.
+
+    Args:
+        session_id: whose record it is; the name of the file where that is no id.
+        fate: what became of it.
+        path: the file.
+        tool: what kind of agent it is of, where the file says so.
+        pid: the root of its tree, where it is known.
+        owner: the number of the process that wrote it.
+        created_at: when it was written, in seconds since the epoch.
+        alive: whether the root lives; None where it is not known.
+        detail: what else there is to say.
+        kill: what was done to each process.
+    """
+
+    session_id: str
+    fate: RecordFate
+    path: str
+    tool: str | None = None
+    pid: int | None = None
+    owner: int | None = None
+    created_at: float | None = None
+    alive: bool | None = None
+    detail: str | None = None
+    kill: KillResult | None = None
+
+
+class RecoveryReport(_Model):
+    """What became of every record in a folder.
+
+    Args:
+        directory: the folder.
+        dry_run: whether nobody was touched and nothing removed.
+        outcomes: one a session, by the names of their files; one more where an untrusted record
+            stands beside an intent.
+    """
+
+    directory: str
+    dry_run: bool
+    outcomes: tuple[RecordOutcome, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nobody who was meant to die lives."""
+        return not self.survived
+
+    @property
+    def reaped(self) -> tuple[RecordOutcome, ...]:
+        """Those whose tree was ended."""
+        return self._of(RecordFate.REAPED)
+
+    @property
+    def survived(self) -> tuple[RecordOutcome, ...]:
+        """Those of whose tree somebody lives still."""
+        return self._of(RecordFate.SURVIVED)
+
+    @property
+    def gone(self) -> tuple[RecordOutcome, ...]:
+        """Those of whose tree nobody was left."""
+        return self._of(RecordFate.GONE)
+
+    @property
+    def recycled(self) -> tuple[RecordOutcome, ...]:
+        """Those whose number belongs to somebody else."""
+        return self._of(RecordFate.RECYCLED)
+
+    @property
+    def owned(self) -> tuple[RecordOutcome, ...]:
+        """Those whose owner lives."""
+        return self._of(RecordFate.OWNED)
+
+    @property
+    def foreign(self) -> tuple[RecordOutcome, ...]:
+        """Those of another machine or pid namespace."""
+        return self._of(RecordFate.FOREIGN)
+
+    @property
+    def unreadable(self) -> tuple[RecordOutcome, ...]:
+        """Those that cannot be understood."""
+        return self._of(RecordFate.UNREADABLE)
+
+    @property
+    def untrusted(self) -> tuple[RecordOutcome, ...]:
+        """Those that another user may have written, or that are no plain files."""
+        return self._of(RecordFate.UNTRUSTED)
+
+    @property
+    def bare(self) -> tuple[RecordOutcome, ...]:
+        """Bare numbers of another program that were left alone."""
+        return self._of(RecordFate.BARE)
+
+    def summary(self) -> str:
+        """Say the report in one line."""
+        count = Counter(one.fate for one in self.outcomes)
+        parts = [f"{count[fate]} {fate}" for fate in RecordFate if count[fate]]
+        would = "would be: " if self.dry_run and parts else ""
+        return would + (", ".join(parts) or "no records")
+
+    def _of(self, fate: RecordFate) -> tuple[RecordOutcome, ...]:
+        """Return those of one fate."""
+        return tuple(one for one in self.outcomes if one.fate is fate)

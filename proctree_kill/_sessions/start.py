@@ -1,0 +1,101 @@
+"""Starting one session: recorded first, watched from its birth, and undone if it is interrupted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from .._containment.guard import REQUESTED as GUARD
+from .._running.works import PlainWork
+from .._spawn.popen import Command, TreePopen
+from ..errors import ContainmentError
+from .agent import Agent, Session
+from .registry import Registry
+from .stop import Stop, leave
+
+_log = logging.getLogger("proctree_kill")
+
+
+class Start(PlainWork):
+    """The start of a session: a work that cannot be hurried, but undone."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        agent: Agent,
+        command: Command,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Say what is to be started.
+
+        Args:
+            registry: whose session it is.
+            agent: the session, not in the table yet.
+            command: what to run.
+            options: what Popen takes.
+        """
+        self._registry = registry
+        self._agent = agent
+        self._command = command
+        self._options = options
+
+    def hurry(self) -> None:
+        """Do nothing: a start takes no longer than it must."""
+
+    def run(self) -> Session:
+        """Start it; whatever is raised, no process is left."""
+        try:
+            self._registry.enter(self._agent)
+            self._spawn()
+        except BaseException:
+            self.undo().run()
+            raise
+        return Session(self._agent)
+
+    def undo(self) -> Undoing:
+        """Return the work that takes back what was started, at once."""
+        return Undoing(self._registry, self._agent)
+
+    def _start(self) -> TreePopen[Any]:
+        """Start the process, watched over by the guard where one is to be had."""
+        options = {GUARD: self._registry.guarded, **self._options}
+        try:
+            return TreePopen(self._command, record=self._agent.recording, **options)
+        except ContainmentError as error:
+            if error.requested != GUARD or GUARD in self._options:
+                raise
+            self._registry.guarded = False
+            _log.warning("sessions are recorded, but not guarded: %s", error.reason)
+            return self._start()
+
+    def _spawn(self) -> None:
+        """Start the process, and have its end noticed."""
+        registry, agent = self._registry, self._agent
+        agent.process = self._start()
+        agent.started()
+        registry.tell(agent, "started")
+        agent.settle()
+        registry.watcher.watch(agent.process.identity, lambda: leave(agent, registry))
+
+
+class Undoing(PlainWork):
+    """Taking back a start: its process is ended, if there is one."""
+
+    def __init__(self, registry: Registry, agent: Agent) -> None:
+        """Say which."""
+        self._registry = registry
+        self._agent = agent
+
+    def hurry(self) -> None:
+        """Do nothing: it is forced from the beginning."""
+
+    def run(self) -> None:
+        """End it at once."""
+        self._agent.settle()
+        if self._agent.process is None:
+            self._registry.dismiss(self._agent)
+            return
+        stop = Stop(self._agent, self._registry)
+        stop.hurry()
+        stop.run()

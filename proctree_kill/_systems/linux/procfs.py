@@ -1,0 +1,388 @@
+"""What Linux tells in ``/proc`` (proc(5)), read with as few system calls as it takes."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import functools
+import os
+import pwd
+import sys
+import time
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
+
+from ..contract import Live
+from ..member import Member
+
+PF_KTHREAD = 0x00200000
+"""The flag of kernel threads in field 9 of ``stat`` (include/linux/sched.h)."""
+KTHREADD, FIRST_NAMESPACE = 2, 0xEFFFFFFC
+"""The parent of kernel threads, and the pid namespace in which it is that (PROC_PID_INIT_INO)."""
+STOPPED = (b"T", b"t", b"Z", b"X")
+"""The states of a thread that was stopped, is traced, or has ended (proc(5))."""
+PARKED = (
+    b"kernel_clone",  # waits until its vfork(2) child, attached by then, has called exec
+    b"_do_fork",  # the same before Linux 5.10
+    b"wait_for_vfork_done",  # the same where the compiler does not inline it
+    b"get_signal",  # frozen by its cgroup (v2) on its way out of the kernel
+    b"do_freezer_trap",  # the same where the compiler does not inline it
+)
+"""Where a thread can sleep (``wchan``, proc(5)) with no fork under way and its memory unlocked."""
+_SHORT = 2048
+"""A read below half a page is the last one: the kernel fills a page up to its last small record."""
+_HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
+UNREAD = "/proc does not show it: what it started could not be looked for"
+"""What is said of a process of which nothing but its descriptor or its number is known."""
+
+
+class Stat(NamedTuple):
+    """The fields of ``/proc/PID/stat`` that matter here."""
+
+    name: str
+    state: bytes
+    ppid: int
+    sid: int
+    flags: int
+    threads: int
+    start: int
+
+
+def read(path: str) -> bytes:
+    """Return a whole file; b"" where the process is gone or does not let us look."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except _HIDDEN:
+        return b""
+    try:
+        data = part = os.read(fd, 1 << 17)
+        while len(part) >= _SHORT:
+            part = os.read(fd, 1 << 17)
+            data += part
+    except _HIDDEN:
+        return b""
+    finally:
+        os.close(fd)
+    return data
+
+
+@functools.cache
+def usable() -> bool:
+    """Whether the numbers in ``/proc`` are those of this process's pid namespace.
+
+    A procfs shows the pid namespace of its mount (proc(5)): after ``unshare --pid --fork`` it
+    still is the parent's, where our numbers mean other processes. Only ``/proc/self`` is true then.
+    """
+    try:
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return False
+    except _HIDDEN:  # not mounted, or of a pid namespace that does not contain this one
+        return False
+    # Our numbers from the namespace of the mount down to our own (proc_pid_status(5)):
+    # two may be equal. A kernel without pid namespaces has no such line.
+    return len(status("self").get(b"NSpid", b"1").split()) == 1
+
+
+os.register_at_fork(after_in_child=usable.cache_clear)  # a child may be in a namespace below
+
+
+def _of(pid: int | str, name: str) -> bytes:
+    """Read a file of a process; b"" where ``/proc`` has none or is another pid namespace's."""
+    return read(f"/proc/{pid}/{name}") if pid == "self" or usable() else b""
+
+
+def is_taken(pid: int) -> bool:
+    """Whether a process or a thread has this number: kill(2) sees what ``/proc`` hides."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def is_thread(pid: int) -> bool:
+    """Whether a number is known to be a thread's and no process's, without ``/proc`` and pidfds.
+
+    A file's owner must be a process: from Linux 5.12 on, F_GETOWN says 0 for another (fcntl(2)).
+    """
+    fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETOWN, pid)
+        return not fcntl.fcntl(fd, fcntl.F_GETOWN)
+    finally:
+        os.close(fd)
+
+
+def stat(pid: int | str) -> Stat | None:
+    """Read the stat line of a process or of "self"; None where there is none."""
+    data = _of(pid, "stat")
+    if not data:
+        return None
+    head, _, tail = data.rpartition(
+        b")"
+    )  # a name may hold brackets and spaces: the last one counts
+    fields = tail.split(None, 20)
+    return Stat(
+        head.partition(b"(")[2].decode(errors="replace"),
+        fields[0],
+        int(fields[1]),
+        int(fields[3]),
+        int(fields[6]),
+        int(fields[17]),
+        int(fields[19]),
+    )
+
+
+def member(pid: int, found: Stat) -> Member:
+    """Turn a stat line into a member."""
+    one = Member(pid, found.ppid)
+    one.name, one.sid, one.start, one.threads = found.name, found.sid, found.start, found.threads
+    one.kernel = bool(found.flags & PF_KTHREAD)
+    one.stopped = found.state == b"T"
+    return one
+
+
+def session(pid: int) -> int | None:
+    """Return the session of a process, by getsid(2) or, where a filter forbids that, by stat."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS):
+            raise
+    found = stat(pid)
+    return None if found is None else found.sid
+
+
+def unread(pid: int, ppid: int | None = None) -> Member:
+    """Make a member of which ``/proc`` tells nothing, with what other calls tell."""
+    if ppid is None and is_our_child(pid):
+        ppid = os.getpid()
+    one = Member(pid, ppid)
+    one.sid, one.note = session(pid), UNREAD
+    one.kernel = KTHREADD in (pid, ppid) and namespace("self") == FIRST_NAMESPACE
+    return one
+
+
+def threads(pid: int) -> int:
+    """Count the threads of a process by the links of its task folder; 0 where it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}/task").st_nlink - 2 if usable() else 0
+    except _HIDDEN:
+        return 0
+
+
+def tasks(pid: int) -> list[str]:
+    """Name the threads of a process."""
+    try:
+        return os.listdir(f"/proc/{pid}/task") if usable() else []
+    except _HIDDEN:
+        return []
+
+
+def may_fork(pid: int, start: int | None) -> bool:
+    """Whether a thread of this process, which was sent SIGSTOP, may still be in fork(2)."""
+    found = stat(pid)
+    if found is None:  # gone or hidden
+        return True
+    if found.start != start:
+        return False
+    if found.threads == 1:
+        return _may_fork(pid, found)
+    threads = [int(task) for task in tasks(pid)]
+    return any(_may_fork(thread, stat(thread)) for thread in threads)
+
+
+def _may_fork(thread: int, found: Stat | None) -> bool:
+    """Whether a thread with this stat line may be in fork(2)."""
+    if found is None or found.state in STOPPED:
+        return False
+    return found.state == b"R" or not _is_parked(thread)
+
+
+def _is_parked(thread: int) -> bool:
+    """Whether a thread sleeps at one of those places; no where it does not let us see."""
+    return read(f"/proc/{thread}/wchan") in PARKED
+
+
+def children(pid: int, *, alone: bool) -> list[int]:
+    """List the children of a process; ``alone`` says that it has one thread."""
+    if alone:
+        return [int(one) for one in _of(pid, f"task/{pid}/children").split()]
+    lists = [read(f"/proc/{pid}/task/{task}/children") for task in tasks(pid)]
+    return [int(one) for one in b" ".join(lists).split()]
+
+
+def last_pid() -> int | None:
+    """Return the number that was given out last in our pid namespace, to a process or a thread.
+
+    It is the last field of ``/proc/loadavg`` (proc(5)), and moves with every fork.
+    None where it is no number of the kernel's: lxcfs mounts a file over it, gVisor shows 0.
+    """
+    if not _is_kernels("/proc/loadavg"):
+        return None
+    return int(read("/proc/loadavg").rpartition(b" ")[2]) or None
+
+
+def _is_kernels(path: str) -> bool:
+    """Tell whether a file of ``/proc`` is there and not covered by another file system's."""
+    try:
+        return os.stat(path).st_dev == os.stat("/proc").st_dev
+    except _HIDDEN:
+        return False
+
+
+def pids() -> list[int]:
+    """List every process of our pid namespace."""
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()] if usable() else []
+
+
+def table() -> dict[int, list[int]]:
+    """List the children of everybody, for a kernel without CONFIG_PROC_CHILDREN."""
+    below: dict[int, list[int]] = {}
+    for pid in pids():
+        if (found := stat(pid)) is not None:
+            below.setdefault(found.ppid, []).append(pid)
+    return below
+
+
+def carries(pid: int, markers: Collection[bytes]) -> bool | None:
+    """Whether the environment that a process was started with holds one of these.
+
+    None while it is becoming another program: there is a moment of execve(2) at which it has
+    neither environment nor arguments. None where we may not read it (ptrace(2), access modes).
+    None in uninterruptible sleep: the read could block with it, if it holds the lock of its memory.
+    """
+    found = stat(pid)
+    if found is None or found.flags & PF_KTHREAD:
+        return False
+    if found.state == b"D" and not _is_parked(pid):
+        return None
+    path = f"/proc/{pid}/environ"
+    if found.state == b"Z":  # the main thread ended; another one still has the memory
+        others = [one for one in tasks(pid) if found.threads > 1 and one != str(pid)]
+        if not others:
+            return False
+        path = f"/proc/{pid}/task/{others[0]}/environ"
+    environment = read(path)
+    if not environment and (_is_forbidden(path) or not read(f"/proc/{pid}/cmdline")):
+        return None if os.path.exists(path) else False
+    environment = b"\0" + environment + b"\0"
+    return any(b"\0" + one + b"\0" in environment for one in markers)
+
+
+def _is_forbidden(path: str) -> bool:
+    """Whether we may not read a file."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        return True
+    except _HIDDEN:
+        return False
+    return False
+
+
+def may_signal(pid: int) -> bool:
+    """Whether the process that has this number, if any, would take a signal of ours (kill(2))."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def status(pid: int | str) -> dict[bytes, bytes]:
+    """Read the fields of ``status`` by their names, of a process, a thread or "self"."""
+    lines = (line.partition(b":") for line in _of(pid, "status").splitlines())
+    return {name: value.strip() for name, _, value in lines}
+
+
+def leader_of(thread: int) -> int | None:
+    """Return the process that a thread id belongs to."""
+    leader = status(thread).get(b"Tgid")
+    return None if leader is None else int(leader)
+
+
+def show(member: Member) -> Live:
+    """Read user, command line and age; in uninterruptible sleep the memory may be locked."""
+    found = status(member.pid)
+    asleep = found.get(b"State", b"").startswith(b"D")
+    arguments = b"" if asleep else _of(member.pid, "cmdline")
+    age = None if member.start is None else (ticks() - member.start) / os.sysconf("SC_CLK_TCK")
+    command = os.fsdecode(arguments.rstrip(b"\0").replace(b"\0", b" "))
+    return Live(_user(found.get(b"Uid", b"")), command or None, age)
+
+
+def _user(uids: bytes) -> str | None:
+    """Return the name of the effective user, the second of the four, or its number."""
+    if not uids:
+        return None
+    uid = int(uids.split()[1])
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def namespace(pid: int | str) -> int | None:
+    """Return the inode of the pid namespace of a process (pid_namespaces(7)); None where hidden."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/pid").st_ino if pid == "self" or usable() else None
+    except _HIDDEN:
+        return None
+
+
+_boot_id: str | None = None  # once it was read: it cannot be read where ``/proc`` is not mounted
+
+
+def boot_id() -> str | None:
+    """Return the random id of this boot, the same in every pid namespace; None where unreadable."""
+    global _boot_id  # noqa: PLW0603 - a cache that keeps no failure
+    _boot_id = _boot_id or read("/proc/sys/kernel/random/boot_id").decode().strip() or None
+    return _boot_id
+
+
+def is_our_child(pid: int) -> bool:
+    """Whether waitid(2) knows it for a child of this process that is not reaped."""
+    return peek(pid) is not False
+
+
+def peek(pid: int) -> os.waitid_result | Literal[False] | None:
+    """Return how a child of ours ended, None while it lives, False where it is not known for one.
+
+    It is not reaped.
+    """
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except OSError as error:  # another process's child; a seccomp filter; no such number
+        if error.errno not in (errno.ECHILD, errno.EPERM, errno.ENOSYS):
+            raise
+        return False
+
+
+def is_adopted(one: Member) -> bool:
+    """Whether a child of ours was started by another process, which died, so that we may reap it.
+
+    What we fork is in our session or leads its own.
+    """
+    caller = os.getpid()
+    if one.adopted or one.ppid not in (None, caller):
+        return True
+    return one.sid not in (None, one.pid, session(caller))
+
+
+def ticks() -> int:
+    """Return the time in the unit of :attr:`Stat.start`: clock ticks since boot."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+
+def exit_code(found: os.waitid_result | None) -> int | None:
+    """Turn what waitid(2) tells into an exit code as ``subprocess`` has it."""
+    if found is None:
+        return None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status

@@ -1,0 +1,323 @@
+"""Linux: who is below whom, who may be an orphan, and what is sent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
+
+from ..contract import Live, Reply
+from ..member import ALIVE, DESCENDANT, GONE, MARKER, SESSION, Member
+from . import pidfd, procfs
+from .pidfd_handles import PidfdGrip
+from .tick_handles import TicksGrip
+
+PIDFD = pidfd.supported()
+"""Whether processes are held by descriptors; else by start ticks, with a gap before each signal."""
+STOP_PAUSE = 0.0005
+"""Seconds between two looks at members that are about to stop."""
+CHILDREN_FILE = os.path.exists("/proc/thread-self/children")
+"""Whether the kernel lists children (CONFIG_PROC_CHILDREN); else everybody's parent is read."""
+
+
+class LinuxSystem:
+    """One kill's view of Linux; :class:`~._system.System` says what each method promises."""
+
+    polite = True
+    insists = False
+    force_code = -9
+    keeps_links = False
+
+    def __init__(self) -> None:
+        """Choose how processes are held."""
+        self.disturbed = False
+        self.hurried = False
+        self.boot_id = procfs.boot_id()
+        self.unseen = 0 if procfs.usable() else DESCENDANT | SESSION | MARKER
+        held = PIDFD and pidfd.supported()  # a filter may have come since the import
+        self._grip: PidfdGrip | TicksGrip = PidfdGrip() if held else TicksGrip()
+        self._table: dict[int, list[int]] | None = None
+        self._line: set[int] | None = None
+        self._everywhere = False
+
+    def now(self) -> float:
+        """Return the monotonic time in seconds."""
+        return time.monotonic()
+
+    def moment(self) -> int:
+        """Return the time in clock ticks since boot."""
+        return procfs.ticks()
+
+    def begin_scan(self) -> None:
+        """Forget the table of everybody's children."""
+        self.disturbed = False
+        self._table = None
+
+    def births(self) -> int | None:
+        """Return the number that was given out last; whoever can write it can hide a birth."""
+        return procfs.last_pid()
+
+    def is_youngest(self, pid: int) -> bool:
+        """Tell whether its number was given out last: while it is taken it is not given again."""
+        return procfs.last_pid() == pid
+
+    def refusal(self, pid: int, member: Member | None) -> str | None:
+        """Name init, a kernel thread, or the process of a thread."""
+        if pid == 1:
+            return "it is init, the first process of this pid namespace"
+        if member is not None:
+            return f"it is the kernel thread {member.name or pid}" if member.kernel else None
+        leader = procfs.leader_of(pid)
+        if leader not in (None, pid):
+            return f"it is a thread id; the process of that thread is {leader}"
+        if leader is None and procfs.is_taken(pid):
+            return "it is a thread id, or the number of a process that cannot be looked at"
+        return None
+
+    def bind(self, pid: int) -> Member | None:
+        """Open the process, alive or a zombie."""
+        member = self._grip.open(pid)
+        if member is None:
+            return None
+        try:
+            self._grip.look([member])
+        except BaseException:
+            self.drop(member)
+            raise
+        if member.state == GONE:
+            self.drop(member)
+            return None
+        return member
+
+    def children(
+        self, parents: Sequence[Member], known: Mapping[int, Member]
+    ) -> list[tuple[Member, Member]]:
+        """List a whole generation: read their parents' lists, check the parents, open, check.
+
+        A child whose parent died meanwhile has another parent by now;
+        it is the one that was listed if it had started before the list was read.
+        """
+        if any(one.start is None for one in parents):
+            self.unseen = DESCENDANT | SESSION | MARKER
+        before = self.moment()
+        listed = [(parent, self._list(parent)) for parent in parents]
+        dead = {one for one in self._grip.look(parents) if one.state == GONE}
+        found = []
+        for parent, pids in listed:
+            if parent in dead:  # the list may have been another process's
+                self.disturbed = self.disturbed or bool(pids)
+                continue
+            for pid in pids:
+                if not self._is_known(pid, known):
+                    child = self._grip.open(pid)
+                    if child is None:
+                        self.disturbed = True
+                    elif child.ppid == parent.pid or (child.start or before) < before:
+                        found.append((parent, child))
+                    else:
+                        self.drop(child)
+        return self._living(found)
+
+    def owns_number(self, member: Member) -> bool:
+        """Tell whether it lives or is a zombie."""
+        return self._grip.owns_number(member)
+
+    def holds_session(self, leader: Member) -> bool:
+        """Ask for the process, then for the group that it led."""
+        return self._grip.holds_session(leader)
+
+    def group_remains(self, leader: Member) -> bool:
+        """Ask for the group of one that is reaped; a zombie counts in its own group."""
+        return self._grip.group_remains(leader)
+
+    def drop(self, member: Member) -> None:
+        """Close what is held of it."""
+        self._grip.drop(member)
+
+    def strays(
+        self, roots: Sequence[Member], *, ours: bool, children: bool, everywhere: bool
+    ) -> Iterable[int]:
+        """List the children of init and of the roots' ancestors, who may be subreapers (prctl(2)).
+
+        The ancestors of a child of ours are this process and its own.
+
+        In another pid namespace orphans hang under another init, and ancestors may be hidden
+        (``hidepid``, proc(5)): then everybody is asked.
+        """
+        if self._line is None:
+            here = procfs.namespace("self")
+            self._line = {1, *(pid for one in roots for pid in self.ancestors(one.pid))}
+            if ours:
+                self._line |= {os.getpid(), *self.ancestors(os.getpid())}
+            hidden = any(procfs.stat(pid) is None for pid in self._line)
+            if hidden:
+                self.unseen |= SESSION | MARKER
+            self._everywhere = hidden or any(procfs.namespace(one.pid) != here for one in roots)
+        if everywhere or self._everywhere:
+            return self._grip.with_room(procfs.pids)
+        below = [pid for one in self._line for pid in self._adopted_by(one)]
+        if children:
+            below += self._pids_below(os.getpid(), alone=False)
+        return dict.fromkeys(below)
+
+    def session(self, pid: int) -> int | None:
+        """Ask getsid(2), a microsecond each."""
+        return procfs.session(pid)
+
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
+        """Read the environment that the process was started with."""
+        found = self._grip.with_room(lambda: procfs.carries(pid, markers))
+        return False if found is None and not procfs.may_signal(pid) else found
+
+    def ancestors(self, pid: int) -> list[int]:
+        """Read the parents one after the other, up to the first process of the namespace."""
+        line: list[int] = []
+        while (parent := self._parent(pid)) and parent not in line:
+            line.append(pid := parent)
+        return line
+
+    def ask(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - nothing helps
+        """Send SIGTERM, and SIGCONT right after, for a stopped process acts on nothing else."""
+        return self._send(members, signal.SIGTERM, signal.SIGCONT)
+
+    def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
+        """Send SIGSTOP, to the group first: that is atomic against a fork."""
+        self._send_groups(groups, signal.SIGSTOP)
+        return self._send(members, signal.SIGSTOP)
+
+    def prove_stopped(self, members: Iterable[Member], until: float) -> None:
+        """Read the states of all threads until none is left that may be in fork(2)."""
+        running = [member for member in members if member.start is not None]  # else unseen already
+        while running := [
+            member
+            for member in running
+            if procfs.may_fork(member.pid, member.start) and self.owns_number(member)
+        ]:
+            if self.now() >= until:
+                self.unseen |= DESCENDANT
+                return
+            time.sleep(STOP_PAUSE)
+
+    def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
+        """Send SIGKILL one by one, and to the group last.
+
+        A parent that died first would orphan groups of frozen children: the kernel continues those.
+        """
+        reply = self._send(members, signal.SIGKILL)
+        self._send_groups(groups, signal.SIGKILL)
+        return reply
+
+    def insist(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - no other way
+        """Do nothing: SIGKILL is all there is."""
+        return Reply([], [])
+
+    def release(self, members: Iterable[Member]) -> None:
+        """Send SIGCONT."""
+        self._send(members, signal.SIGCONT)
+
+    def stopped(self, pid: int) -> bool:
+        """Tell whether the state is T: stopped by a signal."""
+        found = procfs.stat(pid)
+        return found is not None and found.state == b"T"
+
+    def unaware(self, pid: int) -> bool:
+        """Tell whether it runs: SIGCHLD makes whoever waits for it runnable at once."""
+        found = procfs.stat(pid)
+        return found is not None and found.state == b"R"
+
+    def wait(self, members: Sequence[Member], until: float) -> list[Member]:
+        """Sleep in poll(2) on the descriptors."""
+        return self._grip.wait(members, until)
+
+    def inspect(self, members: Iterable[Member]) -> None:
+        """Ask waitid(2) for our children and the descriptor for others."""
+        self._grip.inspect(members)
+
+    def users(self, member: Member) -> Sequence[int]:
+        """Read the first two of the four uids in ``status`` (proc_pid_status(5))."""
+        return [int(uid) for uid in procfs.status(member.pid).get(b"Uid", b"").split()[:2]]
+
+    def show(self, member: Member) -> Live:
+        """Read ``/proc``, where psutil need not be imported."""
+        return procfs.show(member)
+
+    def hurry(self) -> None:
+        """Note it and wake the wait."""
+        self.hurried = True
+        self._grip.hurry()
+
+    def close(self) -> None:
+        """Close all descriptors."""
+        self._grip.close()
+
+    def _parent(self, pid: int) -> int | None:
+        """Return the parent of a process, which other calls tell where ``/proc`` does not."""
+        if (found := procfs.stat(pid)) is not None:
+            return found.ppid
+        if pid == os.getpid():
+            return os.getppid()
+        if (member := self._grip.open(pid)) is None:
+            return None
+        self.drop(member)
+        return member.ppid
+
+    def _list(self, parent: Member) -> list[int]:
+        """List the children of a member; how many threads it has is known when it is new."""
+        threads = parent.threads or procfs.threads(parent.pid)
+        parent.threads = 0
+        return self._grip.with_room(lambda: self._pids_below(parent.pid, alone=threads == 1))
+
+    def _adopted_by(self, pid: int) -> list[int]:
+        """List whom a process may have adopted: they are its main thread's while that runs.
+
+        So it is in the kernel (``find_new_reaper`` in kernel/exit.c).
+        """
+        found = procfs.stat(pid)
+        return self._pids_below(pid, alone=found is not None and found.state != b"Z")
+
+    def _pids_below(self, pid: int, *, alone: bool) -> list[int]:
+        """List the numbers of a process's children."""
+        if CHILDREN_FILE:
+            return procfs.children(pid, alone=alone)
+        if self._table is None:
+            self._table = procfs.table()
+        return self._table.get(pid, [])
+
+    def _is_known(self, pid: int, known: Mapping[int, Member]) -> bool:
+        """Tell whether a number is a member's still."""
+        member = known.get(pid)
+        return member is not None and (member.state == ALIVE or self.owns_number(member))
+
+    def _living(self, found: list[tuple[Member, Member]]) -> list[tuple[Member, Member]]:
+        """Drop the dead; one that is gone may have taken a sibling off the list that was read."""
+        for one in (dead := self._grip.look([child for _, child in found])):
+            self.disturbed = self.disturbed or one.state == GONE
+            self.drop(one)
+        return [pair for pair in found if pair[1].state == ALIVE] if dead else found
+
+    def _send_groups(self, leaders: Iterable[Member], number: signal.Signals) -> None:
+        """Signal whole groups beside their members, who are signalled one by one as well."""
+        for one in leaders:
+            with contextlib.suppress(ProcessLookupError):  # an empty group
+                self._grip.send_group(one, number)
+
+    def _send(self, members: Iterable[Member], *numbers: signal.Signals) -> Reply:
+        """Send these signals to each, and note what arrived."""
+        reply = Reply([], [])
+        for one in members:
+            try:
+                for number in numbers:
+                    self._grip.send(one, number)
+                    one.signals.append(number.name)
+            except ProcessLookupError:
+                reply.gone.append(one)
+                one.state = GONE
+            except PermissionError:
+                reply.denied.append(one)
+        return reply

@@ -1,0 +1,92 @@
+"""The engine's own process: slotted, changing, cheap. Pure.
+
+Models are built from it once, at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .._models.identity import Evidence
+
+_BITS = {one: 1 << index for index, one in enumerate(Evidence)}
+ROOT = _BITS[Evidence.ROOT]
+DESCENDANT = _BITS[Evidence.DESCENDANT]
+SESSION = _BITS[Evidence.SESSION]
+MARKER = _BITS[Evidence.MARKER]
+KEPT = {"cgroup": _BITS[Evidence.CGROUP], "job": _BITS[Evidence.JOB]}
+"""The evidence of what the kernel keeps together, by its kind."""
+ANY_KEPT = sum(KEPT.values())
+EVIDENCE = {
+    mask: tuple(sorted(one for one, bit in _BITS.items() if bit & mask))
+    for mask in range(1 << len(_BITS))
+}
+"""Every mask of evidence as the sorted tuple that a model wants."""
+
+
+def mask(evidence: Iterable[Evidence]) -> int:
+    """Return evidence as a mask."""
+    return sum(_BITS[one] for one in set(evidence))
+
+
+ALIVE, ZOMBIE, GONE = "alive", "zombie", "gone"
+"""A zombie is dead and still owns its number; of the number of the gone nothing is known."""
+
+
+class Member:
+    """One process that was found, and what is known of it.
+
+    The system fills in the facts and owns ``handle``, the tree says why it belongs
+    and whether it is known to be ``adopted`` where it is a child of ours,
+    the plan decides over it, and the system notes in ``signals`` what was sent
+    and in ``note`` what else there is to say.
+    """
+
+    __slots__ = (
+        "adopted",
+        "create_time",
+        "deaf",
+        "depth",
+        "evidence",
+        "exit_code",
+        "handle",
+        "inode",
+        "kernel",
+        "name",
+        "note",
+        "pid",
+        "ppid",
+        "sid",
+        "signals",
+        "spared",
+        "start",
+        "state",
+        "stopped",
+        "threads",
+    )
+
+    def __init__(self, pid: int, ppid: int | None = None) -> None:
+        """Begin with a number of which nothing else is known."""
+        self.pid = pid
+        self.ppid = ppid
+        self.sid: int | None = None
+        self.start: int | None = None
+        self.inode: int | None = None
+        self.create_time: float | None = None
+        self.name: str | None = None
+        self.state = ALIVE
+        self.threads = 1
+        self.kernel = False
+        self.stopped = False
+        self.adopted = False
+        self.handle: int | None = None
+        self.depth = 0
+        self.evidence = 0
+        self.spared: str | None = None
+        self.note: str | None = None
+        self.signals: list[str] = []
+        self.deaf = False
+        self.exit_code: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<Member {self.name or '?'} {self.pid}>"

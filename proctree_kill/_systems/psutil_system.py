@@ -1,0 +1,382 @@
+"""Any system, by psutil alone: the fallback, the base of others, and the oracle in tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from operator import methodcaller
+from typing import ClassVar, NamedTuple
+
+import psutil
+
+from .._models.identity import WEAK_TOLERANCE
+from . import psutil_facts as _facts
+from .contract import Live, Reply
+from .member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
+"""Seconds between two looks at those who are waited for; doubles in between."""
+
+
+class Signal(NamedTuple):
+    """Something that can be done to a process, by the name that a result gives to it."""
+
+    name: str
+    send: Callable[[psutil.Process], object]
+
+
+SIGTERM = Signal("SIGTERM", methodcaller("terminate"))
+SIGCONT = Signal("SIGCONT", methodcaller("resume"))
+SIGSTOP = Signal("SIGSTOP", methodcaller("suspend"))
+SIGKILL = Signal("SIGKILL", methodcaller("kill"))
+
+
+class PsutilSystem:
+    """One kill on any system that psutil knows.
+
+    Start times tell a process from a later owner of its number, again before each signal.
+    The gap between that look and the signal stays, because psutil signals numbers.
+    Sessions are not known here, and nobody is reaped.
+    """
+
+    boot_id: str | None = None
+    polite = True
+    insists = False
+    force_code = -9
+    keeps_links = False
+    unseen = 0
+    tolerance: ClassVar[float] = WEAK_TOLERANCE
+    """Seconds by which two start times of one process may differ: the clock may be set."""
+    protected: ClassVar[Mapping[int, str]] = {
+        0: "it is the kernel's own process",
+        1: "it is init, the first process",
+    }
+    asking: ClassVar[Sequence[Signal]] = (SIGTERM, SIGCONT)
+    freezing: ClassVar[Sequence[Signal]] = (SIGSTOP,)
+    killing: ClassVar[Sequence[Signal]] = (SIGKILL,)
+    releasing: ClassVar[Sequence[Signal]] = (SIGCONT,)
+
+    def __init__(self) -> None:
+        """Begin with nobody bound."""
+        self.disturbed = False  # a process table hides nobody when another one vanishes
+        self.hurried = False
+        self._wake = threading.Event()
+        self._bound: dict[Member, psutil.Process] = {}
+        self._families: dict[int, list[psutil.Process]] | None = None
+
+    def now(self) -> float:
+        """Return the monotonic time in seconds."""
+        return time.monotonic()
+
+    def begin_scan(self) -> None:
+        """Forget the process table."""
+        self._families = None
+
+    def births(self) -> int | None:
+        """Return None: to know of a birth, the process table would have to be read again."""
+        return None
+
+    def is_youngest(self, pid: int) -> bool:  # noqa: ARG002 - the contract's
+        """Return False: nothing counts births."""
+        return False
+
+    def refusal(self, pid: int, member: Member | None) -> str | None:
+        """Name the system's own processes, kernel threads, and the process of a thread."""
+        if pid in self.protected:
+            return self.protected[pid]
+        process = _facts.find(pid) if member is None else self._bound.get(member)
+        if process is None:
+            return None
+        if member is not None:
+            return f"it is the kernel thread {member.name}" if _facts.is_kernel(process) else None
+        return f"it is a thread id; the process of that thread is {_facts.leader(process)}"
+
+    def bind(self, pid: int) -> Member | None:
+        """Read the facts of a number, then look again, so that they are all of one process."""
+        process = _facts.find(pid)
+        # On Linux psutil opens a thread as well, and knows that its number is no process's.
+        return self._bind(process) if process is not None and psutil.pid_exists(pid) else None
+
+    def children(
+        self, parents: Sequence[Member], known: Mapping[int, Member]
+    ) -> list[tuple[Member, Member]]:
+        """Look the parents up in the process table of this scan.
+
+        A parent that still has its number afterwards had it when the table was read.
+        """
+        found = [
+            (parent, child)
+            for parent in parents
+            for process in self._children(parent)
+            if not self._is_known(process, known)
+            if (child := self._bind_child(process, parent)) is not None
+        ]
+        owners = {parent for parent, _ in found if self.owns_number(parent)}
+        for parent, child in found:
+            if parent not in owners:
+                self.drop(child)
+        return [pair for pair in found if pair[0] in owners]
+
+    def owns_number(self, member: Member) -> bool:
+        """Tell whether the number still leads to this process, dead or alive."""
+        return self._find(member) is not None
+
+    def holds_session(self, leader: Member) -> bool:
+        """Tell whether the leader itself still has the number."""
+        return self.owns_number(leader)
+
+    def group_remains(self, leader: Member) -> bool:  # noqa: ARG002 - the contract's
+        """Return False: nothing tells a group from a later one of its number."""
+        return False
+
+    def drop(self, member: Member) -> None:
+        """Forget what psutil knew of it."""
+        self._bound.pop(member, None)
+
+    def strays(
+        self,
+        roots: Sequence[Member],  # noqa: ARG002 - everybody is asked, whoever the roots are
+        *,
+        ours: bool,  # noqa: ARG002 - as above
+        children: bool,  # noqa: ARG002 - as above
+        everywhere: bool,  # noqa: ARG002 - always
+    ) -> Iterable[int]:
+        """List everybody: a table of all processes is what there is."""
+        return psutil.pids()
+
+    def moment(self) -> int:
+        """Return 0: members have no start but the wall clock's."""
+        return 0
+
+    def session(self, pid: int) -> int | None:  # noqa: ARG002 - nobody's is known
+        """Return None: psutil knows no sessions."""
+        return None
+
+    def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
+        """Look into the environment that psutil shows."""
+        environment = _facts.environment(pid)
+        if environment is None:
+            return None
+        wanted = (os.fsdecode(one).partition("=") for one in markers)
+        return any(environment.get(name) == value for name, _, value in wanted)
+
+    def ancestors(self, pid: int) -> list[int]:
+        """Climb from parent to parent, as far as each is not younger than its child."""
+        found: list[int] = []
+        with contextlib.suppress(*_facts.UNTOLD):  # what was found is what is known
+            child = psutil.Process(pid)
+            while (ppid := child.ppid()) and ppid not in (pid, *found):
+                parent = psutil.Process(ppid)
+                if self._is_older(child.create_time(), parent.create_time()):
+                    break
+                found.append(ppid)
+                child = parent
+        return found
+
+    def ask(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - nothing helps
+        """Send SIGTERM, then SIGCONT."""
+        return self._send(members, self.asking)
+
+    def freeze(
+        self,
+        members: Iterable[Member],
+        groups: Iterable[Member],  # noqa: ARG002 - psutil knows none
+    ) -> Reply:
+        """Suspend them one by one."""
+        return self._send(members, self.freezing)
+
+    def prove_stopped(self, members: Iterable[Member], until: float) -> None:
+        """Look at the states again, with growing pauses."""
+        pause, running = FIRST_PAUSE, list(members)
+        while running := [member for member in running if self._runs(member)]:
+            if self.now() >= until:
+                self.unseen |= DESCENDANT
+                return
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def kill(
+        self,
+        members: Iterable[Member],
+        groups: Iterable[Member],  # noqa: ARG002 - psutil knows none
+    ) -> Reply:
+        """Kill them one by one."""
+        return self._send(members, self.killing)
+
+    def insist(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - no other way
+        """Do nothing: SIGKILL is all there is."""
+        return Reply([], [])
+
+    def release(self, members: Iterable[Member]) -> None:
+        """Resume them."""
+        self._send(members, self.releasing)
+
+    def stopped(self, pid: int) -> bool:
+        """Tell whether it is stopped; a traced stop is the tracer's matter."""
+        process = _facts.find(pid)
+        return process is not None and self._is_stopped(process)
+
+    def users(self, member: Member) -> Sequence[int]:
+        """Ask psutil, which knows uids on POSIX only."""
+        uids = getattr(self._bound[member], "uids", None)
+        return () if uids is None else (_facts.told(uids) or ())[:2]
+
+    def show(self, member: Member) -> Live:
+        """Ask psutil; in uninterruptible sleep the memory may be locked."""
+        process = self._bound[member]
+        asleep = _facts.told(process.status) == psutil.STATUS_DISK_SLEEP
+        arguments = None if asleep else _facts.told(process.cmdline)
+        created = _facts.told(process.create_time)
+        seconds = None if created is None else time.time() - created
+        return Live(_facts.told(process.username), " ".join(arguments or ()) or None, seconds)
+
+    def unaware(self, pid: int) -> bool:  # noqa: ARG002 - the contract's
+        """Return False: nothing tells which signals are pending."""
+        return False
+
+    def wait(self, members: Sequence[Member], until: float) -> list[Member]:
+        """Look again and again, with growing pauses: nothing better works on every system."""
+        pause = FIRST_PAUSE
+        while True:
+            dead = [one for one in members if self._living(one) is None]
+            left = until - self.now()
+            if dead or left <= 0 or self._woken(min(pause, left)):
+                return dead
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def inspect(self, members: Iterable[Member]) -> None:
+        """Read how our own dead children ended, and leave them to whoever reaps them."""
+        for one in members:
+            if one.exit_code is None and self.owns_number(one):
+                one.exit_code = _facts.exit_code(one.pid)
+
+    def hurry(self) -> None:
+        """Wake one wait."""
+        self.hurried = True
+        self._wake.set()
+
+    def close(self) -> None:
+        """Forget everybody: psutil holds no descriptors."""
+        self._bound.clear()
+        self._families = None
+
+    def _bind(self, process: psutil.Process, ppid: int | None = None) -> Member | None:
+        """Make a member of a process; None where it vanished meanwhile."""
+        one = Member(process.pid, ppid)
+        with process.oneshot():
+            one.create_time = _facts.told(process.create_time)
+            one.ppid = _facts.told(process.ppid) if ppid is None else ppid
+            one.name = _facts.told(process.name)
+            one.stopped = self._is_stopped(process)
+        one.sid = self.session(one.pid)
+        self._bound[one] = process
+        if self._living(one) is None and one.state == GONE:
+            self.drop(one)
+            return None
+        return one
+
+    def _bind_child(self, process: psutil.Process, parent: Member) -> Member | None:
+        """Bind a living child that is not older than its parent."""
+        one = self._bind(process, parent.pid)
+        if one is not None and (
+            one.state != ALIVE or self._is_older(one.create_time, parent.create_time)
+        ):
+            self.drop(one)
+            return None
+        return one
+
+    def _is_older(self, child: float | None, parent: float | None) -> bool:
+        """Tell whether a child began before its parent, so that the parent's number was used again.
+
+        Where it cannot be known, it did.
+        """
+        return child is None or parent is None or child < parent - self.tolerance
+
+    def _is_known(self, process: psutil.Process, known: Mapping[int, Member]) -> bool:
+        """Tell whether a process is the known one that has its number; note if that one is gone."""
+        one = known.get(process.pid)
+        if one is None:
+            return False
+        same = self._is_same(process, one)
+        if not same:
+            one.state = GONE
+        return same
+
+    def _children(self, parent: Member) -> list[psutil.Process]:
+        """Return who names this number as its parent."""
+        if self._families is None:
+            self._families = _facts.families()
+        return self._families.get(parent.pid, [])
+
+    def _send(self, members: Iterable[Member], signals: Sequence[Signal]) -> Reply:
+        """Do these to each member in turn."""
+        reply = Reply([], [])
+        for one in members:
+            if not self._reaches(one, signals):  # a dying process may refuse as well, so look again
+                (reply.gone if self._living(one) is None else reply.denied).append(one)
+        return reply
+
+    def _reaches(self, one: Member, signals: Sequence[Signal]) -> bool:
+        """Do these to a member and note what was done; False where it is gone or refuses."""
+        process = self._living(one)
+        if process is None:
+            return False
+        try:
+            for signal in signals:
+                signal.send(process)
+                one.signals.append(signal.name)
+        except (psutil.Error, OSError):
+            return False
+        return True
+
+    def _living(self, one: Member) -> psutil.Process | None:
+        """Return the process of a member while it lives, and note its state."""
+        process = self._find(one)
+        if process is None:
+            one.state = GONE
+        elif self._is_dead(process):
+            one.state = ZOMBIE
+        else:
+            return process
+        return None
+
+    def _find(self, one: Member) -> psutil.Process | None:
+        """Return the process that has a member's number, if it is the member's."""
+        process = _facts.find(one.pid)
+        return process if process is not None and self._is_same(process, one) else None
+
+    def _is_same(self, process: psutil.Process, one: Member) -> bool:
+        """Tell whether a process is the one that was bound; what is unknown is no.
+
+        psutil compares clocks that nobody sets where the system has them (Linux, macOS, NetBSD).
+        """
+        if process == self._bound.get(one):
+            return True
+        now = _facts.told(process.create_time)
+        if now is None or one.create_time is None:
+            return False
+        return abs(now - one.create_time) <= self.tolerance
+
+    def _is_dead(self, process: psutil.Process) -> bool:
+        """Tell whether it only waits to be reaped."""
+        return _facts.is_dead(process)
+
+    def _runs(self, one: Member) -> bool:
+        """Whether a member is neither stopped nor dead."""
+        process = self._living(one)
+        stopped = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+        return process is not None and _facts.told(process.status) not in stopped
+
+    def _is_stopped(self, process: psutil.Process) -> bool:
+        """Tell whether job control stopped it."""
+        return _facts.told(process.status) == psutil.STATUS_STOPPED
+
+    def _woken(self, seconds: float) -> bool:
+        """Pause; tell whether somebody was in a hurry meanwhile."""
+        woken = self._wake.wait(seconds)
+        if woken:
+            self._wake.clear()
+        return woken

@@ -1,0 +1,190 @@
+"""Consoles, their process groups, and windows: what a polite request can travel by."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from ctypes import c_int32, c_size_t, c_uint32, c_void_p
+from typing import Any, NamedTuple
+
+from . import win32
+
+CTRL_BREAK_EVENT = 1
+READ = win32.PROCESS_QUERY_LIMITED_INFORMATION | win32.PROCESS_VM_READ
+PARAMETERS_OFFSET = 0x20
+"""Where a PEB has the pointer to its parameters (winternl.h), with pointers of 64 bits."""
+GROUP_OFFSET = 0x408
+"""Where these have ProcessGroupId: undocumented, since Windows 8 (ntrtl.h of phnt).
+
+A value that is not the number of a process in our console is not used.
+"""
+POINTER = ctypes.sizeof(c_void_p)
+
+_KERNEL32: Mapping[str, tuple[Any, ...]] = {
+    "GenerateConsoleCtrlEvent": (c_int32, c_uint32, c_uint32),
+    "GetConsoleProcessList": (c_uint32, c_void_p, c_uint32),
+    "GetConsoleWindow": (c_void_p,),
+}
+_USER32: Mapping[str, tuple[Any, ...]] = {
+    "EnumWindows": (c_int32, c_void_p, c_size_t),
+    "GetWindowThreadProcessId": (c_uint32, c_void_p, c_void_p),
+}
+
+
+@functools.cache
+def _kernel32() -> Any:  # noqa: ANN401 - as load()
+    """Return what is about consoles."""
+    return win32.load("kernel32", _KERNEL32)
+
+
+@functools.cache
+def _user32() -> Any:  # noqa: ANN401 - as load()
+    """Return what is about windows."""
+    return win32.load("user32", _USER32)
+
+
+class Console(NamedTuple):
+    """The console of this process at one moment.
+
+    Args:
+        caller: the number of this process.
+        groups: the process group of everybody who shares the console; None where it is unknown.
+    """
+
+    caller: int
+    groups: Mapping[int, int | None]
+
+    def reach(self, pids: Iterable[int]) -> tuple[dict[int, list[int]], dict[int, str]]:
+        """Find the groups that CTRL_BREAK can be sent to, so that it reaches these and nobody else.
+
+        A number that is no group's could make it an event for the whole console, and so for us:
+        a group counts only where its leader is among those who are asked.
+
+        Returns:
+            The members of each group, and for each of the others why it cannot be reached.
+        """
+        asked = set(pids)
+        reached: dict[int, list[int]] = {}
+        reasons: dict[int, str] = {}
+        for pid in asked:
+            group = self.groups.get(pid)
+            if reason := self._obstacle(pid, group, asked):
+                reasons[pid] = reason
+            elif group is not None:
+                reached.setdefault(group, []).append(pid)
+        return reached, reasons
+
+    def _obstacle(self, pid: int, group: int | None, asked: set[int]) -> str | None:
+        """Say why CTRL_BREAK cannot be sent to a process alone with others that are asked."""
+        ours = self.groups.get(self.caller)
+        others = {one for one, its in self.groups.items() if its in (group, None)} - asked
+        obstacles = {
+            "the caller has no console": not self.groups,
+            "it does not share the caller's console": pid not in self.groups,
+            "its console group cannot be read": group is None or ours is None,
+            "it is in the caller's own console group": group == ours,
+            "the leader of its console group is not asked": self.groups.get(group or 0) != group
+            or group not in asked,
+            "its console group has others in it": bool(others),
+        }
+        return next((reason for reason, holds in obstacles.items() if holds), None)
+
+
+def look(caller: int) -> Console:
+    """See who shares our console."""
+    return Console(caller, {pid: _group(pid) for pid in _sharers()})
+
+
+def send_break(group: int) -> bool:
+    """Send CTRL_BREAK to a group of our console."""
+    return bool(_kernel32().GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, group))
+
+
+def send_breaks(groups: Iterable[int], until: float) -> dict[int, bool]:
+    """Send CTRL_BREAK to groups of our console, all at once.
+
+    The call waits for the console and for those in it, without a limit that it could be given
+    (under Wine for ever where one of them is about to die): a thread makes it, and may be left.
+
+    Args:
+        groups: their numbers.
+        until: when to give up, on the monotonic clock.
+
+    Returns:
+        Whether it was sent; nothing for a group where that is not known in time.
+    """
+    answers: dict[int, bool] = {}
+    senders = [
+        threading.Thread(
+            target=lambda one=one: answers.__setitem__(one, send_break(one)),
+            name="proctree_kill break",
+            daemon=True,
+        )
+        for one in groups
+    ]
+    for sender in senders:
+        try:
+            sender.start()
+        except RuntimeError:  # the interpreter is at its exit
+            sender.run()
+    for sender in senders:
+        if sender.ident is not None:
+            sender.join(max(0.0, until - time.monotonic()))
+    return dict(answers)
+
+
+def owners_of_windows() -> set[int]:
+    """Return who has a window that may be closed; not who has that of our own console."""
+    found: set[int] = set()
+    callback = win32.callback(c_int32, c_void_p, c_size_t)
+
+    def note(window: int, _extra: int) -> int:
+        found.add(_owner(window))
+        return 1
+
+    _user32().EnumWindows(callback(note), 0)
+    ours = _kernel32().GetConsoleWindow()
+    return found - {_owner(ours)} if ours else found
+
+
+def _owner(window: int) -> int:
+    """Return whose window it is; 0 where it is gone."""
+    pid = c_uint32()
+    _user32().GetWindowThreadProcessId(window, ctypes.byref(pid))
+    return pid.value
+
+
+def _sharers() -> list[int]:
+    """Return everybody who shares our console, ourselves too; nobody where we have none."""
+    room = 64
+    while True:
+        pids = (c_uint32 * room)()
+        count: int = _kernel32().GetConsoleProcessList(pids, room)
+        if count <= room:
+            return list(pids[:count])
+        room = count + 8  # more may come until the next try
+
+
+def _group(pid: int) -> int | None:
+    """Read the console group of a process; None where it cannot be known."""
+    if ctypes.sizeof(ctypes.c_uint64) != POINTER:  # the offsets are those of 64 bits
+        return None
+    try:
+        handle = win32.open_process(pid, READ)
+    except PermissionError:
+        return None
+    if handle is None:
+        return None
+    with win32.closing(handle):
+        basic = win32.basic(handle)
+        if basic is None:
+            return None
+        parameters = win32.read_memory(handle, basic.peb + PARAMETERS_OFFSET, 8)
+        if parameters is None:
+            return None
+        where = int.from_bytes(parameters, "little") + GROUP_OFFSET
+        group = win32.read_memory(handle, where, 4)
+    return None if group is None else int.from_bytes(group, "little")

@@ -1,0 +1,229 @@
+"""Processes held by handle: whatever becomes of a number, a handle means one process."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterable, Sequence
+
+from ..contract import Reply
+from ..member import ALIVE, GONE, ZOMBIE, Member
+from . import process_table, win32
+from .process_table import Row
+
+PID_STEP = 4
+"""Windows' numbers are multiples of this; OpenProcess ignores the bits below.
+
+https://devblogs.microsoft.com/oldnewthing/20080606-00/?p=22043
+"""
+WATCH = win32.PROCESS_QUERY_LIMITED_INFORMATION | win32.SYNCHRONIZE
+ACT = WATCH | win32.PROCESS_TERMINATE | win32.PROCESS_SUSPEND_RESUME
+FORCE_CODE = 1
+"""The exit code of whom we end: that of ``Popen.kill()`` and of taskkill."""
+SLICE = 0.02
+"""Seconds until the next look where more are waited for than one wait can hold."""
+HEED = 0.1
+"""Seconds after which a wait in the main thread looks up: only then can Ctrl-C be raised there."""
+BATCH = win32.MOST_WAITED_FOR - 1
+
+
+class HandleGrip:
+    """Everybody who is held, until it is closed.
+
+    While a handle is open, nobody else gets the number of its process, dead or alive.
+    A process that even to watch is forbidden is known by number and creation time alone.
+    """
+
+    def __init__(self) -> None:
+        """Begin with empty hands."""
+        self._held: dict[Member, None] = {}
+        self._suspended: set[int] = set()
+        self._wake: int | None = win32.event()
+
+    def bind(self, pid: int) -> Member | None:
+        """Hold the process that has this number, and read its facts through the handle."""
+        if pid % PID_STEP:
+            return None
+        try:
+            handle = _open(pid)
+        except PermissionError:
+            row = process_table.read().rows.get(pid)
+            return None if row is None else _described(row)
+        if handle is None:
+            return None
+        one = Member(pid)
+        self._hold(one, handle)
+        try:
+            basic = win32.basic(handle)
+            one.ppid = basic.ppid if basic else None
+            one.start, one.name = win32.created(handle), win32.image(handle)
+        except BaseException:
+            self.drop(one)
+            raise
+        if one.start is None:  # never, as far as is known; without it nothing can be compared
+            self.drop(one)
+            return None
+        self.look(one)
+        return one
+
+    def bind_row(self, row: Row) -> Member | None:
+        """Hold the living process that a table names; None where it is dead by now."""
+        one = _described(row)
+        try:
+            handle = _open(row.pid)
+        except PermissionError:
+            return one
+        if handle is None:
+            return None
+        self._hold(one, handle)
+        if win32.created(handle) == row.start and self.look(one):
+            return one
+        self.drop(one)
+        return None
+
+    def drop(self, one: Member) -> None:
+        """Let go of one."""
+        if self._held.pop(one, self) is None and one.handle is not None:
+            win32.close(one.handle)
+            one.handle = None
+
+    def look(self, one: Member) -> bool:
+        """Tell whether a member lives, and note what is seen."""
+        if one.handle is not None:
+            dead = win32.wait([one.handle], 0) is not None
+            one.state = ZOMBIE if dead else ALIVE
+        elif one.state == ALIVE:
+            row = process_table.read().rows.get(one.pid)
+            one.state = ALIVE if row is not None and row.start == one.start else GONE
+        return one.state == ALIVE
+
+    def suspend(self, members: Iterable[Member]) -> Reply:
+        """Stop these."""
+        reply = Reply([], [])
+        for one in members:
+            if one.handle is not None and win32.suspend(one.handle):
+                one.signals.append("NtSuspendProcess")
+                self._suspended.add(one.pid)
+            else:
+                (reply.denied if self.look(one) else reply.gone).append(one)
+        return reply
+
+    def resume(self, members: Iterable[Member]) -> None:
+        """Take back what :meth:`suspend` did to these, and no more: it is counted."""
+        for one in members:
+            if one.handle is not None and one.pid in self._suspended:
+                self._suspended.discard(one.pid)
+                if win32.resume(one.handle):
+                    one.signals.append("NtResumeProcess")
+
+    def suspended(self, pid: int) -> bool:
+        """Tell whether we stopped this one."""
+        return pid in self._suspended
+
+    def terminate(self, members: Iterable[Member]) -> Reply:
+        """End these.
+
+        TerminateProcess answers "access denied" for a process that is dying as well.
+        Rights are checked when a handle is opened: who has the right was not denied it.
+        https://learn.microsoft.com/windows/win32/api/processthreadsapi/nf-processthreadsapi-terminateprocess
+        """
+        reply = Reply([], [])
+        for one in members:
+            if one.handle is not None and win32.terminate(one.handle, FORCE_CODE):
+                one.signals.append("TerminateProcess")
+            elif not self.look(one):
+                reply.gone.append(one)
+            elif one.handle is None or not win32.granted(one.handle) & win32.PROCESS_TERMINATE:
+                reply.denied.append(one)
+        return reply
+
+    def wait(self, members: Sequence[Member], until: float) -> list[Member]:
+        """Wait until one of these is dead, until this time, or for a hurry; return the dead.
+
+        One wait holds 63 and the wake-up; beyond that everybody is looked at now and then.
+        """
+        held = [one for one in members if one.handle is not None]
+        pause = HEED if threading.current_thread() is threading.main_thread() else math.inf
+        if not len(held) == len(members) <= BATCH:
+            pause = SLICE
+        while True:
+            dead = self._dead(held) + [
+                one for one in members if one.handle is None if not self.look(one)
+            ]
+            left = until - time.monotonic()
+            if dead or left <= 0:
+                return dead
+            found = self._wait(held[:BATCH], min(left, pause))
+            if found == 0:  # the wake-up
+                return []
+
+    def wait_for(self, handle: int, until: float) -> bool:
+        """Wait until a handle is signalled, until this time, or for a hurry; tell if it is."""
+        return win32.wait([handle, *self._wakes()], until - time.monotonic()) == 0
+
+    def inspect(self, members: Iterable[Member]) -> None:
+        """Read the exit codes of the dead."""
+        for one in members:
+            if one.handle is not None and one.exit_code is None and not self.look(one):
+                one.exit_code = win32.exit_code(one.handle)
+
+    def hurry(self) -> None:
+        """Wake one wait."""
+        for wake in self._wakes():
+            win32.set_event(wake)
+
+    def close(self) -> None:
+        """Let go of everybody."""
+        for one in list(self._held):
+            self.drop(one)
+        for wake in self._wakes():
+            self._wake = None
+            win32.close(wake)
+
+    def _hold(self, one: Member, handle: int) -> None:
+        """Keep a handle."""
+        one.handle = handle
+        self._held[one] = None
+
+    def _wakes(self) -> list[int]:
+        """Return the event that wakes a wait, while there is one."""
+        return [] if self._wake is None else [self._wake]
+
+    def _wait(self, held: list[Member], seconds: float) -> int | None:
+        """Wait for the wake-up, index 0, and for so many as fit."""
+        handles = [one.handle for one in held if one.handle is not None]
+        return win32.wait([*self._wakes(), *handles], seconds)
+
+    def _dead(self, held: list[Member]) -> list[Member]:
+        """Return the dead among these, by one call for each batch that is alive."""
+        dead = []
+        while held:
+            handles = [
+                one.handle for one in held[: win32.MOST_WAITED_FOR] if one.handle is not None
+            ]
+            first = win32.wait(handles, 0)
+            if first is not None:
+                held[first].state = ZOMBIE
+                dead.append(held[first])
+            held = held[len(handles) if first is None else first + 1 :]
+        return dead
+
+
+def _open(pid: int) -> int | None:
+    """Open a process with as many rights as it grants; None where nobody has the number.
+
+    Raises:
+        PermissionError: it grants none.
+    """
+    try:
+        return win32.open_process(pid, ACT)
+    except PermissionError:
+        return win32.open_process(pid, WATCH)
+
+
+def _described(row: Row) -> Member:
+    """Make a member of what a table says."""
+    one = Member(row.pid, row.ppid)
+    one.start, one.name = row.start, row.name
+    return one

@@ -1,0 +1,702 @@
+"""Pure: what may be said on the command line. Seam: given results. Real: processes, end to end."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from proctree_kill import (
+    Evidence,
+    Fate,
+    KillResult,
+    ProcessIdentity,
+    ProcessOutcome,
+    TreeSnapshot,
+    identify,
+    kill_tree,
+)
+from proctree_kill._cli import main, watch
+from proctree_kill._cli.interrupt import exit_code, interruptible
+from proctree_kill._cli.parser import parse
+from proctree_kill._cli.screen import Screen
+from proctree_kill._engine import kill
+from proctree_kill._engine.live import live
+from proctree_kill._systems.contract import Live
+from support.callers import apart, unprivileged
+from support.garden import Garden, row
+from support.nodes import Node, chain
+from support.planter import Planter
+from support.trees import BOUND, Tree
+from support.users import ordinary_user
+
+Tell = Callable[..., subprocess.CompletedProcess[str]]
+
+PATIENCE = "60"
+"""A grace in seconds that nobody waits for."""
+HASTE = "0.2"
+"""A grace in seconds that somebody sits out."""
+DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
+
+
+class TestArguments:
+    """Pure."""
+
+    @pytest.mark.parametrize(
+        "text", ["abc", "1.5", "", "1_0", "+5", "0x1f", "\u0661", "--5", "-", "9" * 30, str(2**31)]
+    )
+    def test_what_is_no_number_of_a_process_is_a_usage_error(
+        self, text: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as ended:
+            parse(["kill", "--", text])
+        assert ended.value.code == 2
+        assert text in capsys.readouterr().err
+
+    @pytest.mark.parametrize("number", [0, -1, -9, 1, 2**31 - 1])
+    def test_which_numbers_are_refused_is_the_library_s_business(self, number: int) -> None:
+        assert parse(["kill", str(number)]).pids == [number]
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            ["kill", "7", "--spare", "8", "--spare", "9"],
+            ["kill", "--spare", "8,9", "7"],
+            ["kill", "--spare", "8", "7", "--spare", "9"],
+            ["tree", "--spare=8,9", "7"],
+        ],
+    )
+    def test_several_may_be_spared_before_and_after_the_targets(self, said: list[str]) -> None:
+        options = parse(said)
+        assert (options.pids, options.spare) == ([7], [8, 9])
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            ["kill"],
+            ["kill", "--spare", "8"],
+            ["kill", "7", "--spare", "8", "9"],
+            ["kill", "7", "--spare", "8,"],
+            ["kill", "7", "--grace", "soon"],
+            ["kill", "7", "--grace", "1", "--force"],
+            ["kill", "7", "--for"],
+            ["kill", "7", "-q", "-v"],
+            ["kill", "7", "--marker", "NAME"],
+            ["kill", "7", "--marker", "=value"],
+            ["kill", "7", "--terminate", "half"],
+            ["kill", "-KILL", "7"],
+            ["tree"],
+            ["tree", "7", "--grace", "1"],
+            ["demo", "7"],
+            ["doctor", "7"],
+            ["grow", "7"],
+            ["--frobnicate"],
+        ],
+        ids=" ".join,
+    )
+    def test_wrong_arguments_are_a_usage_error(
+        self, said: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as ended:
+            parse(said)
+        assert ended.value.code == 2
+        assert "usage: proctree-kill" in capsys.readouterr().err
+
+    def test_no_command_gives_the_help_and_is_a_usage_error(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as ended:
+            parse([])
+        assert ended.value.code == 2
+        told = capsys.readouterr()
+        assert not told.out
+        assert "proctree-kill demo" in told.err
+
+    @pytest.mark.parametrize("command", [[], ["kill"], ["tree"], ["demo"], ["doctor"]])
+    def test_help_tells_the_exit_codes(
+        self, command: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as ended:
+            parse([*command, "--help"])
+        assert not ended.value.code
+        told = capsys.readouterr().out
+        assert "exit codes:" in told
+        assert max(map(len, told.splitlines())) < 80
+
+    def test_the_version_is_told(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("importlib.metadata.version", lambda _: "1.2.3")
+        with pytest.raises(SystemExit) as ended:
+            parse(["--version"])
+        assert not ended.value.code
+        assert capsys.readouterr().out == "proctree-kill 1.2.3\n"
+
+
+class TestGivenResults:
+    """Seam: the call is replaced, what is said about it is not."""
+
+    @pytest.mark.parametrize(
+        ("fate", "code"),
+        [
+            (Fate.ALREADY_GONE, 0),
+            (Fate.TERMINATED, 0),
+            (Fate.KILLED, 0),
+            (Fate.SPARED, 0),
+            (Fate.DENIED, 1),
+            (Fate.SURVIVED, 1),
+        ],
+    )
+    @pytest.mark.parametrize("how", [[], ["--json"], ["--quiet"]])
+    def test_the_exit_code_says_whether_somebody_lives(
+        self,
+        fate: Fate,
+        code: int,
+        how: list[str],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        given = result(ProcessOutcome(identity=ProcessIdentity(pid=7), name="it", fate=fate))
+        monkeypatch.setattr(kill, "kill_tree", lambda *_, **__: given)
+        assert main(["kill", "7", *how]) == code
+        told = capsys.readouterr()
+        assert not told.err
+        if how == ["--quiet"]:
+            assert not told.out
+        if how == ["--json"]:
+            said = json.loads(told.out)
+            assert said.keys() == {"ok", "results"}
+            assert said["ok"] is given.ok
+            assert [KillResult.model_validate_json(json.dumps(one)) for one in said["results"]] == [
+                given
+            ]
+
+    def test_every_option_reaches_the_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls: list[tuple[Any, dict[str, Any]]] = []
+
+        def call(target: Any, **options: Any) -> KillResult:  # noqa: ANN401 - as kill_tree
+            calls.append((target, options))
+            return result()
+
+        monkeypatch.setattr(kill, "kill_tree", call)
+        said = "7 8 --grace 1.5 --settle 3 --marker A=b=c --spare 9 --terminate root --keep-root"
+        assert main(["kill", *said.split()]) == 0
+        assert main(["kill", "7", "--force"]) == 0
+        (target, options), (_, forced) = calls
+        del options["on_event"], forced["on_event"]
+        assert target == [7, 8]
+        assert options == {
+            "grace": 1.5,
+            "settle": 3.0,
+            "marker": "A=b=c",
+            "spare": [9],
+            "terminate": "root",
+            "include_root": False,
+        }
+        assert forced == {
+            "grace": 0.0,
+            "settle": None,
+            "marker": None,
+            "spare": None,
+            "terminate": None,
+            "include_root": True,
+        }
+
+    @pytest.mark.parametrize("grace", ["-1", "nan", "inf"])
+    def test_a_grace_out_of_range_is_a_usage_error(
+        self, grace: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["kill", str(os.getpid()), f"--grace={grace}"]) == 2
+        assert capsys.readouterr().err.startswith("proctree-kill: grace is")
+
+    def test_an_interrupt_before_the_call_touched_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def call(*_: object, **__: object) -> KillResult:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(kill, "kill_tree", call)
+        assert main(["kill", "7"]) == 130
+        assert capsys.readouterr().err == "proctree-kill: interrupted; nothing was touched\n"
+
+    def test_a_name_of_broken_bytes_is_told_as_json_and_as_text(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        given = result(
+            ProcessOutcome(identity=ProcessIdentity(pid=7), name="a\udcff", fate=Fate.KILLED)
+        )
+        monkeypatch.setattr(kill, "kill_tree", lambda *_, **__: given)
+        assert main(["kill", "7"]) == 0
+        assert "a\\xff" in capsys.readouterr().out
+        assert main(["kill", "7", "--json"]) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["results"][0]["outcomes"][0]["name"] == "a\udcff"
+
+    def test_a_terminal_without_rich_gets_plain_text_cut_at_its_width(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setenv("COLUMNS", "40")
+        member = ProcessOutcome(identity=ProcessIdentity(pid=7), name="x" * 50, fate=Fate.KILLED)
+        with watch.watching(screen := Screen()):
+            screen.draw(TreeSnapshot(target=(), members=(member,)), {7: "a note"})
+        assert [len(line) for line in capsys.readouterr().out.splitlines()] == [40, 40]
+
+
+def result(*outcomes: ProcessOutcome) -> KillResult:
+    target = (ProcessIdentity(pid=7),)
+    return KillResult(target=target, outcomes=outcomes, seconds=0.1, verified=(Evidence.ROOT,))
+
+
+def test_signals_that_are_not_ignored_become_interrupts() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with interruptible():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with pytest.raises(KeyboardInterrupt) as interrupt, interruptible():
+            signal.raise_signal(signal.SIGTERM)
+        assert exit_code(interrupt.value) == 128 + signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("command", [["--help"], ["kill", "abc"]])
+def test_who_asks_for_help_or_is_wrong_does_not_wait_for_the_engine(command: list[str]) -> None:
+    assert imported(command).isdisjoint({"pydantic", "psutil", "rich"})
+
+
+@pytest.mark.needs("fork", "procfs", "pidfd")
+def test_a_tree_is_drawn_without_what_takes_long_to_import(plant: Planter) -> None:
+    tree = plant(chain("root"))
+    assert imported(["tree", str(tree.root.pid)]).isdisjoint({"psutil", "rich", "asyncio"})
+
+
+def imported(arguments: list[str]) -> set[str]:
+    """Return the modules that a command imports."""
+    code = (
+        "import sys\n"
+        "from proctree_kill._cli import main\n"
+        "try:\n"
+        "    main(sys.argv[1:])\n"
+        "finally:\n"
+        "    print(*sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    return set(done.stderr.split())
+
+
+def test_a_tree_is_ended_on_every_system() -> None:
+    with Garden() as garden:
+        root = garden.grow(row("root", "child"))
+        done = run("kill", root.pid, "--force")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert garden.all_dead()
+
+
+@pytest.mark.needs("fork")
+class TestKill:
+    """Real."""
+
+    def test_a_tree_is_ended_and_each_outcome_told(self, plant: Planter) -> None:
+        tree = plant(chain("root", "child", "leaf"))
+        done = run("kill", tree.root.pid, "--grace", PATIENCE)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert tree.all_dead()
+        head, *rows, verdict = done.stdout.splitlines()
+        assert head.split()[:3] == ["PID", "NAME", "FATE"]
+        pids = [int(row.split()[0]) for row in rows]
+        assert pids == [tree.pids[name] for name in ("leaf", "child", "root")]
+        assert verdict.startswith("3 terminated in ")
+
+    def test_json_is_the_whole_result(self, plant: Planter) -> None:
+        tree = plant(chain("root", "child"))
+        done = run("kill", tree.root.pid, "--grace", PATIENCE, "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        said = json.loads(done.stdout)
+        assert said.keys() == {"ok", "results"}
+        assert said["ok"] is True
+        (told,) = (KillResult.model_validate_json(json.dumps(one)) for one in said["results"])
+        assert {one.identity.pid for one in told.outcomes} == set(tree.pids.values())
+        assert tree.all_dead()
+
+    def test_several_trees_share_one_result(self, plant: Planter, tell: Tell) -> None:
+        trees = [plant(chain("root", "child")) for _ in range(2)]
+        done = tell("kill", *(one.root.pid for one in trees), "--grace", PATIENCE, "--json")
+        (told,) = json.loads(done.stdout)["results"]
+        assert len(told["outcomes"]) == 4
+        assert all(one.all_dead() for one in trees)
+
+    def test_what_is_gone_leaves_nothing_to_do(self, plant: Planter, tell: Tell) -> None:
+        tree = plant(chain("root"))
+        os.kill(tree.root.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, tree.root.pid, os.WEXITED | os.WNOWAIT)
+        done = tell("kill", tree.root.pid)
+        assert done.returncode == 0
+        assert done.stdout == f"nothing to do: process {tree.root.pid} was gone already\n"
+
+    def test_force_asks_nobody(self, plant: Planter, tell: Tell) -> None:
+        tree = plant(DEAF)
+        done = tell("kill", tree.root.pid, "--force")
+        assert done.returncode == 0
+        assert "TERM" not in done.stdout
+        assert tree.all_dead()
+
+    def test_the_spared_keep_their_descendants(self, plant: Planter, tell: Tell) -> None:
+        tree = plant(
+            Node(name="root", children=(chain("child"), chain("spared", "its own"))),
+        )
+        done = tell("kill", tree.root.pid, "--grace", PATIENCE, "--spare", tree.pids["spared"])
+        assert done.returncode == 0
+        assert "2 terminated, 2 spared in " in done.stdout
+        assert lives(tree, "spared", "its own")
+
+    def test_keep_root_ends_the_descendants_only(self, plant: Planter, tell: Tell) -> None:
+        tree = plant(chain("root", "child"))
+        done = tell("kill", tree.root.pid, "--grace", PATIENCE, "--keep-root")
+        assert done.returncode == 0
+        assert lives(tree, "root")
+        done = tell("kill", tree.root.pid, "--keep-root")
+        assert (done.returncode, done.stdout) == (
+            0,
+            "nothing to do: nobody is there whom to end\n",
+        )
+
+    def test_a_marker_leads_to_a_daemon(self, plant: Planter, tell: Tell) -> None:
+        marker = f"CLI_{os.urandom(8).hex()}=1"
+        daemon = Node(
+            name="first", session=True, dies=True, children=(Node(name="daemon", session=True),)
+        )
+        tree = plant(Node(name="root", children=(daemon,)), marker=marker)
+        done = tell("kill", tree.root.pid, "--grace", PATIENCE, "--marker", marker)
+        assert done.returncode == 0
+        assert tree.all_dead()
+
+    def test_verbose_tells_each_step_on_stderr(self, plant: Planter, tell: Tell) -> None:
+        tree = plant(DEAF)
+        done = tell("kill", tree.root.pid, "--grace", HASTE, "--verbose")
+        assert done.returncode == 0
+        steps = [line.split("s  ")[1] for line in done.stderr.splitlines()]
+        assert steps[0] == "everybody is asked, 2 left"
+        assert steps[1] == "force, 2 left"
+        assert steps[-1] == "settled, 0 left"
+        assert f"{tree.pids['child']} is gone" in done.stderr
+
+    def test_quiet_tells_nothing(self, plant: Planter, tell: Tell) -> None:
+        tree = plant(chain("root"))
+        done = tell("kill", tree.root.pid, "--grace", PATIENCE, "--quiet")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert tree.all_dead()
+
+    @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+    def test_an_interrupt_forces_and_is_told(self, name: str, code: int, plant: Planter) -> None:
+        tree = plant(DEAF)
+        with started("kill", tree.root.pid, "--grace", PATIENCE, "-v") as command:
+            assert command.stderr
+            assert "asked" in command.stderr.readline()
+            command.send_signal(getattr(signal, name))
+            out, err = command.communicate(timeout=BOUND)
+        assert tree.all_dead()
+        assert (command.returncode, out) == (code, "")
+        assert err.splitlines()[-1] == "proctree-kill: interrupted; forced, nobody is left"
+
+    def test_a_reader_who_leaves_stops_nothing(self, plant: Planter) -> None:
+        tree = plant(chain("root", "child"))
+        reading, writing = os.pipe()
+        os.close(reading)
+        try:
+            done = run("kill", tree.root.pid, "--grace", PATIENCE, stdout=writing)
+        finally:
+            os.close(writing)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert tree.all_dead()
+
+    def test_a_full_disk_is_told_and_stops_nothing(self, plant: Planter) -> None:
+        if not Path("/dev/full").exists():
+            pytest.skip("this machine has no /dev/full")
+        tree = plant(chain("root"))
+        with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
+            done = run("kill", tree.root.pid, "--grace", PATIENCE, stdout=full)
+        assert done.returncode == 0
+        assert done.stderr == "proctree-kill: cannot write: No space left on device\n"
+        assert tree.all_dead()
+
+    def test_without_a_standard_output_the_tree_is_ended(self, plant: Planter) -> None:
+        tree = plant(chain("root"))
+        script = '"$@" >&-'
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *command("kill", tree.root.pid, "--grace", PATIENCE)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert tree.all_dead()
+
+    @pytest.mark.needs("root", "ordinary user")
+    def test_what_the_system_protects_lives_and_is_told(self, plant: Planter) -> None:
+        tree = plant(chain("root"))
+        code, out, err = as_ordinary_user(
+            "kill", tree.root.pid, "--grace", HASTE, "--settle", HASTE
+        )
+        assert (code, err) == (1, "")
+        assert "denied" in out
+        assert not tree.all_dead()
+
+    @pytest.mark.needs("ordinary user")
+    def test_an_ordinary_user_ends_his_own(self, plant: Planter) -> None:
+        tree = plant(chain("root", "child"), account=ordinary_user())
+        code, out, err = as_ordinary_user("kill", tree.root.pid, "--grace", PATIENCE)
+        assert (code, err) == (0, "")
+        assert "2 terminated in " in out
+        assert tree.all_dead()
+
+
+@pytest.mark.needs("fork", "procfs")
+class TestRefusals:
+    """Real: nothing is touched, and the reason is told."""
+
+    @pytest.mark.parametrize(
+        ("pid", "reason"),
+        [
+            (0, "process 0 is refused: "),
+            (-9, "signals are not chosen here; --force kills at once"),
+            (1, "process 1 is refused: it is init"),
+        ],
+    )
+    @pytest.mark.parametrize("verb", ["kill", "tree"])
+    def test_a_number_that_is_no_ordinary_process(
+        self, tell: Tell, pid: int, reason: str, verb: str
+    ) -> None:
+        done = tell(verb, pid)
+        assert done.returncode == 3
+        assert reason in done.stdout + done.stderr
+
+    @pytest.mark.parametrize("verb", ["kill", "tree"])
+    def test_a_tree_that_holds_the_command_itself(self, verb: str) -> None:
+        done = run(verb, os.getpid())
+        assert done.returncode == 3
+        assert "its tree holds the caller" in done.stdout + done.stderr
+        assert done.stderr.endswith("runs inside that tree; call it from another terminal\n")
+
+    def test_a_thread(self, tell: Tell) -> None:
+        end = threading.Event()
+        thread = threading.Thread(target=end.wait)
+        thread.start()
+        try:
+            done = tell("kill", thread.native_id)
+        finally:
+            end.set()
+            thread.join()
+        assert done.returncode == 3
+        assert f"the process of that thread is {os.getpid()}" in done.stderr
+
+    def test_a_marker_that_the_command_itself_carries(self, plant: Planter) -> None:
+        tree = plant(chain("root"))
+        marker = f"CLI_{os.urandom(8).hex()}=1"
+        name, _, value = marker.partition("=")
+        done = run("kill", tree.root.pid, "--marker", marker, env={**os.environ, name: value})
+        assert done.returncode == 3
+        assert "carries the marker" in done.stderr
+        assert not tree.all_dead()
+
+
+@pytest.mark.needs("fork")
+class TestTree:
+    """Real."""
+
+    def test_a_tree_is_drawn_in_its_order_and_nobody_is_touched(self, plant: Planter) -> None:
+        tree = plant(
+            Node(name="root", children=(chain("child", "leaf"), chain("spared"))),
+        )
+        done = run("tree", tree.root.pid, "--spare", tree.pids["spared"])
+        assert (done.returncode, done.stderr) == (0, "")
+        head, *rows = [line.split() for line in done.stdout.splitlines()]
+        assert head == ["ORDER", "PROCESS", "EVIDENCE", "USER", "AGE", "COMMAND"]
+        names = {str(pid): name for name, pid in tree.pids.items()}
+        places = {names[word]: row[0] for row in rows for word in row if word in names}
+        assert places == {"leaf": "1", "child": "2", "root": "3", "spared": "-"}
+        assert "spared by the caller" in done.stdout
+        assert "-I -S -" in done.stdout
+        assert lives(tree, *tree.pids)
+
+    def test_the_snapshot_as_json_is_a_target_and_holds_no_command_line(
+        self, plant: Planter, tell: Tell
+    ) -> None:
+        tree = plant(chain("root", "child"))
+        done = tell("tree", tree.root.pid, "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "-I" not in done.stdout
+        snapshot = TreeSnapshot.model_validate_json(done.stdout)
+        assert kill_tree(snapshot, grace=float(PATIENCE)).ok
+        assert tree.all_dead()
+
+    def test_nobody_is_told_as_nobody(self, plant: Planter, tell: Tell) -> None:
+        tree = plant(chain("root"))
+        done = tell("tree", tree.root.pid, "--keep-root")
+        assert (done.returncode, done.stdout) == (0, "nobody is there whom to end\n")
+
+    @pytest.mark.needs("fork", "procfs")
+    def test_broken_names_do_not_break_a_poor_encoding(self, plant: Planter) -> None:
+        tree = plant.program(
+            ["bash", "-c", r'printf "\377\033[1m\303\244" > /proc/$$/comm; echo x; read line'],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert tree.root.stdout
+        assert tree.root.stdout.readline() == b"x\n"
+        done = run("tree", tree.root.pid, env={**os.environ, "PYTHONIOENCODING": "ascii:strict"})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "\x1b" not in done.stdout
+        assert "\\x1b[1m\\xe4" in done.stdout
+
+
+@pytest.mark.needs("fork")
+class TestTerminal:
+    """Real: a terminal of our own."""
+
+    def test_outcomes_have_colours_where_rich_is_installed(self, plant: Planter) -> None:
+        pytest.importorskip("rich")
+        tree = plant(chain("root"))
+        out = on_terminal("kill", tree.root.pid, "--grace", PATIENCE)
+        assert "\x1b[32m" in out
+        assert "1 terminated in" in out
+        assert tree.all_dead()
+
+    def test_no_color_is_respected(self, plant: Planter) -> None:
+        tree = plant(chain("root"))
+        out = on_terminal("kill", tree.root.pid, "--grace", PATIENCE, NO_COLOR="1")
+        assert "\x1b[32m" not in out
+        assert "1 terminated in" in out
+
+
+class TestLive:
+    """Real: what is read of a process while it is shown."""
+
+    def test_a_process_shows_what_psutil_shows(self) -> None:
+        process = psutil.Process()
+        seen = live(identify(process.pid))
+        assert seen.user == process.username()
+        assert seen.command == " ".join(process.cmdline())
+        assert seen.seconds == pytest.approx(time.time() - process.create_time(), abs=5)
+
+    @pytest.mark.needs("fork")
+    def test_a_zombie_shows_no_command_line(self, plant: Planter) -> None:
+        tree = plant(Node(name="root", dies=True))
+        os.waitid(os.P_PID, tree.root.pid, os.WEXITED | os.WNOWAIT)
+        assert live(identify(tree.root.pid)).command is None
+
+    def test_a_later_owner_of_the_number_is_not_shown(self) -> None:
+        now = identify(os.getpid())
+        if now.start is not None:
+            before = now.model_copy(update={"start": now.start - 1})
+        else:
+            before = now.model_copy(update={"create_time": (now.create_time or 0) - 60})
+        assert live(before) == Live()
+
+    @pytest.mark.needs("fork", "procfs")
+    def test_who_has_no_name_is_told_by_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import pwd  # noqa: PLC0415 - not on every system
+
+        def nobody(_: int) -> None:
+            raise KeyError
+
+        monkeypatch.setattr(pwd, "getpwuid", nobody)
+        assert live(identify(os.getpid())).user == str(os.geteuid())
+
+    def test_a_process_that_is_gone_shows_nothing(self) -> None:
+        child = subprocess.Popen([sys.executable, "-I", "-S", "-c", ""])
+        identity = identify(child.pid)
+        child.wait()
+        assert live(identity) == Live()
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
+    """Run commands in this process, which takes a tenth of the time."""
+
+    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+        code = main([str(one) for one in arguments])
+        told = capsys.readouterr()
+        return subprocess.CompletedProcess([], code, told.out, told.err)
+
+    return call
+
+
+def lives(tree: Tree, *names: str) -> bool:
+    """Tell whether all of these are alive."""
+    return psutil.STATUS_ZOMBIE not in {tree.state(name) for name in names}
+
+
+def command(*arguments: object) -> list[str]:
+    """Return the command line of a command."""
+    return [sys.executable, "-m", "proctree_kill", *map(str, arguments)]
+
+
+def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.run(
+        command(*arguments), text=True, check=False, timeout=BOUND, encoding="utf-8", **options
+    )
+
+
+@contextmanager
+def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Run a command beside us, and end it if nobody else does."""
+    with subprocess.Popen(
+        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def as_ordinary_user(*arguments: object) -> tuple[int, str, str]:
+    """Run a command as somebody without any privilege; return its exit code and what it said."""
+
+    def call() -> tuple[int, str, str]:
+        out, err = io.StringIO(), io.StringIO()
+        with unprivileged(ordinary_user()), redirect_stdout(out), redirect_stderr(err):
+            code = main([str(one) for one in arguments])
+        return code, out.getvalue(), err.getvalue()
+
+    return apart(call)
+
+
+def on_terminal(*arguments: object, **env: str) -> str:
+    """Run a command on a terminal, and return what appeared there."""
+    pexpect = pytest.importorskip("pexpect")
+    names = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    first, *rest = command(*arguments)
+    child = pexpect.spawn(
+        first,
+        rest,
+        env={**names, "TERM": "xterm-256color", **env},
+        encoding="utf-8",
+        timeout=BOUND,
+        dimensions=(40, 120),
+    )
+    try:
+        said: str = child.read()
+    finally:
+        child.close()
+    assert child.exitstatus == 0, said
+    return said

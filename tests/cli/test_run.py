@@ -1,0 +1,582 @@
+"""Pure: what may be said to ``run``. Real: commands, with and without a terminal.
+
+Whoever is planted below a command inherits a pipe, whose end is the death of the last of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from proctree_kill import TreePopen
+from proctree_kill._cli import main
+from proctree_kill._cli.parser import parse
+from proctree_kill._cli.run import exit_code, start_failure
+from proctree_kill._cli.signals import SignalQueue
+from proctree_kill._systems.windows.win_terminal import Console
+from support.nodes import Node, chain
+from support.planter import NODE, Planter, node_argv
+from support.trees import BOUND, Tree
+
+PATIENCE = "60"
+"""A grace in seconds that nobody waits for."""
+HASTE = "0.2"
+"""A time in seconds that somebody sits out."""
+DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
+LEFT_BEHIND = (
+    Node(name="child"),
+    Node(name="deaf", on_term="ignore"),
+    Node(name="stopped", stopped=True),
+    Node(name="own session", session=True),
+    Node(name="first", session=True, dies=True, children=(Node(name="daemon", session=True),)),
+)
+STAY = "echo there; while :; do sleep 1000 & wait $!; done"
+"""What a shell does until a signal, which its trap sees at once."""
+POLITE = """\
+import os, signal
+signal.signal(signal.SIGTERM, lambda *_: os._exit(os.write(1, b"bye\\n")))
+signal.pause()
+"""
+RUN = [sys.executable, "-m", "proctree_kill", "run"]
+
+
+class TestArguments:
+    """Pure."""
+
+    @pytest.mark.parametrize(
+        ("said", "argv"),
+        [
+            (["--", "make", "test"], ["make", "test"]),
+            (["make", "--timeout", "3"], ["make", "--timeout", "3"]),
+            (["--timeout", "3", "--", "sh", "-c", "x", "--", "-v"], ["sh", "-c", "x", "--", "-v"]),
+            (["-v", "--", "-v"], ["-v"]),
+        ],
+    )
+    def test_all_after_the_first_word_is_the_command_s(
+        self, said: list[str], argv: list[str]
+    ) -> None:
+        assert parse(["run", *said]).argv == argv
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            [],
+            ["--"],
+            ["--frobnicate", "true"],
+            ["--timeout"],
+            ["--timeout", "soon", "true"],
+            ["--timeout", "0", "true"],
+            ["--timeout", "-1", "true"],
+            ["--timeout", "inf", "true"],
+            ["--grace", "later", "true"],
+        ],
+        ids=" ".join,
+    )
+    def test_wrong_arguments_are_not_mistaken_for_the_command_s_own_failure(
+        self, said: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as ended:
+            parse(["run", *said])
+        assert ended.value.code == 125
+        assert "usage: proctree-kill run" in capsys.readouterr().err
+
+    def test_a_grace_out_of_range_starts_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["run", "--grace", "-1", "--", "sh", "-c", "echo started"]) == 125
+        told = capsys.readouterr()
+        assert not told.out
+        assert told.err.startswith("proctree-kill: grace is")
+
+
+class TestExitCodes:
+    """Pure."""
+
+    @pytest.mark.parametrize(
+        ("code", "reason", "survivors", "expected"),
+        [
+            (0, None, False, 0),
+            (7, None, False, 7),
+            (-9, None, False, 137),
+            (0, 124, False, 124),
+            (-15, 124, False, 124),
+            (0, 143, False, 143),
+            (7, None, True, 125),
+            (None, 124, True, 125),
+            (None, None, False, 125),
+        ],
+    )
+    def test_the_command_s_own_unless_it_was_ended(
+        self, code: int | None, reason: int | None, *, survivors: bool, expected: int
+    ) -> None:
+        assert exit_code(code, reason, survivors=survivors) == expected
+
+    @pytest.mark.parametrize(
+        ("error", "expected"),
+        [
+            (FileNotFoundError(errno.ENOENT, "", "prog"), 127),
+            (PermissionError(errno.EACCES, "", "prog"), 126),
+            (OSError(errno.ENOEXEC, "", "prog"), 126),
+            (OSError(errno.E2BIG, "", "prog"), 126),
+            (PermissionError(errno.EACCES, ""), 126),  # Windows names no file
+            (BlockingIOError(errno.EAGAIN, ""), 125),
+        ],
+    )
+    def test_a_start_that_fails_is_told_as_by_timeout(self, error: OSError, expected: int) -> None:
+        assert start_failure(error) == expected
+
+
+def test_a_console_reaches_everybody() -> None:
+    with Console() as console:
+        assert console
+        assert console.reaches(os.getpid())
+
+
+class TestSignalQueue:
+    """Real: signals to this process."""
+
+    def test_numbers_come_in_their_order_and_the_handlers_come_back(self) -> None:
+        before = signal.getsignal(signal.SIGTERM), signal.set_wakeup_fd(-1)
+        with SignalQueue(["SIGTERM", "SIGNONE"]) as signals:
+            signal.raise_signal(signal.SIGTERM)
+            signals.put(0)
+            signal.raise_signal(signal.SIGTERM)
+            assert [signals.get() for _ in range(3)] == [signal.SIGTERM, 0, signal.SIGTERM]
+            assert signals.get(0) is None
+        signals.put(0)
+        assert (signal.getsignal(signal.SIGTERM), signal.set_wakeup_fd(-1)) == before
+
+    def test_a_long_wait_is_made_of_shorter_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("proctree_kill._cli.signals.LONGEST", 0.0)
+        with SignalQueue([]) as signals:
+            threading.Timer(0.01, signals.put, [7]).start()
+            assert signals.get(math.inf) == 7
+
+
+@pytest.mark.needs("fork")
+class TestCommand:
+    """Real: no terminal."""
+
+    @pytest.mark.parametrize(
+        ("script", "code"),
+        [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", 137), ("kill -TERM $$", 143)],
+    )
+    def test_the_exit_code_is_the_command_s_and_nothing_is_said(
+        self, script: str, code: int
+    ) -> None:
+        done = run("sh", "-c", script)
+        assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+    def test_a_command_that_is_not_there(self) -> None:
+        done = run("/nowhere/to-be-found")
+        assert done.returncode == 127
+        assert done.stderr == (
+            "proctree-kill: cannot run '/nowhere/to-be-found': No such file or directory\n"
+        )
+
+    def test_a_file_that_is_no_program(self, tmp_path: Path) -> None:
+        (tmp_path / "text").write_text("no program")
+        done = run(str(tmp_path / "text"))
+        assert done.returncode == 126
+        assert done.stderr.endswith(": Permission denied\n")
+
+    def test_the_streams_are_the_command_s(self) -> None:
+        done = run("sh", "-c", "cat; echo complaint >&2", input="through\n")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "through\n", "complaint\n")
+
+    def test_every_descriptor_that_was_handed_down_is_handed_on(self) -> None:
+        reading, writing = os.pipe()
+        with os.fdopen(reading) as pipe:
+            with os.fdopen(writing, "w"):
+                done = run("sh", "-c", f"echo through > /dev/fd/{writing}", pass_fds=(writing,))
+            assert (done.returncode, pipe.read()) == (0, "through\n")
+
+    def test_a_reader_who_leaves_ends_the_command(self) -> None:
+        script = 'yes | { "$@"; echo "code $?" >&2; } | head -n 1'
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *RUN, "--", "cat"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BOUND,
+        )
+        assert (done.stdout, done.stderr) == ("y\n", "code 141\n")
+
+    @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+    def test_closed_streams_stay_closed(self, closed: str) -> None:
+        script = f'"$@" {closed}'
+        look = "for fd in 0 1 2; do [ -e /dev/fd/$fd ] || code=1$code; done; exit ${code:-0}"
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *RUN, "-v", "--", "sh", "-c", look], check=False
+        )
+        assert done.returncode == int("1" * closed.count("&-"))
+
+    def test_what_a_command_leaves_behind_is_ended(self, plant: Planter) -> None:
+        root = Node(name="root", dies=True, children=LEFT_BEHIND)
+        with kept(plant, root, "--grace", HASTE) as (command, tree):
+            out, err = command.communicate(timeout=BOUND)
+        assert (command.returncode, out, err) == (0, "", "")
+        assert tree.all_dead()
+
+    def test_the_whole_tree_ends_when_its_time_is_over(self, plant: Planter) -> None:
+        with kept(plant, DEAF, "--timeout", "2", "--grace", HASTE) as (command, tree):
+            out, err = command.communicate(timeout=BOUND)
+        assert (command.returncode, out, err) == (124, "", "")
+        assert tree.all_dead()
+
+    def test_a_polite_command_says_goodbye_when_its_time_is_over(self) -> None:
+        polite = [sys.executable, "-I", "-S", "-c", POLITE]
+        done = run(*polite, options=["--timeout", "1", "--grace", PATIENCE])
+        assert (done.returncode, done.stdout) == (124, "bye\n")
+
+    @pytest.mark.parametrize("name", ["SIGUSR1", "SIGUSR2", "SIGWINCH"])
+    def test_signals_are_handed_on(self, name: str) -> None:
+        with shell(heed(name)) as command:
+            command.send_signal(getattr(signal, name))
+            out, err = command.communicate(timeout=BOUND)
+        assert (command.returncode, out, err) == (9, "heard\n", "")
+
+    @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"])
+    def test_a_signal_that_asks_to_leave_is_handed_on_as_it_is(self, name: str) -> None:
+        with shell(heed(name), "--grace", PATIENCE) as command:
+            number = getattr(signal, name)
+            command.send_signal(number)
+            out, err = command.communicate(timeout=BOUND)
+        assert (command.returncode, out, err) == (128 + number, "heard\n", "")
+
+    def test_who_does_not_leave_when_asked_is_killed_after_the_grace(self, plant: Planter) -> None:
+        with kept(plant, DEAF, "--grace", HASTE) as (command, tree):
+            command.send_signal(signal.SIGTERM)
+            assert command.wait(BOUND) == 143
+        assert tree.all_dead()
+
+    @pytest.mark.parametrize("second", ["SIGINT", "SIGHUP"])
+    def test_a_second_signal_kills_at_once(self, plant: Planter, second: str) -> None:
+        with kept(plant, DEAF, "--grace", PATIENCE) as (command, tree):
+            command.send_signal(signal.SIGTERM)
+            command.send_signal(getattr(signal, second))
+            assert command.wait(BOUND) in {143, 128 + getattr(signal, second)}
+        assert tree.all_dead()
+
+    def test_a_signal_while_the_rest_is_asked_kills_at_once(self) -> None:
+        script = f"(trap 'echo asked' TERM; {STAY}) & exit;"
+        with shell(script, "--grace", PATIENCE) as command:
+            assert command.stdout
+            assert command.stdout.readline() == "asked\n"
+            command.send_signal(signal.SIGINT)
+            assert command.wait(BOUND) == 130
+            assert command.stdout.read() == ""
+
+    def test_a_hangup_that_is_told_twice_is_one(self) -> None:
+        script = "trap 'echo hung up' HUP; trap 'exit 9' USR1;"
+        with shell(script, "--grace", PATIENCE) as command:
+            assert command.stdout
+            for _ in range(2):
+                command.send_signal(signal.SIGHUP)
+                assert command.stdout.readline() == "hung up\n"
+            command.send_signal(signal.SIGUSR1)
+            assert command.wait(BOUND) == 129
+
+    def test_a_signal_that_was_ignored_stays_ignored(self) -> None:
+        nohup = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]
+        with shell("trap 'exit 9' USR1;", before=nohup) as command:
+            command.send_signal(signal.SIGHUP)
+            command.send_signal(signal.SIGUSR1)
+            assert command.wait(BOUND) == 9
+
+    def test_a_stopped_command_can_leave(self, plant: Planter) -> None:
+        root = Node(name="root", stopped=True, on_term="exit", children=(chain("child"),))
+        with kept(plant, root, "--grace", PATIENCE) as (command, tree):
+            command.send_signal(signal.SIGTERM)
+            assert command.wait(BOUND) == 143
+        assert tree.all_dead()
+
+    def test_one_inside_another_ends_with_it(self, plant: Planter) -> None:
+        with kept(plant, DEAF, "--grace", HASTE, "--", *RUN, "--grace", PATIENCE) as (
+            command,
+            tree,
+        ):
+            command.send_signal(signal.SIGTERM)
+            assert command.wait(BOUND) == 143
+        assert tree.all_dead()
+
+    def test_whom_the_system_protects_ends_by_himself(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise PermissionError
+
+        monkeypatch.setattr(TreePopen, "send_signal", refuse)
+        assert main(["run", "--", "sh", "-c", "kill -USR1 $PPID; exit 5"]) == 5
+
+    def test_our_own_failure_leaves_nothing(
+        self, plant: Planter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("proctree_kill._cli.run.Vigil", None)
+        with plant.seed() as seed:
+            monkeypatch.setattr(os, "environ", seed.env)
+            for one in seed.fds:
+                os.set_inheritable(one, True)  # noqa: FBT003 - its name is positional
+            with pytest.raises(TypeError):
+                main(["run", "--", *node_argv(DEAF)])
+        assert seed.tree.all_dead(BOUND)
+
+    @pytest.mark.parametrize(
+        ("script", "options", "told"),
+        [
+            ("exit 3", [], ["the command ended with exit code 3 after ", "nobody was left"]),
+            ("kill -KILL $$", [], ["the command was ended by SIGKILL after ", "nobody was left"]),
+            ("sleep 1000 & exit 0", [], ["the command ended with exit code 0", "1 terminated in "]),
+            ("exec sleep 1000", ["--timeout", HASTE], ["the time was over", "1 terminated in "]),
+            ("kill -TERM $PPID; exec sleep 1000", [], ["SIGTERM came", "nobody was left"]),
+        ],
+    )
+    def test_verbose_tells_the_end(
+        self,
+        script: str,
+        options: list[str],
+        told: list[str],
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        main(["run", "-v", *options, "--", "sh", "-c", script])
+        said = capfd.readouterr()
+        assert not said.out
+        complaints = [one for one in said.err.splitlines() if one.startswith("proctree-kill: ")]
+        assert [
+            one.startswith(f"proctree-kill: {text}")
+            for one, text in zip(complaints, told, strict=True)
+        ] == [True, True]
+
+
+def run(
+    *argv: str, options: list[str] | None = None, **popen: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, without a terminal."""
+    return subprocess.run(
+        [*RUN, *(options or []), "--", *argv],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BOUND,
+        start_new_session=True,
+        **popen,
+    )
+
+
+@contextmanager
+def kept(
+    plant: Planter, root: Node, *options: str, **popen: Any
+) -> Iterator[tuple[subprocess.Popen[str], Tree]]:
+    """Run a planted tree without a terminal, and give it when everybody in it has spoken."""
+    with plant.seed(os.environ) as seed, NODE.open() as source:
+        popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen}
+        command = subprocess.Popen(
+            [*RUN, *options, "--", *node_argv(root)],
+            stdin=source,
+            text=True,
+            pass_fds=seed.fds,
+            env=seed.env,
+            start_new_session=True,
+            **popen,
+        )
+    with command:
+        try:
+            seed.tree.hear(root.names())
+            yield command, seed.tree
+        finally:
+            command.kill()
+
+
+ASKING = """
+import time
+print("waiting", flush=True)
+try:
+    time.sleep(1000)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+raise SystemExit(int(input()))
+"""
+"""Waits for Ctrl-C, and then asks for its exit code on the terminal."""
+
+
+@contextmanager
+def shell(
+    script: str, *options: str, before: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a shell that stays, without a terminal, and give it when its traps are there."""
+    with subprocess.Popen(
+        [*before, *RUN, *options, "--", "sh", "-c", f"{script} {STAY}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as command:
+        try:
+            assert command.stdout
+            assert command.stdout.readline() == "there\n"
+            yield command
+        finally:
+            command.kill()
+
+
+def heed(name: str) -> str:
+    """Return what lets a shell say that it was told something, and leave."""
+    return f"trap 'echo heard; exit 9' {name.removeprefix('SIG')};"
+
+
+@pytest.mark.needs("fork")
+class TestTerminal:
+    """Real: a terminal of our own, on which the command is the foreground job."""
+
+    def test_ctrl_c_is_the_affair_of_the_command(self, terminal: Terminal) -> None:
+        terminal.run(*RUN, "--", sys.executable, "-I", "-c", ASKING)
+        terminal.expect("waiting")
+        terminal.type("\3")
+        terminal.expect("interrupted")
+        terminal.type("5\r")
+        assert terminal.wait() == 5
+
+    def test_a_command_that_dies_of_ctrl_c_leaves_nothing(
+        self, terminal: Terminal, plant: Planter
+    ) -> None:
+        with plant.seed(os.environ) as seed, NODE.open() as source:
+            terminal.run(
+                *RUN,
+                "--grace",
+                HASTE,
+                "--",
+                *node_argv(DEAF),
+                stdin=source,
+                pass_fds=seed.fds,
+                env=seed.env,
+            )
+        seed.tree.hear(DEAF.names())
+        terminal.type("\3")
+        assert terminal.wait() == 130
+        assert seed.tree.all_dead()
+
+    def test_the_command_can_ask_at_the_terminal(self, terminal: Terminal) -> None:
+        ask = "printf 'Password: ' >/dev/tty; read word </dev/tty; echo got $word"
+        terminal.run(*RUN, "--", "sh", "-c", ask, stdin=subprocess.DEVNULL)
+        terminal.expect("Password: ")
+        terminal.type("swordfish\r")
+        terminal.expect("got swordfish")
+        assert terminal.wait() == 0
+
+    def test_a_hangup_ends_everybody(self, terminal: Terminal, plant: Planter) -> None:
+        with plant.seed(os.environ) as seed, NODE.open() as source:
+            terminal.run(
+                *RUN,
+                "--grace",
+                HASTE,
+                "--",
+                *node_argv(DEAF),
+                stdin=source,
+                pass_fds=seed.fds,
+                env=seed.env,
+            )
+        seed.tree.hear(DEAF.names())
+        terminal.hang_up()
+        assert terminal.wait() == 129
+        assert seed.tree.all_dead()
+
+    @pytest.mark.needs("bash")
+    def test_a_command_can_be_stopped_and_continued(self, terminal: Terminal) -> None:
+        terminal.run("bash", "--norc", "--noediting", "-i", env={**os.environ, "PS1": "prompt> "})
+        terminal.expect("prompt> ")
+        terminal.type(f"{shlex.join(RUN)} -- sh -c 'echo there; exec cat'\r")
+        terminal.expect("\nthere")
+        terminal.type("\x1a")
+        terminal.expect("Stopped")
+        terminal.expect("prompt> ")
+        terminal.type("fg\r")
+        terminal.expect("exec cat'\r\n")
+        terminal.type("again\r")
+        terminal.expect("again\r\nagain\r\n")
+        terminal.type("\4")
+        terminal.expect("prompt> ")
+        terminal.type("exit $?\r")
+        assert terminal.wait() == 0
+
+    @pytest.mark.needs("bash")
+    def test_a_terminal_that_a_killed_shell_had_taken_is_given_back(
+        self, terminal: Terminal
+    ) -> None:
+        inner = shlex.join([*RUN, "--timeout", "1", "--grace", "0", "--", "bash", "--norc", "-i"])
+        terminal.run("sh", "-c", f"{inner}; echo code $?; read line; echo read $line")
+        terminal.expect("code 124")
+        terminal.type("word\r")
+        terminal.expect("read word")
+        assert terminal.wait() == 0
+
+
+class Terminal:
+    """A terminal, and the leader of the session on it."""
+
+    def __init__(self, fdspawn: Callable[..., Any]) -> None:
+        """Open it."""
+        self._master, self._slave = os.openpty()
+        self._screen = fdspawn(self._master, timeout=BOUND, encoding="utf-8")
+
+    def run(self, *argv: str, stdin: IO[str] | int | None = None, **options: Any) -> None:
+        """Run a program whose controlling terminal this is."""
+        self._leader = subprocess.Popen(
+            argv,
+            stdin=self._slave if stdin is None else stdin,
+            stdout=self._slave,
+            stderr=self._slave,
+            start_new_session=True,
+            preexec_fn=self._control,  # noqa: PLW1509 - no other way, and no thread here
+            **options,
+        )
+
+    def _control(self) -> None:
+        """Make it the controlling terminal of the session of this process (tty_ioctl(4))."""
+        import fcntl  # noqa: PLC0415 - not on every system
+        import termios  # noqa: PLC0415 - not on every system
+
+        fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        self._screen.send(keys)
+
+    def expect(self, text: str) -> None:
+        """Wait until it shows a text."""
+        self._screen.expect_exact(text)
+
+    def hang_up(self) -> None:
+        """Close the other side of it."""
+        os.close(self._slave)
+        self._screen.close()
+        self._slave = self._master = -1
+
+    def wait(self) -> int:
+        """Wait for the end of the leader and return its exit code."""
+        return self._leader.wait(BOUND)
+
+    def close(self) -> None:
+        """End whoever is left."""
+        if self._master >= 0:
+            self.hang_up()
+        self._leader.kill()
+        self._leader.wait()
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    """Open a terminal that is hung up with the test."""
+    fdpexpect = pytest.importorskip("pexpect.fdpexpect")
+    terminal = Terminal(fdpexpect.fdspawn)
+    yield terminal
+    terminal.close()

@@ -1,0 +1,206 @@
+"""Real: the commands sessions, stop and recover, end to end, with their exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proctree_kill import RecoveryReport, SessionManager, StopResult, identify
+from proctree_kill._cli import main
+from proctree_kill._records.format import record_path
+from support.agents import DEAF, POLITE, files, start
+from support.planter import Planter
+from support.records import dead_owner, new_marker, write
+from support.trees import BOUND, Tree
+
+pytestmark = pytest.mark.needs("fork")
+
+Tell = Callable[..., tuple[int, str, str]]
+PATIENCE = "60"
+"""A grace in seconds that nobody waits for."""
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
+    """Run commands in this process; return the exit code and what was said."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(one) for one in arguments])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return call
+
+
+@pytest.fixture
+def orphan(plant: Planter, tmp_path: Path) -> Tree:
+    """Plant a tree whose record says that its owner is dead."""
+    marker = new_marker()
+    tree = plant(POLITE, marker=marker)
+    root = identify(tree.root.pid)
+    write(tmp_path, "lost", owner=dead_owner(plant), identity=root, marker=marker, tool="claude")
+    return tree
+
+
+class TestSessions:
+    def test_each_is_told_with_where_it_stands(
+        self, tell: Tell, manager: SessionManager, plant: Planter, orphan: Tree, tmp_path: Path
+    ) -> None:
+        _, tree = start(manager, plant, "mine", POLITE)
+        write(tmp_path, "begun")
+        write(tmp_path, "over", owner=dead_owner(plant))
+        record_path(tmp_path, "odd").write_text("?")
+        record_path(tmp_path, "other").write_text("1")
+        code, out, err = tell("sessions", tmp_path, "--json")
+        assert (code, err) == (0, "")
+        told = {one["id"]: one for one in json.loads(out)["sessions"]}
+        assert {name: one["state"] for name, one in told.items()} == {
+            "begun": "starting",
+            "lost": "orphaned",
+            "mine": "running",
+            "odd": "unreadable",
+            "other": "bare",
+            "over": "gone",
+        }
+        mine, lost = told["mine"], told["lost"]
+        assert (mine["pid"], mine["owner"]) == (tree.pids["root"], os.getpid())
+        assert (lost["pid"], lost["tool"]) == (orphan.root.pid, "claude")
+        assert 0 <= mine["age"] < BOUND
+        assert mine["path"] == str(record_path(tmp_path, "mine"))
+        assert not tree.all_dead(within=0)
+        assert not orphan.all_dead(within=0)
+
+    def test_a_table_has_a_line_for_each(self, tell: Tell, orphan: Tree, tmp_path: Path) -> None:
+        code, out, _ = tell("sessions", tmp_path)
+        head, line = out.splitlines()
+        assert code == 0
+        assert head.split() == ["SESSION", "TOOL", "PID", "AGE", "STATE", "OWNER"]
+        assert line.split()[:3] == ["lost", "claude", str(orphan.root.pid)]
+        assert line.split()[-2] == "orphaned"
+
+    def test_where_none_are_it_is_said(self, tell: Tell, tmp_path: Path) -> None:
+        assert tell("sessions", tmp_path)[:2] == (0, "no sessions are written down there\n")
+        assert json.loads(tell("sessions", tmp_path, "--json")[1]) == {"sessions": []}
+
+    def test_an_agent_that_left_while_its_owner_lives_has_exited(
+        self, tell: Tell, plant: Planter, tmp_path: Path
+    ) -> None:
+        write(tmp_path, "a", identity=dead_owner(plant))
+        (told,) = json.loads(tell("sessions", tmp_path, "--json")[1])["sessions"]
+        assert told["state"] == "exited"
+
+
+class TestStop:
+    def test_a_session_is_ended_whoever_owns_it(
+        self, tell: Tell, manager: SessionManager, plant: Planter, tmp_path: Path
+    ) -> None:
+        session, tree = start(manager, plant, "a", POLITE)
+        code, out, err = tell("stop", tmp_path, "a", "--grace", PATIENCE, "--json")
+        result = StopResult.model_validate_json(out)
+        assert (code, err) == (0, "")
+        assert (result.success, result.method) == (True, "recovered_record")
+        assert tree.all_dead()
+        assert files(tmp_path) == set()
+        assert session.process
+
+    def test_force_does_not_ask(
+        self, tell: Tell, manager: SessionManager, plant: Planter, tmp_path: Path
+    ) -> None:
+        _, tree = start(manager, plant, "a", DEAF)
+        code, out, _ = tell("stop", tmp_path, "a", "--force")
+        assert code == 0
+        assert "session a: it was ended by what its record says" in out
+        assert tree.all_dead()
+
+    def test_one_that_is_not_there_is_no_failure(self, tell: Tell, tmp_path: Path) -> None:
+        code, out, _ = tell("stop", tmp_path, "a")
+        assert (code, out) == (0, "session a: it is not known, and has no record\n")
+
+    def test_a_record_that_may_not_be_acted_upon_is_one(self, tell: Tell, tmp_path: Path) -> None:
+        record_path(tmp_path, "a").write_text("4711")
+        code, out, err = tell("stop", tmp_path, "a")
+        assert (code, out) == (1, "")
+        assert "another program wrote it" in err
+        assert files(tmp_path) == {"session_a.pid"}
+
+    def test_what_is_no_id_is_a_wrong_argument(self, tell: Tell, tmp_path: Path) -> None:
+        code, out, err = tell("stop", tmp_path, "../x")
+        assert (code, out) == (2, "")
+        assert "'../x'" in err
+
+
+class TestRecover:
+    def test_what_a_dead_owner_left_is_ended(
+        self, tell: Tell, orphan: Tree, tmp_path: Path
+    ) -> None:
+        code, out, _ = tell("recover", tmp_path, "--grace", PATIENCE)
+        assert code == 0
+        assert "lost" in out
+        assert out.endswith("1 reaped\n")
+        assert orphan.all_dead()
+        assert files(tmp_path) == set()
+        assert tell("recover", tmp_path)[:2] == (0, "no records\n")
+
+    def test_a_dry_run_touches_nobody(self, tell: Tell, orphan: Tree, tmp_path: Path) -> None:
+        code, out, _ = tell("recover", tmp_path, "--dry-run")
+        assert code == 0
+        assert out.endswith("would be: 1 reaped\n")
+        assert orphan.root.poll() is None
+        assert files(tmp_path) == {"session_lost.pid"}
+
+    def test_json_is_the_whole_report(self, tell: Tell, orphan: Tree, tmp_path: Path) -> None:
+        code, out, _ = tell("recover", tmp_path, "--grace", PATIENCE, "--json")
+        said = json.loads(out)
+        assert code == 0
+        assert said.pop("ok") is True
+        report = RecoveryReport.model_validate_json(json.dumps(said))
+        assert [one.session_id for one in report.reaped] == ["lost"]
+        assert orphan.all_dead()
+
+    def test_a_bare_number_is_acted_upon_where_that_is_asked_for(
+        self, tell: Tell, plant: Planter, tmp_path: Path
+    ) -> None:
+        tree = plant(POLITE)
+        record_path(tmp_path, "a").write_text(str(tree.root.pid))
+        assert tell("recover", tmp_path)[1].endswith("1 bare\n")
+        assert tree.root.poll() is None
+        assert tell("recover", tmp_path, "--bare", "--force")[1].endswith("1 reaped\n")
+        assert tree.all_dead()
+
+    def test_a_survivor_is_exit_code_1(
+        self, tell: Tell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        outcome = {"session_id": "a", "fate": "survived", "path": "a"}
+        given: dict[str, Any] = {"directory": "", "dry_run": False, "outcomes": [outcome]}
+        report = RecoveryReport.model_validate(given)
+        monkeypatch.setattr("proctree_kill._cli.sessions.recover", lambda *_, **__: report)
+        assert tell("recover", tmp_path)[0] == 1
+
+
+@pytest.mark.parametrize("command", [["sessions"], ["stop", "a"], ["recover"]])
+def test_what_is_no_folder_is_a_wrong_argument(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *rest = command
+    with pytest.raises(SystemExit) as ended:
+        main([first, str(tmp_path / "nothing"), *rest])
+    assert ended.value.code == 2
+    assert "is not a folder" in capsys.readouterr().err
+
+
+def test_the_commands_are_there_for_a_shell(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "proctree_kill", "sessions", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=BOUND,
+        check=True,
+    )
+    assert done.stdout == "no sessions are written down there\n"

@@ -1,0 +1,234 @@
+"""Pure: what the command line says about results, trees and events."""
+
+from __future__ import annotations
+
+import pytest
+
+from proctree_kill import (
+    Evidence,
+    Fate,
+    KillEvent,
+    KillResult,
+    ProcessIdentity,
+    ProcessOutcome,
+    TreeMember,
+    TreeSnapshot,
+)
+from proctree_kill._cli.tables import (
+    Row,
+    Table,
+    age,
+    drawing,
+    outcomes,
+    plain,
+    printable,
+    step,
+    verdict,
+)
+from proctree_kill._models.drawing import ASCII, branches
+from proctree_kill._systems.contract import Live
+
+
+def member(pid: int, ppid: int = 1, depth: int = 0, **facts: object) -> TreeMember:
+    evidence = Evidence.DESCENDANT if depth else Evidence.ROOT
+    return TreeMember.model_validate(
+        {
+            "identity": ProcessIdentity(pid=pid),
+            "name": f"p{pid}",
+            "ppid": ppid,
+            "depth": depth,
+            "evidence": (evidence,),
+            **facts,
+        }
+    )
+
+
+def outcome(pid: int, fate: Fate, **facts: object) -> ProcessOutcome:
+    return ProcessOutcome.model_validate(
+        {"identity": ProcessIdentity(pid=pid), "fate": fate, **facts}
+    )
+
+
+def result(*of: ProcessOutcome, verified: tuple[Evidence, ...] = ()) -> KillResult:
+    return KillResult(
+        target=(ProcessIdentity(pid=10),), outcomes=of, seconds=0.5, verified=verified
+    )
+
+
+FAMILY = (
+    member(12, 11, 2),
+    member(13, 11, 2),
+    member(11, 10, 1),
+    member(14, 10, 1),
+    member(15, 1, 1),
+    member(10),
+)
+"""In the order asked; 15 is an orphan."""
+
+
+def test_a_tree_is_drawn_with_parents_above_their_children() -> None:
+    assert [f"{lines}{one.identity.pid}" for lines, one in branches(FAMILY)] == [
+        "10",
+        "├─ 11",
+        "│  ├─ 12",
+        "│  └─ 13",
+        "└─ 14",
+        "15",
+    ]
+
+
+def test_a_tree_can_be_drawn_in_ascii() -> None:
+    drawn = [f"{lines}{one.identity.pid}" for lines, one in branches(FAMILY, ASCII)]
+    assert drawn == ["10", "|- 11", "|  |- 12", "|  `- 13", "`- 14", "15"]
+
+
+def test_a_chain_may_be_deeper_than_python_recurses() -> None:
+    chain = [member(pid, pid - 1, pid - 2) for pid in range(2, 5002)]
+    drawn = list(branches(reversed(chain)))
+    assert [one.identity.pid for _, one in drawn] == list(range(2, 5002))
+    assert drawn[-1][0] == "   " * 4998 + "└─ "
+
+
+def test_parents_that_name_each_other_are_both_drawn() -> None:
+    pair = (member(10, 11, 1), member(11, 10, 1))
+    assert {one.identity.pid for _, one in branches(pair)} == {10, 11}
+
+
+def test_the_order_counts_those_who_would_be_asked() -> None:
+    spared = member(14, 10, 1, spared="by the caller")
+    snapshot = TreeSnapshot(
+        target=(), members=tuple(spared if one.identity.pid == 14 else one for one in FAMILY)
+    )
+    looks = {10: Live("me", "ten --secret", 61.0)}
+    lines = list(plain(drawing(snapshot, looks)))
+    assert lines == [
+        "ORDER  PROCESS       EVIDENCE                          USER    AGE  COMMAND",
+        "    5  p10 10        root                              me    1 min  ten --secret",
+        "    3  ├─ p11 11     descendant",
+        "    1  │  ├─ p12 12  descendant",
+        "    2  │  └─ p13 13  descendant",
+        "    -  └─ p14 14     descendant; spared by the caller",
+        "    4  p15 15        descendant",
+    ]
+
+
+def test_a_command_line_is_cut_where_the_terminal_ends() -> None:
+    snapshot = TreeSnapshot(target=(), members=(member(10),))
+    table = drawing(snapshot, {10: Live(command="x" * 500)})
+    assert {len(line) for line in plain(table, 60)} <= set(range(61))
+    assert max(map(len, plain(table))) > 500
+
+
+def test_outcomes_are_told_in_the_order_asked_without_columns_that_say_nothing() -> None:
+    told = result(
+        outcome(
+            12,
+            Fate.TERMINATED,
+            name="worker",
+            evidence=(Evidence.DESCENDANT, Evidence.SESSION),
+            signals=("SIGTERM", "SIGCONT"),
+            exit_code=-15,
+            seconds=0.0123,
+        ),
+        outcome(10, Fate.KILLED, name="root", evidence=(Evidence.ROOT,), seconds=2.0),
+    )
+    assert list(plain(outcomes(told))) == [
+        "PID  NAME    FATE        SIGNALS    EXIT   AFTER  EVIDENCE",
+        " 12  worker  terminated  TERM CONT   -15  0.01 s  descendant, session",
+        " 10  root    killed                       2.00 s  root",
+    ]
+
+
+def test_outcomes_are_never_cut() -> None:
+    told = result(outcome(12, Fate.DENIED, detail="a reason " * 30))
+    assert "a reason a reason" in "\n".join(plain(outcomes(told), 20))
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (
+            result(outcome(5, Fate.ALREADY_GONE)),
+            "nothing to do: process 5 was gone already",
+        ),
+        (
+            result(outcome(5, Fate.ALREADY_GONE), outcome(6, Fate.ALREADY_GONE)),
+            "nothing to do: processes 5, 6 were gone already",
+        ),
+        (result(), "nothing to do: nobody is there whom to end"),
+        (
+            result(outcome(5, Fate.SPARED), outcome(6, Fate.ALREADY_GONE)),
+            "nothing to do: nobody is there whom to end",
+        ),
+        (
+            result(outcome(5, Fate.KILLED), verified=(Evidence.DESCENDANT,)),
+            "1 killed in 0.50 s; a last look for descendant found nobody",
+        ),
+        (
+            result(
+                outcome(5, Fate.KILLED),
+                verified=(Evidence.DESCENDANT, Evidence.MARKER, Evidence.SESSION),
+            ),
+            "1 killed in 0.50 s; a last look for descendant, marker and session found nobody",
+        ),
+        (result(outcome(5, Fate.SURVIVED)), "1 survived in 0.50 s"),
+    ],
+    ids=["gone", "all gone", "nobody", "spared", "one look", "several looks", "survivor"],
+)
+def test_a_verdict_is_one_line(told: KillResult, expected: str) -> None:
+    assert verdict(told) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("asked", "  1.500 s  everybody is asked, 3 left"),
+        ("escalated", "  1.500 s  force, 3 left"),
+        ("found", "  1.500 s  7 is found, 3 left"),
+        ("gone", "  1.500 s  7 is gone, 3 left"),
+        ("settled", "  1.500 s  settled, 3 left"),
+    ],
+)
+def test_each_event_is_a_line(kind: str, expected: str) -> None:
+    who = ProcessIdentity(pid=7) if kind in ("found", "gone") else None
+    event = KillEvent.model_validate(
+        {"kind": kind, "seconds": 1.5, "identity": who, "remaining": 3}
+    )
+    assert step(event) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", "plain"),
+        ("größe", "größe"),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("a\nb\tc", "a\\nb\\tc"),
+        ("\udcff", "\\xff"),
+        ("\ud800", "\\ud800"),
+        ("\u202e", "\\u202e"),
+    ],
+)
+def test_what_would_disturb_a_terminal_is_escaped(text: str, expected: str) -> None:
+    assert printable(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (None, ""),
+        (-0.4, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h"),
+        (86400 * 400, "400 d"),
+    ],
+)
+def test_an_age_is_told_in_its_largest_unit(seconds: float | None, expected: str) -> None:
+    assert age(seconds) == expected
+
+
+def test_a_table_leaves_out_the_columns_that_say_nothing() -> None:
+    table = Table(("PID", "EMPTY", "NAME"), [Row(("1", "", "a")), Row(("22", "", ""))])
+    assert list(plain(table.compact())) == ["PID  NAME", "  1  a", " 22"]

@@ -1,0 +1,217 @@
+"""Real, where Windows has them: trees in job objects of their own, and what becomes of them."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proctree_kill import (
+    Containment,
+    Evidence,
+    SessionManager,
+    TreePopen,
+    errors,
+    kill_tree,
+    recover,
+)
+from proctree_kill._systems.windows.job import Job
+from support.garden import BOUND, Garden, row
+
+pytestmark = pytest.mark.needs("job objects")
+
+PYTHON = [sys.executable, "-I", "-S", "-c"]
+SCRUB = """
+import os, subprocess, sys
+env = {name: value for name, value in os.environ.items() if not name.startswith("PROCTREE_")}
+subprocess.Popen(sys.argv[1:], env=env)
+"""
+"""Starts somebody without the marker, and leaves."""
+OWNER = """
+import sys
+from proctree_kill import TreePopen
+process = TreePopen(sys.argv[2:], kill_on_parent_exit=sys.argv[1] == "dies")
+process.wait()
+"""
+MANAGER = """
+import sys
+from proctree_kill import SessionManager
+session = SessionManager(sys.argv[1]).spawn_agent("a", sys.argv[2:])
+session.process.wait()
+"""
+TOUCH = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch()"
+
+
+@pytest.fixture
+def garden() -> Iterator[Garden]:
+    with Garden() as garden:
+        yield garden
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the kernel take nobody into a job."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "a job that lets nobody be in another")
+
+    monkeypatch.setattr(Job, "adopt", refuse)
+
+
+def scrubbed(command: list[str], **options: Any) -> TreePopen[bytes]:
+    """Start a command by way of two who take the marker away and leave."""
+    return TreePopen([*PYTHON, SCRUB, *PYTHON, SCRUB, *command], **options)
+
+
+def test_a_tree_is_in_a_job_of_its_own(garden: Garden) -> None:
+    root = garden.grow(row("root", "child", "below"), start=TreePopen)
+    assert isinstance(root, TreePopen)
+    assert root.containment.kernel
+    assert root.containment.job
+    assert root.containment.notes == ()
+    assert all(Evidence.JOB in one.evidence for one in root.snapshot().members)
+    result = root.stop(grace=0)
+    assert garden.all_dead()
+    assert Evidence.JOB in result.verified
+    assert [one.exit_code for one in result.outcomes] == [1, 1, 1]
+
+
+def test_whom_nothing_else_proves_is_ended(garden: Garden) -> None:
+    root = garden.grow(row("orphan", "below"), start=scrubbed)
+    assert isinstance(root, TreePopen)
+    root.wait(BOUND)
+    members = {one.identity.pid: one for one in root.snapshot().members}
+    assert members.keys() == set(garden.pids.values())
+    assert members[garden.pids["orphan"]].evidence == (Evidence.JOB,)
+    assert root.stop(grace=0).ok
+    assert garden.all_dead()
+
+
+def test_a_tree_inside_a_tree_is_in_both_jobs(garden: Garden) -> None:
+    def nested(command: list[str], **options: Any) -> TreePopen[bytes]:
+        return TreePopen([sys.executable, "-c", OWNER, "dies", *command], **options)
+
+    outer = garden.grow(row("root", "child"), start=nested)
+    assert isinstance(outer, TreePopen)
+    assert len(outer.snapshot().members) == 3
+    assert outer.stop(grace=0).ok
+    assert garden.all_dead()
+
+
+def test_no_more_than_a_marker_is_no_job() -> None:
+    with TreePopen([*PYTHON, ""], containment="session") as process:
+        assert process.containment.job is None
+        assert not process.containment.kernel
+
+
+@pytest.mark.usefixtures("closed")
+def test_who_cannot_be_taken_in_runs_all_the_same(tmp_path: Path) -> None:
+    with TreePopen([*PYTHON, TOUCH, str(tmp_path / "ran")]) as process:
+        assert not process.containment.kernel
+        assert "lets nobody be in another" in process.containment.notes[0]
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.usefixtures("closed")
+@pytest.mark.parametrize(
+    "wish", [{"containment": "kernel"}, {"kill_on_parent_exit": True}], ids=["kernel", "exit"]
+)
+def test_where_a_job_is_insisted_on_nothing_runs_outside(
+    wish: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(errors.ContainmentError, match="lets nobody be in another"):
+        TreePopen([*PYTHON, TOUCH, str(tmp_path / "ran")], **wish)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_tree_dies_with_its_owner(garden: Garden) -> None:
+    def owned(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", OWNER, "dies", *command], **options)
+
+    owner = garden.grow(row("root", "child"), start=owned)
+    owner.kill()
+    assert garden.all_dead()
+    owner.wait(BOUND)
+
+
+def test_a_tree_outlives_its_owner_where_nobody_asked_for_its_death(garden: Garden) -> None:
+    def owned(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", OWNER, "lives", *command], **options)
+
+    owner = garden.grow(row("root", "child"), start=owned)
+    owner.kill()
+    owner.wait(BOUND)
+    assert len(garden.living()) == 2
+
+
+def test_what_would_need_a_job_is_refused_where_none_is_wanted() -> None:
+    with pytest.raises(errors.ContainmentError, match="containment='session' forgoes"):
+        Containment.prepare("session", kill_on_parent_exit=True)
+
+
+def test_sessions_die_with_their_manager_and_their_records_say_so(
+    garden: Garden, tmp_path: Path
+) -> None:
+    def managed(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", MANAGER, str(tmp_path), *command], **options)
+
+    owner = garden.grow(row("root", "child"), start=managed)
+    owner.kill()
+    assert garden.all_dead()
+    owner.wait(BOUND)
+    assert [one.session_id for one in recover(tmp_path).gone] == ["a"]
+
+
+def test_a_manager_asks_for_that(tmp_path: Path) -> None:
+    with SessionManager(tmp_path) as manager:
+        session = manager.spawn_agent("a", [*PYTHON, "import time; time.sleep(1000)"])
+        assert session.process
+        assert session.process.containment.parent_exit
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_to_forget_a_tree_ends_nobody(garden: Garden, dies: bool) -> None:  # noqa: FBT001
+    def forgotten(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        process = TreePopen(command, kill_on_parent_exit=dies, **options)
+        pids.append(process.pid)
+        with pytest.warns(ResourceWarning, match="still running"):
+            del process
+        gc.collect()
+        return subprocess.Popen([*PYTHON, ""])
+
+    pids: list[int] = []
+    garden.grow(row("root", "child"), start=forgotten).wait(BOUND)
+    assert len(garden.living()) == 2
+    assert kill_tree(pids[0], grace=0).ok
+    assert garden.all_dead()
+
+
+class TestByHand:
+    """A process that another library spawns."""
+
+    def test_who_runs_already_is_taken_in(self, garden: Garden) -> None:
+        contained = Containment.prepare()
+        root = garden.grow(row("root", "child"), **contained.popen_kwargs())
+        contained.attach(root)
+        assert "was moved there after its start" in contained.notes[0]
+        assert kill_tree(contained, grace=0).ok
+        assert garden.all_dead()
+
+    def test_who_waits_is_in_it_from_the_beginning(self, garden: Garden) -> None:
+        contained = Containment.prepare("kernel")
+
+        def spawn(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+            with contained.spawning():
+                process = subprocess.Popen(command, **options, **contained.popen_kwargs())
+                contained.attach(process)
+            return process
+
+        garden.grow(row("root", "child"), start=spawn)
+        assert contained.notes == ()
+        assert kill_tree(contained, grace=0).ok
+        assert garden.all_dead()

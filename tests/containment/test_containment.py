@@ -1,0 +1,199 @@
+"""Real: processes that other libraries spawn, contained by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proctree_kill import (
+    Containment,
+    Evidence,
+    KillResult,
+    akill_tree,
+    errors,
+    kill_tree,
+    snapshot_tree,
+)
+from support.party import Party
+
+pytestmark = pytest.mark.needs("fork")
+
+SERVER = Path(__file__).parents[1] / "support" / "stdio_server.py"
+
+
+@pytest.fixture
+def party(tmp_path: Path) -> Iterator[Party]:
+    """Hear a tree of which one is a daemon."""
+    with Party(tmp_path) as party:
+        yield party
+
+
+def assert_all_ended(party: Party, result: KillResult) -> None:
+    """Assert that all three were found and have ended."""
+    assert result.ok, result.summary()
+    assert len(result.outcomes) == 3
+    assert party.is_over()
+
+
+def test_asyncio(party: Party) -> None:
+    async def scene() -> KillResult:
+        containment = Containment.prepare()
+        options = containment.popen_kwargs()
+        process = await asyncio.create_subprocess_exec(*party.argv(), **options)
+        containment.attach(process)
+        assert containment.session
+        party.assemble()
+        result = await akill_tree(containment, grace=0)
+        assert process.returncode is not None
+        return result
+
+    assert_all_ended(party, asyncio.run(scene()))
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+def test_anyio(party: Party, library: str) -> None:
+    anyio = pytest.importorskip("anyio")
+    pytest.importorskip(library)
+
+    async def scene() -> KillResult:
+        containment = Containment.prepare()
+        async with await anyio.open_process(party.argv(), **containment.popen_kwargs()) as process:
+            containment.attach(process)
+            party.assemble()
+            return await akill_tree(containment, grace=0)
+
+    assert_all_ended(party, anyio.run(scene, backend=library))
+
+
+def test_pexpect_which_makes_a_session_by_itself(party: Party) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    containment = Containment.prepare()
+    command, *args = party.argv()
+    process = pexpect.spawn(command, args, env=containment.popen_kwargs()["env"])
+    try:
+        containment.attach(process)
+        assert containment.session
+        party.assemble()
+        assert_all_ended(party, kill_tree(containment, grace=0))
+    finally:
+        process.close()
+
+
+def test_a_spawner_that_takes_an_environment_only_and_gives_no_process(party: Party) -> None:
+    containment = Containment.prepare()
+    env = containment.popen_kwargs()["env"]
+    process = subprocess.Popen(party.argv(), env=env)
+    party.assemble()
+    assert containment.identity is None
+    result = kill_tree(containment, grace=0)
+    process.wait()
+    assert any(Evidence.MARKER in one.evidence for one in result.outcomes)
+    assert_all_ended(party, result)
+
+
+def test_the_mcp_client_leaves_a_daemon_that_its_marker_finds(party: Party) -> None:
+    mcp = pytest.importorskip("mcp")
+    from mcp.client.stdio import stdio_client  # noqa: PLC0415 - a part of what may be missing
+
+    containment = Containment.prepare()
+    command, *args = party.argv(sys.executable, str(SERVER))
+    env = containment.popen_kwargs(env={})["env"]
+    server = mcp.StdioServerParameters(command=command, args=args, env=env)
+
+    async def scene() -> str:
+        async with stdio_client(server) as streams, mcp.ClientSession(*streams) as session:
+            await session.initialize()
+            answer = await session.call_tool("greet", {"name": "you"})
+            party.assemble()
+            text: str = answer.content[0].text
+            return text
+
+    assert asyncio.run(scene()) == "hello you"
+    left = kill_tree(containment, grace=0)
+    assert left.ok
+    assert "sleep" in {one.name for one in left.outcomes}
+    assert party.is_over()
+
+
+def test_only_what_was_asked_for_is_added_to_an_environment() -> None:
+    containment = Containment.prepare()
+    name = containment.marker.partition("=")[0]
+    assert containment.popen_kwargs(env={"A": "B"})["env"] == {"A": "B", name: "1"}
+    assert containment.popen_kwargs()["env"] == {**os.environ, name: "1"}
+    assert name not in os.environ
+
+
+def test_the_caller_may_keep_the_session(party: Party) -> None:
+    containment = Containment.prepare(start_new_session=False)
+    process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
+    containment.attach(process)
+    assert not containment.session
+    party.assemble()
+    assert_all_ended(party, kill_tree(containment, grace=0))
+
+
+def test_nobody_is_there_before_anything_was_spawned() -> None:
+    containment = Containment.prepare()
+    assert snapshot_tree(containment).members == ()
+    assert kill_tree(containment, grace=0).outcomes == ()
+
+
+def test_a_second_root_is_refused_and_the_first_stays(party: Party) -> None:
+    containment = Containment.prepare()
+    process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
+    containment.attach(process)
+    party.assemble()
+    with pytest.raises(errors.ContainmentError, match=f"contains process {process.pid} already"):
+        containment.attach(process)
+    assert_all_ended(party, kill_tree(containment, grace=0))
+
+
+def test_an_end_before_the_beginning_ends_nobody_who_comes_later(party: Party) -> None:
+    containment = Containment.prepare()
+    assert kill_tree(containment).outcomes == ()
+    process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
+    containment.attach(process)
+    party.assemble()
+    assert not containment.deserted
+    assert_all_ended(party, kill_tree(containment, grace=0))
+
+
+@pytest.mark.parametrize("wrong", [None, "12", 1.5, True, object()])
+def test_what_is_no_started_process_is_refused(wrong: object) -> None:
+    containment = Containment.prepare()
+    with pytest.raises((TypeError, ValueError)):
+        containment.attach(wrong)  # type: ignore[arg-type] # what the test is about
+    assert containment.identity is None
+
+
+def test_a_process_that_is_gone_already_can_be_attached() -> None:
+    containment = Containment.prepare()
+    process = subprocess.Popen(["true"], **containment.popen_kwargs())
+    process.wait()
+    containment.attach(process)
+    assert kill_tree(containment).ok
+
+
+def test_a_containment_does_not_keep_its_process_alive() -> None:
+    containment = Containment.prepare()
+    process = subprocess.Popen(["true"], **containment.popen_kwargs())
+    containment.attach(process)
+    process.wait()
+    del process
+    assert kill_tree(containment).ok
+
+
+def test_it_says_what_it_contains(party: Party) -> None:
+    containment = Containment.prepare("session")
+    assert repr(containment).startswith("<Containment of nobody yet: session, PROCTREE_MARK_")
+    process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
+    containment.attach(process)
+    party.assemble()
+    assert f"process {process.pid}" in repr(containment)
+    kill_tree(containment, grace=0)

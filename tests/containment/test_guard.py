@@ -1,0 +1,353 @@
+"""Real: what an owner started ends with it, however it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from proctree_kill import Containment, Evidence, TreePopen, _guard, errors, kill_tree
+from proctree_kill._containment import guard as containment_guard
+from proctree_kill._records.format import Intent, encode, intent_path
+from support.callers import apart
+from support.grow import Grow
+from support.impostors import as_fifo, as_huge_file
+from support.nodes import Node, chain
+from support.party import Party
+from support.threads import in_thread
+from support.trees import BOUND
+from support.wards import DEATHS, has_ended, warded
+
+pytestmark = pytest.mark.needs("fork", "pidfd")
+
+FAMILY = Node(name="root", children=(chain("a", "b"),))
+SLEEP = ["sleep", "1000"]
+
+
+@pytest.fixture
+def party(tmp_path: Path) -> Iterator[Party]:
+    """Hear a tree of which one is a daemon."""
+    with Party(tmp_path) as party:
+        yield party
+
+
+def stop_guard() -> int:
+    """Stop the guard, and return its number once it has stopped."""
+    pid = containment_guard.guard().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    assert os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+    return pid
+
+
+def fill_pipe() -> None:
+    """Say so much to the guard that its pipe is full: nothing that it understands."""
+    process = containment_guard.guard()._process
+    assert process
+    assert process.stdin
+    os.set_blocking(process.stdin.fileno(), False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(process.stdin.fileno(), b"no JSON\n" * 512)
+
+
+class TestTheOwnersDeath:
+    """However it comes."""
+
+    @pytest.mark.parametrize("how", ["auto", "session"])
+    @pytest.mark.parametrize("death", DEATHS)
+    def test_the_trees_end_and_their_records_go(
+        self, tmp_path: Path, party: Party, how: str, death: str
+    ) -> None:
+        with warded(tmp_path, party, how) as ward:
+            DEATHS[death](ward)
+            assert party.is_over()
+            assert has_ended(ward.second, ward.guard)
+            assert not ward.record.exists()
+
+    def test_a_stopped_guard_is_continued_and_ends_them(self, tmp_path: Path, party: Party) -> None:
+        with warded(tmp_path, party, "auto") as ward:
+            signal.pidfd_send_signal(ward.guard, signal.SIGSTOP)
+            ward.owner.kill()
+            assert party.is_over()
+            assert has_ended(ward.second, ward.guard)
+            assert not ward.record.exists()
+
+    def test_an_exit_ends_them_as_well(self, party: Party) -> None:
+        script = (
+            "import sys; from proctree_kill import TreePopen; "
+            "from proctree_kill._containment.guard import guard; "
+            "t = TreePopen(sys.argv[1:], kill_on_parent_exit=True); "
+            "print(guard().pid, flush=True); input(); t.returncode = 0"
+        )
+        command = [sys.executable, "-c", script, *party.argv()]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe) as owner:
+            assert owner.stdout
+            party.assemble()
+            guard = os.pidfd_open(int(owner.stdout.readline()))
+            owner.stdout.close()
+            owner.communicate(b"\n")
+        assert party.is_over()
+        assert has_ended(guard)
+        os.close(guard)
+
+    def test_a_record_of_another_tree_is_left(self, tmp_path: Path, party: Party) -> None:
+        with warded(tmp_path, party, "auto") as ward:
+            ward.record.write_text("another marker")
+            ward.owner.kill()
+            assert has_ended(ward.guard)
+            assert ward.record.exists()
+        assert party.is_over()
+
+    @pytest.mark.parametrize("replace", [as_fifo, as_huge_file])
+    def test_a_record_that_cannot_be_read_holds_up_no_other(
+        self, tmp_path: Path, party: Party, replace: Callable[[Path], object]
+    ) -> None:
+        with warded(tmp_path, party, "auto") as ward:
+            told = json.loads(ward.record.read_bytes().splitlines()[1])
+            intent = Intent.model_validate_json(json.dumps(told))
+            intent_path(ward.record).write_bytes(encode(intent))
+            replace(ward.record)
+            ward.owner.kill()
+            assert has_ended(ward.guard, ward.second)
+            assert ward.record.exists()
+            assert not intent_path(ward.record).exists()
+        assert party.is_over()
+
+    def test_a_record_that_another_program_mentions_the_marker_in_is_left(
+        self, tmp_path: Path, party: Party
+    ) -> None:
+        with warded(tmp_path, party, "auto") as ward:
+            ward.record.write_bytes(b"see also: " + ward.record.read_bytes())
+            ward.owner.kill()
+            assert has_ended(ward.guard)
+            assert ward.record.exists()
+        assert party.is_over()
+
+
+@pytest.mark.parametrize(
+    "said", [b"{", b"\xff", b"[]", b"7", b'{"forget": []}', b'{"marker": "m"}', b'{"marker": {}}']
+)
+def test_what_it_does_not_understand_does_not_end_it(said: bytes) -> None:
+    tree: dict[str, Any] = {"marker": "A=1", "cgroup": None, "identity": None, "records": []}
+    (ear, mouth), (death, word) = os.pipe(), os.pipe()
+    os.write(mouth, b"%s\n%s\n" % (said, json.dumps(tree).encode()))
+    for one in (mouth, word):
+        os.close(one)
+    watchman = _guard.Watchman(ear)
+    watchman.listen_until(death)
+    assert watchman.trees == {"A=1": tree}
+    for one in (ear, death):
+        os.close(one)
+
+
+def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(grow: Grow) -> None:
+    process, tree = grow(FAMILY)
+    trees: list[dict[str, Any]] = [
+        {"marker": marker, "cgroup": None, "identity": identity, "records": []}
+        for marker, identity in [("A=1", {"pid": "x"}), (process.containment.marker, None)]
+    ]
+    assert _guard._end(trees) == trees[1:]
+    assert tree.all_dead(BOUND)
+    process.stop()
+
+
+class TestTheGuard:
+    """The process, and for how long it is there."""
+
+    def test_there_is_none_unless_somebody_wants_it(self) -> None:
+        with TreePopen(["true"]) as process:
+            assert not process.containment.parent_exit
+            assert containment_guard.guard().pid is None
+
+    def test_one_serves_many_and_leaves_with_the_last(self) -> None:
+        first = TreePopen(SLEEP, kill_on_parent_exit=True)
+        pid = containment_guard.guard().pid
+        second = TreePopen(SLEEP, kill_on_parent_exit=True)
+        assert first.containment.parent_exit
+        assert pid == containment_guard.guard().pid is not None
+        first.stop(grace=0)
+        assert pid == containment_guard.guard().pid
+        second.stop(grace=0)
+        assert containment_guard.guard().pid is None
+
+    def test_it_stays_where_the_root_was_left_out(self) -> None:
+        process = TreePopen(SLEEP, kill_on_parent_exit=True)
+        assert kill_tree(process, include_root=False).ok
+        assert containment_guard.guard().pid is not None
+        assert not process.containment.deserted
+        process.stop(grace=0)
+
+    def test_it_leaves_when_a_tree_ends_by_itself(self) -> None:
+        process = TreePopen(["true"], kill_on_parent_exit=True)
+        process.wait()
+        assert containment_guard.guard().pid is None
+
+    def test_it_ignores_every_signal_and_has_a_session_of_its_own(self) -> None:
+        with TreePopen(SLEEP, kill_on_parent_exit=True) as process:
+            pid = containment_guard.guard().pid
+            assert pid is not None
+            assert os.getsid(pid) == pid
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+                os.kill(pid, number)
+            with TreePopen(SLEEP, kill_on_parent_exit=True) as other:
+                assert containment_guard.guard().pid == pid
+                other.stop(grace=0)
+            assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+            assert pid not in {one.identity.pid for one in process.snapshot().members}
+            process.stop(grace=0)
+
+    def test_a_stopped_one_is_continued_when_there_is_something_to_tell_it(self) -> None:
+        with TreePopen(SLEEP, kill_on_parent_exit=True) as process:
+            pid = stop_guard()
+            with TreePopen(SLEEP, kill_on_parent_exit=True) as other:
+                assert containment_guard.guard().pid == pid
+                assert os.waitid(os.P_PID, pid, os.WCONTINUED)
+                other.stop(grace=0)
+            process.stop(grace=0)
+
+    @pytest.mark.parametrize("found", ["replaced", "refused"])
+    def test_one_that_does_not_read_is_replaced_or_the_start_is_refused(
+        self, found: str, grow: Grow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        process, tree = grow(FAMILY, kill_on_parent_exit=True)
+        monkeypatch.setattr(containment_guard, "READING", 0.01)
+        monkeypatch.setattr(signal, "SIGCONT", 0)  # it cannot be continued, as a frozen one
+        pid = stop_guard()
+        fill_pipe()
+        if found == "replaced":
+            with TreePopen(SLEEP, kill_on_parent_exit=True) as other:
+                assert containment_guard.guard().pid not in (pid, None)
+                other.stop(grace=0)
+        else:
+            with monkeypatch.context() as patch:
+                patch.setattr(sys, "executable", "")
+                with pytest.raises(errors.ContainmentError, match="needs a Python"):
+                    TreePopen(["touch", tmp_path / "made"], kill_on_parent_exit=True)
+            assert not (tmp_path / "made").exists()
+        monkeypatch.undo()
+        assert process.stop(grace=0).ok
+        assert tree.all_dead()
+        assert containment_guard.guard().pid is None
+
+    def test_a_handler_that_needs_it_never_waits_for_the_code_that_it_interrupted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        handled: list[object] = []
+        before = threading.current_thread()
+
+        def start_another(*_: object) -> None:
+            call = in_thread(lambda: TreePopen(SLEEP, kill_on_parent_exit=True))
+            handled.append(call())
+
+        def told(*arguments: object) -> None:
+            if not handled:
+                monkeypatch.undo()
+                signal.raise_signal(signal.SIGUSR1)  # the main thread handles it
+            return send(*arguments)  # type: ignore[arg-type] # what it was called with
+
+        send = containment_guard.Guard._send
+        previous = signal.signal(signal.SIGUSR1, start_another)
+        try:
+            monkeypatch.setattr(containment_guard.Guard, "_send", told)
+            process = TreePopen(SLEEP, kill_on_parent_exit=True)
+            assert threading.current_thread() is before
+            assert process.stop(grace=0).ok
+            (other,) = handled
+            assert isinstance(other, TreePopen)
+            assert other.stop(grace=0).ok
+        finally:
+            signal.signal(signal.SIGUSR1, previous)
+
+    def test_one_that_was_killed_is_followed_by_another_that_knows_everything(
+        self, grow: Grow
+    ) -> None:
+        process, tree = grow(FAMILY, kill_on_parent_exit=True)
+        pid = containment_guard.guard().pid
+        assert pid is not None
+        descriptor = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGKILL)
+        assert has_ended(descriptor)
+        os.close(descriptor)
+        with TreePopen(SLEEP, kill_on_parent_exit=True) as other:
+            assert containment_guard.guard().pid not in (pid, None)
+            other.stop(grace=0)
+        assert process.stop(grace=0).ok
+        assert tree.all_dead()
+
+    def test_a_forked_child_has_its_own(self, grow: Grow) -> None:
+        def scene() -> int | None:
+            assert containment_guard.guard().pid is None
+            with TreePopen(SLEEP, kill_on_parent_exit=True) as process:
+                pid = containment_guard.guard().pid
+                process.stop(grace=0)
+            return pid
+
+        process, _ = grow(FAMILY, kill_on_parent_exit=True)
+        pid = containment_guard.guard().pid
+        assert apart(scene) not in (pid, None)
+        assert psutil.pid_exists(pid or 0)
+        process.stop(grace=0)
+
+    def test_a_program_that_cannot_be_started_leaves_none(self) -> None:
+        with pytest.raises(FileNotFoundError):
+            TreePopen(["/nonexistent/program"], kill_on_parent_exit=True)
+        assert containment_guard.guard().pid is None
+
+    def test_a_containment_has_it_too(self, party: Party) -> None:
+        containment = Containment.prepare(kill_on_parent_exit=True)
+        assert containment.parent_exit
+        process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
+        containment.attach(process)
+        party.assemble()
+        assert kill_tree(containment, grace=0).ok
+        assert process.wait(BOUND) == -9
+        assert containment_guard.guard().pid is None
+
+
+@pytest.mark.parametrize("executable", ["", "/nonexistent/python", "/bin/echo", "/bin/cat"])
+def test_what_is_no_python_is_refused_before_anything_runs(
+    executable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", executable)
+    with pytest.raises(errors.ContainmentError, match="guard"):
+        TreePopen(["touch", tmp_path / "made"], kill_on_parent_exit=True)
+    assert list(tmp_path.iterdir()) == []
+    assert containment_guard.guard().pid is None
+
+
+def test_a_frozen_program_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(errors.ContainmentError, match="kill_on_parent_exit"):
+        TreePopen(["true"], kill_on_parent_exit=True)
+
+
+def test_it_leaves_though_the_last_look_may_have_missed_somebody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process = TreePopen(SLEEP, kill_on_parent_exit=True)
+    monkeypatch.setattr("proctree_kill._engine.tree.Tree._is_haunted", lambda _: True)
+    result = process.stop(grace=0)
+    assert result.ok
+    assert result.verified == (Evidence.DESCENDANT,)
+    assert containment_guard.guard().pid is None
+
+
+@pytest.mark.needs("cgroup")
+def test_it_leaves_though_the_dying_keep_the_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = TreePopen(["true"], kill_on_parent_exit=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("proctree_kill._systems.linux.cgroup.Leaf.remove", lambda _: False)
+        process.wait()
+    assert containment_guard.guard().pid is None

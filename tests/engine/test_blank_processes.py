@@ -1,0 +1,65 @@
+"""Seam: processes that show no environment for a moment, and those that must not be asked."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fcntl", reason="what is for Linux needs POSIX to be imported")
+
+from proctree_kill import TreePopen
+from proctree_kill._systems.linux import procfs
+from proctree_kill._systems.linux.system import LinuxSystem
+
+pytestmark = pytest.mark.needs("procfs")
+
+SLEEP = ["sleep", "1000"]
+
+
+@pytest.fixture
+def blank(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Show nothing of processes for the next reads, as many as are listed."""
+    read, looks = procfs.read, [""] * 6
+
+    def partly(path: str) -> bytes:
+        if path.endswith(("/environ", "/cmdline")) and looks:
+            looks.pop()
+            return b""
+        return read(path)
+
+    monkeypatch.setattr(procfs, "read", partly)
+    return looks
+
+
+def test_it_is_looked_at_again(blank: list[str]) -> None:
+    with TreePopen(SLEEP) as process, closing(LinuxSystem()) as system:
+        marker = process.containment.marker.encode()
+        while system.carries(process.pid, [marker]) is None:
+            pass
+        assert blank == []
+        assert system.carries(process.pid, [marker])
+        process.stop(grace=0)
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [({"state": b"D"}, None), ({"flags": procfs.PF_KTHREAD}, False)],
+    ids=["asleep", "the kernel's"],
+)
+def test_an_environment_that_could_block_the_reader_or_is_none_is_not_read(
+    facts: dict[str, Any], *, told: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = procfs.stat(os.getpid())
+    assert found
+    monkeypatch.setattr(procfs, "stat", lambda _: found._replace(**facts))
+    monkeypatch.setattr(procfs, "read", no_environment)
+    assert procfs.carries(os.getpid(), [b"A=1"]) is told
+
+
+def no_environment(path: str) -> bytes:
+    """Be a sleep of which nothing is known, and nothing that may be read."""
+    assert path.endswith("/wchan")
+    return b"0"

@@ -1,0 +1,665 @@
+"""Seam: the whole engine over a system without processes."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proctree_kill import Evidence, Fate, KillEvent, KillResult, TreeMember, kill_tree
+from proctree_kill._engine import kill as engine_kill
+from proctree_kill._engine.tree import HIDDEN_TIME, Tree
+from proctree_kill._systems.contract import System
+from proctree_kill._systems.member import DESCENDANT, MARKER, SESSION
+from support.capabilities import has
+from support.fake_system import TICK, FakeSystem, Process
+
+GRACE = 2.0
+SETTLE = 5.0
+MARK = frozenset({b"MARK=1"})
+FEW = 16 * TICK
+"""What a handful of steps takes."""
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch) -> FakeSystem:
+    system = FakeSystem()
+    use(monkeypatch, system)
+    return system
+
+
+def use(monkeypatch: pytest.MonkeyPatch, system: System) -> None:
+    """Let every call see this system."""
+    monkeypatch.setattr(engine_kill, "current", lambda *_: system)
+
+
+def fates(result: KillResult) -> dict[str | None, Fate]:
+    """Return everybody's fate by name."""
+    return {one.name: one.fate for one in result.outcomes}
+
+
+def listener(system: FakeSystem) -> Callable[[KillEvent], None]:
+    """Return a listener that writes into the log of the system."""
+    return lambda event: system.note(f"event {event.kind}")
+
+
+def deaf_family(system: FakeSystem, *, leads: bool = False) -> Process:
+    """Plant a root with two children, none of whom leaves when asked."""
+    top = system.spawn("root", leaves=None, leads=leads)
+    for name in ("child", "other child"):
+        system.spawn(name, top, leaves=None)
+    return top
+
+
+def test_a_tree_that_obeys_is_terminated_in_one_round(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=0.5)
+    system.spawn("child", root, leaves=0.25)
+    result = kill_tree(root.pid, grace=GRACE)
+    assert fates(result) == {"child": Fate.TERMINATED, "root": Fate.TERMINATED}
+    assert [one.exit_code for one in result.outcomes] == [-15, -15]
+    assert [(one.seconds or 0) // 0.25 for one in result.outcomes] == [1, 2]
+    assert system.names("ask") == ["child", "root"]
+    assert not {"freeze", "kill"} & {*system.verbs()}
+    assert 0.5 <= result.seconds < 0.5 + FEW
+    assert system.closed
+
+
+def test_force_begins_at_the_first_step_after_the_grace(system: FakeSystem) -> None:
+    root = deaf_family(system)
+    start = system.time
+    result = kill_tree(root.pid, grace=GRACE)
+    assert GRACE <= system.acts("freeze")[0].time - start < GRACE + FEW
+    assert {one.fate for one in result.outcomes} == {Fate.KILLED}
+    assert [one.signals for one in result.outcomes] == [("SIGTERM", "SIGSTOP", "SIGKILL")] * 3
+    assert system.names("kill")[-1] == "root"
+
+
+def test_one_who_cannot_die_survives_on_time_and_the_rest_is_gone(system: FakeSystem) -> None:
+    root = deaf_family(system)
+    system.spawn("stuck", root, leaves=None, dies=None)
+    result = kill_tree(root.pid, grace=GRACE, settle=SETTLE)
+    assert [one.name for one in result.survivors] == ["stuck"]
+    assert fates(result)["stuck"] is Fate.SURVIVED
+    assert system.living() == {"stuck"}
+    assert GRACE + SETTLE <= result.seconds < GRACE + SETTLE + FEW
+
+
+def test_one_whom_the_system_protects_is_denied_and_the_rest_is_gone(system: FakeSystem) -> None:
+    root = deaf_family(system)
+    system.spawn("setuid", root, leaves=None, refuses=("ask", "freeze", "kill", "release"))
+    result = kill_tree(root.pid, grace=0, settle=SETTLE)
+    assert [one.name for one in result.survivors] == ["setuid"]
+    assert fates(result)["setuid"] is Fate.DENIED
+    assert system.living() == {"setuid"}
+    assert result.seconds < FEW
+
+
+def test_the_orphan_of_a_parent_that_left_is_found_by_its_session(system: FakeSystem) -> None:
+    root = system.spawn("root", leads=True)
+    middle = system.spawn("middle", root)
+    system.spawn("orphan", middle, leaves=None)
+    result = kill_tree(root.pid, grace=GRACE)
+    assert system.living() == set()
+    assert fates(result)["orphan"] is Fate.KILLED
+
+
+def test_a_helper_born_during_the_grace_is_awaited(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=0.5, leads=True)
+    child = system.spawn("child", root, leaves=0.25)
+
+    def help_out() -> None:
+        helper = system.spawn("helper", root)
+        system.at(0.5, lambda: system.die(helper))
+
+    system.at(0.125, help_out)
+    result = kill_tree(root.pid, grace=GRACE)
+    assert child.death
+    assert "helper" not in system.names("ask")
+    assert fates(result)["helper"] is Fate.TERMINATED
+    assert result.ok
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_fork_that_was_under_way_in_the_freeze_is_found_by_the_next_scan(
+    system: FakeSystem, *, counts: bool
+) -> None:
+    system.counts = counts
+    root = system.spawn("root", leaves=None, stops=0.5)
+
+    def fork(event: KillEvent) -> None:
+        if event.kind == "escalated":
+            system.spawn("half born", root, leaves=None, seen_from=system.time + 0.5)
+
+    result = kill_tree(root.pid, grace=0, on_event=fork)
+    assert fates(result) == {"half born": Fate.KILLED, "root": Fate.KILLED}
+    assert system.living() == set()
+    assert Evidence.DESCENDANT in result.verified
+
+
+def test_where_a_stop_is_not_proved_no_descendants_are_verified(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=None, stops=None, leads=True)
+    result = kill_tree(root.pid, grace=0)
+    assert fates(result) == {"root": Fate.KILLED}
+    assert result.verified == (Evidence.SESSION,)
+    assert result.seconds < SETTLE / 2
+
+
+def test_events_come_in_the_order_in_which_things_happen(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=None)
+    system.spawn("child", root, leaves=0.25)
+    events: list[KillEvent] = []
+    kill_tree(root.pid, grace=GRACE, on_event=events.append)
+    assert [(one.kind, one.remaining) for one in events] == [
+        ("asked", 2),
+        ("gone", 1),
+        ("escalated", 1),
+        ("gone", 0),
+        ("settled", 0),
+    ]
+    assert [one.identity and one.identity.pid for one in events][1::2] == [root.pid + 1, root.pid]
+    assert [one.seconds for one in events] == sorted(one.seconds for one in events)
+
+
+def test_one_found_later_is_told_with_its_identity(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=None)
+    system.at(1.0, lambda: system.spawn("late", root, leaves=None))
+    events: list[KillEvent] = []
+    kill_tree(root.pid, grace=GRACE, on_event=events.append)
+    found = [one for one in events if one.kind == "found"]
+    assert [(one.identity and one.identity.pid, one.remaining) for one in found] == [
+        (root.pid + 1, 2)
+    ]
+
+
+def test_no_event_comes_between_freeze_and_kill(system: FakeSystem) -> None:
+    root = deaf_family(system)
+    system.at(GRACE + TICK, lambda: system.spawn("late", root, leaves=None))
+    kill_tree(root.pid, grace=GRACE, on_event=listener(system))
+    verbs = system.verbs()
+    freeze, kill = verbs.index("freeze"), verbs.index("kill")
+    assert verbs[freeze - 1] == "event escalated"
+    assert {*verbs[freeze:kill]} == {"freeze"}
+    assert "event found" in verbs[kill:]
+
+
+def test_one_who_cannot_be_frozen_holds_no_event_back(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=None, dies=1.0)
+    system.spawn("setuid", root, leaves=None, refuses=("freeze", "kill"))
+    system.spawn("child", root, leaves=None)
+    start = system.time
+    kill_tree(root.pid, grace=0, on_event=listener(system))
+    told = [one.time - start for one in system.acts("event gone")]
+    assert told[0] < FEW
+    assert told[1] >= 1.0
+
+
+@pytest.mark.parametrize("method", ["freeze", "births", "kill", "wait"])
+def test_whoever_was_frozen_and_not_killed_is_continued_when_a_step_raises(
+    system: FakeSystem, method: str
+) -> None:
+    root = deaf_family(system)
+    system.raises[method] = OSError("broken")
+    with pytest.raises(OSError, match="broken"):
+        kill_tree(root.pid, grace=0)
+    assert [one.name for one in system.processes.values() if system.stopped(one.pid)] == []
+    assert system.closed
+
+
+def test_one_that_could_be_frozen_but_not_killed_is_continued(system: FakeSystem) -> None:
+    root = deaf_family(system)
+    odd = system.spawn("odd", root, leaves=None, refuses=("kill",))
+    result = kill_tree(root.pid, grace=0)
+    assert fates(result)["odd"] is Fate.DENIED
+    assert not odd.stopped
+
+
+def test_a_survivor_that_was_killed_is_not_continued(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=None, dies=None)
+    kill_tree(root.pid, grace=0, settle=SETTLE)
+    assert "root" not in system.names("release")
+
+
+def test_a_parent_outside_the_tree_that_stopped_with_its_child_is_continued(
+    system: FakeSystem,
+) -> None:
+    su = system.spawn("su", notices=0.0)
+    kill_tree(system.spawn("root", su, leaves=None).pid, grace=0)
+    assert system.names("release") == ["su"]
+    assert not su.stopped
+
+
+def test_a_parent_that_does_not_stop_is_left_alone(system: FakeSystem) -> None:
+    shell = system.spawn("shell")
+    kill_tree(system.spawn("root", shell, leaves=None).pid, grace=0)
+    assert "shell" not in system.names("release")
+
+
+def test_a_parent_has_a_moment_to_notice_before_its_child_dies(system: FakeSystem) -> None:
+    su = system.spawn("su", notices=0.03125)
+    result = kill_tree(system.spawn("root", su, leaves=None).pid, grace=0)
+    assert system.names("release") == ["su"]
+    assert not su.stopped
+    assert 0.03125 <= result.seconds < 0.03125 + FEW
+
+
+def test_a_parent_that_does_not_notice_delays_nobody_for_long(system: FakeSystem) -> None:
+    su = system.spawn("su", notices=60.0)
+    result = kill_tree(system.spawn("root", su, leaves=None).pid, grace=0)
+    assert result.ok
+    assert result.seconds < 0.25
+
+
+def test_a_parent_that_was_stopped_before_stays_so(system: FakeSystem) -> None:
+    su = system.spawn("su", notices=0.0, stopped=True)
+    kill_tree(system.spawn("root", su, leaves=None).pid, grace=0)
+    assert su.stopped
+
+
+@pytest.mark.parametrize("method", ["ask", "freeze", "kill", "wait", "children", "release"])
+def test_a_call_that_fails_once_is_made_again(
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        raise OSError(errno.ENOMEM, "no memory")
+
+    def arm(event: KillEvent) -> None:
+        if event.kind == ("asked" if method != "ask" else "found"):
+            monkeypatch.setattr(system, method, fail)
+
+    root = deaf_family(system)
+    if method == "ask":
+        monkeypatch.setattr(system, method, fail)
+    result = kill_tree(root.pid, grace=GRACE, on_event=arm)
+    assert result.ok
+    assert system.living() == set()
+    assert {one.signals.count("SIGTERM") for one in result.outcomes} == {1}
+
+
+def test_the_parent_is_continued_even_when_a_step_raises(system: FakeSystem) -> None:
+    su = system.spawn("su", notices=0.0)
+    root = system.spawn("root", su, leaves=None)
+    system.raises["kill"] = OSError("broken")
+    with pytest.raises(OSError, match="broken"):
+        kill_tree(root.pid, grace=0)
+    assert not su.stopped
+
+
+def test_an_excluded_root_that_stopped_with_its_child_is_continued(system: FakeSystem) -> None:
+    su = system.spawn("su", notices=0.0)
+    system.spawn("shell", su, leaves=None)
+    result = kill_tree(su.pid, grace=0, include_root=False)
+    assert fates(result) == {"shell": Fate.KILLED}
+    assert not su.stopped
+
+
+def test_a_spared_parent_that_stopped_with_its_child_is_continued(system: FakeSystem) -> None:
+    su = system.spawn("su", notices=0.0)
+    shell = system.spawn("shell", su, leaves=None)
+    kill_tree([su.pid, shell.pid], grace=0, spare=[su.pid])
+    assert not su.stopped
+
+
+def test_a_whole_session_that_may_die_is_signalled_as_a_group(system: FakeSystem) -> None:
+    root = deaf_family(system, leads=True)
+    kill_tree(root.pid, grace=0)
+    assert [one.groups for one in system.acts("freeze")] == [("root",)]
+    assert [one.groups for one in system.acts("kill")] == [("root",)]
+
+
+def own_session(system: FakeSystem, root: Process) -> dict[str, Any]:
+    system.caller.sid = root.pid
+    return {}
+
+
+ALONE: dict[str, tuple[bool, Callable[[FakeSystem, Process], dict[str, Any]]]] = {
+    "the root leads no session": (False, lambda *_: {}),
+    "the root is not to die": (True, lambda *_: {"include_root": False}),
+    "somebody is spared": (True, lambda _, root: {"spare": [root.pid + 1]}),
+    "the caller is in that session": (True, own_session),
+}
+
+
+@pytest.mark.parametrize("why", ALONE)
+def test_nobody_is_signalled_as_a_group_where(system: FakeSystem, why: str) -> None:
+    leads, options = ALONE[why]
+    root = deaf_family(system, leads=leads)
+    kill_tree(root.pid, grace=0, **options(system, root))
+    assert [one.groups for one in system.acts("freeze")] == [()]
+    assert [one.groups for one in system.acts("kill")] == [()]
+
+
+def test_one_that_a_predicate_spares_while_its_group_is_frozen_is_not_left_stopped(
+    system: FakeSystem,
+) -> None:
+    root = deaf_family(system, leads=True)
+    savers: list[Process] = []
+
+    def bear(event: KillEvent) -> None:
+        if event.kind == "escalated":
+            savers.append(system.spawn("saver", root))
+
+    result = kill_tree(root.pid, grace=0, spare=lambda one: one.name == "saver", on_event=bear)
+    assert fates(result)["saver"] is Fate.SPARED
+    assert [(one.death, one.stopped) for one in savers] == [(None, False)]
+
+
+def test_the_spared_and_their_descendants_are_never_signalled(system: FakeSystem) -> None:
+    root = deaf_family(system)
+    spared = system.spawn("spared", root)
+    system.spawn("below", spared)
+    result = kill_tree(root.pid, grace=GRACE, spare=[spared.pid])
+    assert system.living() == {"spared", "below"}
+    assert not {"spared", "below"} & {
+        name for verb in ("ask", "freeze", "kill") for name in system.names(verb)
+    }
+    assert result.ok
+
+
+def test_a_listener_that_raises_is_logged_once_and_not_called_again(
+    system: FakeSystem, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = deaf_family(system)
+    calls: list[KillEvent] = []
+
+    def broken(event: KillEvent) -> None:
+        calls.append(event)
+        raise LookupError
+
+    with caplog.at_level(logging.DEBUG, "proctree_kill"):
+        result = kill_tree(root.pid, grace=GRACE, on_event=broken)
+    assert len(calls) == 1
+    assert [one.exc_info is not None for one in caplog.records] == [True]
+    assert result.ok
+    assert system.living() == set()
+
+
+def test_what_a_predicate_raises_to_end_the_program_waits_for_the_end(
+    system: FakeSystem,
+) -> None:
+    root = deaf_family(system)
+
+    def bear(event: KillEvent) -> None:
+        if event.kind == "asked":
+            system.spawn("late", root)
+
+    def refuses(one: TreeMember) -> bool:
+        if one.name == "late":
+            raise SystemExit(7)
+        return False
+
+    with pytest.raises(SystemExit, match="7"):
+        kill_tree(root.pid, grace=GRACE, spare=refuses, on_event=bear)
+    assert system.living() == {"late"}
+    assert "late" not in {name for verb in ("ask", "kill") for name in system.names(verb)}
+
+
+def test_what_a_predicate_raises_before_anything_is_touched_is_raised_at_once(
+    system: FakeSystem,
+) -> None:
+    root = deaf_family(system)
+
+    def refuses(_: TreeMember) -> bool:
+        raise SystemExit(7)
+
+    with pytest.raises(SystemExit, match="7"):
+        kill_tree(root.pid, grace=GRACE, spare=refuses)
+    assert not system.acts("ask")
+
+
+def test_the_time_of_a_listener_counts_against_the_grace(system: FakeSystem) -> None:
+    root = deaf_family(system)
+    start = system.time
+
+    def slow(event: KillEvent) -> None:
+        if event.kind == "asked":
+            system.time += 1.5
+
+    kill_tree(root.pid, grace=GRACE, on_event=slow)
+    assert GRACE <= system.acts("freeze")[0].time - start < GRACE + FEW
+
+
+def test_a_listener_may_ask_for_the_force(system: FakeSystem) -> None:
+    root = deaf_family(system)
+    start = system.time
+    kill_tree(root.pid, grace=GRACE, on_event=lambda _: system.hurry())
+    assert system.acts("freeze")[0].time - start < FEW
+
+
+def test_a_hurry_ends_a_wait_at_once(system: FakeSystem) -> None:
+    root = deaf_family(system)
+    start = system.time
+    system.at(0.5, system.hurry)
+    result = kill_tree(root.pid, grace=GRACE)
+    assert 0.5 <= system.acts("freeze")[0].time - start < 0.5 + FEW
+    assert result.ok
+
+
+def test_what_was_looked_at_is_verified(system: FakeSystem) -> None:
+    plain, leader = system.spawn("plain"), system.spawn("leader", leads=True)
+    marked = system.spawn("marked", environment=frozenset({b"MARK=1"}))
+    assert kill_tree(plain.pid).verified == (Evidence.DESCENDANT,)
+    assert kill_tree(leader.pid).verified == (Evidence.DESCENDANT, Evidence.SESSION)
+    assert set(kill_tree(marked.pid, marker="MARK=1").verified) == {
+        Evidence.DESCENDANT,
+        Evidence.SESSION,
+        Evidence.MARKER,
+    }
+
+
+def test_an_environment_that_is_hidden_for_a_moment_is_read_then(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=None)
+    daemon = system.spawn("daemon", hides=True, environment=MARK)
+    system.at(0.125, lambda: vars(daemon).update(hides=False))
+    result = kill_tree(root.pid, grace=0, marker="MARK=1")
+    assert fates(result) == {"root": Fate.KILLED, "daemon": Fate.KILLED}
+    assert Evidence.MARKER in result.verified
+
+
+def test_an_environment_that_stays_hidden_puts_the_marker_in_doubt(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=None, leads=True)
+    system.spawn("daemon", hides=True, environment=MARK)
+    result = kill_tree(root.pid, grace=0, marker="MARK=1")
+    assert result.ok
+    assert set(result.verified) == {Evidence.DESCENDANT, Evidence.SESSION}
+    assert HIDDEN_TIME <= result.seconds < 2 * HIDDEN_TIME
+
+
+def test_who_hides_its_environment_and_is_older_than_the_marker_carries_none(
+    system: FakeSystem,
+) -> None:
+    system.spawn("agent", hides=True)
+    system.time += 1
+    tree = Tree(system, markers=[*MARK], since=system.moment())
+    assert tree.scan() == []
+    assert tree.verified == DESCENDANT | SESSION | MARKER
+    system.spawn("agent", hides=True)
+    assert tree.scan() == []
+    assert tree.verified == DESCENDANT | SESSION
+
+
+def test_where_the_kernel_keeps_the_tree_no_hidden_environment_is_in_doubt(
+    system: FakeSystem,
+) -> None:
+    system.spawn("agent", hides=True)
+    cell: Any = SimpleNamespace(kind="cgroup", pids=list)
+    tree = Tree(system, markers=[*MARK], cells=[cell])
+    tree.scan()
+    assert tree.proved
+    assert tree.verified & MARKER
+
+
+def test_nothing_is_verified_while_somebody_lives(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=None, dies=None)
+    result = kill_tree(root.pid, grace=0, settle=SETTLE)
+    assert not result.ok
+    assert result.verified == ()
+
+
+def test_where_scans_are_disturbed_the_group_is_forced_and_its_session_not_verified(
+    system: FakeSystem,
+) -> None:
+    system.disturbed = True
+    root = system.spawn("root", leads=True)
+    result = kill_tree(root.pid, grace=GRACE)
+    assert ((), ("root",)) in [(one.names, one.groups) for one in system.acts("freeze")]
+    assert ((), ("root",)) in [(one.names, one.groups) for one in system.acts("kill")]
+    assert fates(result) == {"root": Fate.TERMINATED}
+    assert Evidence.SESSION not in result.verified
+
+
+def test_where_nothing_polite_can_be_said_the_force_begins_at_once(system: FakeSystem) -> None:
+    system.polite = False
+    result = kill_tree(deaf_family(system).pid, grace=GRACE)
+    assert "ask" not in system.verbs()
+    assert result.seconds < FEW
+
+
+class Owner(SimpleNamespace):
+    """Something with a pid, an input and a return code, as Popen has; and the pipe's other end."""
+
+
+def owner_of(process: Process) -> Owner:
+    """Return the owner of a process, with a pipe to its standard input and that pipe's end."""
+    if not has("reading what is there"):
+        pytest.skip("this machine reads no pipe without waiting")
+    reading, writing = os.pipe()
+    stdin = os.fdopen(writing, "wb", buffering=0)
+    return Owner(pid=process.pid, returncode=None, stdin=stdin, reading=reading)
+
+
+def is_closed(owner: Owner) -> bool:
+    """Tell whether the writing end of the pipe is closed; close everything."""
+    os.set_blocking(owner.reading, False)
+    try:
+        return os.read(owner.reading, 1) == b""
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(owner.reading)
+        owner.stdin.close()
+
+
+def test_the_input_is_closed_first_and_has_its_share(system: FakeSystem) -> None:
+    root = system.spawn("root")
+    owner, start = owner_of(root), system.time
+    result = kill_tree(owner, grace=GRACE)
+    assert is_closed(owner)
+    assert 0 < system.acts("ask")[0].time - start < GRACE
+    assert result.ok
+
+
+def test_the_input_of_a_root_that_is_not_to_die_stays_open(system: FakeSystem) -> None:
+    root = deaf_family(system)
+    owner = owner_of(root)
+    kill_tree(owner, grace=GRACE, include_root=False)
+    assert not is_closed(owner)
+
+
+def test_the_input_of_a_spared_root_stays_open(system: FakeSystem) -> None:
+    owner, other = owner_of(system.spawn("root")), system.spawn("other root")
+    result = kill_tree([owner, other.pid], grace=GRACE, spare=[owner.pid])
+    assert fates(result) == {"root": Fate.SPARED, "other root": Fate.TERMINATED}
+    assert not is_closed(owner)
+
+
+def test_the_input_stays_open_where_the_force_begins_at_once(system: FakeSystem) -> None:
+    owner = owner_of(deaf_family(system))
+    kill_tree(owner, grace=0)
+    assert not is_closed(owner)
+
+
+def test_where_only_the_input_is_polite_nobody_is_asked(system: FakeSystem) -> None:
+    system.polite = False
+    owner = owner_of(deaf_family(system))
+    kill_tree(owner, grace=GRACE)
+    assert is_closed(owner)
+    assert "ask" not in system.verbs()
+
+
+def test_a_target_that_is_gone_is_no_error(system: FakeSystem) -> None:
+    root = system.spawn("root", reaped=True, death=0.0)
+    result = kill_tree(root.pid)
+    assert [one.fate for one in result.outcomes] == [Fate.ALREADY_GONE]
+    assert result.ok
+
+
+def test_a_zombie_is_already_gone_and_its_children_are_not(system: FakeSystem) -> None:
+    root = system.spawn("root", leads=True)
+    system.spawn("child", root)
+    system.die(root)
+    result = kill_tree(root.pid, grace=GRACE)
+    assert fates(result) == {"child": Fate.TERMINATED, "root": Fate.ALREADY_GONE}
+
+
+def test_several_targets_share_one_deadline(system: FakeSystem) -> None:
+    stuck = [system.spawn(name, leaves=None, dies=None) for name in ("one", "two", "three")]
+    result = kill_tree([one.pid for one in stuck], grace=GRACE, settle=SETTLE)
+    assert result.seconds < GRACE + SETTLE + FEW
+    assert len(result.survivors) == 3
+
+
+def bear(system: FakeSystem, parent: Process, name: str) -> None:
+    """Let a process have a child, if it can."""
+    if parent.death is None and not parent.stopped:
+        system.spawn(name, parent, leaves=None)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[FakeSystem, list[Process]]:
+    """Draw a system with a tree beside innocent processes."""
+    system = FakeSystem(polite=draw(st.booleans()))
+    system.spawn("innocent", leads=True)
+    delays = st.none() | st.floats(0, 3)
+    root = system.spawn("root", leads=draw(st.booleans()), leaves=draw(delays))
+    tree = [root]
+    for number in range(draw(st.integers(0, 6))):
+        tree.append(
+            system.spawn(
+                f"member {number}",
+                draw(st.sampled_from(tree)),
+                leads=draw(st.booleans()),
+                leaves=draw(delays),
+                dies=draw(delays),
+                refuses=draw(st.just(()) | st.just(("ask", "freeze", "kill"))),
+            )
+        )
+    for number in range(draw(st.integers(0, 3))):
+        parent = draw(st.sampled_from(tree))
+        system.at(draw(st.floats(0, 4)), partial(bear, system, parent, f"born {number}"))
+    return system, tree
+
+
+@settings(deadline=None, max_examples=100)
+@given(worlds(), st.floats(0, 2), st.sets(st.integers(0, 6)))
+def test_in_every_world_exactly_the_right_ones_die(
+    world: tuple[FakeSystem, list[Process]], grace: float, spared: set[int]
+) -> None:
+    system, tree = world
+    spare = [one.pid for index, one in enumerate(tree) if index in spared]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use(monkeypatch, system)
+        result = kill_tree(tree[0].pid, grace=grace, settle=SETTLE, spare=spare)
+    reported = {one.identity.pid: one for one in result.outcomes}
+    assert system.processes[tree[0].pid - 1].death is None
+    assert system.caller.death is None
+    assert result.seconds <= grace + SETTLE + FEW
+    for one in system.processes.values():
+        outcome = reported.get(one.pid)
+        stays = outcome is None or outcome.fate in (Fate.SPARED, Fate.DENIED, Fate.SURVIVED)
+        assert stays == (one.death is None)
+        if outcome is not None and outcome.fate is Fate.SPARED:
+            assert outcome.signals == ()
+        if stays and (outcome is None or outcome.fate is not Fate.SURVIVED):
+            assert not one.stopped
+        if outcome is not None and outcome.fate is Fate.SURVIVED:
+            assert one.dies is None or one.dies > 0
+    assert {one.pid for one in tree} <= {*reported} | {one.pid for one in tree if one.death}

@@ -1,0 +1,163 @@
+"""Pure: what a listener is told, and when."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import pytest
+
+from proctree_kill import KillEvent, KillPolicy
+from proctree_kill._engine.events import Listener, Teller
+from proctree_kill._engine.plan import Ask, Facts, Freeze, Kill, Ladder, Rescan, Step, Wait
+from proctree_kill._systems.member import ZOMBIE, Member
+
+START = 100.0
+
+
+def member(pid: int, *, spared: str | None = None) -> Member:
+    one = Member(pid)
+    one.start, one.spared = pid * 10, spared
+    return one
+
+
+class Told:
+    """A teller, its ladder, and what it told."""
+
+    def __init__(self, *members: Member, listener: Listener | None = None) -> None:
+        self.events: list[KillEvent] = []
+        self.ladder = Ladder(KillPolicy(), members, START)
+        self.raised: list[BaseException] = []
+        told = listener or self.events.append
+        self.teller = Teller(told, self.ladder, "boot", self.raised.append)
+
+    def after(
+        self,
+        step: Step,
+        *,
+        frozen: bool = False,
+        gone: Iterable[Member] = (),
+        appeared: Iterable[Member] = (),
+    ) -> list[str]:
+        """Let a step be over; return what was told by then."""
+        self.teller.after(step, Facts(START + 1, gone, (), appeared), frozen=frozen)
+        return self.kinds
+
+    @property
+    def kinds(self) -> list[str]:
+        return [one.kind for one in self.events]
+
+    @property
+    def pids(self) -> list[int | None]:
+        return [None if one.identity is None else one.identity.pid for one in self.events]
+
+    @property
+    def remaining(self) -> list[int]:
+        return [one.remaining for one in self.events]
+
+
+def test_the_request_is_told_with_how_many_are_to_leave() -> None:
+    told = Told(member(7), member(8), member(9, spared="by the caller"))
+    told.after(Ask([], 0.0))
+    assert told.events == [KillEvent(kind="asked", seconds=1.0, remaining=2)]
+
+
+def test_a_death_is_told_with_its_identity() -> None:
+    one, other = member(7), member(8)
+    told = Told(one, other)
+    told.after(Wait([], 0), gone=[other])
+    (event,) = told.events
+    assert event.identity
+    assert (event.kind, event.remaining) == ("gone", 1)
+    assert event.identity.model_dump() == {
+        "pid": 8,
+        "boot_id": "boot",
+        "start": 80,
+        "inode": None,
+        "create_time": None,
+    }
+
+
+def test_a_death_that_was_told_is_not_told_again() -> None:
+    one = member(7)
+    told = Told(one)
+    told.after(Wait([], 0), gone=[one])
+    del told.ladder.living[one]
+    assert told.after(Wait([], 0), gone=[one]) == ["gone"]
+
+
+def test_one_who_is_found_is_told_and_counted() -> None:
+    told = Told(member(7))
+    told.after(Rescan(), appeared=[member(8)])
+    assert (told.kinds, told.pids, told.remaining) == (["found"], [8], [2])
+
+
+def test_one_who_is_found_spared_or_dead_is_told_and_not_counted() -> None:
+    dead, spared = member(8), member(9, spared="below 7")
+    dead.state = ZOMBIE
+    told = Told(member(7))
+    told.after(Rescan(), appeared=[dead, spared])
+    assert (told.kinds, told.remaining) == (["found", "found"], [1, 1])
+
+
+def test_the_force_is_announced_once_before_it_begins() -> None:
+    told = Told(member(7))
+    told.teller.before(Ask([], 0.0))
+    assert told.kinds == []
+    told.teller.before(Freeze([]))
+    assert told.kinds == ["escalated"]
+    for step in (Kill([]), Freeze([]), Kill([])):
+        told.teller.before(step)
+    assert told.kinds == ["escalated"]
+
+
+def test_a_kill_without_a_freeze_is_announced_too() -> None:
+    told = Told(member(7))
+    told.teller.before(Kill([]))
+    assert told.kinds == ["escalated"]
+
+
+def test_while_somebody_is_frozen_nothing_is_told() -> None:
+    one, late = member(7), member(8)
+    told = Told(one)
+    assert told.after(Freeze([]), frozen=True, gone=[one]) == []
+    assert told.after(Rescan(), frozen=True, appeared=[late]) == []
+    assert told.after(Kill([])) == ["gone", "found"]
+
+
+def test_the_last_event_tells_that_it_is_over() -> None:
+    one = member(7)
+    told = Told(one)
+    told.after(Freeze([]), frozen=True, gone=[one])
+    told.teller.settled(START + 3)
+    assert told.kinds == ["gone", "settled"]
+    assert told.events[-1] == KillEvent(kind="settled", seconds=3.0, remaining=0)
+
+
+def test_a_listener_that_raises_is_logged_once_and_not_called_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calls: list[KillEvent] = []
+
+    def broken(event: KillEvent) -> None:
+        calls.append(event)
+        raise LookupError
+
+    told = Told(member(7), member(8), listener=broken)
+    with caplog.at_level(logging.DEBUG, "proctree_kill"):
+        told.after(Rescan(), appeared=[member(9), member(10)])
+        told.after(Ask([], 0.0))
+        told.teller.before(Kill([]))
+        told.teller.settled(START)
+    assert len(calls) == 1
+    (record,) = caplog.records
+    assert record.name == "proctree_kill"
+    assert record.exc_info
+
+
+def test_without_a_listener_nothing_is_kept() -> None:
+    ladder = Ladder(KillPolicy(), [one := member(7)], START)
+    teller = Teller(None, ladder, None, lambda _: None)
+    teller.before(Freeze([]))
+    teller.after(Freeze([]), Facts(START, [one]), frozen=True)
+    assert teller._queue == []

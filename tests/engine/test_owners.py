@@ -1,0 +1,303 @@
+"""Real: whoever owns a process keeps its exit code, and nobody's dead are reaped."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from multiprocessing.synchronize import Event
+
+import psutil
+import pytest
+
+from proctree_kill import (
+    Evidence,
+    Fate,
+    KillResult,
+    TreePopen,
+    akill_tree,
+    kill_tree,
+    snapshot_tree,
+)
+from support.callers import apart, become_subreaper, in_namespace
+from support.nodes import Node, chain
+from support.planter import NODE, Planter, node_argv
+from support.trees import BOUND, Tree
+
+pytestmark = pytest.mark.needs("fork")
+
+PATIENCE = 10.0
+"""A grace in seconds that nobody needs: it ends when the last process has left."""
+CHILD = (chain("child"),)
+DEFAULT = Node(name="root", children=CHILD)
+DEAF = Node(name="root", on_term="ignore", children=CHILD)
+OWN_CODE = Node(name="root", on_term="exit", exit_code=7, children=CHILD)
+CLEAN = Node(name="root", on_term="exit", children=CHILD)
+ENDS = pytest.mark.parametrize(
+    ("node", "grace", "code"),
+    [
+        pytest.param(DEFAULT, PATIENCE, -15, id="default"),
+        pytest.param(DEFAULT, 0, -9, id="forced"),
+        pytest.param(DEAF, 0.2, -9, id="deaf"),
+        pytest.param(OWN_CODE, PATIENCE, 7, id="own code"),
+        pytest.param(CLEAN, PATIENCE, 0, id="clean"),
+    ],
+)
+
+
+@ENDS
+def test_the_returncode_of_a_popen_is_true_on_return(
+    plant: Planter, node: Node, grace: float, code: int
+) -> None:
+    tree = plant(node)
+    result = kill_tree(tree.root, grace=grace)
+    assert tree.root.returncode == code
+    assert exit_code(result) == code
+    assert tree.all_dead()
+
+
+@ENDS
+def test_a_bare_pid_leaves_the_zombie_to_its_owner(
+    plant: Planter, node: Node, grace: float, code: int
+) -> None:
+    tree = plant(node)
+    result = kill_tree(tree.root.pid, grace=grace)
+    assert exit_code(result) == code
+    assert tree.state("root") == psutil.STATUS_ZOMBIE
+    _, status = os.waitpid(tree.root.pid, 0)
+    tree.root.returncode = os.waitstatus_to_exitcode(status)
+    assert tree.root.returncode == code
+    assert tree.all_dead()
+
+
+@ENDS
+def test_the_returncode_of_an_asyncio_process_is_true_on_return(
+    plant: Planter, node: Node, grace: float, code: int
+) -> None:
+    async def scene() -> None:
+        process, tree = await start_with_asyncio(plant, node)
+        result = await akill_tree(process, grace=grace)
+        assert process.returncode == code
+        assert exit_code(result) == code
+        assert tree.all_dead()
+
+    asyncio.run(scene())
+
+
+@ENDS
+def test_the_exitcode_of_a_multiprocessing_process_is_true_on_return(
+    node: Node, grace: float, code: int
+) -> None:
+    context = multiprocessing.get_context("fork")
+    born = context.Event()
+    process = context.Process(target=play, args=(node, born))
+    process.start()
+    try:
+        assert born.wait(BOUND)
+        result = kill_tree(process, grace=grace)
+        assert process.exitcode == code
+        assert exit_code(result) == code
+    finally:
+        process.kill()
+        process.join()
+        process.close()
+
+
+@pytest.mark.parametrize(("grace", "number"), [(PATIENCE, 15), (0, 9)])
+def test_a_pexpect_child_knows_how_it_ended(grace: float, number: int) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    program = "import signal; print('born', flush=True); signal.pause()"
+    with pexpect.spawn(sys.executable, ["-I", "-S", "-c", program]) as child:
+        child.expect("born")
+        result = kill_tree(child, grace=grace)
+        assert exit_code(result) == -number
+        assert not child.isalive()
+        assert child.signalstatus == number
+
+
+def test_nobody_is_reaped_behind_the_back_of_a_foreign_parent(plant: Planter) -> None:
+    tree = plant(
+        Node(name="root", children=(Node(name="idle", reaps=False, children=(chain("x"),)),))
+    )
+    result = kill_tree(tree.pids["x"], grace=PATIENCE)
+    assert [one.fate for one in result.outcomes] == [Fate.TERMINATED]
+    assert tree.state("x") == psutil.STATUS_ZOMBIE
+
+
+def test_a_popen_that_was_waited_for_is_already_gone(plant: Planter) -> None:
+    popen = plant(Node(name="root", dies=True)).root
+    popen.wait()
+    result = kill_tree(popen)
+    assert result.ok
+    assert result.root
+    assert result.root.fate is Fate.ALREADY_GONE
+
+
+def test_a_popen_that_was_waited_for_is_no_word_for_the_session_of_its_number(
+    plant: Planter,
+) -> None:
+    tree = plant(Node(name="root", dies=True, children=CHILD))
+    tree.root.wait()
+    assert kill_tree(tree.root, grace=0).ok
+    assert not tree.all_dead()
+    assert kill_tree(tree.root.pid, grace=0).ok
+    assert tree.all_dead()
+
+
+@pytest.mark.needs("waitid")
+def test_a_popen_that_is_dead_and_not_reaped_leads_to_its_session(plant: Planter) -> None:
+    tree = plant(Node(name="root", dies=True, children=CHILD))
+    os.waitid(os.P_PID, tree.root.pid, os.WEXITED | os.WNOWAIT)
+    result = kill_tree(tree.root, grace=PATIENCE)
+    assert tree.all_dead()
+    assert tree.root.returncode == 0
+    fates = {one.identity.pid: (one.fate, one.evidence) for one in result.outcomes}
+    assert fates[tree.pids["child"]] == (Fate.TERMINATED, (Evidence.SESSION,))
+
+
+def test_several_targets_share_one_call(plant: Planter) -> None:
+    trees = [plant(DEFAULT), plant(OWN_CODE), plant(DEAF)]
+    result = kill_tree([trees[0].root, trees[1].root.pid, trees[2].root], grace=0.3)
+    assert result.ok
+    assert [one.pid for one in result.target] == [tree.root.pid for tree in trees]
+    assert all(tree.all_dead() for tree in trees)
+    assert (trees[0].root.returncode, trees[2].root.returncode) == (-15, -9)
+    assert trees[1].state("root") == psutil.STATUS_ZOMBIE
+
+
+def test_what_a_snapshot_names_is_ended_when_the_root_is_gone(plant: Planter) -> None:
+    leader = Node(name="leader", session=True, children=(chain("x"),))
+    tree = plant(Node(name="root", children=(leader,)))
+    snapshot = snapshot_tree(tree.root.pid)
+    os.kill(tree.root.pid, signal.SIGKILL)
+    tree.root.wait()
+    result = kill_tree(snapshot, grace=PATIENCE)
+    assert result.ok
+    assert tree.all_dead()
+    fates = {one.identity.pid: one.fate for one in result.outcomes}
+    assert fates == {
+        tree.root.pid: Fate.ALREADY_GONE,
+        tree.pids["leader"]: Fate.TERMINATED,
+        tree.pids["x"]: Fate.TERMINATED,
+    }
+
+
+FAMILY = Node(
+    name="root",
+    children=(
+        Node(name="middle", dies=True, children=(chain("orphan", "x"),)),
+        Node(name="leader", session=True, children=(chain("y"),)),
+        Node(name="idle", reaps=False, children=(chain("z"),)),
+    ),
+)
+
+
+@pytest.mark.needs("procfs")
+@pytest.mark.parametrize("grace", [PATIENCE, 0])
+def test_a_subreaper_reaps_the_orphans_that_it_killed(grace: float) -> None:
+    def scene() -> list[int]:
+        become_subreaper()
+        with Planter() as planter:
+            tree = planter(FAMILY)
+            assert kill_tree(tree.root, grace=grace).ok
+            return [one.pid for one in psutil.Process().children()]
+
+    assert apart(scene) == []
+
+
+@pytest.mark.needs("pid namespace")
+@pytest.mark.parametrize("grace", [PATIENCE, 0])
+def test_the_first_process_of_a_namespace_has_no_zombies_afterwards(grace: float) -> None:
+    def scene() -> tuple[int, bool, list[int]]:
+        with Planter() as planter:
+            tree = planter(FAMILY)
+            result = kill_tree(tree.root, grace=grace)
+            return os.getpid(), result.ok, psutil.pids()
+
+    assert in_namespace(scene) == (1, True, [1])
+
+
+async def start_with_asyncio(plant: Planter, node: Node) -> tuple[asyncio.subprocess.Process, Tree]:
+    """Start a tree whose root belongs to the event loop."""
+    with NODE.open("rb") as source, plant.seed() as seed:
+        process = await asyncio.create_subprocess_exec(
+            *node_argv(node), stdin=source, pass_fds=seed.fds, env=seed.env
+        )
+    seed.tree.hear(node.names())
+    return process, seed.tree
+
+
+def play(node: Node, born: Event) -> None:
+    """Behave as described, in a process that multiprocessing started."""
+    if node.on_term == "exit":
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    elif node.on_term == "ignore":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    born.set()
+    if node.on_term == "exit":
+        signal.sigwait([signal.SIGTERM])
+        os._exit(node.exit_code)
+    while True:
+        signal.pause()
+
+
+def exit_code(result: KillResult) -> int | None:
+    """Return what the root left with."""
+    assert result.root
+    return result.root.exit_code
+
+
+def in_subreaper(scene: Callable[[], object]) -> object:
+    """Call something in a process that adopts its orphans."""
+
+    def adopting() -> object:
+        become_subreaper()
+        return scene()
+
+    return apart(adopting)
+
+
+@pytest.mark.needs("procfs")
+@pytest.mark.parametrize("pidfd", [True, False], ids=["pidfd", "numbers"])
+@pytest.mark.parametrize("grace", [PATIENCE, 0])
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(in_namespace, id="pid 1", marks=pytest.mark.needs("pid namespace")),
+        pytest.param(in_subreaper, id="subreaper"),
+    ],
+)
+@pytest.mark.usefixtures("no_cgroup")
+def test_a_daemon_that_was_adopted_before_the_stop_is_reaped(
+    way: Callable[[Callable[[], object]], object], grace: float, *, pidfd: bool
+) -> None:
+    """It leads a session of its own, as what we start ourselves does."""
+
+    def scene() -> tuple[bool, bool, int]:
+        from proctree_kill._systems.linux import system as linux_system  # noqa: PLC0415 - not on every system
+
+        linux_system.PIDFD = linux_system.PIDFD and pidfd
+        daemon = "setsid sh -c 'echo $$; exec sleep 1000' & exec sleep 1000"
+        command = ["sh", "-c", f"sh -c {shlex.quote(daemon)} & read line"]
+        with (
+            TreePopen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as tree,
+            subprocess.Popen(["sleep", "1000"], start_new_session=True) as ours,
+        ):
+            assert tree.stdout
+            assert tree.stdin
+            born = psutil.Process(int(tree.stdout.readline()))
+            parent = born.parent()
+            assert parent
+            parent.kill()
+            while born.ppid() != os.getpid():  # the kernel has not adopted it yet
+                os.sched_yield()
+            ok = tree.stop(grace=grace).ok
+            ours.kill()
+            return ok, psutil.pid_exists(born.pid), ours.wait()
+
+    assert way(scene) == (True, False, -signal.SIGKILL)

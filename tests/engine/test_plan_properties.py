@@ -1,0 +1,203 @@
+"""Pure: what holds for every tree, whatever facts the plan receives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from proctree_kill._engine.plan import (
+    Ask,
+    CloseInput,
+    End,
+    Facts,
+    Freeze,
+    Inspect,
+    Kill,
+    Rescan,
+    Step,
+    Wait,
+    leaves_first,
+)
+from proctree_kill._models.identity import Fate
+from proctree_kill._systems.member import ALIVE, ZOMBIE, Member
+from support.play import TICK, Actor, Play
+
+EDGE = 16
+"""As many steps as may be under way, or still to do, when a time is over."""
+RESTLESS = 48 * TICK
+"""A wait of which the end takes longer than this ends for no reason."""
+
+ticks = st.integers(0, 1024).map(lambda count: count * TICK)
+maybe = st.none() | ticks
+refusals = st.lists(st.sampled_from([Ask, Freeze, Kill, End]), max_size=4, unique=True).map(tuple)
+actors = st.builds(
+    Actor,
+    depth=st.integers(0, 3),
+    leaves=maybe,
+    reads=maybe,
+    dies=maybe,
+    kept=st.just("never") | maybe,
+    ends=maybe,
+    appears=maybe | st.sampled_from([Ask, Freeze, Kill, Rescan]),
+    denies=st.just(()) | refusals,
+    code=st.none() | st.integers(-64, 255),
+    spared=st.none() | st.just("by the caller"),
+    state=st.just(ALIVE) | st.sampled_from([ALIVE, ZOMBIE]),
+)
+
+
+class Watched(Play):
+    """A play whose steps take longer, whose waits end early, and whose every step is judged."""
+
+    def __init__(
+        self,
+        actors: Sequence[Actor],
+        costs: Sequence[int],
+        **options: Any,
+    ) -> None:
+        super().__init__(*actors, **options)
+        self.costs = [cost * TICK for cost in costs]
+        self.frozen: set[Member] = set()
+        self.denied: set[Member] = set()
+        self.forced_by = math.inf
+
+    def reply(self, step: Step, *, hurry: bool, woken: bool) -> Facts:
+        self.judge(step)
+        cost = self.costs[len(self.steps) % len(self.costs)]
+        facts = super().reply(step, hurry=hurry, woken=woken or cost > RESTLESS)
+        self.now += cost
+        self.denied.update(facts.denied)
+        return facts._replace(now=self.now)
+
+    def judge(self, step: Step) -> None:
+        """Fail where a step names somebody whom it must not name."""
+        named = getattr(step, "members", [])
+        assert len(named) == len({*named})
+        assert {*named} <= {*self.ladder.members}
+        assert not [one for one in named if one.spared]
+        if isinstance(step, Inspect):
+            assert not {*named} & {*self.ladder.living}
+            assert {*self.deaths} <= {*named}
+        if isinstance(step, Ask | Wait | Freeze | Kill | End):
+            assert not {*named} & {*self.deaths}
+            assert not [one for one in named if one.state != ALIVE]
+        if isinstance(step, Ask | Kill | End):
+            assert named == leaves_first(named)
+        if isinstance(step, Freeze | Kill | End):
+            self.forced_by = min(self.forced_by, self.now + self.policy.settle)
+        if isinstance(step, Freeze):
+            self.frozen.update(named)
+        if isinstance(step, Kill) and self.now < self.forced_by:
+            assert {*named} <= self.frozen | self.denied
+
+    @property
+    def slowest(self) -> float:
+        """Return how long the slowest step takes."""
+        return max(self.costs) + TICK
+
+
+plays = st.builds(
+    Watched,
+    st.lists(actors, max_size=6),
+    st.lists(st.integers(1, 64), min_size=1, max_size=5),
+    holds_input=st.booleans(),
+    unsure=st.just(0) | st.integers(0, 40),
+    can_ask=st.sampled_from([True, True, False]),
+    can_end=st.booleans(),
+    grace=ticks,
+    settle=ticks,
+    terminate=st.sampled_from(["tree", "root"]),
+)
+moments = st.none() | st.integers(0, 30)
+whatever_happens = settings(
+    deadline=None, max_examples=100, phases=[Phase.reuse, Phase.generate, Phase.shrink]
+)
+pytestmark = pytest.mark.timeout(120)  # only a failure that is being shrunk takes so long
+
+
+@whatever_happens
+@given(plays, moments)
+def test_no_step_names_whom_it_must_not_and_nobody_is_killed_unfrozen(
+    play: Watched, hurry_at: int | None
+) -> None:
+    play.run(hurry_at)
+
+
+@whatever_happens
+@given(plays, moments)
+def test_everybody_has_one_verdict(play: Watched, hurry_at: int | None) -> None:
+    play.run(hurry_at)
+    judged = [one.member for one in play.verdicts]
+    assert len(judged) == len({*judged})
+    assert {*judged} == {*play.ladder.members}
+    assert judged == leaves_first(judged)
+
+
+@whatever_happens
+@given(plays, moments)
+def test_every_verdict_is_true(play: Watched, hurry_at: int | None) -> None:
+    play.run(hurry_at)
+    for member, fate, seconds, _ in play.verdicts:
+        assert (fate is Fate.SPARED) == (member.spared is not None)
+        assert (member in play.deaths) == (seconds is not None)
+        assert (seconds is not None) == (fate in (Fate.TERMINATED, Fate.KILLED))
+        if fate is Fate.ALREADY_GONE:
+            assert member.state == ZOMBIE
+        if fate is Fate.KILLED:
+            assert play.times(Kill, member.name) or play.times(End, member.name)
+        if fate is Fate.DENIED:
+            assert member in play.denied
+
+
+@whatever_happens
+@given(plays, moments)
+def test_the_deadline_is_kept_whatever_the_facts(play: Watched, hurry_at: int | None) -> None:
+    play.run(hurry_at)
+    bound = play.policy.grace + play.policy.settle
+    assert play.seconds <= bound + EDGE * play.slowest
+
+
+@whatever_happens
+@given(plays, moments)
+def test_the_force_is_not_used_before_the_grace_is_over(
+    play: Watched, hurry_at: int | None
+) -> None:
+    assume(not play.unsure)
+    play.run(hurry_at)
+    hurried = len(play.steps) if hurry_at is None else hurry_at
+    grace = play.policy.grace if play.ladder.can_ask or play.ladder.holds_input else 0.0
+    early = [step for time, step in play.steps[:hurried] if time < grace]
+    assert not [step for step in early if isinstance(step, Freeze | Kill | End)]
+
+
+@whatever_happens
+@given(plays, moments)
+def test_each_request_is_made_once(play: Watched, hurry_at: int | None) -> None:
+    play.run(hurry_at)
+    assert play.kinds.count(CloseInput) <= 1
+    for kind in (Ask, Kill, End):
+        named = [name for names in play.names(kind) for name in names]
+        assert len(named) == len({*named})
+
+
+@whatever_happens
+@given(plays, moments)
+def test_where_all_are_dead_a_scan_followed_the_last_death(
+    play: Watched, hurry_at: int | None
+) -> None:
+    play.run(hurry_at)
+    if play.now < play.forced_by and not play.denied and not play.ladder.living and play.deaths:
+        assert play.is_scanned_last()
+
+
+@whatever_happens
+@given(plays)
+def test_who_can_die_and_is_not_denied_dies_where_there_is_time(play: Watched) -> None:
+    play.run()
+    if play.now < play.forced_by:
+        assert Fate.SURVIVED not in play.fates.values()

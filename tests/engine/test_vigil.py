@@ -1,0 +1,93 @@
+"""Real: waiting for the end of one process without reaping it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from proctree_kill._engine.vigil import Vigil
+from support.nodes import Node
+from support.planter import Planter
+
+pytestmark = pytest.mark.needs("fork")
+
+
+@pytest.fixture
+def child() -> Iterator[tuple[int, int]]:
+    """Fork a child that lives as long as a pipe is open; yield its number and the pipe."""
+    reading, writing = os.pipe()
+    if not (pid := os.fork()):
+        os.close(writing)
+        os.read(reading, 1)
+        os._exit(7)
+    os.close(reading)
+    with os.fdopen(writing, "wb", buffering=0) as leash:
+        yield pid, leash.fileno()
+    os.waitpid(pid, 0)
+
+
+def let_go(leash: int) -> None:
+    """Let the child end, and keep the number of the descriptor."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, leash)
+    os.close(null)
+
+
+def test_a_living_process_is_told_from_one_that_has_ended(child: tuple[int, int]) -> None:
+    pid, leash = child
+    with Vigil(pid) as vigil:
+        assert not vigil.wait(0)
+        let_go(leash)
+        assert vigil.wait()
+        assert vigil.wait(0)
+
+
+def test_whoever_has_ended_is_left_to_be_reaped_by_its_owner(child: tuple[int, int]) -> None:
+    pid, leash = child
+    let_go(leash)
+    with Vigil(pid) as vigil:
+        assert vigil.wait(20)
+    found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert found is not None
+    assert found.si_status == 7
+
+
+def test_a_zombie_has_ended_before_the_wait_begins(child: tuple[int, int]) -> None:
+    pid, leash = child
+    let_go(leash)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    with Vigil(pid) as vigil:
+        assert vigil.wait(0)
+
+
+def test_a_number_that_nobody_has_is_that_of_an_ended_process(plant: Planter) -> None:
+    tree = plant(Node(name="root", dies=True))
+    tree.root.wait()
+    with Vigil(tree.root.pid) as vigil:
+        assert vigil.wait()
+
+
+@pytest.mark.parametrize("seconds", [None, float("inf"), 1e12])
+def test_a_wait_without_an_end_is_woken_from_another_thread(
+    child: tuple[int, int], seconds: float | None
+) -> None:
+    with Vigil(child[0]) as vigil:
+        waker = threading.Thread(target=vigil.wake)
+        waker.start()
+        assert not vigil.wait(seconds)
+        waker.join()
+
+
+def test_who_is_woken_beforehand_does_not_begin_to_wait(child: tuple[int, int]) -> None:
+    with Vigil(child[0]) as vigil:
+        vigil.wake()
+        assert not vigil.wait()
+
+
+def test_to_wake_after_the_end_does_nothing(child: tuple[int, int]) -> None:
+    vigil = Vigil(child[0])
+    vigil.close()
+    vigil.wake()

@@ -1,0 +1,329 @@
+"""Real: broadcasters that are slow, raise, block or are coroutines, and what they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from proctree_kill import SessionEvent, SessionManager
+from proctree_kill._running import runners
+from proctree_kill._sessions import events as session_events
+from proctree_kill._sessions import manager as session_manager
+from support.agents import PATIENT
+from support.listener import Listener
+from support.loops import on_asyncio
+from support.threads import wait_for_threads
+from support.trees import BOUND
+
+pytestmark = pytest.mark.needs("fork")
+
+AGENT = ["sleep", "1000"]
+WHOLE = ["started", "stopping", "stopped"]
+
+
+class Gate:
+    """A broadcaster that lets nothing through until it is opened."""
+
+    def __init__(self) -> None:
+        self.entered, self.open = threading.Event(), threading.Event()
+        self.listener = Listener()
+
+    def __call__(self, event: SessionEvent) -> None:
+        self.entered.set()
+        assert self.open.wait(BOUND)
+        self.listener(event)
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open.set()
+    wait_for_threads({threading.main_thread().name})
+
+
+def come_and_go(manager: SessionManager, session_id: str = "a") -> None:
+    """Start and stop a session."""
+    manager.spawn_agent(session_id, AGENT)
+    assert manager.stop_agent(session_id).success
+
+
+def test_an_event_is_its_json_and_knows_when_it_was(
+    manager: SessionManager, listener: Listener
+) -> None:
+    session = manager.spawn_agent("a", AGENT, tool="claude")
+    manager.stop_agent("a")
+    stopped = listener.wait("stopped")
+    assert [one.event for one in listener.events] == [f"claude.session.{one}" for one in WHOLE]
+    assert [one.state for one in listener.events] == ["running", "stopping", "stopped"]
+    assert {one.pid for one in listener.events} == {session.identity and session.identity.pid}
+    assert SessionEvent.model_validate_json(stopped.model_dump_json()) == stopped
+    times = [one.at for one in listener.events]
+    assert times == sorted(times)
+
+
+def test_a_blocked_broadcaster_delays_no_stop(tmp_path: Path, gate: Gate) -> None:
+    manager = SessionManager(tmp_path, policy=PATIENT, event_broadcaster=gate)
+    come_and_go(manager)
+    assert gate.entered.wait(BOUND)
+    assert gate.listener.events == []
+    gate.open.set()
+    gate.listener.wait("stopped")
+    assert gate.listener.names() == WHOLE
+
+
+def test_the_block_of_a_manager_ends_although_its_broadcaster_is_blocked(
+    tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_manager, "FLUSH", 0.01)
+    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=gate) as manager:
+        manager.spawn_agent("a", AGENT)
+    assert not gate.open.is_set()
+
+
+def test_of_too_many_events_the_oldest_are_lost_and_it_is_said(
+    tmp_path: Path,
+    gate: Gate,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(session_events, "CAPACITY", 3)
+    manager = SessionManager(tmp_path, policy=PATIENT, event_broadcaster=gate)
+    manager.spawn_agent("a", AGENT)
+    assert gate.entered.wait(BOUND)  # with the first one
+    manager.stop_agent("a")
+    come_and_go(manager, "b")
+    gate.open.set()
+    gate.listener.wait("stopped", "b")
+    assert gate.listener.names("a") == ["started"]
+    assert gate.listener.names("b") == WHOLE
+    lost = [one for one in caplog.records if "too slow" in one.message]
+    assert [vars(one)["session_id"] for one in lost] == ["a", "a"]
+
+
+def test_a_broadcaster_that_raises_is_told_the_next_event_all_the_same(
+    tmp_path: Path, listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    def raising(event: SessionEvent) -> None:
+        listener(event)
+        text = "no network"
+        raise OSError(text)
+
+    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=raising) as manager:
+        come_and_go(manager)
+    assert listener.names() == WHOLE
+    failures = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert len(failures) == 3
+    assert all(vars(one)["session_id"] == "a" and one.exc_info for one in failures)
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, KeyboardInterrupt])
+def test_a_broadcaster_may_raise_what_ends_a_thread(
+    tmp_path: Path,
+    listener: Listener,
+    caplog: pytest.LogCaptureFixture,
+    error: type[BaseException],
+) -> None:
+    async def raising(event: SessionEvent) -> None:
+        listener(event)
+        raise error
+
+    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=raising) as manager:
+        come_and_go(manager)
+    assert listener.names() == WHOLE
+    failures = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert len(failures) == 3
+
+
+def test_a_signal_handler_may_tell_at_any_moment_while_its_thread_tells(
+    manager: SessionManager,
+) -> None:
+    session = manager.spawn_agent("a", AGENT)
+    event = SessionEvent(
+        event="x.session.started",
+        session_id="a",
+        tool="x",
+        state=session.state,
+        pid=1,
+        at=0.0,
+    )
+    listener = Listener()
+    queue = session_events.EventQueue(listener)
+    told = 0
+
+    def handle(frame: FrameType, what: str, _: object) -> Any:  # noqa: ANN401 - itself
+        nonlocal told
+        if frame.f_code.co_filename != session_events.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if what == "opcode":
+            sys.settrace(None)
+            queue.tell(event)
+            told += 1
+            sys.settrace(handle)
+        return handle
+
+    before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # or Python 3.12 tells of none in other frames
+    sys.settrace(handle)
+    try:
+        queue.tell(event)
+        assert queue.flush(BOUND)
+    finally:
+        sys.settrace(before)
+    queue.close()
+    assert queue.flush(BOUND)
+    assert len(listener.events) == told + 1 > 30
+
+
+def test_the_events_of_many_sessions_keep_their_order_in_each(
+    tmp_path: Path, listener: Listener
+) -> None:
+    names = [str(one) for one in range(8)]
+    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
+        threads = [threading.Thread(target=come_and_go, args=(manager, one)) for one in names]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join(BOUND)
+    assert [listener.names(one) for one in names] == [WHOLE] * 8
+
+
+def test_a_coroutine_runs_on_the_loop_where_the_manager_was_entered(
+    tmp_path: Path, listener: Listener
+) -> None:
+    loops: set[object] = set()
+
+    async def broadcaster(event: SessionEvent) -> None:
+        await asyncio.sleep(0)
+        loops.add(asyncio.get_running_loop())
+        listener(event)
+
+    async def scene() -> object:
+        async with SessionManager(
+            tmp_path, policy=PATIENT, event_broadcaster=broadcaster
+        ) as manager:
+            await manager.aspawn_agent("a", AGENT)
+            await manager.astop_agent("a")
+        return asyncio.get_running_loop()
+
+    assert loops == {on_asyncio(scene)}
+    assert listener.names() == WHOLE
+
+
+def test_a_coroutine_runs_on_trio_where_the_manager_was_entered_there(
+    tmp_path: Path, listener: Listener
+) -> None:
+    trio = pytest.importorskip("trio")
+    tasks: set[str] = set()
+
+    async def broadcaster(event: SessionEvent) -> None:
+        await trio.lowlevel.checkpoint()
+        tasks.add(threading.current_thread().name)
+        listener(event)
+
+    async def scene() -> None:
+        async with SessionManager(
+            tmp_path, policy=PATIENT, event_broadcaster=broadcaster
+        ) as manager:
+            await manager.aspawn_agent("a", AGENT)
+            await manager.astop_agent("a")
+
+    trio.run(scene)
+    assert tasks == {threading.current_thread().name}
+    assert listener.names() == WHOLE
+
+
+def test_a_coroutine_runs_on_a_loop_of_its_own_where_there_is_none(
+    tmp_path: Path, listener: Listener
+) -> None:
+    class Broadcaster:
+        async def __call__(self, event: SessionEvent) -> None:
+            await asyncio.sleep(0)
+            listener(event)
+
+    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=Broadcaster()) as manager:
+        come_and_go(manager)
+    assert listener.names() == WHOLE
+
+
+def test_a_coroutine_whose_loop_is_over_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runners, "LOOK", 0.01)
+    monkeypatch.setattr(session_manager, "FLUSH", 0.01)
+    entered = threading.Event()
+
+    async def broadcaster(_: SessionEvent) -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    manager = SessionManager(tmp_path, policy=PATIENT, event_broadcaster=broadcaster)
+
+    async def scene() -> None:
+        async with manager:
+            await manager.aspawn_agent("a", AGENT)
+            await asyncio.to_thread(entered.wait, BOUND)
+
+    asyncio.run(scene())
+    wait_for_threads({threading.main_thread().name})
+    assert not [one for one in caplog.records if "never awaited" in one.getMessage()]
+
+
+def test_a_loop_that_closes_before_a_coroutine_begins_leaves_no_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runners, "LOOK", 0.01)
+    loop = asyncio.new_event_loop()
+    queued = threading.Event()
+    begun: list[str] = []
+
+    async def tell() -> None:
+        begun.append("told")
+
+    async def runner() -> runners.Runner | None:
+        return runners.runner_here()
+
+    run = loop.run_until_complete(runner())
+    assert run is not None
+    call_soon = loop.call_soon_threadsafe
+
+    def observed(*args: Any, **options: Any) -> object:
+        handle = call_soon(*args, **options)
+        queued.set()
+        return handle
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", observed)
+    thread = threading.Thread(target=run, args=[tell()])
+    thread.start()
+    assert queued.wait(BOUND)
+    loop.close()
+    thread.join(BOUND)
+    assert not thread.is_alive()
+    gc.collect()  # strict warnings make a coroutine that was never awaited an error
+    assert begun == []
+
+
+def test_without_a_broadcaster_there_is_no_thread_for_it(tmp_path: Path) -> None:
+    with SessionManager(tmp_path, policy=PATIENT) as manager:
+        manager.spawn_agent("a", AGENT, stdin=subprocess.DEVNULL)
+        assert "proctree_kill events" not in {one.name for one in threading.enumerate()}
+
+
+def test_what_happens_is_logged_with_the_session(
+    manager: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "proctree_kill"):
+        come_and_go(manager)
+    said = [one for one in caplog.records if vars(one).get("session_id") == "a"]
+    assert [one.message for one in said] == [f"session a {one}" for one in WHOLE]

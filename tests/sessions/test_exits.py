@@ -1,0 +1,99 @@
+"""Real: agents that leave by themselves, and many that come and go."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from proctree_kill import SessionManager
+from proctree_kill._sessions.agent import Agent
+from support.agents import FOREVER, HASTY, PATIENT, files, start
+from support.churn import churn
+from support.counts import CHURN
+from support.listener import Listener
+from support.nodes import Node
+from support.planter import Planter
+from support.threads import wait_for_threads
+from support.trees import BOUND
+
+pytestmark = pytest.mark.needs("fork")
+
+
+def test_an_agent_that_leaves_by_itself_is_noticed(
+    manager: SessionManager, tmp_path: Path, listener: Listener
+) -> None:
+    session = manager.spawn_agent("a", ["sh", "-c", "exit 7"])
+    event = listener.wait("exited")
+    assert (event.state, event.error) == ("exited", None)
+    assert (session.state, session.exit_code) == ("exited", 7)
+    assert dict(manager.sessions) == {}
+    assert files(tmp_path) == set()
+    assert listener.names() == ["started", "exited"]
+
+
+def test_whoever_it_left_behind_is_ended(
+    plant: Planter, tmp_path: Path, listener: Listener
+) -> None:
+    manager = SessionManager(tmp_path, policy=HASTY, event_broadcaster=listener)
+    left = Node(name="root", dies=True, children=(Node(name="deaf", on_term="ignore"),))
+    session, tree = start(manager, plant, "a", left)
+    listener.wait("exited")
+    assert tree.all_dead()
+    assert session.exit_code == 0
+    assert listener.names() == ["started", "exited"]
+
+
+def test_it_is_noticed_whoever_reaps_it(manager: SessionManager, listener: Listener) -> None:
+    session = manager.spawn_agent("a", ["true"])
+    assert session.process
+    assert session.process.wait() == 0
+    listener.wait("exited")
+
+
+def test_nothing_is_watched_when_nobody_is_there(
+    manager: SessionManager, listener: Listener
+) -> None:
+    for name in "abc":
+        manager.spawn_agent(name, ["true"])
+        listener.wait("exited", name)
+    assert manager.stop_all() == {}
+    wait_for_threads({threading.main_thread().name, "proctree_kill events"})
+
+
+def test_a_stop_hurries_the_end_of_what_an_exit_left(
+    plant: Planter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = SessionManager(tmp_path, policy=FOREVER)
+    begun = threading.Event()
+    leave = Agent.leave
+
+    def noted(agent: Agent) -> object:
+        found = leave(agent)
+        begun.set()
+        return found
+
+    monkeypatch.setattr(Agent, "leave", noted)
+    left = Node(name="root", dies=True, children=(Node(name="deaf", on_term="ignore"),))
+    _, tree = start(manager, plant, "a", left)
+    assert begun.wait(BOUND)
+    assert manager.stop_agent("a").success
+    assert tree.all_dead()
+
+
+def test_many_sessions_from_many_threads_leave_nothing(tmp_path: Path) -> None:
+    gc.collect()
+    known = Counter(type(one).__name__ for one in gc.get_objects())["Agent"]
+    listener = Listener()
+    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
+        churn(manager, CHURN)
+        assert dict(manager.sessions) == {}
+    assert files(tmp_path) == set()
+    for number in range(CHURN):
+        assert listener.names(str(number)) == ["started", "stopping", "stopped"]
+    wait_for_threads({threading.main_thread().name})
+    gc.collect()
+    assert Counter(type(one).__name__ for one in gc.get_objects())["Agent"] == known

@@ -1,0 +1,144 @@
+"""Seam: kills, records and threads that fail. Real: the agents, of whom nobody is left at last."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proctree_kill import (
+    Fate,
+    KillPolicy,
+    KillResult,
+    ProcessOutcome,
+    SessionManager,
+    SessionState,
+    TreePopen,
+    identify,
+)
+from proctree_kill._engine.hurry import Hurry
+from proctree_kill._records.recording import Recording
+from proctree_kill.errors import TargetRefusedError
+from support.agents import POLITE, files, start
+from support.listener import Listener
+from support.planter import Planter
+
+pytestmark = pytest.mark.needs("fork")
+
+AGENT = ["sleep", "1000"]
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Any], KillResult]) -> None:
+    """Let the next kill of a session come to something else."""
+    kill = Hurry.kill
+
+    def failing(_: Hurry, target: TreePopen[Any], __: KillPolicy) -> KillResult:
+        monkeypatch.setattr(Hurry, "kill", kill)
+        return answer(target)
+
+    monkeypatch.setattr(Hurry, "kill", failing)
+
+
+def survivor(target: TreePopen[Any]) -> KillResult:
+    """Say that the root lives."""
+    outcome = ProcessOutcome(
+        identity=target.identity, name="sleep", fate=Fate.SURVIVED, signals=("SIGKILL",)
+    )
+    return KillResult(target=(target.identity,), outcomes=(outcome,), seconds=0.0, verified=())
+
+
+def test_a_survivor_is_a_value_and_its_stop_can_be_tried_again(
+    manager: SessionManager,
+    plant: Planter,
+    tmp_path: Path,
+    listener: Listener,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session, tree = start(manager, plant, "a", POLITE)
+    fail_once(monkeypatch, survivor)
+    result = manager.stop_agent("a")
+    assert not result.success
+    assert "somebody is still alive" in result.message
+    assert result.error
+    assert result.kill
+    assert session.state is SessionState.FAILED
+    assert files(tmp_path) == {"session_a.pid"}
+    assert listener.wait("stop_failed").error == result.error
+    assert {*manager.sessions} == {"a"}
+    assert manager.stop_agent("a").success
+    assert tree.all_dead()
+    listener.wait("stopped")
+    assert listener.names() == ["started", "stopping", "stop_failed", "stopping", "stopped"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TargetRefusedError(7, "it holds the caller"), "process 7 is refused"),
+        (MemoryError("no room"), "MemoryError: no room"),
+    ],
+)
+def test_a_kill_that_raises_is_a_failure_that_says_why(
+    manager: SessionManager, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
+) -> None:
+    def raising(_: object) -> KillResult:
+        raise error
+
+    manager.spawn_agent("a", AGENT)
+    fail_once(monkeypatch, raising)
+    result = manager.stop_agent("a")
+    assert not result.success
+    assert words in str(result.error)
+    assert manager.stop_agent("a").success
+
+
+def test_an_exit_whose_leftovers_survive_is_told_as_a_failure(
+    manager: SessionManager,
+    listener: Listener,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fail_once(monkeypatch, survivor)
+    session = manager.spawn_agent("a", ["sh", "-c", "sleep 1000 & exit 3"])
+    listener.wait("stop_failed")
+    assert (session.state, session.exit_code) == (SessionState.FAILED, 3)
+    assert any("somebody is still alive" in one.message for one in caplog.records)
+    assert manager.stop_agent("a").success
+
+
+def test_a_record_that_cannot_be_removed_is_logged(
+    manager: SessionManager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = manager.spawn_agent("a", AGENT)
+    monkeypatch.setattr(Recording, "forget", lambda _: False)
+    assert manager.stop_agent("a").success
+    assert session.state is SessionState.STOPPED
+    assert any("cannot be removed" in one.message for one in caplog.records)
+
+
+def test_without_a_thread_to_be_had_the_watcher_ends_what_an_exit_left(
+    manager: SessionManager, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_thread = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "proctree_kill" and threading.current_thread().name.endswith("watch"):
+            text = "can't start new thread"
+            raise RuntimeError(text)
+        start_thread(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    session = manager.spawn_agent("a", ["sh", "-c", "sleep 1000 & exit 3"])
+    listener.wait("exited")
+    assert session.exit_code == 3
+
+
+def test_what_happened_to_a_session_can_be_printed(manager: SessionManager) -> None:
+    session = manager.spawn_agent("a", AGENT)
+    assert session.identity
+    assert session.identity == identify(session.identity.pid)
+    assert repr(manager).endswith("1 sessions>")
+    assert "running, process" in repr(session)

@@ -1,0 +1,85 @@
+"""Real: sessions whose manager's process dies, and those that have no guard."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proctree_kill import SessionManager, errors
+from support.agents import PATIENT, files
+from support.party import Party
+from support.wards import has_ended
+
+pytestmark = pytest.mark.needs("fork", "pidfd")
+
+OWNER = """
+import sys
+from proctree_kill import SessionManager
+from proctree_kill._containment.guard import guard
+manager = SessionManager(sys.argv[1])
+manager.spawn_agent("a", sys.argv[2:])
+print(guard().pid, flush=True)
+input()
+"""
+
+
+@pytest.fixture
+def party(tmp_path: Path) -> Iterator[Party]:
+    """Hear a tree of which one is a daemon."""
+    with Party(tmp_path) as party:
+        yield party
+
+
+def test_the_sessions_of_a_killed_manager_end_and_their_records_go(
+    party: Party, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sessions"
+    command = [sys.executable, "-c", OWNER, str(folder), *party.argv()]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout
+        party.assemble()
+        guard = os.pidfd_open(int(owner.stdout.readline()))
+        assert files(folder) == {"session_a.pid"}
+        owner.kill()
+    assert party.is_over()
+    assert has_ended(guard)
+    os.close(guard)
+    assert files(folder) == set()
+
+
+def test_where_no_guard_is_to_be_had_that_is_logged_and_the_session_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "executable", "")
+    with (
+        caplog.at_level(logging.WARNING, "proctree_kill"),
+        SessionManager(tmp_path, policy=PATIENT) as manager,
+    ):
+        session = manager.spawn_agent("a", ["sleep", "1000"])
+        manager.spawn_agent("b", ["sleep", "1000"])
+        assert session.process
+        assert not session.process.containment.parent_exit
+    assert caplog.text.count("sessions are recorded, but not guarded") == 1
+
+
+def test_a_guard_that_was_asked_for_by_name_is_insisted_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "")
+    with SessionManager(tmp_path, policy=PATIENT) as manager:
+        with pytest.raises(errors.ContainmentError, match="needs a Python"):
+            manager.spawn_agent("a", ["true"], kill_on_parent_exit=True)
+        assert files(tmp_path) == set()
+
+
+def test_a_manager_may_do_without(tmp_path: Path) -> None:
+    with SessionManager(tmp_path, policy=PATIENT, guard=False) as manager:
+        session = manager.spawn_agent("a", ["sleep", "1000"])
+        assert session.process
+        assert not session.process.containment.parent_exit

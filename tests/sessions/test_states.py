@@ -1,0 +1,29 @@
+"""Pure: which state may follow which."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from proctree_kill import SessionState, errors
+from proctree_kill._sessions.agent import Agent
+from proctree_kill._sessions.models import MOVES
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(SessionState, SessionState)))
+def test_no_state_follows_but_those_of_the_table(before: SessionState, after: SessionState) -> None:
+    agent = Agent("a", "mcp")
+    agent.state = before
+    if after in MOVES[before]:
+        agent.ended(after)
+        assert agent.state is after
+    else:
+        with pytest.raises(errors.SessionError, match=f"cannot become {after}"):
+            agent.ended(after)
+        assert agent.state is before
+
+
+def test_what_is_over_stays_over() -> None:
+    for state in (SessionState.STOPPED, SessionState.EXITED):
+        assert not MOVES[state]

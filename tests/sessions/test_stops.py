@@ -1,0 +1,209 @@
+"""Real: sessions from their start to their stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proctree_kill import (
+    KillPolicy,
+    Session,
+    SessionEvent,
+    SessionManager,
+    SessionState,
+    StopResult,
+    TreePopen,
+    identify,
+)
+from proctree_kill._records.format import record_path
+from proctree_kill._sessions import start as starts
+from support.agents import DEAF, FOREVER, HASTY, PATIENT, POLITE, files, options, start
+from support.counts import HUNG
+from support.listener import Listener
+from support.nodes import Node
+from support.planter import Planter, node_argv
+from support.threads import in_thread
+from support.trees import BOUND
+
+pytestmark = pytest.mark.needs("fork")
+
+
+def test_a_session_from_its_start_to_its_end(
+    manager: SessionManager, plant: Planter, tmp_path: Path, listener: Listener
+) -> None:
+    session, tree = start(manager, plant, "a", POLITE, tool="claude")
+    assert (session.id, session.tool, session.state) == ("a", "claude", "running")
+    assert session.identity == identify(tree.pids["root"])
+    assert session.process
+    assert session.process.pid == tree.pids["root"]
+    assert session.exit_code is None
+    assert session.started_at
+    assert not session.recovered
+    assert manager.sessions["a"].identity == session.identity
+    assert files(tmp_path) == {"session_a.pid"}
+    result = manager.stop_agent("a")
+    assert (result.success, result.method, result.error) == (True, "terminated", None)
+    assert result.kill
+    assert result.kill.verified
+    assert tree.all_dead()
+    assert session.state is SessionState.STOPPED
+    assert session.exit_code == -15
+    assert dict(manager.sessions) == {}
+    assert files(tmp_path) == set()
+    last = listener.wait("stopped")
+    assert listener.names() == ["started", "stopping", "stopped"]
+    assert (last.event, last.state) == ("claude.session.stopped", "stopped")
+    assert (last.pid, last.method) == (tree.pids["root"], "terminated")
+    assert StopResult.model_validate_json(result.model_dump_json()) == result
+
+
+def test_one_that_ignores_everything_is_killed(
+    plant: Planter, tmp_path: Path, listener: Listener
+) -> None:
+    manager = SessionManager(tmp_path, policy=HASTY, event_broadcaster=listener)
+    session, tree = start(manager, plant, "a", DEAF)
+    result = manager.stop_agent("a")
+    assert (result.success, result.method) == (True, "killed")
+    assert tree.all_dead()
+    assert session.exit_code == -9
+
+
+def test_one_that_leaves_when_its_input_is_closed(manager: SessionManager) -> None:
+    session = manager.spawn_agent("a", ["cat"], stdin=subprocess.PIPE)
+    assert manager.stop_agent("a").method == "closed_stdin"
+    assert session.exit_code == 0
+    assert session.process
+    assert session.process.stdin
+    session.process.stdin.close()
+
+
+def test_a_daemon_of_a_session_is_ended_with_it(manager: SessionManager, plant: Planter) -> None:
+    first = Node(name="first", session=True, dies=True, children=(Node(name="daemon"),))
+    _, tree = start(manager, plant, "a", Node(name="root", children=(first,)))
+    assert manager.stop_agent("a").success
+    assert tree.all_dead()
+
+
+def test_an_id_can_be_used_again(manager: SessionManager, plant: Planter) -> None:
+    for _ in range(2):
+        _, tree = start(manager, plant, "a", POLITE)
+        assert manager.stop_agent("a").success
+        assert tree.all_dead()
+
+
+def test_a_second_stop_forces_and_both_return_the_same(
+    plant: Planter, tmp_path: Path, listener: Listener
+) -> None:
+    manager = SessionManager(tmp_path, policy=FOREVER, event_broadcaster=listener)
+    _, tree = start(manager, plant, "a", DEAF)
+    first = in_thread(lambda: manager.stop_agent("a"))
+    listener.wait("stopping")
+    second = manager.stop_agent("a")
+    assert second.method == "killed"
+    assert first() == second
+    assert tree.all_dead()
+    listener.wait("stopped")
+    assert listener.names() == ["started", "stopping", "stopped"]
+
+
+def test_an_interrupt_forces_and_is_raised_when_the_session_is_over(
+    plant: Planter, tmp_path: Path
+) -> None:
+    def interrupt(event: SessionEvent) -> None:
+        if event.event.endswith("stopping"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    manager = SessionManager(tmp_path, policy=FOREVER, event_broadcaster=interrupt)
+    session, tree = start(manager, plant, "a", DEAF)
+    with pytest.raises(KeyboardInterrupt):
+        manager.stop_agent("a")
+    assert tree.all_dead()
+    assert session.state is SessionState.STOPPED
+
+
+def test_hung_sessions_are_stopped_in_the_time_of_one(plant: Planter, tmp_path: Path) -> None:
+    manager = SessionManager(tmp_path, policy=KillPolicy(grace=1.0))
+    trees = [start(manager, plant, str(one), DEAF)[1] for one in range(HUNG)]
+    before = time.monotonic()
+    results = manager.stop_all()
+    assert time.monotonic() - before < HUNG / 2
+    assert results.keys() == {str(one) for one in range(HUNG)}
+    assert all(one.success and one.method == "killed" for one in results.values())
+    assert all(tree.all_dead() for tree in trees)
+    assert manager.stop_all() == {}
+
+
+def test_a_hung_session_delays_no_other(plant: Planter, tmp_path: Path, listener: Listener) -> None:
+    manager = SessionManager(tmp_path, policy=FOREVER, event_broadcaster=listener)
+    hung, tree = start(manager, plant, "a", DEAF)
+    others = [start(manager, plant, f"b{one}", POLITE)[1] for one in range(4)]
+    stopping = in_thread(lambda: manager.stop_agent("a"))
+    listener.wait("stopping")
+    for index, other in enumerate(others):
+        assert manager.stop_agent(f"b{index}").method == "terminated"
+        assert other.all_dead()
+    start(manager, plant, "c", POLITE)
+    assert hung.state is SessionState.STOPPING
+    assert {*manager.sessions} == {"a", "c"}
+    assert {one.method for one in manager.stop_all().values()} == {"killed", "terminated"}
+    assert stopping().success
+    assert tree.all_dead()
+
+
+def test_a_stop_waits_for_a_start_that_is_under_way(
+    manager: SessionManager,
+    plant: Planter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slowly(*args: Any, **given: Any) -> TreePopen[Any]:
+        entered.set()
+        assert go_on.wait(BOUND)
+        return TreePopen(*args, **given)
+
+    monkeypatch.setattr(starts, "TreePopen", slowly)
+    with options(plant) as (seed, given):
+        starting = in_thread(
+            lambda: manager.spawn_agent("a", node_argv(Node(name="root")), **given)
+        )
+        assert entered.wait(BOUND)
+        assert manager.sessions["a"].state is SessionState.STARTING
+        stopping = in_thread(lambda: manager.stop_agent("a"))
+        go_on.set()
+        session, result = starting(), stopping()
+    assert isinstance(session, Session)
+    assert result.success
+    assert seed.tree.all_dead()
+    assert session.state is SessionState.STOPPED
+
+
+def test_leaving_the_block_stops_everybody(plant: Planter, tmp_path: Path) -> None:
+    with SessionManager(tmp_path, policy=PATIENT) as manager:
+        trees = [start(manager, plant, str(one), POLITE)[1] for one in range(3)]
+    assert all(tree.all_dead() for tree in trees)
+    assert files(tmp_path) == set()
+
+
+def test_a_policy_never_spares_the_root(plant: Planter, tmp_path: Path) -> None:
+    manager = SessionManager(tmp_path, policy=KillPolicy(grace=10.0, include_root=False))
+    _, tree = start(manager, plant, "a", POLITE)
+    assert manager.stop_agent("a").success
+    assert tree.all_dead()
+
+
+def test_the_record_of_a_session_names_no_command(
+    manager: SessionManager, plant: Planter, tmp_path: Path
+) -> None:
+    start(manager, plant, "a", POLITE)
+    told = record_path(tmp_path, "a").read_bytes()
+    assert sys.executable.encode() not in told
+    assert b"argv_digest" in told

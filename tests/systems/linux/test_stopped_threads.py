@@ -1,0 +1,50 @@
+"""Seam: which states of its threads prove that a process is in no fork."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+pytest.importorskip("fcntl", reason="what is for Linux needs POSIX to be imported")
+
+from proctree_kill._systems.linux import procfs
+
+pytestmark = pytest.mark.needs("procfs")
+
+LEADER, OTHER = os.getpid(), 5_000_001
+
+
+@pytest.mark.parametrize(
+    ("leader", "other", "place", "may"),
+    [
+        (b"T", b"T", b"", False),
+        (b"t", b"T", b"", False),
+        (b"Z", b"T", b"", False),
+        (b"T", b"R", b"", True),
+        (b"Z", b"R", b"", True),
+        (b"R", b"T", b"kernel_clone", True),
+        (b"D", b"T", b"kernel_clone", False),
+        (b"D", b"T", b"rwsem_down_write_slowpath", True),
+        (b"D", b"T", b"0", True),
+        (b"S", b"T", b"get_signal", False),
+        (b"S", b"T", b"0", True),
+    ],
+)
+def test_a_fork_is_ruled_out_once_every_thread_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, leader: bytes, other: bytes, place: bytes, *, may: bool
+) -> None:
+    found = procfs.stat(LEADER)
+    assert found
+    states = {LEADER: leader, OTHER: other}
+    lines = {pid: found._replace(state=one, threads=2) for pid, one in states.items()}
+    monkeypatch.setattr(procfs, "stat", lines.get)
+    monkeypatch.setattr(procfs, "tasks", lambda _: [str(one) for one in lines])
+    monkeypatch.setattr(procfs, "read", lambda _: place)
+    assert procfs.may_fork(LEADER, found.start) is may
+
+
+def test_a_later_owner_of_the_number_is_not_waited_for() -> None:
+    found = procfs.stat(LEADER)
+    assert found
+    assert not procfs.may_fork(LEADER, found.start - 1)

@@ -1,0 +1,64 @@
+"""Pure: which console groups may be asked. Seam: a console that hangs."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Mapping
+
+import pytest
+
+from proctree_kill._systems.windows import console
+from proctree_kill._systems.windows.console import Console
+
+CALLER, SHELL, LEADER, CHILD, OTHER = 100, 104, 108, 112, 116
+GROUPS = {CALLER: SHELL, SHELL: SHELL, LEADER: LEADER, CHILD: LEADER}
+
+
+def test_a_group_is_reached_when_all_of_it_is_asked() -> None:
+    reached, reasons = Console(CALLER, GROUPS).reach([LEADER, CHILD])
+    assert {one: sorted(pids) for one, pids in reached.items()} == {LEADER: [LEADER, CHILD]}
+    assert reasons == {}
+
+
+def test_each_obstacle_is_named() -> None:
+    def reason(groups: Mapping[int, int | None], *asked: int) -> str:
+        reached, reasons = Console(CALLER, groups).reach(asked)
+        assert reached == {}
+        return reasons[asked[0]]
+
+    assert reason({}, LEADER) == "the caller has no console"
+    assert reason(GROUPS, OTHER) == "it does not share the caller's console"
+    assert reason({**GROUPS, LEADER: None}, LEADER) == "its console group cannot be read"
+    assert reason({**GROUPS, CALLER: None}, LEADER) == "its console group cannot be read"
+    assert reason({**GROUPS, LEADER: SHELL}, LEADER) == "it is in the caller's own console group"
+    assert reason(GROUPS, CHILD) == "the leader of its console group is not asked"
+    assert reason({**GROUPS, LEADER: 0}, LEADER) == "the leader of its console group is not asked"
+    assert reason(GROUPS, LEADER) == "its console group has others in it"
+
+
+def test_who_hides_its_group_could_be_in_any() -> None:
+    reached, reasons = Console(CALLER, {**GROUPS, OTHER: None}).reach([LEADER, CHILD])
+    assert reached == {}
+    assert set(reasons.values()) == {"its console group has others in it"}
+
+
+def test_a_console_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = threading.Event()
+    monkeypatch.setattr(console, "send_break", lambda group: group == CHILD or free.wait())
+    try:
+        assert console.send_breaks([LEADER, CHILD], time.monotonic() + 0.2) == {CHILD: True}
+    finally:
+        free.set()
+
+
+def test_at_the_exit_of_the_interpreter_no_thread_is_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(console, "send_break", lambda group: group == CHILD)
+    assert console.send_breaks([LEADER, CHILD], math.inf) == {LEADER: False, CHILD: True}

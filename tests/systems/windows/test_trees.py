@@ -1,0 +1,217 @@
+"""Real: what only Windows has: consoles, windows, wrappers, jobs, and numbers of dead parents."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from proctree_kill import Fate, KillResult, kill_tree, snapshot_tree
+from support.counts import KILLS_IN_A_ROW, SOAK_KILLS_IN_A_ROW
+from support.garden import BOUND, Garden, Sprout, row
+
+pytestmark = pytest.mark.needs("console events")
+
+PATIENCE = 10.0
+"""A grace in seconds that nobody needs: it ends when the last process has left."""
+GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+OWN_CONSOLE = getattr(subprocess, "CREATE_NEW_CONSOLE", 0)
+SUSPENDED = 4
+BROKEN = 0xC000013A
+"""STATUS_CONTROL_C_EXIT: the exit code of who has no handler for CTRL_BREAK."""
+NODE = """
+const start = () => require("child_process").spawn(
+    process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "inherit" });
+for (let i = 0; i < 3; i++) start().on("spawn", () => console.log("up"));
+setInterval(() => {}, 1000);
+"""
+
+
+@pytest.fixture
+def garden() -> Iterator[Garden]:
+    with Garden() as garden:
+        yield garden
+
+
+def fates(garden: Garden, result: KillResult) -> dict[str, Fate]:
+    """Return what became of whom, by name."""
+    names = {pid: name for name, pid in garden.pids.items()}
+    return {names.get(one.identity.pid, str(one.name)): one.fate for one in result.outcomes}
+
+
+def test_who_handles_ctrl_break_leaves_by_itself(garden: Garden) -> None:
+    root = garden.grow(Sprout(name="root", asked="leaves"), creationflags=GROUP)
+    result = kill_tree(root, grace=PATIENCE)
+    [one] = result.outcomes
+    assert (one.fate, one.signals, one.exit_code) == (Fate.TERMINATED, ("CTRL_BREAK",), 7)
+    assert root.returncode == 7
+    assert not result.forced
+
+
+def test_who_has_no_handler_dies_of_ctrl_break(garden: Garden) -> None:
+    root = garden.grow(row("root", "child"), creationflags=GROUP)
+    result = kill_tree(root, grace=PATIENCE)
+    assert fates(garden, result) == {"root": Fate.TERMINATED, "child": Fate.TERMINATED}
+    assert {one.exit_code for one in result.outcomes} == {BROKEN}
+
+
+def test_who_ignores_ctrl_break_is_killed_after_the_grace(garden: Garden) -> None:
+    root = garden.grow(Sprout(name="root", asked="stays"), creationflags=GROUP)
+    result = kill_tree(root, grace=0.2)
+    [one] = result.outcomes
+    assert one.fate is Fate.KILLED
+    assert one.signals == ("CTRL_BREAK", "NtSuspendProcess", "TerminateProcess")
+    assert (one.seconds or 0) >= 0.2
+
+
+def test_who_is_in_our_own_group_is_not_asked_and_costs_no_grace(garden: Garden) -> None:
+    root = garden.grow(row("root", "child"))
+    result = kill_tree(root, grace=1000)
+    assert garden.all_dead()
+    for one in result.outcomes:
+        assert one.fate is Fate.KILLED
+        assert one.detail == "it could not be asked: it is in the caller's own console group"
+
+
+def test_a_group_with_a_spared_process_in_it_is_not_asked(garden: Garden) -> None:
+    root = garden.grow(row("root", "spared"), creationflags=GROUP)
+    result = kill_tree(root, grace=PATIENCE, spare=[garden.pids["spared"]])
+    assert fates(garden, result) == {"root": Fate.KILLED, "spared": Fate.SPARED}
+    assert "has others in it" in str(result.root and result.root.detail)
+    assert [one.pid for one in garden.living()] == [garden.pids["spared"]]
+
+
+def test_a_group_within_the_tree_is_asked_by_itself(garden: Garden) -> None:
+    inner = Sprout(name="inner", asked="leaves", flags=GROUP)
+    root = garden.grow(Sprout(name="root", children=(inner,)))
+    result = kill_tree(root, grace=0.2)
+    assert fates(garden, result) == {"root": Fate.KILLED, "inner": Fate.TERMINATED}
+
+
+def test_a_child_with_its_own_console_is_ended_and_its_host_leaves(garden: Garden) -> None:
+    root = garden.grow(
+        Sprout(name="root", children=(Sprout(name="own", flags=OWN_CONSOLE),)),
+    )
+    hosts = [
+        one for one in psutil.Process(garden.pids["own"]).children() if one.name() == "conhost.exe"
+    ]
+    result = kill_tree(root, grace=PATIENCE)
+    assert garden.all_dead()
+    assert fates(garden, result).keys() == {"root", "own"}
+    for one in hosts:
+        one.wait(BOUND)
+
+
+def test_the_host_of_our_own_console_is_not_among_our_children(garden: Garden) -> None:
+    root = garden.grow(row("root"))
+    snapshot = snapshot_tree(os.getpid(), include_root=False)
+    assert root.pid in {one.identity.pid for one in snapshot.members}
+    assert "conhost.exe" not in {one.name for one in snapshot.members}
+
+
+@pytest.mark.needs("notepad")
+def test_a_window_is_closed() -> None:
+    from proctree_kill._systems.windows import console  # noqa: PLC0415 - not on every system
+
+    with subprocess.Popen(["notepad.exe"]) as notepad:
+        while notepad.pid not in console.owners_of_windows():
+            assert notepad.poll() is None
+        result = kill_tree(notepad, grace=PATIENCE)
+    [one] = result.outcomes
+    assert (one.fate, one.signals, one.exit_code) == (Fate.TERMINATED, ("WM_CLOSE",), 0)
+
+
+def test_a_shell_and_what_it_started_are_ended(garden: Garden) -> None:
+    def by_shell(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(subprocess.list2cmdline(command), shell=True, **options)  # noqa: S602 - a shell is the point
+
+    root = garden.grow(row("node", "below"), start=by_shell)
+    result = kill_tree(root, grace=0)
+    assert garden.all_dead()
+    assert fates(garden, result) == dict.fromkeys(("cmd.exe", "node", "below"), Fate.KILLED)
+
+
+def test_a_batch_file_in_a_folder_with_a_space_is_ended(garden: Garden, tmp_path: Path) -> None:
+    script = tmp_path / "a folder" / "start it.cmd"
+    script.parent.mkdir()
+
+    def by_script(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        *start, description = command
+        quoted = description.replace("%", "%%")
+        script.write_text(f"@echo off\n{subprocess.list2cmdline([*start, quoted])}\n")
+        return subprocess.Popen([str(script)], **options)
+
+    root = garden.grow(row("node", "below"), start=by_script)
+    result = kill_tree(root, grace=0)
+    assert garden.all_dead()
+    assert fates(garden, result) == dict.fromkeys(("cmd.exe", "node", "below"), Fate.KILLED)
+
+
+@pytest.mark.needs("node")
+def test_node_and_its_children_are_ended() -> None:
+    node = shutil.which("node") or "node"
+    command = [node, "-e", NODE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, creationflags=GROUP) as root:
+        assert root.stdout
+        for _ in range(3):
+            assert root.stdout.readline() == b"up\n"
+        result = kill_tree(root, grace=0)
+        assert root.stdout.read() == b""  # everybody who held it is dead
+    assert len(result.outcomes) == 4
+    assert {one.fate for one in result.outcomes} == {Fate.KILLED}
+
+
+def test_the_children_of_a_dead_root_that_is_still_held_are_found(garden: Garden) -> None:
+    root = garden.grow(Sprout(name="root", dies=True, children=(row("orphan", "below"),)))
+    result = kill_tree(root, grace=PATIENCE)
+    assert garden.all_dead()
+    found = fates(garden, result)
+    assert found.pop("root") in (Fate.ALREADY_GONE, Fate.TERMINATED)
+    assert found == {"orphan": Fate.KILLED, "below": Fate.KILLED}
+
+
+def test_a_branch_whose_middle_leaves_when_it_is_asked_is_ended(garden: Garden) -> None:
+    middle = Sprout(name="middle", asked="leaves", flags=GROUP, children=(row("below"),))
+    root = garden.grow(Sprout(name="root", children=(middle,)))
+    result = kill_tree(root, grace=0.2)
+    assert garden.all_dead()
+    assert fates(garden, result).keys() == {"root", "middle", "below"}
+
+
+def test_thirty_at_once_are_ended(garden: Garden) -> None:
+    names = [f"child-{number}" for number in range(30)]
+    root = garden.grow(Sprout(name="root", children=tuple(row(one) for one in names)))
+    result = kill_tree(root, grace=0)
+    assert garden.all_dead()
+    assert fates(garden, result) == dict.fromkeys((*names, "root"), Fate.KILLED)
+
+
+def test_a_suspended_process_is_ended() -> None:
+    command = [sys.executable, "-c", "pass"]
+    with subprocess.Popen(command, creationflags=SUSPENDED) as root:
+        result = kill_tree(root, grace=PATIENCE)
+        assert root.returncode == 1
+    assert [one.fate for one in result.outcomes] == [Fate.KILLED]
+
+
+@pytest.mark.parametrize(
+    "times", [KILLS_IN_A_ROW, pytest.param(SOAK_KILLS_IN_A_ROW, marks=pytest.mark.soak)]
+)
+def test_many_kills_in_a_row_leak_no_handle(times: int) -> None:
+    def kill() -> None:
+        with subprocess.Popen([sys.executable], creationflags=SUSPENDED) as root:
+            assert kill_tree(root, grace=0).ok
+
+    kill()  # loads what is loaded once
+    ours: Any = psutil.Process()  # num_handles exists on Windows only
+    before = ours.num_handles()
+    for _ in range(times):
+        kill()
+    assert ours.num_handles() <= before
