@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -28,12 +29,13 @@ import select, sys
 from proctree_kill import KillPolicy, SessionManager
 manager = SessionManager(sys.argv[1], policy=KillPolicy(grace=0), guard=False)
 print("up", flush=True)
-methods = set()
+met = False
 while not select.select([sys.stdin], [], [], 0)[0]:
-    methods.add(manager.stop_agent("x").method)
-print(*methods)
+    if manager.stop_agent("x").method == "recovered_record" and not met:
+        met = True
+        print("met", flush=True)
 """
-"""Stops a session by its record until its input ends, and says how that went."""
+"""Stops a session by its record until its input ends; says when it has met the first one."""
 
 
 class Interruption(Exception):  # noqa: N818 - it is no error
@@ -104,30 +106,34 @@ def start_beside_polls(count: int) -> None:
         trees[-1].wait()
 
 
-def start_beside_a_stop(folder: Path, count: int, within: float) -> set[str]:
+def start_beside_a_stop(folder: Path, count: int, within: float) -> None:
     """Start and stop a session while another process stops it by its record.
 
-    Returns:
-        The methods of the other's stops.
+    Args:
+        folder: where the records are.
+        count: starts at the least; there are more until the other process has met a record.
+        within: seconds for all of it.
     """
-
-    def start() -> None:
-        manager = SessionManager(folder, policy=FORCE, guard=False)
-        for _ in range(count):
-            with contextlib.suppress(Exception):  # the record of the other's stop may be there yet
-                manager.spawn_agent("x", SLEEP)
-            manager.stop_agent("x")
-        reap_all()
-
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", STOPPER, str(folder)]
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as other:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as other:
         assert other.stdin
         assert other.stdout
-        other.stdout.readline()
-        apart(start, within)
+        said = other.stdout
+        said.readline()
+
+        def start() -> None:
+            manager = SessionManager(folder, policy=FORCE, guard=False)
+            for done in itertools.count(1):
+                with contextlib.suppress(Exception):  # the record of the other's stop may be there
+                    manager.spawn_agent("x", SLEEP)
+                manager.stop_agent("x")
+                if done >= count and select.select([said], [], [], 0)[0]:
+                    break
+            reap_all()
+
+        apart(start, within, [said.fileno()])
         other.stdin.close()
-        return set(other.stdout.read().split())
 
 
 def interrupt(*_: object) -> None:
