@@ -11,17 +11,10 @@ if TYPE_CHECKING:
     from ._containment.containment import Containment
     from ._engine.kill import akill_tree, kill_tree, snapshot_tree
     from ._engine.process import identify
-    from ._models.identity import (
-        Evidence,
-        Fate,
-        KillEvent,
-        KillResult,
-        ProcessIdentity,
-        ProcessOutcome,
-        TreeMember,
-        TreeSnapshot,
-    )
+    from ._models.identity import ProcessIdentity
     from ._models.policy import KillPolicy
+    from ._models.result import Fate, KillEvent, KillResult, ProcessOutcome
+    from ._models.tree import Evidence, TreeMember, TreeSnapshot
     from ._records.recover import arecover, recover
     from ._records.report import RecoveryReport
     from ._sessions.agent import Session
@@ -32,22 +25,22 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Containment": "_containment.containment",
-    "Evidence": "_models.identity",
-    "Fate": "_models.identity",
-    "KillEvent": "_models.identity",
+    "Evidence": "_models.tree",
+    "Fate": "_models.result",
+    "KillEvent": "_models.result",
     "KillPolicy": "_models.policy",
-    "KillResult": "_models.identity",
+    "KillResult": "_models.result",
     "ProcessIdentity": "_models.identity",
-    "ProcessOutcome": "_models.identity",
+    "ProcessOutcome": "_models.result",
     "RecoveryReport": "_records.report",
     "Session": "_sessions.agent",
     "SessionEvent": "_sessions.models",
     "SessionManager": "_sessions.manager",
     "SessionState": "_sessions.models",
     "StopResult": "_sessions.models",
-    "TreeMember": "_models.identity",
+    "TreeMember": "_models.tree",
     "TreePopen": "_spawn.popen",
-    "TreeSnapshot": "_models.identity",
+    "TreeSnapshot": "_models.tree",
     "akill_tree": "_engine.kill",
     "arecover": "_records.recover",
     "arun": "_spawn.run",

@@ -148,7 +148,7 @@ def main(owner: str, hello: str) -> None:
     # All of it, now: when the owner is dead its files may be gone as well.
     from ._containment import containment  # noqa: F401, PLC0415 - the hello comes first
     from ._engine import kill  # noqa: F401, PLC0415 - the hello comes first
-    from ._engine.vigil import Vigil  # noqa: PLC0415 - as above
+    from ._engine.process import Vigil  # noqa: PLC0415 - as above
     from ._models.identity import ProcessIdentity  # noqa: PLC0415 - as above
     from ._records import recording  # noqa: F401, PLC0415 - the hello comes first
     from ._systems import tidy_cells  # noqa: PLC0415 - as above

@@ -10,12 +10,12 @@ from contextlib import closing
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from ..errors import PolicyError, RecordError, SessionError, TargetRefusedError
-from .interrupt import exit_code, interruptible
+from .._models.errors import PolicyError, RecordError, SessionError, TargetRefusedError
 from .parser import parse
+from .signals import exit_code, interruptible
 
 if TYPE_CHECKING:
-    from .._models.identity import TreeSnapshot
+    from .._models.tree import TreeSnapshot
     from .screen import Screen
 
 
@@ -63,7 +63,7 @@ def _run(options: Namespace) -> int:
 def _kill(options: Namespace, screen: Screen) -> Exit:
     """End trees and say what became of each process."""
     from .._engine.kill import kill_tree  # noqa: PLC0415 - its import is most of a start
-    from .watch import watching  # noqa: PLC0415 - its import is most of a start
+    from .screen import watching  # noqa: PLC0415 - its import is most of a start
 
     with watching(screen, verbose=options.verbose) as watcher:
         result = kill_tree(

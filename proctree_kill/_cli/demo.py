@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from .._engine.kill import kill_tree, snapshot_tree
 from .demo_process import PASSING, POSIX, below
-from .watch import Watcher
+from .screen import Watcher
 
 if TYPE_CHECKING:
     from .screen import Screen

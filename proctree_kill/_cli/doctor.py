@@ -7,9 +7,9 @@ import os
 import platform
 
 from .._containment.containment import Containment
+from .._models.errors import ContainmentError
 from .._systems import offers
 from .._systems.contract import Offer
-from ..errors import ContainmentError
 from .tables import Row, Table
 
 _MARKS = {True: "yes", False: "no", None: ""}

@@ -4,139 +4,36 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NoReturn
 
-from . import session_parser
-from .values import add_grace, add_patience, add_settle, marker, pid, pids, time_limit
+from .help import (
+    _DEMO,
+    _DEMO_EPILOG,
+    _DOCTOR,
+    _DOCTOR_EPILOG,
+    _KILL,
+    _KILL_EPILOG,
+    _MAIN,
+    _MAIN_EPILOG,
+    _RECOVER,
+    _RECOVER_EPILOG,
+    _RUN,
+    _RUN_EPILOG,
+    _SESSIONS,
+    _SESSIONS_EPILOG,
+    _STOP,
+    _STOP_EPILOG,
+    _TREE,
+    _TREE_EPILOG,
+)
+from .values import _folder, marker, pid, pids, seconds, time_limit
 
 USAGE = 2
 """The exit code of wrong arguments, which argparse gives as well."""
 RUN_FAILED = 125
 """That of ``run``, where 2 may be the command's own; timeout(1) gives the same."""
-
-_EXIT_CODES = """\
-exit codes:
-  0    all are gone, also when nothing was left to do
-  1    somebody who was meant to die lives
-  2    the arguments are wrong; nothing was touched
-  3    the target is refused; nothing was touched
-  130  interrupted by Ctrl-C; what had begun was finished by force
-"""
-
-_MAIN = """\
-End process trees: all of a tree, soon, politely if possible, and never
-anything else.
-"""
-
-_MAIN_EPILOG = f"""\
-{_EXIT_CODES}
-examples:
-  proctree-kill demo             see what it does, on a tree of its own
-  proctree-kill tree 4711        see who would be ended, and why
-  proctree-kill kill 4711        end them
-  proctree-kill run -- make      run a command that leaves nothing behind
-  proctree-kill doctor           see what this machine offers
-
-`proctree-kill COMMAND --help` says more about each command.
-"""
-
-_KILL = """\
-End processes and everything that they started, and say what became of each.
-
-Everybody is asked first (SIGTERM, children before parents).
-Who is alive after the grace is frozen, killed and looked for again until
-nobody is left. Several processes share one deadline.
-Whoever holds this command itself, init and the kernel's own are refused.
-"""
-
-_KILL_EPILOG = f"""\
-{_EXIT_CODES}
-examples:
-  proctree-kill kill 4711                     ask, wait two seconds, force
-  proctree-kill kill 4711 4720 --grace 10     two trees, ten seconds to leave
-  proctree-kill kill 4711 --force             no questions asked
-  proctree-kill kill 4711 --spare 4713        all but 4713 and its children
-  proctree-kill kill 4711 --marker APP_RUN=7  daemons with APP_RUN=7 as well
-  proctree-kill kill 4711 --json | jq '.results[].outcomes[].fate'
-"""
-
-_RUN = """\
-Run a command, and end all that it started when it ends, or when its time is
-over: a timeout(1) that means it.
-
-Its input and its output are its own. What it leaves behind (children,
-orphans, daemons that keep their environment) is asked to leave, and killed
-after the grace. Signals are handed on; after one that asks to leave (TERM,
-HUP, INT, QUIT) the command has the grace, and a second one kills at once.
-On a terminal Ctrl-C and Ctrl-Z reach the command as they do in a shell.
-"""
-
-_RUN_EPILOG = """\
-exit codes:
-  124  the time was over
-  125  the arguments are wrong, the command could not be run, or somebody who
-       was meant to die lives
-  126  the command is found and cannot be executed
-  127  the command is not found
-  128  and the number of the signal: it asked us to leave (130 for Ctrl-C), or
-       ended the command
-  any other is that of the command
-
-examples:
-  proctree-kill run --timeout 60 -- make test   a minute, then all of it ends
-  proctree-kill run -- ./start-servers.sh       nothing stays when it is over
-  proctree-kill run -v --grace 10 -- npm start  and a word about who was left
-"""
-
-_TREE = """\
-Show whom `kill` would end, in which order and why, and touch nobody.
-
-ORDER counts those who would be asked; children come before their parents.
-EVIDENCE says why a process belongs to the tree, or why it is not touched.
-Users and command lines are read now and kept nowhere: --json has none.
-"""
-
-_TREE_EPILOG = """\
-exit codes:
-  0    `kill` would act, or nobody is there
-  2    the arguments are wrong
-  3    `kill` would refuse
-
-examples:
-  proctree-kill tree 4711
-  proctree-kill tree 4711 --spare 4713 --marker APP_RUN=7
-  proctree-kill tree $$                       why your own shell is refused
-"""
-
-_DOCTOR = """\
-Show what this machine offers to end trees, and why not more: how processes
-are held, cgroups and where, delegation, limits, the guard.
-
-A cgroup is made and removed again, and a guard is started and ended.
-"""
-
-_DOCTOR_EPILOG = """\
-exit codes:
-  0    always, but for
-  2    the arguments are wrong
-
-examples:
-  proctree-kill doctor
-  proctree-kill doctor --json | jq '.containment.available'
-"""
-
-_DEMO = """\
-Plant a stubborn tree, show it, end it, and prove that nobody is left.
-
-The tree is of real processes: a wrapper shell, one that ignores SIGTERM, one
-that is stopped, an orphan, one with a session of its own, and a daemon.
-Nothing else on this machine is touched, and whatever happens, nothing stays.
-"""
-
-_DEMO_EPILOG = f"""\
-{_EXIT_CODES}"""
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -172,7 +69,7 @@ def _parser() -> _Parser:
         _command(commands, "doctor", "show what this machine offers", _DOCTOR, _DOCTOR_EPILOG)
     )
     _describe_demo(_command(commands, "demo", "end a tree of its own", _DEMO, _DEMO_EPILOG))
-    session_parser.describe(partial(_command, commands))
+    _describe_sessions(partial(_command, commands))
     return parser
 
 
@@ -318,3 +215,77 @@ class _Version(argparse.Action):
 
         sys.stdout.write(f"{parser.prog} {version('proctree_kill')}\n")
         parser.exit()
+
+
+Add = Callable[[str, str, str, str], argparse.ArgumentParser]
+"""Adds a command: its name, its line in the help, its description, its last words."""
+
+
+def _describe_sessions(add: Add) -> None:
+    """Add the commands about sessions."""
+    sessions = add("sessions", "list what is written down", _SESSIONS, _SESSIONS_EPILOG)
+    _add_folder(sessions)
+    stop = add("stop", "end a session by its record", _STOP, _STOP_EPILOG)
+    _add_folder(stop)
+    stop.add_argument("session_id", metavar="ID", help="the session")
+    _add_wishes(stop)
+    recover = add("recover", "end what dead owners left", _RECOVER, _RECOVER_EPILOG)
+    _add_folder(recover)
+    recover.add_argument(
+        "-n", "--dry-run", action="store_true", help="only say what would become of each record"
+    )
+    recover.add_argument(
+        "--bare",
+        action="store_true",
+        help="act upon bare numbers as well, which another program wrote: "
+        "on a process of your own that is older than the file",
+    )
+    _add_wishes(recover)
+    for one in (sessions, stop, recover):
+        one.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    """Add the folder, which has to be there."""
+    parser.add_argument("directory", type=_folder, metavar="DIR", help="the folder of the records")
+
+
+def _add_wishes(parser: argparse.ArgumentParser) -> None:
+    """Add how to end, and how to tell of it."""
+    add_patience(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+
+
+def add_patience(parser: argparse.ArgumentParser) -> None:
+    """Add how long to wait for those who are asked, or not at all, and for the killed."""
+    patience = parser.add_mutually_exclusive_group()
+    add_grace(patience)
+    patience.add_argument(
+        "--force",
+        dest="grace",
+        action="store_const",
+        const=0.0,
+        help="kill at once, as --grace 0",
+    )
+    add_settle(parser)
+
+
+def add_grace(parser: argparse._ActionsContainer, default: float | None = None) -> None:
+    """Add how long to wait for those who are asked; None is left to the policy."""
+    parser.add_argument(
+        "--grace",
+        type=seconds,
+        metavar="S",
+        default=default,
+        help=f"seconds between the polite request and the force (default {default or 2:g})",
+    )
+
+
+def add_settle(parser: argparse.ArgumentParser) -> None:
+    """Add how long to wait for the killed."""
+    parser.add_argument(
+        "--settle",
+        type=seconds,
+        metavar="S",
+        help="seconds after the force within which death must be confirmed (default 5)",
+    )

@@ -12,17 +12,17 @@ from argparse import Namespace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from .._engine.kill import Killing
+from .._engine.killing import Killing
 from .._engine.owners import with_codes
+from .._engine.process import Vigil
 from .._engine.target import aim
-from .._engine.vigil import Vigil
-from .._models.identity import Fate, KillResult
+from .._models.errors import PolicyError
 from .._models.policy import KillPolicy
+from .._models.result import Fate, KillResult, SurvivorsError
 from .._running.threads import Job
 from .._spawn.popen import TreePopen
 from .._systems import terminal as terminal_of_ours
 from .._systems.contract import Terminal
-from ..errors import PolicyError, SurvivorsError
 from .signals import SignalQueue
 from .tables import outcomes, plain, verdict
 

@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TextIO
 
-from .._engine.live import live
-from .._models import drawing
-from .._models.identity import KillResult, TreeSnapshot
+from .._engine.process import live
+from .._models.result import KillEvent, KillResult
+from .._models.tree import ASCII, LINES, Glyphs, TreeSnapshot
 from .._systems.contract import Live
 from . import tables
+from .tables import step
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,13 +39,13 @@ class Screen:
                 stream.reconfigure(errors="backslashreplace")
 
     @property
-    def glyphs(self) -> drawing.Glyphs:
+    def glyphs(self) -> Glyphs:
         """Return lines that the encoding of the output has."""
         try:
-            "".join(drawing.LINES).encode(getattr(sys.stdout, "encoding", None) or "ascii")
+            "".join(LINES).encode(getattr(sys.stdout, "encoding", None) or "ascii")
         except UnicodeEncodeError:
-            return drawing.ASCII
-        return drawing.LINES
+            return ASCII
+        return LINES
 
     def say(self, text: str) -> None:
         """Write a line."""
@@ -140,3 +141,37 @@ def _styled(text: str, style: str = "") -> Text:
     from rich.text import Text  # noqa: PLC0415 - an extra, and slow to import
 
     return Text(text, style)
+
+
+class Watcher:
+    """Is told of each event."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        """Begin before the first event; ``tell`` says what happens."""
+        self.tell = tell
+        self._last: KillEvent | None = None
+
+    def __call__(self, event: KillEvent) -> None:
+        """Take in what has just happened."""
+        self._last = event
+        self.tell(step(event))
+
+    def interrupted(self) -> str:
+        """Say what an interrupt left: the library finishes what it began, then raises it."""
+        if self._last is None:
+            return "interrupted; nothing was touched"
+        left = self._last.remaining
+        return f"interrupted; forced, {f'{left} still alive' if left else 'nobody is left'}"
+
+
+@contextlib.contextmanager
+def watching(screen: Screen, *, verbose: bool = False) -> Iterator[Watcher]:
+    """Show what happens, in lines that stay or in one that changes."""
+    watcher = Watcher(screen.note)
+    try:
+        with screen.progress(hidden=verbose) as progress:
+            watcher.tell = screen.note if verbose else progress
+            yield watcher
+    except KeyboardInterrupt:
+        screen.complain(watcher.interrupted())
+        raise

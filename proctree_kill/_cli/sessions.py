@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from .._models.policy import KillPolicy
 from .._records.recover import recover
 from .._sessions.manager import SessionManager
-from . import session_tables
+from . import tables
 from .screen import Screen
 
 
@@ -39,7 +39,7 @@ def _sessions(options: Namespace, screen: Screen) -> bool:
                             "tool": one.tool,
                             "pid": one.pid,
                             "age": None if one.created_at is None else now - one.created_at,
-                            "state": session_tables.state(one),
+                            "state": tables.state(one),
                             "owner": one.owner,
                             "path": one.path,
                             "detail": one.detail,
@@ -50,7 +50,7 @@ def _sessions(options: Namespace, screen: Screen) -> bool:
             )
         )
     elif report.outcomes:
-        screen.show(session_tables.sessions(report, now))
+        screen.show(tables.sessions(report, now))
     else:
         screen.say("no sessions are written down there")
     return True
@@ -82,7 +82,7 @@ def _recover(options: Namespace, screen: Screen) -> bool:
         screen.deliver(_json({"ok": report.ok, **report.model_dump(mode="json")}))
         return report.ok
     if report.outcomes:
-        screen.show(session_tables.recovery(report))
+        screen.show(tables.recovery(report))
     screen.say(report.summary())
     return report.ok
 

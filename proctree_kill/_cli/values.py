@@ -4,44 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 
 HIGHEST_PID = 2**31 - 1
 """What a pid_t holds."""
-
-
-def add_patience(parser: argparse.ArgumentParser) -> None:
-    """Add how long to wait for those who are asked, or not at all, and for the killed."""
-    patience = parser.add_mutually_exclusive_group()
-    add_grace(patience)
-    patience.add_argument(
-        "--force",
-        dest="grace",
-        action="store_const",
-        const=0.0,
-        help="kill at once, as --grace 0",
-    )
-    add_settle(parser)
-
-
-def add_grace(parser: argparse._ActionsContainer, default: float | None = None) -> None:
-    """Add how long to wait for those who are asked; None is left to the policy."""
-    parser.add_argument(
-        "--grace",
-        type=seconds,
-        metavar="S",
-        default=default,
-        help=f"seconds between the polite request and the force (default {default or 2:g})",
-    )
-
-
-def add_settle(parser: argparse.ArgumentParser) -> None:
-    """Add how long to wait for the killed."""
-    parser.add_argument(
-        "--settle",
-        type=seconds,
-        metavar="S",
-        help="seconds after the force within which death must be confirmed (default 5)",
-    )
 
 
 def pid(text: str) -> int:
@@ -85,3 +51,11 @@ def marker(text: str) -> str:
         message = f"{text!r} is not of the form NAME=VALUE"
         raise argparse.ArgumentTypeError(message)
     return text
+
+
+def _folder(text: str) -> Path:
+    """Read the name of a folder: a wrong one would look like one without sessions."""
+    if not Path(text).is_dir():
+        message = f"{text!r} is not a folder"
+        raise argparse.ArgumentTypeError(message)
+    return Path(text)

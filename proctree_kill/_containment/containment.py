@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from .._engine import report
-from .._engine.gather import gather, read_markers
+from .._engine.gather import gather
 from .._engine.markers import PREFIX
-from .._engine.process import identity_of
-from .._engine.target import Aim, Claim, Contained, HasPid, member_claims, started_pid
-from .._models.identity import Evidence, ProcessIdentity, TreeMember
+from .._engine.target import Aim, Claim, Contained, HasPid, member_claims, read_markers, started_pid
+from .._models.errors import ContainmentError
+from .._models.identity import ProcessIdentity
+from .._models.tree import Evidence, TreeMember
 from .._running import threads
 from .._systems import cell, current, recall_cell
 from .._systems.contract import Cell, System, UnavailableError
-from .._systems.member import mask
-from ..errors import ContainmentError
+from .._systems.member import identity_of, mask
 from .guard import REQUESTED, guard
 
 Requested = Literal["auto", "session", "kernel"]

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from .._engine.process import identify
+from .._models.errors import ContainmentError
 from .._models.identity import ProcessIdentity
 from .._running import threads
-from ..errors import ContainmentError
 
 REQUESTED = "kill_on_parent_exit"
 HELLO = "proctree_kill guard"

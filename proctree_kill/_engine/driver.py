@@ -11,7 +11,8 @@ from typing import TypeVar
 from .._systems.contract import Reply, System
 from .._systems.member import Member
 from .events import Teller
-from .plan import (
+from .plan import Ladder
+from .steps import (
     Ask,
     CloseInput,
     End,
@@ -20,7 +21,6 @@ from .plan import (
     Insist,
     Inspect,
     Kill,
-    Ladder,
     ProveStop,
     Rescan,
     Step,

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import Literal
 
-from .._models.identity import KillEvent
-from .._systems.member import ALIVE, Member
-from .plan import Ask, End, Facts, Freeze, Kill, Ladder, Step
-from .process import identity_of
+from .._models.result import KillEvent
+from .._systems.member import ALIVE, Member, identity_of
+from .plan import Ladder
+from .steps import Ask, End, Facts, Freeze, Kill, Step
 
 Listener = Callable[[KillEvent], object]
 Kind = Literal["asked", "escalated", "found", "gone", "settled"]

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
 from .._systems.contract import System
-from .._systems.member import ALIVE, ROOT, Member, mask
-from ..errors import TargetRefusedError
+from .._systems.member import ALIVE, ROOT, Member, identity_of, mask
 from . import markers as engine_markers
 from .owners import has_ended, is_our_child
-from .process import identity_of
-from .spare import Sparing
-from .target import Aim, Claim
+from .target import Aim, Claim, Sparing
 from .tree import Tree
 
 
@@ -32,25 +30,6 @@ class Gathered(NamedTuple):
     tree: Tree
     missing: list[Missing]
     target: list[ProcessIdentity]
-
-
-def read_markers(known: Iterable[str], marker: str | None) -> list[bytes]:
-    """Return the markers that a target knows and the one that was given, checked, as bytes.
-
-    Raises:
-        TypeError: it is no string.
-        ValueError: it is no ``NAME=VALUE``.
-    """
-    if marker is None:
-        return [os.fsencode(one) for one in known]
-    if not isinstance(marker, str):
-        text = f"marker must be a string NAME=VALUE, not {marker!r}"
-        raise TypeError(text)
-    name, _, value = marker.partition("=")
-    if not name or not value or "\0" in marker:
-        text = f"marker is {marker!r}, expected NAME=VALUE with both parts"
-        raise ValueError(text)
-    return [os.fsencode(one) for one in (*known, marker)]
 
 
 def gather(

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Literal
 
-from .._models.identity import KillResult, TreeSnapshot
+from .._models.errors import TargetRefusedError
 from .._models.policy import KillPolicy
+from .._models.result import KillResult
+from .._models.tree import TreeSnapshot
 from .._running import loops, threads
 from .._systems import current
-from .._systems.member import Member
-from ..errors import TargetRefusedError
 from . import owners as engine_owners
 from . import report
-from .driver import Driver
-from .events import Listener, Teller
-from .gather import Gathered, gather, read_markers, refuse_caller
-from .owners import CallSoon
-from .plan import Ladder, Verdict, Way
-from .spare import Spare, sparing
-from .target import Aim, Target, aim
+from .events import Listener
+from .gather import Gathered, gather, refuse_caller
+from .killing import Killing
+from .target import Spare, Target, aim, read_markers, sparing
 
 
 def kill_tree(
@@ -195,117 +191,3 @@ def _refusal(gathered: Gathered) -> str | None:
     except TargetRefusedError as error:
         return str(error)
     return None
-
-
-class Killing:
-    """One call of kill_tree: what was asked for, and the run that does it."""
-
-    def __init__(
-        self,
-        aimed: Aim,
-        policy: KillPolicy,
-        marker: str | None = None,
-        spare: Spare | None = None,
-        listener: Listener | None = None,
-        *,
-        way: Way = "stop",
-    ) -> None:
-        """Check the arguments; nothing is looked at yet."""
-        if listener is not None and not callable(listener):
-            text = f"on_event must be callable, not {listener!r}"
-            raise TypeError(text)
-        self.claims = aimed.claims
-        self._aim = aimed
-        self._policy = policy
-        self._markers = read_markers(aimed.markers, marker)
-        self._listener = listener
-        self._way = way
-        self._system = current(policy.helper_timeout)
-        try:
-            self._spared = sparing(spare, self._system.boot_id)
-        except BaseException:
-            self._system.close()
-            raise
-        self._interruption: BaseException | None = None
-        self._ending = threading.Lock()
-        self._ended = False
-        self._start = self._system.now()
-        self.deadline = self._start + policy.grace + policy.settle
-        self.call_soon: CallSoon | None = None
-
-    def run(self) -> KillResult:
-        """Gather the tree, climb the ladder, report."""
-        system = self._system
-        try:
-            gathered = gather(
-                system,
-                self._aim,
-                self._spared,
-                self._markers,
-                include_root=self._policy.include_root,
-                deadline=self.deadline,
-            )
-            refuse_caller(gathered)
-            gathered.tree.spared = self._spared and self._ask_spared
-            doomed = {one.pid for one in gathered.tree.members if one.spared is None}
-            owners = [one.owner for one in self.claims if one.pid in doomed]
-            close_inputs = engine_owners.input_closer(owners, self.call_soon)
-            ladder = Ladder(
-                self._policy,
-                gathered.tree.members,
-                self._start,
-                holds_input=close_inputs is not None,
-                can_ask=system.polite,
-                can_end=self._can_end(gathered),
-                can_insist=system.insists,
-                force_code=system.force_code,
-                sure=gathered.tree.sure,
-            )
-            teller = Teller(self._listener, ladder, system.boot_id, self._interrupt)
-            driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
-            verdicts = driver.run(self._way)
-            if self._is_over(verdicts):
-                for call in self._aim.ended:
-                    call(gathered.tree.proved)
-        finally:
-            with self._ending:
-                self._ended = True
-                system.close()
-        engine_owners.poll_all(self.claims)  # now, for it may need the descriptors that were closed
-        teller.settled(system.now())
-        if self._interruption is not None:
-            raise self._interruption
-        return report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
-
-    def _ask_spared(self, member: Member) -> str | None:
-        """Ask the predicate about a process found on the way; what it raises waits for the end."""
-        assert self._spared is not None  # noqa: S101 - called in its place
-        try:
-            return self._spared(member)
-        except Exception:
-            raise  # the tree logs it, and spares the process
-        except BaseException as error:  # noqa: BLE001 - raised when the tree has ended
-            self._interrupt(error)
-            return "the predicate raised"
-
-    def _interrupt(self, error: BaseException) -> None:
-        """Force at once, and raise this when the tree has ended."""
-        self._interruption = self._interruption or error
-        self.hurry()
-
-    def _can_end(self, gathered: Gathered) -> bool:
-        """Tell whether everybody whom the kernel keeps together may die."""
-        tree = gathered.tree
-        spared = self._spared or tree.holds_bystander or any(one.spared for one in tree.members)
-        return bool(self._aim.cells) and self._policy.include_root and not spared
-
-    def _is_over(self, verdicts: list[Verdict]) -> bool:
-        """Tell whether the whole tree was to be ended, and everybody who was found is dead."""
-        whole = self._way == "stop" and self._policy.include_root
-        return whole and all(one.fate in engine_owners.ENDED for one in verdicts)
-
-    def hurry(self) -> None:
-        """Let the force begin now; nothing, once it is over."""
-        with self._ending:
-            if not self._ended:
-                self._system.hurry()

@@ -73,3 +73,7 @@ def _unreaped() -> Iterator[tuple[int, frozenset[bytes]]]:
 def _forget(reference: weakref.ref[Any]) -> None:
     """Forget a child whose object is gone."""
     _children.pop(reference, None)
+
+
+MARKER = r"PROCTREE_MARK_[0-9a-f]{32}=1"
+"""What a marker looks like: one that anybody carries would end everybody."""

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import IO, Any
 
-from .._models.identity import Fate, KillResult, ProcessOutcome
+from .._models.result import Fate, KillResult, ProcessOutcome
 from .target import Claim
 
 SENDING = 0.1

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import threading
+import time
+from contextlib import closing
+from enum import Enum
+from typing import NamedTuple, Self
+
+from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
 from .._systems import current
-from .._systems.member import Member
-from ..errors import TargetRefusedError
-
-LARGEST = 2**32 - 1
-"""Windows' process ids are 32 bits wide; other systems have smaller ones."""
+from .._systems.contract import Live
+from .._systems.member import ALIVE, identity_of
+from .target import check_pid
 
 
 def identify(pid: int) -> ProcessIdentity:
@@ -36,32 +42,120 @@ def identify(pid: int) -> ProcessIdentity:
         system.close()
 
 
-def check_pid(pid: object) -> int:
-    """Return a number that may be a process's.
+def live(identity: ProcessIdentity) -> Live:
+    """Look at a process; nothing is told where its number means another one by now."""
+    with closing(current()) as system:
+        member = system.bind(identity.pid)
+        if member is None or not identity.same_process(identity_of(member, system.boot_id)):
+            return Live()
+        shown = system.show(member)
+        return shown if system.owns_number(member) else Live()
 
-    Raises:
-        TypeError: it is no integer.
-        TargetRefusedError: no process has such a number (zero and less mean groups).
+
+class Vigil:
+    """A wait for one process that :meth:`wake` can end from another thread.
+
+    Attributes:
+        is_recycled: whether the number was another process's when this began.
     """
-    if isinstance(pid, bool) or not isinstance(pid, int):
-        text = f"a pid must be an int, not {type(pid).__name__} ({pid!r})"
-        raise TypeError(text)
-    if not 0 < pid <= LARGEST:
-        raise TargetRefusedError(pid, f"the numbers of processes are from 1 to {LARGEST}")
-    return pid
+
+    def __init__(self, pid: int, identity: ProcessIdentity | None = None) -> None:
+        """Take hold of the process that has this number now.
+
+        Args:
+            pid: the number.
+            identity: the process that is meant; if the number is another's by now, it has ended.
+        """
+        self._system = current()
+        self._closing = threading.Lock()
+        self._closed = False
+        try:
+            self._member = self._system.bind(pid)
+            self.is_recycled = (
+                identity is not None
+                and self._member is not None
+                and self._compare(identity) is False
+            )
+            if self.is_recycled:
+                self._member = None
+        except BaseException:
+            self._system.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def is_of(self, identity: ProcessIdentity) -> bool:
+        """Tell whether it is this process that is waited for."""
+        return self._compare(identity) is True
+
+    def _compare(self, identity: ProcessIdentity) -> bool | None:
+        """Tell whether it is that process; None where that cannot be known."""
+        if self._member is None:
+            return False
+        return identity.same_process(identity_of(self._member, self._system.boot_id))
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the end of the process.
+
+        Args:
+            seconds: how long at most; None is for ever, 0 only looks.
+
+        Returns:
+            Whether it has ended: not when the time was over, nor after :meth:`wake`.
+        """
+        until = math.inf if seconds is None else time.monotonic() + seconds
+        one = self._member
+        while one is not None and one.state == ALIVE and not self._system.wait([one], until):
+            if self._system.hurried or time.monotonic() >= until:
+                return False
+        return True
+
+    def wake(self) -> None:
+        """End the wait, now or as soon as it begins; callable from any thread."""
+        with self._closing:
+            if not self._closed:
+                self._system.hurry()
+
+    def close(self) -> None:
+        """Let go, once nobody waits any more."""
+        with self._closing:
+            self._closed = True
+            self._system.close()
 
 
-def identity_of(member: Member, boot_id: str | None) -> ProcessIdentity:
-    """Build the model of a member's identity."""
-    return ProcessIdentity.model_validate(identity_fields(member, boot_id))
+class Presence(Enum):
+    """Whether a process that was written down is still there: yes, no, or nobody can tell."""
+
+    LIVES = "lives"
+    DEAD = "dead"
+    """Its number is free, or a zombie's whose last thread has ended."""
+    RECYCLED = "recycled"
+    UNKNOWN = "unknown"
 
 
-def identity_fields(member: Member, boot_id: str | None) -> dict[str, int | float | str | None]:
-    """Return what :class:`~proctree_kill.ProcessIdentity` is made of; a boot to start or inode."""
-    return {
-        "pid": member.pid,
-        "boot_id": boot_id if (member.start, member.inode) != (None, None) else None,
-        "start": member.start,
-        "inode": member.inode,
-        "create_time": member.create_time,
-    }
+class Sighting(NamedTuple):
+    """What was found under a number: the name of its process, its real and effective uid."""
+
+    presence: Presence
+    name: str | None = None
+    users: tuple[int, ...] = ()
+
+
+def sight(identity: ProcessIdentity) -> Sighting:
+    """Look for a process that was identified earlier, perhaps by somebody who is dead."""
+    with closing(current()) as system:
+        member = system.bind(identity.pid)
+        if member is None:
+            return Sighting(Presence.DEAD)
+        same = identity.same_process(identity_of(member, system.boot_id))
+        users = tuple(system.users(member))
+    if same is None:
+        return Sighting(Presence.UNKNOWN, member.name)
+    if not same:
+        return Sighting(Presence.RECYCLED, member.name)
+    presence = Presence.LIVES if member.state == ALIVE else Presence.DEAD
+    return Sighting(presence, member.name, users)

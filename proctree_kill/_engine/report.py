@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .._models.identity import Fate, KillResult, ProcessIdentity, TreeSnapshot
-from .._systems.member import EVIDENCE, ROOT
+from .._models.identity import ProcessIdentity
+from .._models.result import Fate, KillResult
+from .._models.tree import TreeSnapshot
+from .._systems.member import EVIDENCE, ROOT, leaves_first, member_fields
 from .gather import Gathered, Missing
-from .plan import Verdict, leaves_first
-from .spare import member_fields
+from .steps import Verdict
 from .target import Claim
 
 

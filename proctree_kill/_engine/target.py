@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from .._models.identity import ProcessIdentity, TreeMember, TreeSnapshot
+from .._models.errors import TargetRefusedError
+from .._models.identity import ProcessIdentity
+from .._models.tree import TreeMember, TreeSnapshot
 from .._systems.contract import Cell
-from .process import check_pid
+from .._systems.member import Member, identity_of, model_of
 
 
 class HasPid(Protocol):
@@ -146,3 +149,82 @@ def _snapshot_claims(snapshot: TreeSnapshot) -> list[Claim]:
 def member_claims(members: Iterable[TreeMember]) -> list[Claim]:
     """Name members that were found by an earlier look."""
     return [Claim(one.identity.pid, one.identity, found=one) for one in members]
+
+
+def read_markers(known: Iterable[str], marker: str | None) -> list[bytes]:
+    """Return the markers that a target knows and the one that was given, checked, as bytes.
+
+    Raises:
+        TypeError: it is no string.
+        ValueError: it is no ``NAME=VALUE``.
+    """
+    if marker is None:
+        return [os.fsencode(one) for one in known]
+    if not isinstance(marker, str):
+        text = f"marker must be a string NAME=VALUE, not {marker!r}"
+        raise TypeError(text)
+    name, _, value = marker.partition("=")
+    if not name or not value or "\0" in marker:
+        text = f"marker is {marker!r}, expected NAME=VALUE with both parts"
+        raise ValueError(text)
+    return [os.fsencode(one) for one in (*known, marker)]
+
+
+LARGEST = 2**32 - 1
+"""Windows' process ids are 32 bits wide; other systems have smaller ones."""
+
+
+def check_pid(pid: object) -> int:
+    """Return a number that may be a process's.
+
+    Raises:
+        TypeError: it is no integer.
+        TargetRefusedError: no process has such a number (zero and less mean groups).
+    """
+    if isinstance(pid, bool) or not isinstance(pid, int):
+        text = f"a pid must be an int, not {type(pid).__name__} ({pid!r})"
+        raise TypeError(text)
+    if not 0 < pid <= LARGEST:
+        raise TargetRefusedError(pid, f"the numbers of processes are from 1 to {LARGEST}")
+    return pid
+
+
+Predicate = Callable[[TreeMember], object]
+
+
+Spare = Predicate | Iterable[int | ProcessIdentity | HasPid]
+
+
+Sparing = Callable[[Member], str | None]
+"""Says why a member is spared, or None."""
+
+
+def sparing(spare: Spare | None, boot_id: str | None) -> Sparing | None:
+    """Turn a caller's wish into a question that is put once to each member.
+
+    Raises:
+        TypeError: it is neither a predicate nor processes.
+        ValueError: a number is no process's.
+    """
+    if spare is None:
+        return None
+    if callable(spare):
+        return lambda member: "by the predicate" if spare(model_of(member, boot_id)) else None
+    if isinstance(spare, str | bytes) or not isinstance(spare, Iterable):
+        text = f"spare must be pids, identities or a predicate, not {spare!r}"
+        raise TypeError(text)
+    wanted = [_identity(one) for one in spare]
+    return lambda member: "by the caller" if _is_wanted(member, wanted, boot_id) else None
+
+
+def _is_wanted(member: Member, wanted: Iterable[ProcessIdentity], boot_id: str | None) -> bool:
+    """Tell whether a member is one of these; a doubt keeps it alive."""
+    same = [one for one in wanted if one.pid == member.pid]
+    return any(one.same_process(identity_of(member, boot_id)) is not False for one in same)
+
+
+def _identity(one: object) -> ProcessIdentity:
+    """Read one process that is to be spared."""
+    if isinstance(one, ProcessIdentity):
+        return one
+    return ProcessIdentity(pid=check_pid(getattr(one, "pid", one)))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from .._systems.contract import Cell, System
 from .._systems.member import ALIVE, DESCENDANT, GONE, KEPT, MARKER, ROOT, SESSION, ZOMBIE, Member
 from . import markers as engine_markers
-from .spare import Sparing
+from .target import Sparing
 
 _log = logging.getLogger("proctree_kill")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..errors import PolicyError
+from .errors import PolicyError
 
 _CONFIG_KEYS = {
     "graceful_timeout_seconds": "grace",

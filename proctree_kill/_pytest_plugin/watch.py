@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 
 from .._containment.containment import Containment
 from .._engine.kill import kill_tree, snapshot_tree
-from .._models.identity import Evidence, ProcessIdentity, TreeMember
+from .._models.identity import ProcessIdentity
+from .._models.tree import Evidence, TreeMember
 
 SERVANTS = (
     ("multiprocessing.resource_tracker", "_resource_tracker", "_pid"),

@@ -5,39 +5,19 @@ from __future__ import annotations
 import os
 import time
 from contextlib import closing
-from enum import Enum
 from typing import NamedTuple
 
 from .._containment.containment import Containment
-from .._engine.process import identity_of
+from .._engine.process import Presence, Sighting, sight
 from .._engine.target import Target
-from .._models.identity import ProcessIdentity
 from .._systems import current
 from .._systems.machine import machine_id, pid_namespace
-from .._systems.member import ALIVE
+from .._systems.member import identity_of
 from .format import Intent, Record
 from .report import RecordFate
 
 GRAIN = 0.02
 """Seconds by which a start may seem late: it is told in clock ticks, rounded twice."""
-
-
-class Presence(Enum):
-    """Whether a process that was written down is still there: yes, no, or nobody can tell."""
-
-    LIVES = "lives"
-    DEAD = "dead"
-    """Its number is free, or a zombie's whose last thread has ended."""
-    RECYCLED = "recycled"
-    UNKNOWN = "unknown"
-
-
-class Sighting(NamedTuple):
-    """What was found under a number: the name of its process, its real and effective uid."""
-
-    presence: Presence
-    name: str | None = None
-    users: tuple[int, ...] = ()
 
 
 class Verdict(NamedTuple):
@@ -98,22 +78,6 @@ def judge_bare(pid: int, written: float) -> Verdict:
     if time.time() - shown.seconds > written + GRAIN:
         return Verdict(RecordFate.RECYCLED, _belongs_to(member.name))
     return Verdict(target=identity, root=root)
-
-
-def sight(identity: ProcessIdentity) -> Sighting:
-    """Look for a process that was identified earlier, perhaps by somebody who is dead."""
-    with closing(current()) as system:
-        member = system.bind(identity.pid)
-        if member is None:
-            return Sighting(Presence.DEAD)
-        same = identity.same_process(identity_of(member, system.boot_id))
-        users = tuple(system.users(member))
-    if same is None:
-        return Sighting(Presence.UNKNOWN, member.name)
-    if not same:
-        return Sighting(Presence.RECYCLED, member.name)
-    presence = Presence.LIVES if member.state == ALIVE else Presence.DEAD
-    return Sighting(presence, member.name, users)
 
 
 def _of_elsewhere(entry: Intent) -> Verdict | None:

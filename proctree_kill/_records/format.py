@@ -12,8 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .._engine.markers import MARKER
+from .._models.errors import SessionError
 from .._models.identity import ProcessIdentity
-from ..errors import SessionError
 
 VERSION = 1
 """The layout of entries that this release writes, and the only one that it acts upon."""
@@ -22,8 +23,6 @@ LONGEST_ID = 128
 LATEST = 1e11
 """Seconds since the epoch, some thousand years from now; what is shown of a record is bounded."""
 DEFAULT_TOOL = "mcp"
-MARKER = r"PROCTREE_MARK_[0-9a-f]{32}=1"
-"""What a marker looks like: one that anybody carries would end everybody."""
 _ID = re.compile(rf"[A-Za-z0-9_](?:[A-Za-z0-9._-]{{0,{LONGEST_ID - 2}}}[A-Za-z0-9_-])?")
 _DEVICES = re.compile(r"(?i)(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
 _NUMBER = re.compile(rb"\s*([0-9]{1,10})\s*")

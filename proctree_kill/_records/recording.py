@@ -9,11 +9,10 @@ import time
 from pathlib import Path
 
 from .._containment.containment import Containment
-from .._engine.live import live
-from .._engine.process import identify
+from .._engine.process import identify, live
+from .._models.errors import RecordError
 from .._models.identity import ProcessIdentity
 from .._systems.machine import machine_id, pid_namespace
-from ..errors import RecordError
 from . import files as record_files
 from .format import (
     DEFAULT_TOOL,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .._models.errors import RecordError
 from .._models.policy import KillPolicy
 from .._running import loops, threads
-from .._running.works import Parallel, PlainWork
-from ..errors import RecordError
+from .._running.threads import Parallel, PlainWork
 from .format import RECORD, entries
 from .recover_record import RecordRecovery
 from .report import RecoveryReport

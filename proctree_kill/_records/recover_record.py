@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from .._engine.hurry import Hurry
 from .._engine.kill import snapshot_tree
+from .._engine.killing import Hurry
+from .._engine.process import Presence
 from .._engine.target import Target
-from .._models.identity import Fate, KillResult
+from .._models.errors import TargetRefusedError
 from .._models.policy import KillPolicy
-from .._running.works import PlainWork
-from ..errors import TargetRefusedError
-from .assessment import Presence, Verdict, judge, judge_bare
+from .._models.result import Fate, KillResult
+from .._running.threads import PlainWork
+from .assessment import Verdict, judge, judge_bare
 from .format import (
     PREFIX,
     Bare,

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from .._models.identity import KillResult
+from .._models.result import KillResult
 
 
 class RecordFate(StrEnum):

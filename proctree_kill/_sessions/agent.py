@@ -6,11 +6,11 @@ import threading
 import time
 from typing import Any
 
-from .._engine.hurry import Hurry
+from .._engine.killing import Hurry
+from .._models.errors import SessionError
 from .._models.identity import ProcessIdentity
 from .._records.recording import Recording
 from .._spawn.popen import TreePopen
-from ..errors import SessionError
 from .models import MOVES, SessionState, StopResult
 
 _ENDABLE = (SessionState.RUNNING, SessionState.FAILED)

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
 
-from .._running.runners import Runner, in_a_loop_of_its_own
+from .._running.loops import Runner, in_a_loop_of_its_own
 from .models import SessionEvent
 
 Broadcaster = Callable[[SessionEvent], object]

@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from .._engine.process import identity_of
 from .._models.identity import ProcessIdentity
 from .._systems import current
 from .._systems.contract import System
-from .._systems.member import ALIVE, Member
+from .._systems.member import ALIVE, Member, identity_of
 
 LOOK = 60.0
 """Seconds after which everybody is looked at: for some there may have been no descriptor left."""

@@ -9,15 +9,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from .._models.errors import SessionError
 from .._models.policy import KillPolicy
 from .._records.format import DEFAULT_TOOL
 from .._records.recover import Recovery
 from .._records.report import RecordFate, RecoveryReport
 from .._running import loops, threads
-from .._running.runners import runner_here
-from .._running.works import Parallel, PlainWork
+from .._running.loops import runner_here
+from .._running.threads import Parallel, PlainWork
 from .._spawn.popen import Command
-from ..errors import SessionError
 from .agent import Agent, Session
 from .events import Broadcaster, EventQueue
 from .models import SessionState, StopResult

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from .._models.identity import KillResult
+from .._models.result import KillResult
 
 
 class SessionState(StrEnum):

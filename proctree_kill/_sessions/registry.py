@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 
+from .._models.errors import SessionError
 from .._models.policy import KillPolicy
 from .._records.format import (
     DEFAULT_TOOL,
@@ -21,7 +22,6 @@ from .._records.format import (
 )
 from .._records.recording import Recording
 from .._records.trusted_files import Opened, is_trusted
-from ..errors import SessionError
 from .agent import Agent
 from .events import EventQueue
 from .exits import ExitWatcher

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._containment.guard import REQUESTED as GUARD
-from .._running.works import PlainWork
+from .._models.errors import ContainmentError
+from .._running.threads import PlainWork
 from .._spawn.popen import Command, TreePopen
-from ..errors import ContainmentError
 from .agent import Agent, Session
 from .registry import Registry
 from .stop import Stop, leave

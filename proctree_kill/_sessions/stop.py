@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 
-from .._models.identity import Fate, KillResult
+from .._models.errors import TargetRefusedError
+from .._models.result import Fate, KillResult, SurvivorsError
 from .._records.recover_record import RecordRecovery
 from .._records.report import RecordFate, RecordOutcome
-from .._running.works import PlainWork
-from ..errors import SurvivorsError, TargetRefusedError
+from .._running.threads import PlainWork
 from .agent import Agent, Ending
 from .models import SessionState, StopMethod, StopResult
 from .registry import Registry

@@ -8,7 +8,7 @@ from typing import IO, Any, Literal, TypedDict
 
 from .._containment.containment import Requested
 from .._engine.events import Listener
-from .._engine.spare import Spare
+from .._engine.target import Spare
 from .._models.policy import KillPolicy
 
 Path = str | bytes | PathLike[str] | PathLike[bytes]

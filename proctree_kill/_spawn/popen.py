@@ -14,12 +14,14 @@ from typing import IO, TYPE_CHECKING, Any, AnyStr, Literal, Self, TypeAlias, ove
 from .._containment.containment import Containment, Requested
 from .._engine import markers
 from .._engine.kill import akill_tree, kill_tree, signal_tree, snapshot_tree
+from .._engine.process import Vigil
 from .._engine.target import Aim, Contained
-from .._engine.vigil import Vigil
-from .._models.identity import KillResult, ProcessIdentity, TreeSnapshot
+from .._models.errors import TargetRefusedError
+from .._models.identity import ProcessIdentity
+from .._models.result import KillResult
+from .._models.tree import TreeSnapshot
 from .._records.recording import Recording
 from .._running import threads
-from ..errors import TargetRefusedError
 from . import start as spawn_start
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import threading
 from subprocess import CalledProcessError, CompletedProcess, TimeoutExpired
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from .._engine.vigil import Vigil
+from .._engine.process import Vigil
 from .._running import loops, threads
 from .popen import Command, TreePopen
 

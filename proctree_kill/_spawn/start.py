@@ -11,9 +11,9 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._engine.kill import kill_tree
+from .._models.errors import ProctreeKillError
 from .._running import threads
 from .._systems import current
-from ..errors import ProctreeKillError
 
 if TYPE_CHECKING:
     from .._containment.containment import Containment

@@ -1,6 +1,6 @@
 """The systems, and the only place that asks which one this is.
 
-What may be assumed of each is said in :mod:`._system`:
+What may be assumed of each is said in :mod:`.contract`:
 members are bound to processes, answers are values, waiting ends at a time.
 """
 
@@ -15,7 +15,7 @@ if sys.platform == "linux":  # now: where no descriptor is left, nothing can be 
     from .posix import file_owner
 elif sys.platform == "win32":
     from .windows import file_owner as windows_file_owner
-    from .windows import job_cell
+    from .windows import job
     from .windows import system as windows_system
 else:
     from .posix import file_owner
@@ -61,7 +61,7 @@ def cell(*, dies_with_owner: bool) -> Cell:
     if sys.platform == "linux":
         return cgroup.Leaf.make()
     if sys.platform == "win32":
-        return job_cell.JobCell.make(dies_with_owner=dies_with_owner)
+        return job.JobCell.make(dies_with_owner=dies_with_owner)
     text = "this system has nothing like a cgroup or a job object"
     raise UnavailableError(text)
 
@@ -118,6 +118,6 @@ def terminal() -> Terminal:
         from .posix.terminal import Tty  # noqa: PLC0415 - the others' modules do not load here
 
         return Tty()
-    from .windows.win_terminal import Console  # noqa: PLC0415 - as above
+    from .windows.console import ConsoleTerminal  # noqa: PLC0415 - as above
 
-    return Console()
+    return ConsoleTerminal()

@@ -6,8 +6,10 @@ Models are built from it once, at the end.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from .._models.identity import Evidence
+from .._models.identity import ProcessIdentity
+from .._models.tree import Evidence, TreeMember
 
 _BITS = {one: 1 << index for index, one in enumerate(Evidence)}
 ROOT = _BITS[Evidence.ROOT]
@@ -90,3 +92,41 @@ class Member:
 
     def __repr__(self) -> str:
         return f"<Member {self.name or '?'} {self.pid}>"
+
+
+def leaves_first(members: Iterable[Member]) -> list[Member]:
+    """Order members so that children come before their parents and roots last."""
+    return sorted(members, key=lambda one: -one.depth)
+
+
+def identity_of(member: Member, boot_id: str | None) -> ProcessIdentity:
+    """Build the model of a member's identity."""
+    return ProcessIdentity.model_validate(identity_fields(member, boot_id))
+
+
+def identity_fields(member: Member, boot_id: str | None) -> dict[str, int | float | str | None]:
+    """Return what :class:`~proctree_kill.ProcessIdentity` is made of; a boot to start or inode."""
+    return {
+        "pid": member.pid,
+        "boot_id": boot_id if (member.start, member.inode) != (None, None) else None,
+        "start": member.start,
+        "inode": member.inode,
+        "create_time": member.create_time,
+    }
+
+
+def model_of(member: Member, boot_id: str | None) -> TreeMember:
+    """Build the public model of a member."""
+    return TreeMember.model_validate(member_fields(member, boot_id))
+
+
+def member_fields(member: Member, boot_id: str | None) -> dict[str, Any]:
+    """Return what :class:`~proctree_kill.TreeMember` is made of."""
+    return {
+        "identity": identity_fields(member, boot_id),
+        "name": member.name,
+        "ppid": member.ppid,
+        "depth": member.depth,
+        "evidence": EVIDENCE[member.evidence],
+        "spared": member.spared,
+    }

@@ -28,12 +28,12 @@ from proctree_kill import (
     identify,
     kill_tree,
 )
-from proctree_kill._cli import main, watch
-from proctree_kill._cli.interrupt import exit_code, interruptible
+from proctree_kill._cli import main
 from proctree_kill._cli.parser import parse
-from proctree_kill._cli.screen import Screen
+from proctree_kill._cli.screen import Screen, watching
+from proctree_kill._cli.signals import exit_code, interruptible
 from proctree_kill._engine import kill
-from proctree_kill._engine.live import live
+from proctree_kill._engine.process import live
 from proctree_kill._systems.contract import Live
 from support.callers import apart, unprivileged
 from support.garden import Garden, row
@@ -251,7 +251,7 @@ class TestGivenResults:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         monkeypatch.setenv("COLUMNS", "40")
         member = ProcessOutcome(identity=ProcessIdentity(pid=7), name="x" * 50, fate=Fate.KILLED)
-        with watch.watching(screen := Screen()):
+        with watching(screen := Screen()):
             screen.draw(TreeSnapshot(target=(), members=(member,)), {7: "a note"})
         assert [len(line) for line in capsys.readouterr().out.splitlines()] == [40, 40]
 

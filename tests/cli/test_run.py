@@ -25,7 +25,7 @@ from proctree_kill._cli import main
 from proctree_kill._cli.parser import parse
 from proctree_kill._cli.run import exit_code, start_failure
 from proctree_kill._cli.signals import SignalQueue
-from proctree_kill._systems.windows.win_terminal import Console
+from proctree_kill._systems.windows.console import ConsoleTerminal
 from support.nodes import Node, chain
 from support.planter import NODE, Planter, node_argv
 from support.trees import BOUND, Tree
@@ -137,7 +137,7 @@ class TestExitCodes:
 
 
 def test_a_console_reaches_everybody() -> None:
-    with Console() as console:
+    with ConsoleTerminal() as console:
         assert console
         assert console.reaches(os.getpid())
 

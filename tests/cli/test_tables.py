@@ -25,7 +25,7 @@ from proctree_kill._cli.tables import (
     step,
     verdict,
 )
-from proctree_kill._models.drawing import ASCII, branches
+from proctree_kill._models.tree import ASCII, branches
 from proctree_kill._systems.contract import Live
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proctree_kill import Evidence, Fate, KillEvent, KillResult, TreeMember, kill_tree
-from proctree_kill._engine import kill as engine_kill
+from proctree_kill._engine import killing
 from proctree_kill._engine.tree import HIDDEN_TIME, Tree
 from proctree_kill._systems.contract import System
 from proctree_kill._systems.member import DESCENDANT, MARKER, SESSION
@@ -38,7 +38,7 @@ def system(monkeypatch: pytest.MonkeyPatch) -> FakeSystem:
 
 def use(monkeypatch: pytest.MonkeyPatch, system: System) -> None:
     """Let every call see this system."""
-    monkeypatch.setattr(engine_kill, "current", lambda *_: system)
+    monkeypatch.setattr(killing, "current", lambda *_: system)
 
 
 def fates(result: KillResult) -> dict[str | None, Fate]:

@@ -9,7 +9,8 @@ import pytest
 
 from proctree_kill import KillEvent, KillPolicy
 from proctree_kill._engine.events import Listener, Teller
-from proctree_kill._engine.plan import Ask, Facts, Freeze, Kill, Ladder, Rescan, Step, Wait
+from proctree_kill._engine.plan import Ladder
+from proctree_kill._engine.steps import Ask, Facts, Freeze, Kill, Rescan, Step, Wait
 from proctree_kill._systems.member import ZOMBIE, Member
 
 START = 100.0

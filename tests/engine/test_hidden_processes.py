@@ -34,7 +34,7 @@ from proctree_kill import (
     run,
     snapshot_tree,
 )
-from proctree_kill._engine.vigil import Vigil
+from proctree_kill._engine.process import Vigil
 from proctree_kill._systems.linux import procfs
 from proctree_kill._systems.linux import system as linux_system
 from support import seccomp

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from proctree_kill import Evidence, Fate, KillResult, identify, kill_tree
-from proctree_kill._engine import kill, process
+from proctree_kill._engine import kill, killing, process
 from proctree_kill._systems.contract import System
 from proctree_kill._systems.posix import system as posix_system
 from proctree_kill._systems.posix.system import PosixSystem
@@ -141,7 +141,7 @@ def over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
         monkeypatch.setattr(posix_system, "_select", kqueue)
     monkeypatch.setattr(posix_system, "KQUEUE", request.param == "posix with kqueue")
     chosen: Callable[[], System] = PsutilSystem if request.param == "psutil" else PosixSystem
-    for module in (kill, process):
+    for module in (kill, killing, process):
         monkeypatch.setattr(module, "current", lambda *_: chosen())
     return str(request.param)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from proctree_kill._engine.plan import (
-    INPUT_SHARE,
+from proctree_kill._engine.plan import INPUT_SHARE
+from proctree_kill._engine.steps import (
     Ask,
     CloseInput,
     End,
@@ -21,7 +21,7 @@ from proctree_kill._engine.plan import (
     Wait,
     Way,
 )
-from proctree_kill._models.identity import Fate
+from proctree_kill._models.result import Fate
 from proctree_kill._systems.member import ZOMBIE
 from support.play import START, STEPS, TICK, Actor, Play
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from proctree_kill._engine.plan import (
+from proctree_kill._engine.steps import (
     Ask,
     CloseInput,
     End,
@@ -21,10 +21,9 @@ from proctree_kill._engine.plan import (
     Rescan,
     Step,
     Wait,
-    leaves_first,
 )
-from proctree_kill._models.identity import Fate
-from proctree_kill._systems.member import ALIVE, ZOMBIE, Member
+from proctree_kill._models.result import Fate
+from proctree_kill._systems.member import ALIVE, ZOMBIE, Member, leaves_first
 from support.play import TICK, Actor, Play
 
 EDGE = 16

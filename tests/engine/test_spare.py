@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from proctree_kill import Evidence, ProcessIdentity, TreeMember
-from proctree_kill._engine.spare import Spare, Sparing, model_of, sparing
-from proctree_kill._systems.member import DESCENDANT, SESSION, Member
+from proctree_kill._engine.target import Spare, Sparing, sparing
+from proctree_kill._systems.member import DESCENDANT, SESSION, Member, model_of
 
 BOOT = "boot"
 

@@ -11,9 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from proctree_kill import Evidence, ProcessIdentity, TreeMember, TreeSnapshot
-from proctree_kill._engine.process import LARGEST
-from proctree_kill._engine.target import Claim, Target, aim
-from proctree_kill.errors import TargetRefusedError
+from proctree_kill._engine.target import LARGEST, Claim, Target, aim
+from proctree_kill._models.errors import TargetRefusedError
 
 IDENTITY = ProcessIdentity(pid=7, boot_id="boot", start=70)
 ROOT = TreeMember(identity=IDENTITY, evidence=(Evidence.ROOT,))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proctree_kill._engine.vigil import Vigil
+from proctree_kill._engine.process import Vigil
 from support.nodes import Node
 from support.planter import Planter
 

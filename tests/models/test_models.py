@@ -21,7 +21,7 @@ from proctree_kill import (
     TreeSnapshot,
 )
 from proctree_kill._models.identity import WEAK_TOLERANCE
-from proctree_kill.errors import SurvivorsError
+from proctree_kill._models.result import SurvivorsError
 
 unhurried = settings(deadline=None)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from proctree_kill import KillPolicy
-from proctree_kill.errors import PolicyError
+from proctree_kill._models.errors import PolicyError
 
 SECTION = "mcp_session.termination"
 

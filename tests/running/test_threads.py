@@ -16,8 +16,8 @@ import pytest
 from proctree_kill import KillResult
 from proctree_kill._engine.owners import CallSoon
 from proctree_kill._engine.target import Claim
+from proctree_kill._models.errors import TargetRefusedError
 from proctree_kill._running import loops, threads
-from proctree_kill.errors import TargetRefusedError
 from support.loops import on_asyncio, on_both, on_trio
 
 RESULT = KillResult(target=(), outcomes=(), seconds=0.0)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from proctree_kill import SessionEvent, SessionManager
-from proctree_kill._running import runners
+from proctree_kill._running import loops
 from proctree_kill._sessions import events as session_events
 from proctree_kill._sessions import manager as session_manager
 from support.agents import PATIENT
@@ -260,7 +260,7 @@ def test_a_coroutine_runs_on_a_loop_of_its_own_where_there_is_none(
 def test_a_coroutine_whose_loop_is_over_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(runners, "LOOK", 0.01)
+    monkeypatch.setattr(loops, "LOOK", 0.01)
     monkeypatch.setattr(session_manager, "FLUSH", 0.01)
     entered = threading.Event()
 
@@ -283,7 +283,7 @@ def test_a_coroutine_whose_loop_is_over_is_given_up(
 def test_a_loop_that_closes_before_a_coroutine_begins_leaves_no_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runners, "LOOK", 0.01)
+    monkeypatch.setattr(loops, "LOOK", 0.01)
     loop = asyncio.new_event_loop()
     queued = threading.Event()
     begun: list[str] = []
@@ -291,8 +291,8 @@ def test_a_loop_that_closes_before_a_coroutine_begins_leaves_no_warning(
     async def tell() -> None:
         begun.append("told")
 
-    async def runner() -> runners.Runner | None:
-        return runners.runner_here()
+    async def runner() -> loops.Runner | None:
+        return loops.runner_here()
 
     run = loop.run_until_complete(runner())
     assert run is not None

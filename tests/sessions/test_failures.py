@@ -19,9 +19,9 @@ from proctree_kill import (
     TreePopen,
     identify,
 )
-from proctree_kill._engine.hurry import Hurry
+from proctree_kill._engine.killing import Hurry
+from proctree_kill._models.errors import TargetRefusedError
 from proctree_kill._records.recording import Recording
-from proctree_kill.errors import TargetRefusedError
 from support.agents import POLITE, files, start
 from support.listener import Listener
 from support.planter import Planter

@@ -5,22 +5,22 @@ from __future__ import annotations
 import itertools
 from typing import Literal, Self
 
-from proctree_kill._engine.plan import (
+from proctree_kill._engine.plan import Ladder
+from proctree_kill._engine.steps import (
     Ask,
     CloseInput,
     End,
     Facts,
     Inspect,
     Kill,
-    Ladder,
     Rescan,
     Step,
     Verdict,
     Wait,
     Way,
 )
-from proctree_kill._models.identity import Fate
 from proctree_kill._models.policy import KillPolicy
+from proctree_kill._models.result import Fate
 from proctree_kill._systems.member import ALIVE, KEPT, Member
 
 START = 4096.0

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from ctypes import c_int32, c_size_t, c_uint32, c_void_p
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from . import win32
 
@@ -188,3 +188,25 @@ def _group(pid: int) -> int | None:
         where = int.from_bytes(parameters, "little") + GROUP_OFFSET
         group = win32.read_memory(handle, where, 4)
     return None if group is None else int.from_bytes(group, "little")
+
+
+class ConsoleTerminal:
+    """The console; :class:`~._system.Terminal` says what each method promises.
+
+    Where there is none, none of its keys can come either.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __bool__(self) -> bool:
+        return True
+
+    def reaches(self, _pid: int) -> bool:
+        """Return True: Ctrl-C is told to every process on it."""
+        return True
+
+    def reclaim(self, *, modes: bool) -> None:
+        """Do nothing: a console knows no groups, and programs put its modes back themselves."""

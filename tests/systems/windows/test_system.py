@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from proctree_kill import Fate, KillResult, kill_tree
-from proctree_kill._engine import kill
+from proctree_kill._engine import killing
 from proctree_kill._engine import process as engine_process
 from proctree_kill._systems.contract import Reply
 from proctree_kill._systems.member import ALIVE, GONE, ZOMBIE, Member
@@ -61,7 +61,7 @@ def under(system: WindowsSystem, *parents: Member) -> list[int]:
 
 def end(system: WindowsSystem, monkeypatch: pytest.MonkeyPatch, root: Process) -> KillResult:
     """End a tree by the whole engine."""
-    for module in (kill, engine_process):
+    for module in (killing, engine_process):
         monkeypatch.setattr(module, "current", lambda *_: system)
     return kill_tree(root.pid, grace=0.01, settle=0.01)
 
