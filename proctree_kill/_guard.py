@@ -35,7 +35,7 @@ LOOK = 0.05
 Tree = dict[str, Any]
 
 
-class Watchman:
+class GuardProcess:
     """What was told by the owner, and what is done when it dies."""
 
     def __init__(self, ear: int) -> None:
@@ -144,21 +144,21 @@ def main(owner: str, hello: str) -> None:
     _continue_at_owners_death()
     os.write(sys.stdout.fileno(), hello.encode())
     _silence(sys.stdout.fileno())
-    watchman = Watchman(sys.stdin.fileno())
+    watchman = GuardProcess(sys.stdin.fileno())
     # All of it, now: when the owner is dead its files may be gone as well.
     from ._containment import containment  # noqa: F401, PLC0415 - the hello comes first
     from ._engine import kill  # noqa: F401, PLC0415 - the hello comes first
-    from ._engine.process import Vigil  # noqa: PLC0415 - as above
+    from ._engine.process import ExitWaiter  # noqa: PLC0415 - as above
     from ._models.identity import ProcessIdentity  # noqa: PLC0415 - as above
     from ._records import recording  # noqa: F401, PLC0415 - the hello comes first
     from ._systems import tidy_cells  # noqa: PLC0415 - as above
 
-    vigil = Vigil(ProcessIdentity.model_validate_json(owner).pid)
+    waiter = ExitWaiter(ProcessIdentity.model_validate_json(owner).pid)
     death, word = os.pipe()
 
     def await_death() -> None:
-        if vigil.is_of(ProcessIdentity.model_validate_json(owner)):
-            vigil.wait()
+        if waiter.is_of(ProcessIdentity.model_validate_json(owner)):
+            waiter.wait()
         os.close(word)
 
     threading.Thread(target=await_death, daemon=True).start()

@@ -20,8 +20,8 @@ import pytest
 from proctree_kill import Containment, SessionManager, TreePopen
 from support.agents import PATIENT
 from support.capabilities import has
+from support.cgroups import is_empty, kept, leaves
 from support.grow import Grow
-from support.leaf import is_empty, kept, leaves
 from support.listener import Listener
 from support.nodes import Node
 from support.planter import NODE, Planter, node_argv

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._engine.killing import Killing
 from .._engine.owners import with_codes
-from .._engine.process import Vigil
+from .._engine.process import ExitWaiter
 from .._engine.target import aim
 from .._models.errors import PolicyError
 from .._models.policy import KillPolicy
@@ -68,7 +68,7 @@ def run(options: Namespace, screen: Screen) -> int:
         except OSError as error:
             screen.complain(f"cannot run {options.argv[0]!r}: {error.strerror or error}")
             return start_failure(error)
-        keeper = Keeper(process, policy, signals, terminal)
+        keeper = CommandRun(process, policy, signals, terminal)
         try:
             result = keeper.keep(options.timeout)
         except BaseException:
@@ -107,7 +107,7 @@ def exit_code(code: int | None, reason: int | None, *, survivors: bool) -> int:
     return code if code >= 0 else 128 - code
 
 
-class Keeper:
+class CommandRun:
     """Keeps one command company until it is gone, and nobody of its tree is left.
 
     Attributes:
@@ -137,15 +137,15 @@ class Keeper:
         Returns:
             What became of those who were left; None where nobody was.
         """
-        with Vigil(self._process.pid) as vigil:
-            watch = threading.Thread(target=self._watch, args=(vigil,), daemon=True)
+        with ExitWaiter(self._process.pid) as waiter:
+            watch = threading.Thread(target=self._watch, args=(waiter,), daemon=True)
             watch.start()
             try:
                 grace = self._wait(math.inf if timeout is None else self._start + timeout)
                 self._seconds = time.monotonic() - self._start
                 return self._end(grace)
             finally:
-                vigil.wake()
+                waiter.wake()
                 watch.join()
 
     def tell(self, result: KillResult | None, screen: Screen) -> None:
@@ -171,9 +171,9 @@ class Keeper:
             return f"the command was ended by {signal.Signals(-code).name}"
         return f"the command ended with exit code {code}"
 
-    def _watch(self, vigil: Vigil) -> None:
+    def _watch(self, waiter: ExitWaiter) -> None:
         """Announce the end of the command."""
-        vigil.wait()
+        waiter.wait()
         self._signals.put(ENDED)
 
     def _wait(self, until: float) -> float:

@@ -19,7 +19,7 @@ from .._models.errors import ContainmentError
 from .._models.identity import ProcessIdentity
 from .._models.tree import Evidence, TreeMember
 from .._running import threads
-from .._systems import cell, current, recall_cell
+from .._systems import cell, current, recorded_cell
 from .._systems.contract import Cell, System, UnavailableError
 from .._systems.member import identity_of, mask
 from .guard import REQUESTED, guard
@@ -147,7 +147,7 @@ class Containment(Contained):
         recalled._everywhere = True
         recalled._bystanders = [] if owner is None else [owner]
         recalled._uid = uid
-        if cgroup is not None and (found := recall_cell(cgroup, owner, uid)) is not None:
+        if cgroup is not None and (found := recorded_cell(cgroup, owner, uid)) is not None:
             recalled._keep(found)
         return recalled
 

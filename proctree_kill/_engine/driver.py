@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from .._systems.contract import Reply, System
 from .._systems.member import Member
-from .events import Teller
+from .events import EventSender
 from .plan import Ladder
 from .steps import (
     Ask,
@@ -46,7 +46,7 @@ class Driver:
         ladder: Ladder,
         system: System,
         tree: Tree,
-        teller: Teller,
+        teller: EventSender,
         close_input: Callable[[], None] | None,
     ) -> None:
         """Begin before the first step."""

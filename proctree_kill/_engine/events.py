@@ -17,7 +17,7 @@ Kind = Literal["asked", "escalated", "found", "gone", "settled"]
 _log = logging.getLogger("proctree_kill")
 
 
-class Teller:
+class EventSender:
     """Turns steps and facts into events; holds them back while somebody is frozen."""
 
     def __init__(

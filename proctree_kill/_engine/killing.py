@@ -11,7 +11,7 @@ from .._systems.member import Member
 from . import owners as engine_owners
 from . import report
 from .driver import Driver
-from .events import Listener, Teller
+from .events import EventSender, Listener
 from .gather import Gathered, gather, refuse_caller
 from .owners import CallSoon
 from .plan import Ladder
@@ -119,7 +119,7 @@ class Killing:
                 force_code=system.force_code,
                 sure=gathered.tree.sure,
             )
-            teller = Teller(self._listener, ladder, system.boot_id, self._interrupt)
+            teller = EventSender(self._listener, ladder, system.boot_id, self._interrupt)
             driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
             verdicts = driver.run(self._way)
             if self._is_over(verdicts):

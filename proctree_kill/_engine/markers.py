@@ -22,14 +22,14 @@ class _Child(Protocol):
     returncode: int | None
 
 
-class _Birth(NamedTuple):
+class _Started(NamedTuple):
     """Who started a child, and which markers of ours it was given."""
 
     parent: int
     markers: frozenset[bytes]
 
 
-_children: dict[weakref.ref[Any], _Birth] = {}
+_children: dict[weakref.ref[Any], _Started] = {}
 """Changed and copied in single steps: a signal handler may look while a child is noted."""
 
 
@@ -37,7 +37,7 @@ def note(child: _Child, env: Mapping[Any, Any]) -> None:
     """Note a child that was just started with this environment."""
     given = (os.fsencode(name) + b"=" + os.fsencode(value) for name, value in env.items())
     markers = frozenset(one for one in given if one.startswith(PREFIX.encode()))
-    _children[weakref.ref(child, _forget)] = _Birth(os.getpid(), markers)
+    _children[weakref.ref(child, _forget)] = _Started(os.getpid(), markers)
 
 
 def gave(markers: Collection[bytes]) -> bool:

@@ -52,7 +52,7 @@ def live(identity: ProcessIdentity) -> Live:
         return shown if system.owns_number(member) else Live()
 
 
-class Vigil:
+class ExitWaiter:
     """A wait for one process that :meth:`wake` can end from another thread.
 
     Attributes:

@@ -20,7 +20,7 @@ GRAIN = 0.02
 """Seconds by which a start may seem late: it is told in clock ticks, rounded twice."""
 
 
-class Verdict(NamedTuple):
+class Assessment(NamedTuple):
     """What is to be done with a record: keep or drop it, or end its target.
 
     Args:
@@ -46,7 +46,7 @@ class Verdict(NamedTuple):
         return _belongs_to(self.root.name) if self.recycled else None
 
 
-def judge(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Verdict:
+def judge(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Assessment:
     """Say what may be done about an intent or a record.
 
     Args:
@@ -58,7 +58,7 @@ def judge(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Verdic
     return _of_elsewhere(entry) or _of_here(entry, owned=owned, writer=writer, uid=uid)
 
 
-def judge_bare(pid: int, written: float) -> Verdict:
+def judge_bare(pid: int, written: float) -> Assessment:
     """Say what may be done about a number that is all there is.
 
     Args:
@@ -68,57 +68,57 @@ def judge_bare(pid: int, written: float) -> Verdict:
     with closing(current()) as system:
         member = system.bind(pid)
         if member is None:
-            return Verdict(RecordFate.GONE)
+            return Assessment(RecordFate.GONE)
         identity = identity_of(member, system.boot_id)
         shown, ourselves = system.show(member), _our_user()
     root = Sighting(Presence.LIVES, member.name)
     if shown.seconds is None or shown.user is None or shown.user != ourselves:
         detail = f"{member.name or 'its process'} is not known to be of our user"
-        return Verdict(RecordFate.BARE, detail, root=root)
+        return Assessment(RecordFate.BARE, detail, root=root)
     if time.time() - shown.seconds > written + GRAIN:
-        return Verdict(RecordFate.RECYCLED, _belongs_to(member.name))
-    return Verdict(target=identity, root=root)
+        return Assessment(RecordFate.RECYCLED, _belongs_to(member.name))
+    return Assessment(target=identity, root=root)
 
 
-def _of_elsewhere(entry: Intent) -> Verdict | None:
+def _of_elsewhere(entry: Intent) -> Assessment | None:
     """Judge what is not of this machine, boot and pid namespace."""
     with closing(current()) as system:
         boot = system.boot_id
     known = None not in (entry.machine_id, machine_id())
     same_boot = entry.owner.boot_id == boot
     if known and entry.machine_id != machine_id():
-        return Verdict(RecordFate.FOREIGN, "it is of another machine")
+        return Assessment(RecordFate.FOREIGN, "it is of another machine")
     if not known and (boot is None or not same_boot):
-        return Verdict(RecordFate.FOREIGN, "it cannot be known whether it is of this machine")
+        return Assessment(RecordFate.FOREIGN, "it cannot be known whether it is of this machine")
     if not same_boot:
         if None in (boot, entry.owner.boot_id):
-            return Verdict(RecordFate.FOREIGN, "it cannot be known whether it is of this boot")
-        return Verdict(RecordFate.GONE, "it is of an earlier boot")
+            return Assessment(RecordFate.FOREIGN, "it cannot be known whether it is of this boot")
+        return Assessment(RecordFate.GONE, "it is of an earlier boot")
     if entry.pid_namespace != pid_namespace():
-        return Verdict(RecordFate.FOREIGN, "it is of another pid namespace")
+        return Assessment(RecordFate.FOREIGN, "it is of another pid namespace")
     return None
 
 
-def _of_here(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Verdict:
+def _of_here(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Assessment:
     """Judge by the owner and the root: where one of them is in doubt, nobody is touched."""
     identity = entry.identity if isinstance(entry, Record) else None
     root = Sighting(Presence.DEAD) if identity is None else sight(identity)
     owner = sight(entry.owner)
     if not owned and owner.presence in (Presence.LIVES, Presence.UNKNOWN):
-        return Verdict(RecordFate.OWNED, root=root)
+        return Assessment(RecordFate.OWNED, root=root)
     if owner.presence is Presence.LIVES and writer not in (0, *owner.users):
         detail = f"uid {writer} wrote it about process {entry.owner.pid}, which is another user's"
-        return Verdict(RecordFate.UNTRUSTED, detail, root=root)
+        return Assessment(RecordFate.UNTRUSTED, detail, root=root)
     if uid is not None and root.presence is Presence.LIVES and root.users[:1] != (uid,):
         detail = f"uid {uid} wrote it, and its root is a process of another user"
-        return Verdict(RecordFate.UNTRUSTED, detail, root=root)
+        return Assessment(RecordFate.UNTRUSTED, detail, root=root)
     if identity is None and owner.presence in (Presence.LIVES, Presence.UNKNOWN):
-        return Verdict(RecordFate.OWNED, f"process {entry.owner.pid} is just starting it")
+        return Assessment(RecordFate.OWNED, f"process {entry.owner.pid} is just starting it")
     if root.presence is Presence.UNKNOWN:
         detail = "it cannot be known whether its number still means the same process"
-        return Verdict(RecordFate.UNREADABLE, detail, root=root)
+        return Assessment(RecordFate.UNREADABLE, detail, root=root)
     target = Containment.recall(entry.marker, identity, entry.cgroup, owner=entry.owner, uid=uid)
-    return Verdict(target=target, root=root)
+    return Assessment(target=target, root=root)
 
 
 def _our_user() -> str | None:

@@ -13,7 +13,7 @@ from .._models.errors import TargetRefusedError
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult
 from .._running.threads import PlainWork
-from .assessment import Verdict, judge, judge_bare
+from .assessment import Assessment, judge, judge_bare
 from .format import (
     PREFIX,
     Bare,
@@ -121,24 +121,24 @@ class RecordRecovery(PlainWork):
         done = self._act(verdict)
         return self._drop(opened, done) if done.fate in DROPPED else done
 
-    def _judge(self, opened: Opened) -> Verdict:
+    def _judge(self, opened: Opened) -> Assessment:
         """Say what is to be done, without doing it."""
         try:
             entry = self._entry = parse(self._path, opened.data)
         except UnreadableError as error:
-            return Verdict(RecordFate.UNREADABLE, str(error))
+            return Assessment(RecordFate.UNREADABLE, str(error))
         if not isinstance(entry, Bare):
             try:
                 return judge(entry, owned=self._owned, writer=opened.writer, uid=opened.uid)
             except OSError as error:  # no descriptor is left to look at its processes
-                return Verdict(RecordFate.UNREADABLE, error.strerror)
+                return Assessment(RecordFate.UNREADABLE, error.strerror)
         if opened.uid is not None:
-            return Verdict(RecordFate.BARE, "another program of another user wrote it")
+            return Assessment(RecordFate.BARE, "another program of another user wrote it")
         if not self._bare:
-            return Verdict(RecordFate.BARE, "another program wrote it")
+            return Assessment(RecordFate.BARE, "another program wrote it")
         return judge_bare(entry.pid, opened.written)
 
-    def _foresee(self, verdict: Verdict) -> RecordOutcome:
+    def _foresee(self, verdict: Assessment) -> RecordOutcome:
         """Say what would become of it."""
         if verdict.target is None:
             return self._outcome(verdict.fate or RecordFate.GONE, verdict.detail, verdict)
@@ -148,7 +148,7 @@ class RecordRecovery(PlainWork):
         fate = RecordFate.REAPED if snapshot.members else _empty(verdict)
         return self._outcome(fate, verdict.stranger, verdict)
 
-    def _act(self, verdict: Verdict) -> RecordOutcome:
+    def _act(self, verdict: Assessment) -> RecordOutcome:
         """End the target, if there is one."""
         if verdict.target is None:
             return self._outcome(verdict.fate or RecordFate.GONE, verdict.detail, verdict)
@@ -174,7 +174,7 @@ class RecordRecovery(PlainWork):
         self._hurry.wanted.wait(MOMENT)
         return self._hurry.kill(target, self._policy)
 
-    def _refused(self, reason: str, verdict: Verdict) -> RecordOutcome:
+    def _refused(self, reason: str, verdict: Assessment) -> RecordOutcome:
         """Leave alone what must not be ended."""
         fate = RecordFate.BARE if isinstance(self._entry, Bare) else RecordFate.OWNED
         return self._outcome(fate, reason, verdict)
@@ -194,7 +194,7 @@ class RecordRecovery(PlainWork):
         self,
         fate: RecordFate,
         detail: str | None = None,
-        verdict: Verdict | None = None,
+        verdict: Assessment | None = None,
         kill: KillResult | None = None,
     ) -> RecordOutcome:
         """Say what became of it."""
@@ -222,6 +222,6 @@ def _touched(kill: KillResult) -> bool:
     return any(one.fate is not Fate.ALREADY_GONE for one in kill.outcomes)
 
 
-def _empty(verdict: Verdict) -> RecordFate:
+def _empty(verdict: Assessment) -> RecordFate:
     """Say what a tree is of which nobody was found."""
     return RecordFate.RECYCLED if verdict.recycled else RecordFate.GONE

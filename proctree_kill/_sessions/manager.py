@@ -22,8 +22,8 @@ from .agent import Agent, Session
 from .events import Broadcaster, EventQueue
 from .models import SessionState, StopResult
 from .registry import Registry
-from .start import Start
-from .stop import Stop, nothing
+from .start import SessionStart
+from .stop import SessionStop, nothing
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -182,7 +182,7 @@ class SessionManager:
         agent = self._find(session_id)
         if agent is None:
             return _unknown(session_id)
-        return threads.run(Stop(agent, self._registry))
+        return threads.run(SessionStop(agent, self._registry))
 
     async def astop_agent(self, session_id: str) -> StopResult:
         """Do what :meth:`stop_agent` does, without blocking the event loop.
@@ -201,7 +201,7 @@ class SessionManager:
         agent = self._find(session_id)
         if agent is None:
             return _unknown(session_id)
-        return await _awaited(Stop(agent, self._registry))
+        return await _awaited(SessionStop(agent, self._registry))
 
     def stop_all(self) -> dict[str, StopResult]:
         """Stop all sessions of this manager at the same time: many take no longer than one.
@@ -299,11 +299,11 @@ class SessionManager:
         cmd: Command,
         tool: str,
         popen: AgentOptions,
-    ) -> Start:
+    ) -> SessionStart:
         """Reserve a session and return the work that starts it."""
         self._refuse_forked(session_id)
         agent = self._registry.new(session_id, tool)
-        return Start(self._registry, agent, cmd, popen)
+        return SessionStart(self._registry, agent, cmd, popen)
 
     def _find(self, session_id: str) -> Agent | None:
         """Return a session."""
@@ -313,7 +313,7 @@ class SessionManager:
     def _stops(self, agents: Mapping[str, Agent]) -> Parallel[StopResult]:
         """Return the work that stops these."""
         self._refuse_forked()
-        return Parallel([Stop(one, self._registry) for one in agents.values()])
+        return Parallel([SessionStop(one, self._registry) for one in agents.values()])
 
     def _name(self, results: list[StopResult]) -> dict[str, StopResult]:
         """Return results by their sessions."""

@@ -12,12 +12,12 @@ from .._running.threads import PlainWork
 from .._spawn.popen import Command, TreePopen
 from .agent import Agent, Session
 from .registry import Registry
-from .stop import Stop, leave
+from .stop import SessionStop, leave
 
 _log = logging.getLogger("proctree_kill")
 
 
-class Start(PlainWork):
+class SessionStart(PlainWork):
     """The start of a session: a work that cannot be hurried, but undone."""
 
     def __init__(
@@ -96,6 +96,6 @@ class Undoing(PlainWork):
         if self._agent.process is None:
             self._registry.dismiss(self._agent)
             return
-        stop = Stop(self._agent, self._registry)
+        stop = SessionStop(self._agent, self._registry)
         stop.hurry()
         stop.run()

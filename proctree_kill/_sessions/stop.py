@@ -25,7 +25,7 @@ _WORDS: dict[StopMethod, str] = {
 }
 
 
-class Stop(PlainWork):
+class SessionStop(PlainWork):
     """The stop of a session; one that comes second hurries the first and waits for it."""
 
     def __init__(self, agent: Agent, registry: Registry) -> None:

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, AnyStr, Literal, Self, TypeAlias, ove
 from .._containment.containment import Containment, Requested
 from .._engine import markers
 from .._engine.kill import akill_tree, kill_tree, signal_tree, snapshot_tree
-from .._engine.process import Vigil
+from .._engine.process import ExitWaiter
 from .._engine.target import Aim, Contained
 from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
@@ -151,7 +151,9 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             markers.note(self, contained["env"])
 
         forks = popen.get("preexec_fn") is not None
-        spawn_start.start(spawn_start.Birth(self, prepare, spawn, self._recording, forks=forks))
+        spawn_start.start(
+            spawn_start.ProcessStart(self, prepare, spawn, self._recording, forks=forks)
+        )
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -329,8 +331,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             if self.returncode is not None:
                 return
             self.containment.remember()
-            with Vigil(self.pid, self.identity) as vigil:
-                if vigil.is_recycled:  # another call has reaped it: its code is lost, as to Popen
+            with ExitWaiter(self.pid, self.identity) as waiter:
+                if waiter.is_recycled:  # another call has reaped it: its code is lost, as to Popen
                     self.returncode = 0
                 else:
                     super().poll()
@@ -342,8 +344,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
 
     def _ends_within(self, seconds: float | None) -> bool:
         """Wait for the end of the root without reaping it; tell whether it has ended."""
-        with Vigil(self.pid, self.identity) as vigil:
-            return vigil.wait(seconds)
+        with ExitWaiter(self.pid, self.identity) as waiter:
+            return waiter.wait(seconds)
 
     @property
     def _is_forked(self) -> bool:

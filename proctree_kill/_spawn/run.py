@@ -7,7 +7,7 @@ import threading
 from subprocess import CalledProcessError, CompletedProcess, TimeoutExpired
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from .._engine.process import Vigil
+from .._engine.process import ExitWaiter
 from .._running import loops, threads
 from .popen import Command, TreePopen
 
@@ -164,7 +164,7 @@ class Running:
             text = "it was interrupted, or had no thread, before anything was run"
             raise RuntimeError(text)
         pipes = subprocess.PIPE in (self._popen.get("stdout"), self._popen.get("stderr"))
-        with Usher(needed=pipes) as usher, TreePopen[Any](self._args, **self._popen) as process:
+        with Leftovers(needed=pipes) as usher, TreePopen[Any](self._args, **self._popen) as process:
             self._process = process
             if self._hurried:
                 process.kill()
@@ -195,7 +195,7 @@ class Running:
             raise
 
 
-class Usher:
+class Leftovers:
     """Sees to it that our pipes come to their end once the root has ended.
 
     Whoever it left behind may hold them, and is ended when their time is over.
@@ -205,7 +205,7 @@ class Usher:
     def __init__(self, *, needed: bool) -> None:
         """Prepare the thread, where there are pipes."""
         self._process: TreePopen[Any] | None = None
-        self._vigil: Vigil | None = None
+        self._waiter: ExitWaiter | None = None
         self._arrived = threading.Event()
         self._done = threading.Event()
         thread = threading.Thread(target=self._wait, name="proctree_kill usher")
@@ -221,25 +221,25 @@ class Usher:
         if self._thread:
             self._arrived.set()
             self._thread.join()
-        if self._vigil:
-            self._vigil.close()
+        if self._waiter:
+            self._waiter.close()
 
     def attend(self, process: TreePopen[Any]) -> None:
         """Begin to wait for this root."""
         if self._thread:
-            self._process, self._vigil = process, Vigil(process.pid)
+            self._process, self._waiter = process, ExitWaiter(process.pid)
             self._arrived.set()
 
     def dismiss(self) -> None:
         """Stop waiting: the pipes are at their end, or given up."""
         self._done.set()
-        if self._vigil:
-            self._vigil.wake()
+        if self._waiter:
+            self._waiter.wake()
 
     def _wait(self) -> None:
         """Wait for the root, then a moment for the pipes; then end whoever holds them."""
         self._arrived.wait()
-        if self._process and self._vigil and self._vigil.wait() and not self._done.wait(LINGER):
+        if self._process and self._waiter and self._waiter.wait() and not self._done.wait(LINGER):
             self._process.stop()
 
 

@@ -42,7 +42,7 @@ class Root(Protocol):
         """Close our ends of its pipes."""
 
 
-class Birth:
+class ProcessStart:
     """The start of one tree: a work that is not hurried but undone.
 
     Signal handlers run in the main thread only, so nothing interrupts the thread of a start.
@@ -158,7 +158,7 @@ def stay(pid: int) -> None:
             _os.waitid(_os.P_PID, pid, _os.WEXITED | _os.WNOWAIT)
 
 
-def start(birth: Birth) -> None:
+def start(birth: ProcessStart) -> None:
     """Start a tree; an interrupt ends it before it is raised."""
     try:
         threads.run(birth, stay=stay)

@@ -59,14 +59,14 @@ def cell(*, dies_with_owner: bool) -> Cell:
         UnavailableError: this process may have none here.
     """
     if sys.platform == "linux":
-        return cgroup.Leaf.make()
+        return cgroup.TreeCgroup.make()
     if sys.platform == "win32":
         return job.JobCell.make(dies_with_owner=dies_with_owner)
     text = "this system has nothing like a cgroup or a job object"
     raise UnavailableError(text)
 
 
-def recall_cell(name: str, owner: ProcessIdentity | None, uid: int | None) -> Cell | None:
+def recorded_cell(name: str, owner: ProcessIdentity | None, uid: int | None) -> Cell | None:
     """Find what another process made, which may be dead by now; None where it is none of ours.
 
     Args:
@@ -75,7 +75,7 @@ def recall_cell(name: str, owner: ProcessIdentity | None, uid: int | None) -> Ce
         uid: with whose rights alone it may be acted upon; None: with ours.
     """
     if sys.platform == "linux":
-        return recorded_cgroup.RecalledCgroup.find(name, owner, uid)
+        return recorded_cgroup.RecordedCgroup.find(name, owner, uid)
     return None
 
 

@@ -322,7 +322,7 @@ class TestCommand:
     def test_our_own_failure_leaves_nothing(
         self, plant: Planter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("proctree_kill._cli.run.Vigil", None)
+        monkeypatch.setattr("proctree_kill._cli.run.ExitWaiter", None)
         with plant.seed() as seed:
             monkeypatch.setattr(os, "environ", seed.env)
             for one in seed.fds:

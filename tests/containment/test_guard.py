@@ -145,7 +145,7 @@ def test_what_it_does_not_understand_does_not_end_it(said: bytes) -> None:
     os.write(mouth, b"%s\n%s\n" % (said, json.dumps(tree).encode()))
     for one in (mouth, word):
         os.close(one)
-    watchman = _guard.Watchman(ear)
+    watchman = _guard.GuardProcess(ear)
     watchman.listen_until(death)
     assert watchman.trees == {"A=1": tree}
     for one in (ear, death):
@@ -348,6 +348,6 @@ def test_it_leaves_though_the_last_look_may_have_missed_somebody(
 def test_it_leaves_though_the_dying_keep_the_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
     process = TreePopen(["true"], kill_on_parent_exit=True)
     with monkeypatch.context() as patch:
-        patch.setattr("proctree_kill._systems.linux.cgroup.Leaf.remove", lambda _: False)
+        patch.setattr("proctree_kill._systems.linux.cgroup.TreeCgroup.remove", lambda _: False)
         process.wait()
     assert containment_guard.guard().pid is None

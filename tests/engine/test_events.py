@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from proctree_kill import KillEvent, KillPolicy
-from proctree_kill._engine.events import Listener, Teller
+from proctree_kill._engine.events import EventSender, Listener
 from proctree_kill._engine.plan import Ladder
 from proctree_kill._engine.steps import Ask, Facts, Freeze, Kill, Rescan, Step, Wait
 from proctree_kill._systems.member import ZOMBIE, Member
@@ -30,7 +30,7 @@ class Told:
         self.ladder = Ladder(KillPolicy(), members, START)
         self.raised: list[BaseException] = []
         told = listener or self.events.append
-        self.teller = Teller(told, self.ladder, "boot", self.raised.append)
+        self.teller = EventSender(told, self.ladder, "boot", self.raised.append)
 
     def after(
         self,
@@ -158,7 +158,7 @@ def test_a_listener_that_raises_is_logged_once_and_not_called_again(
 
 def test_without_a_listener_nothing_is_kept() -> None:
     ladder = Ladder(KillPolicy(), [one := member(7)], START)
-    teller = Teller(None, ladder, None, lambda _: None)
+    teller = EventSender(None, ladder, None, lambda _: None)
     teller.before(Freeze([]))
     teller.after(Freeze([]), Facts(START, [one]), frozen=True)
     assert teller._queue == []

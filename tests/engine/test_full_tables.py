@@ -14,7 +14,7 @@ from proctree_kill._sessions.exits import ExitWatcher
 from proctree_kill._systems import current, machine
 from proctree_kill._systems.linux import pidfd, pidfd_handles, procfs
 from proctree_kill._systems.linux import system as linux_system
-from proctree_kill._systems.linux.pidfd_handles import PidfdGrip
+from proctree_kill._systems.linux.pidfd_handles import PidfdHandles
 from proctree_kill._systems.member import Member
 from proctree_kill._systems.posix import system as posix_system
 from support import kqueue
@@ -96,7 +96,7 @@ def test_counting_descriptors_that_fails_leaves_none(
 ) -> None:
     pid = plant(Node(name="root")).root.pid
     before = open_files()
-    grip = PidfdGrip()
+    grip = PidfdHandles()
     grip._budget = 0
     with monkeypatch.context() as patched:
         patched.setattr(os, "listdir", full)

@@ -34,7 +34,7 @@ from proctree_kill import (
     run,
     snapshot_tree,
 )
-from proctree_kill._engine.process import Vigil
+from proctree_kill._engine.process import ExitWaiter
 from proctree_kill._systems.linux import procfs
 from proctree_kill._systems.linux import system as linux_system
 from support import seccomp
@@ -165,8 +165,8 @@ def test_a_command_is_waited_for_and_ended_at_its_timeout(
             before = process.poll()
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(0)
-            with Vigil(process.pid) as vigil:
-                lives = not vigil.wait(0)
+            with ExitWaiter(process.pid) as waiter:
+                lives = not waiter.wait(0)
             return code, before, lives, process.stop(grace=0).ok, process.returncode
 
     assert world(scene) == (3, None, True, True, -signal.SIGKILL)

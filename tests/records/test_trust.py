@@ -26,13 +26,14 @@ from proctree_kill import (
 )
 from proctree_kill._cli import main
 from proctree_kill._records import files as record_files
-from proctree_kill._records.assessment import Verdict
+from proctree_kill._records.assessment import Assessment
 from proctree_kill._records.format import record_path
 from proctree_kill._records.recover_record import RecordRecovery
 from proctree_kill._records.report import RecordFate, RecordOutcome
 from proctree_kill._records.trusted_files import Opened
 from support.agents import HASTY, PATIENT, files
 from support.callers import apart, unprivileged
+from support.cgroups import is_empty, usable_cgroup
 from support.delegation import delegated
 from support.impostors import (
     as_dangling_link,
@@ -43,7 +44,6 @@ from support.impostors import (
     as_second_name,
     as_socket,
 )
-from support.leaf import is_empty, usable_cgroup
 from support.nodes import Node
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
@@ -232,7 +232,7 @@ class TestContents:
     ) -> None:
         write(tmp_path, "a", **told.facts)
 
-        def fail(*_: object, **__: object) -> Verdict:
+        def fail(*_: object, **__: object) -> Assessment:
             raise OSError(24, "Too many open files")
 
         monkeypatch.setattr("proctree_kill._records.recover_record.judge", fail)
@@ -251,7 +251,7 @@ class TestSwaps:
         path = write(tmp_path, "a", **told.facts)
         judge = RecordRecovery._judge
 
-        def swap(self: RecordRecovery, opened: Opened) -> Verdict:
+        def swap(self: RecordRecovery, opened: Opened) -> Assessment:
             verdict = judge(self, opened)
             path.unlink()
             write(tmp_path, "a", owner=identify(os.getpid()))

@@ -206,16 +206,16 @@ def test_a_preparation_that_is_interrupted_leaves_no_cgroup(
     from proctree_kill._systems.linux import cgroup as linux_cgroup  # noqa: PLC0415 - not on every system
 
     def scene() -> None:
-        make, names = linux_cgroup.Leaf.make, []
+        make, names = linux_cgroup.TreeCgroup.make, []
 
-        def making() -> linux_cgroup.Leaf:
+        def making() -> linux_cgroup.TreeCgroup:
             leaf = make()
             names.append(Path(leaf.name))
             os.kill(os.getpid(), signal.SIGALRM)
             return leaf
 
         signal.signal(signal.SIGALRM, interrupt)
-        monkeypatch.setattr(linux_cgroup.Leaf, "make", making)
+        monkeypatch.setattr(linux_cgroup.TreeCgroup, "make", making)
         with pytest.raises(Interruption):
             Containment.prepare("kernel")
         assert [one.exists() for one in names] == [False]

@@ -15,7 +15,7 @@ from pathlib import Path
 from proctree_kill._systems.lock import lock
 
 from . import seccomp
-from .leaf import usable_cgroup
+from .cgroups import usable_cgroup
 from .users import ordinary_user
 
 NPM_PACKAGE = "@modelcontextprotocol/server-everything"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .leaf import new_name, usable_cgroup
+from .cgroups import new_name, usable_cgroup
 from .users import Account
 
 FILES = ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")

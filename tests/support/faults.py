@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 from proctree_kill import Containment
 
 from .callers import apart
-from .leaf import kept
+from .cgroups import kept
 
 PACKAGE = "proctree_kill"
 ERRORS = (errno.EMFILE, errno.ENOMEM, errno.EPERM, errno.EINTR)

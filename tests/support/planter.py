@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from proctree_kill._engine.markers import PREFIX
 
-from .leaf import Leaf
+from .cgroups import ScratchCgroup
 from .nodes import Node
 from .trees import Tree
 from .users import Account
@@ -96,7 +96,7 @@ class Planter:
         self, env: Mapping[str, str] | None = None, marker: str | None = None
     ) -> Iterator[Seed]:
         """Prepare a tree whose root is started inside the block, by whatever means."""
-        leaf = Leaf.make() if self._in_cgroups else None
+        leaf = ScratchCgroup.make() if self._in_cgroups else None
         ear, voice = os.pipe()
         entrance = leaf.entrance() if leaf else -1
         fds = (voice, entrance) if leaf else (voice,)

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.leaf import Leaf
+from support.cgroups import ScratchCgroup
 from support.nodes import Node, chain
 from support.planter import Planter
 from support.storms import Kind, plant_storm
@@ -36,7 +36,7 @@ WILD = Node(
 @pytest.fixture(params=["in a cgroup", "without a cgroup"])
 def garden(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Planter:
     if request.param == "without a cgroup":
-        monkeypatch.setattr(Leaf, "make", lambda: None)
+        monkeypatch.setattr(ScratchCgroup, "make", lambda: None)
     return Planter()
 
 

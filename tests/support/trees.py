@@ -24,7 +24,7 @@ from typing import IO
 import psutil
 
 from .capabilities import has
-from .leaf import Leaf
+from .cgroups import ScratchCgroup
 
 BOUND = 25.0
 """Seconds after which something that should have happened counts as a failure."""
@@ -72,7 +72,7 @@ class Tree:
         ear: the end of the pipe on which they speak.
     """
 
-    def __init__(self, ear: int, leaf: Leaf | None) -> None:
+    def __init__(self, ear: int, leaf: ScratchCgroup | None) -> None:
         """Begin with nobody, a pipe to listen to, and a cgroup where there is one."""
         self.pids: dict[str, int] = {}
         self.ear = ear

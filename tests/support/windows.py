@@ -14,7 +14,7 @@ import pytest
 from proctree_kill._systems.windows import console as windows_console
 from proctree_kill._systems.windows import handles as windows_handles
 from proctree_kill._systems.windows import process_table, win32
-from proctree_kill._systems.windows.console import Console
+from proctree_kill._systems.windows.console import ConsoleGroups
 from proctree_kill._systems.windows.process_table import ProcessTable, Row
 from proctree_kill._systems.windows.taskkill import Answer
 
@@ -184,10 +184,10 @@ class Windows:
         self.tables += 1
         return ProcessTable(self._rows())
 
-    def console(self, caller: int) -> Console:
+    def console(self, caller: int) -> ConsoleGroups:
         """Tell who shares our console."""
         shared = {one.pid: one.group for one in self.processes if one.group and not one.dead}
-        return Console(caller, {caller: caller, **shared})
+        return ConsoleGroups(caller, {caller: caller, **shared})
 
     def send_break(self, group: int) -> bool:
         """Note it."""

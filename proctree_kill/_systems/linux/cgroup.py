@@ -26,11 +26,11 @@ _places: dict[int, Place] = {}
 
 _placing = threading.Lock()
 """Held while this process moves itself, or another thread would be moved out of its entry."""
-_abandoned: set[Leaf] = set()
+_abandoned: set[TreeCgroup] = set()
 """Leaves of objects that are gone while processes lived in them."""
 
 
-class Leaf:
+class TreeCgroup:
     """The cgroup of one tree.
 
     A process is born in the cgroup of the *thread* that starts it. So that thread enters a

@@ -31,7 +31,7 @@ _FULL = {errno.EMFILE, errno.ENFILE}
 _T = TypeVar("_T")
 
 
-class PidfdGrip:
+class PidfdHandles:
     """Members held by pidfds, as many as the limit of descriptors allows.
 
     The others are opened again for each act, and compared by the inode of the pidfd.

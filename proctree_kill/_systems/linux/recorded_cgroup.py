@@ -12,13 +12,13 @@ assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..._models.identity import ProcessIdentity
 from . import cgroupfs, procfs
-from .cgroup import Leaf
+from .cgroup import TreeCgroup
 
 _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What tells nothing about a directory; any other refusal tells that it is no cgroup for us."""
 
 
-class RecalledCgroup(Leaf):
+class RecordedCgroup(TreeCgroup):
     """A cgroup whose owner may be dead.
 
     Looking opens nothing for writing and changes nothing.

@@ -15,8 +15,8 @@ assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 from ..contract import Live, Reply
 from ..member import ALIVE, DESCENDANT, GONE, MARKER, SESSION, Member
 from . import pidfd, procfs
-from .pidfd_handles import PidfdGrip
-from .tick_handles import TicksGrip
+from .pidfd_handles import PidfdHandles
+from .tick_handles import TickHandles
 
 PIDFD = pidfd.supported()
 """Whether processes are held by descriptors; else by start ticks, with a gap before each signal."""
@@ -41,7 +41,7 @@ class LinuxSystem:
         self.boot_id = procfs.boot_id()
         self.unseen = 0 if procfs.usable() else DESCENDANT | SESSION | MARKER
         held = PIDFD and pidfd.supported()  # a filter may have come since the import
-        self._grip: PidfdGrip | TicksGrip = PidfdGrip() if held else TicksGrip()
+        self._grip: PidfdHandles | TickHandles = PidfdHandles() if held else TickHandles()
         self._table: dict[int, list[int]] | None = None
         self._line: set[int] | None = None
         self._everywhere = False

@@ -23,7 +23,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
 _T = TypeVar("_T")
 
 
-class TicksGrip:
+class TickHandles:
     """Members known by their numbers; nothing is held open."""
 
     def __init__(self) -> None:

@@ -46,7 +46,7 @@ def _user32() -> Any:  # noqa: ANN401 - as load()
     return win32.load("user32", _USER32)
 
 
-class Console(NamedTuple):
+class ConsoleGroups(NamedTuple):
     """The console of this process at one moment.
 
     Args:
@@ -93,9 +93,9 @@ class Console(NamedTuple):
         return next((reason for reason, holds in obstacles.items() if holds), None)
 
 
-def look(caller: int) -> Console:
+def look(caller: int) -> ConsoleGroups:
     """See who shares our console."""
-    return Console(caller, {pid: _group(pid) for pid in _sharers()})
+    return ConsoleGroups(caller, {pid: _group(pid) for pid in _sharers()})
 
 
 def send_break(group: int) -> bool:

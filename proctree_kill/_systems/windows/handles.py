@@ -28,7 +28,7 @@ HEED = 0.1
 BATCH = win32.MOST_WAITED_FOR - 1
 
 
-class HandleGrip:
+class WindowsHandles:
     """Everybody who is held, until it is closed.
 
     While a handle is open, nobody else gets the number of its process, dead or alive.

@@ -11,7 +11,7 @@ from .. import psutil_facts as _facts
 from ..contract import Live, Reply
 from ..member import GONE, Member
 from . import console, process_table, win32
-from .handles import FORCE_CODE, PID_STEP, HandleGrip
+from .handles import FORCE_CODE, PID_STEP, WindowsHandles
 from .helper import Helper
 from .process_table import ProcessTable, Row
 from .taskkill import Answer, batches
@@ -61,7 +61,7 @@ class WindowsSystem:
         """
         self.disturbed = False  # a table hides nobody when another one vanishes
         self.hurried = False
-        self._grip = HandleGrip()
+        self._grip = WindowsHandles()
         self._helper = Helper(helper_timeout, self._grip.wait_for)
         self._table: ProcessTable | None = None
 

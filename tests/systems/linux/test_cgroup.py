@@ -17,9 +17,9 @@ import pytest
 from proctree_kill import Containment, Evidence, Fate, TreePopen, errors, kill_tree
 from support.callers import apart, unprivileged
 from support.capabilities import has
+from support.cgroups import is_empty, usable_cgroup
 from support.counts import SPAWNS
 from support.delegation import delegated, enter
-from support.leaf import is_empty, usable_cgroup
 from support.trees import BOUND
 from support.users import Account, ordinary_user
 
@@ -145,7 +145,7 @@ class TestWhereThereIsOne:
     ) -> None:
         from proctree_kill._systems.linux import cgroup as linux_cgroup  # noqa: PLC0415 - not on every system
 
-        monkeypatch.setattr(linux_cgroup.Leaf, "kill", lambda _: False)
+        monkeypatch.setattr(linux_cgroup.TreeCgroup, "kill", lambda _: False)
         with TreePopen(["sh", "-c", "cat & cat"], stdin=subprocess.PIPE) as process:
             assert process.stop(grace=0).ok
 
@@ -247,9 +247,9 @@ class TestOtherSpawners:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from proctree_kill._systems.linux import procfs  # noqa: PLC0415 - not on every system
-        from proctree_kill._systems.linux.cgroup import Leaf  # noqa: PLC0415 - as above
+        from proctree_kill._systems.linux.cgroup import TreeCgroup  # noqa: PLC0415 - as above
 
-        leaf, read = Leaf.make(), procfs.read
+        leaf, read = TreeCgroup.make(), procfs.read
 
         def late(path: str) -> bytes:
             if path == f"{leaf.name}/cgroup.events":

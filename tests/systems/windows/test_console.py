@@ -10,21 +10,21 @@ from collections.abc import Mapping
 import pytest
 
 from proctree_kill._systems.windows import console
-from proctree_kill._systems.windows.console import Console
+from proctree_kill._systems.windows.console import ConsoleGroups
 
 CALLER, SHELL, LEADER, CHILD, OTHER = 100, 104, 108, 112, 116
 GROUPS = {CALLER: SHELL, SHELL: SHELL, LEADER: LEADER, CHILD: LEADER}
 
 
 def test_a_group_is_reached_when_all_of_it_is_asked() -> None:
-    reached, reasons = Console(CALLER, GROUPS).reach([LEADER, CHILD])
+    reached, reasons = ConsoleGroups(CALLER, GROUPS).reach([LEADER, CHILD])
     assert {one: sorted(pids) for one, pids in reached.items()} == {LEADER: [LEADER, CHILD]}
     assert reasons == {}
 
 
 def test_each_obstacle_is_named() -> None:
     def reason(groups: Mapping[int, int | None], *asked: int) -> str:
-        reached, reasons = Console(CALLER, groups).reach(asked)
+        reached, reasons = ConsoleGroups(CALLER, groups).reach(asked)
         assert reached == {}
         return reasons[asked[0]]
 
@@ -39,7 +39,7 @@ def test_each_obstacle_is_named() -> None:
 
 
 def test_who_hides_its_group_could_be_in_any() -> None:
-    reached, reasons = Console(CALLER, {**GROUPS, OTHER: None}).reach([LEADER, CHILD])
+    reached, reasons = ConsoleGroups(CALLER, {**GROUPS, OTHER: None}).reach([LEADER, CHILD])
     assert reached == {}
     assert set(reasons.values()) == {"its console group has others in it"}
 

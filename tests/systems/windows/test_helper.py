@@ -12,7 +12,7 @@ import pytest
 
 from proctree_kill._systems.windows import helper as windows_helper
 from proctree_kill._systems.windows import taskkill
-from proctree_kill._systems.windows.handles import HandleGrip
+from proctree_kill._systems.windows.handles import WindowsHandles
 from proctree_kill._systems.windows.helper import Helper
 from proctree_kill._systems.windows.taskkill import Answer
 
@@ -23,8 +23,8 @@ LONG = 1000.0
 
 
 @pytest.fixture
-def grip() -> Iterator[HandleGrip]:
-    grip = HandleGrip()
+def grip() -> Iterator[WindowsHandles]:
+    grip = WindowsHandles()
     yield grip
     grip.close()
 
@@ -40,13 +40,13 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.setattr(taskkill, "look_up", lambda *_: [sys.executable, "-I", "-S", "-c", code])
 
 
-def test_tasklist_knows_who_is_there(grip: HandleGrip) -> None:
+def test_tasklist_knows_who_is_there(grip: WindowsHandles) -> None:
     helper = Helper(LONG, grip.wait_for)
     assert helper.lists(os.getpid(), far()) is True
     assert helper.lists(os.getpid() + 1, far()) is False
 
 
-def test_taskkill_ends_whom_it_is_told(grip: HandleGrip) -> None:
+def test_taskkill_ends_whom_it_is_told(grip: WindowsHandles) -> None:
     with subprocess.Popen([sys.executable], creationflags=4) as child:
         assert Helper(LONG, grip.wait_for).force([child.pid], far()) is Answer.DONE
         assert child.wait() == 1
@@ -56,7 +56,7 @@ def test_taskkill_ends_whom_it_is_told(grip: HandleGrip) -> None:
 
 @pytest.mark.parametrize("code", [1, 128, 255])
 def test_an_exit_code_is_an_answer(
-    grip: HandleGrip, monkeypatch: pytest.MonkeyPatch, code: int
+    grip: WindowsHandles, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     stand_in(monkeypatch, f"raise SystemExit({code})")
     helper = Helper(LONG, grip.wait_for)
@@ -65,27 +65,29 @@ def test_an_exit_code_is_an_answer(
 
 
 def test_a_tool_that_hangs_is_ended_after_its_time(
-    grip: HandleGrip, monkeypatch: pytest.MonkeyPatch
+    grip: WindowsHandles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, "import threading; threading.Event().wait()")
     assert Helper(0.2, grip.wait_for).force([4], far()) is Answer.HUNG
     assert Helper(LONG, grip.wait_for).force([4], time.monotonic() + 0.2) is Answer.HUNG
 
 
-def test_a_hurry_ends_a_tool_that_hangs(grip: HandleGrip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hurry_ends_a_tool_that_hangs(
+    grip: WindowsHandles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stand_in(monkeypatch, "import threading; threading.Event().wait()")
     grip.hurry()
     assert Helper(LONG, grip.wait_for).force([4], far()) is Answer.HUNG
 
 
 def test_nothing_is_started_when_the_time_is_over(
-    grip: HandleGrip, monkeypatch: pytest.MonkeyPatch
+    grip: WindowsHandles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subprocess, "Popen", None)
     assert Helper(LONG, grip.wait_for).force([4], time.monotonic()) is Answer.HUNG
 
 
-def test_a_missing_tool_is_an_answer(grip: HandleGrip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tool_is_an_answer(grip: WindowsHandles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows_helper, "_path", lambda name: rf"C:\nowhere\{name}.exe")
     helper = Helper(LONG, grip.wait_for)
     assert helper.force([4], far()) is Answer.MISSING

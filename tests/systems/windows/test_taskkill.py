@@ -10,7 +10,7 @@ from proctree_kill._systems.windows import taskkill
 from proctree_kill._systems.windows.taskkill import Answer
 
 TOOL = r"C:\Windows\System32\taskkill.exe"
-LISTS_IT = b'"node.exe","1234","Console","1","41.004 K"\r\n'
+LISTS_IT = b'"node.exe","1234","ConsoleGroups","1","41.004 K"\r\n'
 PAGES = ("cp437", "cp850", "cp866", "cp932", "cp936", "cp949", "cp950", "cp1252", "gb18030")
 
 
@@ -52,8 +52,8 @@ def test_the_second_field_is_the_number() -> None:
 
 
 def test_the_name_of_a_program_may_hold_commas_quotes_and_numbers() -> None:
-    assert taskkill.lists(b'"a ""1"", 99.exe","1234","Console","1","8 K"\r\n', 1234)
-    assert not taskkill.lists(b'"a, 99",b.exe","1234","Console","1","8 K"\r\n', 99)
+    assert taskkill.lists(b'"a ""1"", 99.exe","1234","ConsoleGroups","1","8 K"\r\n', 1234)
+    assert not taskkill.lists(b'"a, 99",b.exe","1234","ConsoleGroups","1","8 K"\r\n', 99)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Self
 PREFIX = "proctree-test-"
 
 
-class Leaf:
+class ScratchCgroup:
     """A new, empty cgroup below that of this process."""
 
     def __init__(self, path: Path) -> None:
@@ -67,7 +67,7 @@ def usable_cgroup() -> Path | None:
     if parent is None:
         return None
     try:
-        leaf = Leaf(parent / new_name())
+        leaf = ScratchCgroup(parent / new_name())
     except OSError:
         return None
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proctree_kill._engine.process import Vigil
+from proctree_kill._engine.process import ExitWaiter
 from support.nodes import Node
 from support.planter import Planter
 
@@ -38,18 +38,18 @@ def let_go(leash: int) -> None:
 
 def test_a_living_process_is_told_from_one_that_has_ended(child: tuple[int, int]) -> None:
     pid, leash = child
-    with Vigil(pid) as vigil:
-        assert not vigil.wait(0)
+    with ExitWaiter(pid) as waiter:
+        assert not waiter.wait(0)
         let_go(leash)
-        assert vigil.wait()
-        assert vigil.wait(0)
+        assert waiter.wait()
+        assert waiter.wait(0)
 
 
 def test_whoever_has_ended_is_left_to_be_reaped_by_its_owner(child: tuple[int, int]) -> None:
     pid, leash = child
     let_go(leash)
-    with Vigil(pid) as vigil:
-        assert vigil.wait(20)
+    with ExitWaiter(pid) as waiter:
+        assert waiter.wait(20)
     found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert found is not None
     assert found.si_status == 7
@@ -59,35 +59,35 @@ def test_a_zombie_has_ended_before_the_wait_begins(child: tuple[int, int]) -> No
     pid, leash = child
     let_go(leash)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    with Vigil(pid) as vigil:
-        assert vigil.wait(0)
+    with ExitWaiter(pid) as waiter:
+        assert waiter.wait(0)
 
 
 def test_a_number_that_nobody_has_is_that_of_an_ended_process(plant: Planter) -> None:
     tree = plant(Node(name="root", dies=True))
     tree.root.wait()
-    with Vigil(tree.root.pid) as vigil:
-        assert vigil.wait()
+    with ExitWaiter(tree.root.pid) as waiter:
+        assert waiter.wait()
 
 
 @pytest.mark.parametrize("seconds", [None, float("inf"), 1e12])
 def test_a_wait_without_an_end_is_woken_from_another_thread(
     child: tuple[int, int], seconds: float | None
 ) -> None:
-    with Vigil(child[0]) as vigil:
-        waker = threading.Thread(target=vigil.wake)
+    with ExitWaiter(child[0]) as waiter:
+        waker = threading.Thread(target=waiter.wake)
         waker.start()
-        assert not vigil.wait(seconds)
+        assert not waiter.wait(seconds)
         waker.join()
 
 
 def test_who_is_woken_beforehand_does_not_begin_to_wait(child: tuple[int, int]) -> None:
-    with Vigil(child[0]) as vigil:
-        vigil.wake()
-        assert not vigil.wait()
+    with ExitWaiter(child[0]) as waiter:
+        waiter.wake()
+        assert not waiter.wait()
 
 
 def test_to_wake_after_the_end_does_nothing(child: tuple[int, int]) -> None:
-    vigil = Vigil(child[0])
-    vigil.close()
-    vigil.wake()
+    waiter = ExitWaiter(child[0])
+    waiter.close()
+    waiter.wake()
