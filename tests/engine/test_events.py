@@ -18,7 +18,7 @@ START = 100.0
 
 def member(pid: int, *, spared: str | None = None) -> Member:
     one = Member(pid)
-    one.start, one.spared = pid * 10, spared
+    one.boot_id, one.start, one.spared = "boot", pid * 10, spared
     return one
 
 
@@ -30,7 +30,7 @@ class Told:
         self.ladder = Ladder(KillPolicy(), members, START)
         self.raised: list[BaseException] = []
         told = listener or self.events.append
-        self.teller = EventSender(told, self.ladder, "boot", self.raised.append)
+        self.teller = EventSender(told, self.ladder, self.raised.append)
 
     def after(
         self,
@@ -158,7 +158,7 @@ def test_a_listener_that_raises_is_logged_once_and_not_called_again(
 
 def test_without_a_listener_nothing_is_kept() -> None:
     ladder = Ladder(KillPolicy(), [one := member(7)], START)
-    teller = EventSender(None, ladder, None, lambda _: None)
+    teller = EventSender(None, ladder, lambda _: None)
     teller.before(Freeze([]))
     teller.after(Freeze([]), Facts(START, [one]), frozen=True)
     assert teller._queue == []
