@@ -7,12 +7,18 @@ of all the others' roots, again and again.
 from __future__ import annotations
 
 import os
+import secrets
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 PREFIX = "PROCTREE_MARK_"
-"""How the names of our markers begin."""
+"""How the names of our markers begin.
+
+The random rest stands in the name too, so that an inner tree keeps the outer tree's marker.
+"""
+MARKER = rf"{PREFIX}[0-9a-f]{{32}}=1"
+"""The pattern of our markers: a record with a common variable would end unrelated processes."""
 
 
 class _Child(Protocol):
@@ -31,6 +37,11 @@ class _Started(NamedTuple):
 
 _children: dict[weakref.ref[Any], _Started] = {}
 """Changed and copied in single steps: a signal handler may look while a child is noted."""
+
+
+def new() -> str:
+    """Return a marker that no other tree has."""
+    return f"{PREFIX}{secrets.token_hex(16)}=1"
 
 
 def note(child: _Child, env: Mapping[Any, Any]) -> None:
@@ -73,7 +84,3 @@ def _unreaped() -> Iterator[tuple[int, frozenset[bytes]]]:
 def _forget(reference: weakref.ref[Any]) -> None:
     """Forget a child whose object is gone."""
     _children.pop(reference, None)
-
-
-MARKER = r"PROCTREE_MARK_[0-9a-f]{32}=1"
-"""What a marker looks like: one that anybody carries would end everybody."""
