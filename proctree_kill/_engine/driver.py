@@ -135,7 +135,7 @@ class Driver:
 
     def _ask(self, members: list[Member], until: float) -> Reply:
         """Ask members; where that fails in the middle the rest is asked, and none twice."""
-        members, foreign = self._tree.sort_out(members)
+        members, foreign = self._tree.split_by_user(members)
         sent = [(one, len(one.signals)) for one in members]
         reply = self._patiently(
             lambda: self._system.ask(
@@ -147,7 +147,7 @@ class Driver:
     def _freeze(self, members: list[Member]) -> Reply:
         """Stop members, and remember who outside the tree could stop with them."""
         self._watch_parents()
-        members, foreign = self._tree.sort_out(members)
+        members, foreign = self._tree.split_by_user(members)
         self._frozen += members  # before the signals: whatever happens, they are continued
         reply = self._system.freeze(members, self._groups())
         missed = {*reply.gone, *reply.denied}
@@ -157,7 +157,7 @@ class Driver:
     def _kill(self, members: list[Member]) -> Reply:
         """Kill members; the killed need no continuing."""
         self._let_parents_notice()
-        members, foreign = self._tree.sort_out(members)  # the frozen cannot change any more
+        members, foreign = self._tree.split_by_user(members)  # the frozen cannot change any more
         reply = self._system.kill(members, self._groups())
         refused = {*reply.denied, *foreign}
         self._frozen = [one for one in self._frozen if one in refused]
