@@ -15,16 +15,16 @@ from .plan import Escalation
 from .steps import (
     Ask,
     CloseInput,
-    KillCells,
     Facts,
     Freeze,
     Insist,
     Inspect,
     Kill,
+    KillCells,
+    Outcome,
     ProveStop,
     Rescan,
     Step,
-    Outcome,
     Wait,
     Way,
 )

@@ -9,7 +9,7 @@ from typing import Literal
 from .._models.result import KillEvent
 from .._systems.member import ALIVE, Member, identity_of
 from .plan import Escalation
-from .steps import Ask, KillCells, Facts, Freeze, Kill, Step
+from .steps import Ask, Facts, Freeze, Kill, KillCells, Step
 
 Listener = Callable[[KillEvent], object]
 Kind = Literal["asked", "escalated", "found", "gone", "settled"]

@@ -16,16 +16,16 @@ from .._systems.member import ALIVE, ANY_KEPT, Member, leaves_first
 from .steps import (
     Ask,
     CloseInput,
-    KillCells,
     Facts,
     Freeze,
     Insist,
     Inspect,
     Kill,
+    KillCells,
+    Outcome,
     ProveStop,
     Rescan,
     Step,
-    Outcome,
     Wait,
     Way,
 )

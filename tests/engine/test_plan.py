@@ -12,10 +12,10 @@ from proctree_kill._engine.plan import INPUT_SHARE
 from proctree_kill._engine.steps import (
     Ask,
     CloseInput,
-    KillCells,
     Freeze,
     Inspect,
     Kill,
+    KillCells,
     ProveStop,
     Rescan,
     Wait,
@@ -388,7 +388,9 @@ def test_scans_that_stay_unsure_do_not_keep_us_until_the_deadline() -> None:
 
 
 def test_whom_the_kernel_keeps_together_is_ended_at_once_and_unfrozen() -> None:
-    done = play(Actor("root", kept=0.0), Actor("child", 1, kept=0.0), can_kill_cells=True, grace=0).run()
+    done = play(
+        Actor("root", kept=0.0), Actor("child", 1, kept=0.0), can_kill_cells=True, grace=0
+    ).run()
     assert done.names(KillCells) == [["child", "root"]]
     assert done.names(Freeze) == done.names(Kill) == []
     assert done.fates == {"child": Fate.KILLED, "root": Fate.KILLED}
@@ -414,7 +416,10 @@ def test_who_left_just_before_the_kernel_s_order_is_killed_alone(way: Way) -> No
 
 
 def test_where_the_kernel_refuses_everybody_is_killed_one_by_one() -> None:
-    kept = [Actor("root", kept=0.0, denies=(KillCells,)), Actor("child", 1, kept=0.0, denies=(KillCells,))]
+    kept = [
+        Actor("root", kept=0.0, denies=(KillCells,)),
+        Actor("child", 1, kept=0.0, denies=(KillCells,)),
+    ]
     done = play(*kept, can_kill_cells=True, grace=0).run()
     assert done.names(Freeze) == [["root", "child"]]
     assert done.names(Kill) == [["child", "root"]]

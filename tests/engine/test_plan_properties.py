@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from proctree_kill._engine.steps import (
     Ask,
     CloseInput,
-    KillCells,
     Facts,
     Freeze,
     Inspect,
     Kill,
+    KillCells,
     Rescan,
     Step,
     Wait,
@@ -33,7 +33,9 @@ RESTLESS = 48 * TICK
 
 ticks = st.integers(0, 1024).map(lambda count: count * TICK)
 maybe = st.none() | ticks
-refusals = st.lists(st.sampled_from([Ask, Freeze, Kill, KillCells]), max_size=4, unique=True).map(tuple)
+refusals = st.lists(st.sampled_from([Ask, Freeze, Kill, KillCells]), max_size=4, unique=True).map(
+    tuple
+)
 actors = st.builds(
     Actor,
     depth=st.integers(0, 3),

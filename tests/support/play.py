@@ -9,13 +9,13 @@ from proctree_kill._engine.plan import Escalation
 from proctree_kill._engine.steps import (
     Ask,
     CloseInput,
-    KillCells,
     Facts,
     Inspect,
     Kill,
+    KillCells,
+    Outcome,
     Rescan,
     Step,
-    Outcome,
     Wait,
     Way,
 )
