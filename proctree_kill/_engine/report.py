@@ -10,18 +10,18 @@ from .._models.result import Fate, KillResult
 from .._models.tree import TreeSnapshot
 from .._systems.member import EVIDENCE, ROOT, leaves_first, member_fields
 from .gather import Gathered, Missing
-from .steps import Verdict
+from .steps import Outcome
 from .target import Claim
 
 
-def result(gathered: Gathered, verdicts: list[Verdict], seconds: float) -> KillResult:
+def result(gathered: Gathered, outcomes: list[Outcome], seconds: float) -> KillResult:
     """Say what became of everybody, in one validation."""
-    outcomes = [*map(_missing, gathered.missing), *map(_outcome, verdicts)]
-    alive = any(one["fate"] in (Fate.DENIED, Fate.SURVIVED) for one in outcomes)
+    fields = [*map(_missing, gathered.missing), *map(_outcome, outcomes)]
+    alive = any(one["fate"] in (Fate.DENIED, Fate.SURVIVED) for one in fields)
     return KillResult.model_validate(
         {
             "target": tuple(gathered.target),
-            "outcomes": tuple(outcomes),
+            "outcomes": tuple(fields),
             "seconds": seconds,
             "verified": () if alive else EVIDENCE[gathered.tree.verified],
         }
@@ -42,16 +42,16 @@ def refused(claims: Sequence[Claim], refusal: str) -> TreeSnapshot:
     return TreeSnapshot(target=target, members=(), refusal=refusal)
 
 
-def _outcome(verdict: Verdict) -> dict[str, Any]:
+def _outcome(outcome: Outcome) -> dict[str, Any]:
     """Return what one outcome is made of."""
-    one = verdict.member
+    one = outcome.member
     return {
         **member_fields(one),
-        "fate": verdict.fate,
+        "fate": outcome.fate,
         "signals": tuple(one.signals),
         "exit_code": one.exit_code,
-        "seconds": verdict.seconds,
-        "detail": verdict.detail,
+        "seconds": outcome.seconds,
+        "detail": outcome.detail,
     }
 
 
