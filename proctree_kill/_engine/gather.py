@@ -79,7 +79,7 @@ def _is_rooted(claims: Sequence[Claim], markers: Sequence[bytes]) -> bool:
     Then what else carries one, or is in the cgroup, was not started by the caller itself.
     """
     roots = [one for one in claims if one.identity is not None and one.found is None]
-    return bool(markers) and engine_markers.gave(markers) and len(roots) == len(markers)
+    return bool(markers) and engine_markers.are_ours(markers) and len(roots) == len(markers)
 
 
 def _refuse_caller(
@@ -120,7 +120,7 @@ def _add(
     """Add one claim to the tree, or to the missing."""
     ended = claim.owner is not None and has_ended(claim.owner)
     member = None if ended else system.bind(claim.pid)
-    if member is not None and not gathered.tree.takes(member):
+    if member is not None and not gathered.tree.accepts(member):
         member = None
     claimed = member is not None and _is_claimed(system, claim, member)
     if claimed or (claim.bare and member is None):

@@ -10,20 +10,20 @@ from .._models.result import Fate, KillResult
 from .._models.tree import TreeSnapshot
 from .._systems.member import EVIDENCE, ROOT, leaves_first, member_fields
 from .gather import Gathered, Missing
-from .steps import Verdict
+from .steps import Outcome
 from .target import Claim
 
 
 def result(
-    gathered: Gathered, verdicts: list[Verdict], seconds: float, boot_id: str | None
+    gathered: Gathered, outcomes: list[Outcome], seconds: float, boot_id: str | None
 ) -> KillResult:
     """Say what became of everybody, in one validation."""
-    outcomes = [*map(_missing, gathered.missing), *(_outcome(one, boot_id) for one in verdicts)]
-    alive = any(one["fate"] in (Fate.DENIED, Fate.SURVIVED) for one in outcomes)
+    fields = [*map(_missing, gathered.missing), *(_outcome(one, boot_id) for one in outcomes)]
+    alive = any(one["fate"] in (Fate.DENIED, Fate.SURVIVED) for one in fields)
     return KillResult.model_validate(
         {
             "target": tuple(gathered.target),
-            "outcomes": tuple(outcomes),
+            "outcomes": tuple(fields),
             "seconds": seconds,
             "verified": () if alive else EVIDENCE[gathered.tree.verified],
         }
@@ -44,16 +44,16 @@ def refused(claims: Sequence[Claim], refusal: str) -> TreeSnapshot:
     return TreeSnapshot(target=target, members=(), refusal=refusal)
 
 
-def _outcome(verdict: Verdict, boot_id: str | None) -> dict[str, Any]:
+def _outcome(outcome: Outcome, boot_id: str | None) -> dict[str, Any]:
     """Return what one outcome is made of."""
-    one = verdict.member
+    one = outcome.member
     return {
         **member_fields(one, boot_id),
-        "fate": verdict.fate,
+        "fate": outcome.fate,
         "signals": tuple(one.signals),
         "exit_code": one.exit_code,
-        "seconds": verdict.seconds,
-        "detail": verdict.detail,
+        "seconds": outcome.seconds,
+        "detail": outcome.detail,
     }
 
 
