@@ -6,7 +6,6 @@ import json
 import os
 from argparse import Namespace
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -170,7 +169,7 @@ def _own_line() -> set[int]:
     """Return this process and its ancestors, but for the first of all."""
     from .._systems import current  # noqa: PLC0415 - few need it
 
-    with closing(current()) as system:
+    with current() as system:
         return {os.getpid(), *system.ancestors(os.getpid())} - {1}
 
 

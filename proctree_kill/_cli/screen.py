@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TextIO
 
-from .._engine.process import live
+from .._engine.process import details
 from .._models.result import KillEvent, KillResult
 from .._models.tree import ASCII, LINES, Glyphs, TreeSnapshot
-from .._systems.contract import Live
+from .._systems.contract import Details
 from . import tables
 from .tables import step
 
@@ -73,9 +73,9 @@ class Screen:
     def draw(self, snapshot: TreeSnapshot, notes: Mapping[int, str] | None = None) -> None:
         """Show a tree, each process as it is now, or with what is noted of its number."""
         if notes is None:
-            looks = {one.identity.pid: live(one.identity) for one in snapshot.members}
+            looks = {one.identity.pid: details(one.identity) for one in snapshot.members}
         else:
-            looks = {pid: Live(command=note) for pid, note in notes.items()}
+            looks = {pid: Details(command=note) for pid, note in notes.items()}
         head = "COMMAND" if notes is None else "WHAT IT IS"
         self.show(tables.drawing(snapshot, looks, head, self.glyphs))
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .._models.result import Fate, KillEvent, KillResult, ProcessOutcome
 from .._models.tree import LINES, Glyphs, TreeMember, TreeSnapshot, branches
 from .._records.report import RecordFate, RecordOutcome, RecoveryReport
-from .._systems.contract import Live
+from .._systems.contract import Details
 
 _STYLES = {
     Fate.ALREADY_GONE: "dim",
@@ -72,7 +72,7 @@ def outcomes(result: KillResult) -> Table:
 
 def drawing(
     snapshot: TreeSnapshot,
-    looks: Mapping[int, Live],
+    looks: Mapping[int, Details],
     head: str = "COMMAND",
     glyphs: Glyphs = LINES,
 ) -> Table:
@@ -88,7 +88,7 @@ def drawing(
     order = {one.identity.pid: str(place) for place, one in enumerate(mortal, 1)}
     rows = []
     for lines, one in branches(snapshot.members, glyphs):
-        pid, look = one.identity.pid, looks.get(one.identity.pid, Live())
+        pid, look = one.identity.pid, looks.get(one.identity.pid, Details())
         cells = (
             order.get(pid, "-"),
             f"{lines}{printable(one.name or '?')} {pid}",

@@ -6,7 +6,7 @@ import os
 import subprocess
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -187,7 +187,7 @@ class Containment(Contained):
             reason = f"it contains process {self.identity.pid} already; prepare one for each tree"
             raise ContainmentError(self.requested, reason)
         pid = started_pid(process)
-        with closing(current()) as system:
+        with current() as system:
             self.attach_by(system, process, pid)
 
     def attach_by(self, system: System, process: HasPid, pid: int) -> None:
@@ -291,7 +291,7 @@ class Containment(Contained):
         """
         if self.deserted:
             return
-        with closing(current()) as system:
+        with current() as system:
             if self.identity is not None and system.is_youngest(self.identity.pid):
                 self._end()
                 return
@@ -416,7 +416,7 @@ class Containment(Contained):
                 with suppress(OSError):
                     cell.adopt(one.pid)
                     if not system.owns_number(one):
-                        cell.expel(one.pid)
+                        cell.move_back(one.pid)
             if not members:
                 break
         self.notes = (*self.notes, MOVED)

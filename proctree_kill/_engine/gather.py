@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
 from .._systems.contract import System
-from .._systems.member import ALIVE, ROOT, Member, identity_of, mask
+from .._systems.member import ALIVE, ROOT, Member, identity_of, is_same, mask
 from . import markers as engine_markers
 from .owners import has_ended, is_our_child
 from .target import Aim, Claim, Sparing
@@ -68,7 +68,7 @@ def _keep_out(tree: Tree, bystander: ProcessIdentity) -> None:
     """Keep a process and its ancestors out of a tree, if it is still there."""
     member = tree.system.bind(bystander.pid)
     if member is not None:
-        if bystander.same_process(identity_of(member)) is not False:
+        if is_same(member, bystander) is not False:
             tree.keep_out([member.pid, *tree.system.ancestors(member.pid)])
         tree.system.drop(member)
 
@@ -175,9 +175,7 @@ def _is_claimed(claim: Claim, member: Member) -> bool:
     Raises:
         TargetRefusedError: it cannot be known.
     """
-    same = None
-    if claim.identity is not None:
-        same = claim.identity.same_process(identity_of(member))
+    same = None if claim.identity is None else is_same(member, claim.identity)
     if same is False:
         return False
     if claim.owner is not None:

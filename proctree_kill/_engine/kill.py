@@ -159,16 +159,12 @@ def snapshot_tree(
     """
     aimed = aim(target)
     markers = read_markers(aimed.markers, marker)
-    system = current()
     try:
-        spared = sparing(spare)
-        gathered = gather(system, aimed, spared, markers, include_root=include_root)
-        refusal = _refusal(gathered)
-        return report.snapshot(gathered, refusal)
+        with current() as system:
+            gathered = gather(system, aimed, sparing(spare), markers, include_root=include_root)
+            return report.snapshot(gathered, _refusal(gathered))
     except TargetRefusedError as error:
         return report.refused(aimed.claims, str(error))
-    finally:
-        system.close()
 
 
 def signal_tree(target: Target, way: Literal["ask", "force"]) -> None:

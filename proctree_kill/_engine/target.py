@@ -11,7 +11,7 @@ from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
 from .._models.tree import TreeMember, TreeSnapshot
 from .._systems.contract import Cell
-from .._systems.member import Member, identity_of, model_of
+from .._systems.member import Member, is_same, model_of
 
 
 class HasPid(Protocol):
@@ -220,7 +220,7 @@ def sparing(spare: Spare | None) -> Sparing | None:
 def _is_wanted(member: Member, wanted: Iterable[ProcessIdentity]) -> bool:
     """Tell whether a member is one of these; a doubt keeps it alive."""
     same = [one for one in wanted if one.pid == member.pid]
-    return any(one.same_process(identity_of(member)) is not False for one in same)
+    return any(is_same(member, one) is not False for one in same)
 
 
 def _identity(one: object) -> ProcessIdentity:

@@ -100,7 +100,7 @@ class Tree:
 
     def trust_session(self, number: int) -> None:
         """Take the session of a dead root's number for the root's: the caller gave his word."""
-        self._trusted[number] = self.system.moment()
+        self._trusted[number] = self.system.start_clock()
 
     def keep_out(self, numbers: Iterable[int]) -> None:
         """Make no member of these, which live, whatever lists them."""
@@ -124,7 +124,7 @@ class Tree:
 
         A light scan takes nobody for new where nobody was born since the last complete one began.
         """
-        births = self.system.births()
+        births = self.system.last_start()
         if light and births is not None and births == self._births:
             return []
         before = len(self.members)
@@ -142,7 +142,7 @@ class Tree:
                 self._births = births
             if self.sure or self._is_late():
                 break
-            births = self.system.births()
+            births = self.system.last_start()
         self._begun = True
         return self.members[before:]
 
@@ -199,7 +199,7 @@ class Tree:
     def _find_strays(self) -> None:
         """Look for orphans by session and marker, and walk down from each."""
         self._protected = self._protected or {self._caller, *self.system.ancestors(self._caller)}
-        strays = self.system.strays(
+        strays = self.system.candidates(
             self.roots,
             ours=self._ours,
             children=not engine_markers.are_ours(self.markers),
@@ -373,7 +373,7 @@ class Tree:
 
     def accepts(self, one: Member) -> bool:
         """Whether a bound process may be a member; one of another user is dropped."""
-        users = () if self.uid is None else self.system.users(one)
+        users = () if self.uid is None else self.system.uids(one)
         if self.uid is None or (users and users[0] == self.uid):
             return True
         self.sure = self.sure and bool(users)  # it died just now, and may have left children
@@ -387,7 +387,7 @@ class Tree:
         """
         if self.uid is None:
             return members, []
-        foreign = [one for one in members if tuple(self.system.users(one))[:1] != (self.uid,)]
+        foreign = [one for one in members if tuple(self.system.uids(one))[:1] != (self.uid,)]
         return [one for one in members if one not in foreign], foreign
 
     def _is_member(self, pid: int) -> bool:

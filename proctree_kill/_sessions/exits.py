@@ -11,7 +11,7 @@ from functools import partial
 from .._models.identity import ProcessIdentity
 from .._systems import current
 from .._systems.contract import System
-from .._systems.member import ALIVE, Member, identity_of
+from .._systems.member import ALIVE, Member, is_same
 
 LOOK = 60.0
 """Seconds after which everybody is looked at: for some there may have been no descriptor left."""
@@ -98,8 +98,7 @@ class ExitWatcher:
 
 def _is_alive(one: Member, identity: ProcessIdentity) -> bool:
     """Tell whether it is the process that was meant, as far as can be known, and lives."""
-    same = identity.same_process(identity_of(one))
-    return one.state == ALIVE and same is not False
+    return is_same(one, identity) is not False and one.state == ALIVE
 
 
 def _guarded(act: Callable[[], object]) -> None:

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._engine.kill import kill_tree
@@ -81,7 +81,7 @@ class ProcessStart:
         """Start the root and return its number; whatever is raised, no process is left."""
         process, recording = self._process, self._recording
         with ExitStack() as reserve:
-            system = reserve.enter_context(closing(current()))
+            system = reserve.enter_context(current())
             for _ in range(RESERVE):
                 reserve.callback(os.close, os.open(os.devnull, os.O_RDONLY))
             try:
@@ -112,7 +112,7 @@ class ProcessStart:
         pid = getattr(self._process, "pid", None)
         if pid is None:  # Popen knows it a moment after the fork
             return False
-        with closing(current()) as system:
+        with current() as system:
             root = system.bind(pid)
             # Popen reaps it only after it has ended; then the number may be another's.
             if root is None or root.ppid != os.getpid() or self._process.returncode is not None:

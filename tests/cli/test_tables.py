@@ -26,7 +26,7 @@ from proctree_kill._cli.tables import (
     verdict,
 )
 from proctree_kill._models.tree import ASCII, branches
-from proctree_kill._systems.contract import Live
+from proctree_kill._systems.contract import Details
 
 
 def member(pid: int, ppid: int = 1, depth: int = 0, **facts: object) -> TreeMember:
@@ -99,7 +99,7 @@ def test_the_order_counts_those_who_would_be_asked() -> None:
     snapshot = TreeSnapshot(
         target=(), members=tuple(spared if one.identity.pid == 14 else one for one in FAMILY)
     )
-    looks = {10: Live("me", "ten --secret", 61.0)}
+    looks = {10: Details("me", "ten --secret", 61.0)}
     lines = list(plain(drawing(snapshot, looks)))
     assert lines == [
         "ORDER  PROCESS       EVIDENCE                          USER    AGE  COMMAND",
@@ -114,7 +114,7 @@ def test_the_order_counts_those_who_would_be_asked() -> None:
 
 def test_a_command_line_is_cut_where_the_terminal_ends() -> None:
     snapshot = TreeSnapshot(target=(), members=(member(10),))
-    table = drawing(snapshot, {10: Live(command="x" * 500)})
+    table = drawing(snapshot, {10: Details(command="x" * 500)})
     assert {len(line) for line in plain(table, 60)} <= set(range(61))
     assert max(map(len, plain(table))) > 500
 

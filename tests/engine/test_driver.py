@@ -201,7 +201,7 @@ def test_one_who_cannot_be_frozen_holds_no_event_back(system: FakeSystem) -> Non
     assert told[1] >= 1.0
 
 
-@pytest.mark.parametrize("method", ["freeze", "births", "kill", "wait"])
+@pytest.mark.parametrize("method", ["freeze", "last_start", "kill", "wait"])
 def test_whoever_was_frozen_and_not_killed_is_continued_when_a_step_raises(
     system: FakeSystem, method: str
 ) -> None:
@@ -478,7 +478,7 @@ def test_who_hides_its_environment_and_is_older_than_the_marker_carries_none(
 ) -> None:
     system.spawn("agent", hides=True)
     system.time += 1
-    tree = Tree(system, markers=[*MARK], since=system.moment())
+    tree = Tree(system, markers=[*MARK], since=system.start_clock())
     assert tree.scan() == []
     assert tree.verified == DESCENDANT | SESSION | MARKER
     system.spawn("agent", hides=True)
