@@ -9,7 +9,7 @@ import pytest
 
 from proctree_kill import KillEvent, KillPolicy
 from proctree_kill._engine.events import EventSender, Listener
-from proctree_kill._engine.plan import Ladder
+from proctree_kill._engine.plan import Escalation
 from proctree_kill._engine.steps import Ask, Facts, Freeze, Kill, Rescan, Step, Wait
 from proctree_kill._systems.member import ZOMBIE, Member
 
@@ -18,19 +18,19 @@ START = 100.0
 
 def member(pid: int, *, spared: str | None = None) -> Member:
     new = Member(pid)
-    new.start, new.spared = pid * 10, spared
+    new.boot_id, new.start, new.spared = "boot", pid * 10, spared
     return new
 
 
 class Told:
-    """A teller, its ladder, and what it told."""
+    """A teller, its escalation, and what it told."""
 
     def __init__(self, *members: Member, listener: Listener | None = None) -> None:
         self.events: list[KillEvent] = []
-        self.ladder = Ladder(KillPolicy(), members, START)
+        self.escalation = Escalation(KillPolicy(), members, START)
         self.raised: list[BaseException] = []
         told = listener or self.events.append
-        self.teller = EventSender(told, self.ladder, "boot", self.raised.append)
+        self.teller = EventSender(told, self.escalation, self.raised.append)
 
     def after(
         self,
@@ -83,7 +83,7 @@ def test_a_death_that_was_told_is_not_told_again() -> None:
     known = member(7)
     told = Told(known)
     told.after(Wait([], 0), gone=[known])
-    del told.ladder.living[known]
+    del told.escalation.living[known]
     assert told.after(Wait([], 0), gone=[known]) == ["gone"]
 
 
@@ -157,8 +157,8 @@ def test_a_listener_that_raises_is_logged_once_and_not_called_again(
 
 
 def test_without_a_listener_nothing_is_kept() -> None:
-    ladder = Ladder(KillPolicy(), [known := member(7)], START)
-    teller = EventSender(None, ladder, None, lambda _: None)
+    escalation = Escalation(KillPolicy(), [known := member(7)], START)
+    teller = EventSender(None, escalation, lambda _: None)
     teller.before(Freeze([]))
     teller.after(Freeze([]), Facts(START, [known]), frozen=True)
     assert teller._queue == []

@@ -76,10 +76,10 @@ def test_a_marker_that_is_not_ours_may_be_anybody_s(other: TreePopen[bytes]) -> 
 
 
 def test_who_is_reaped_is_not_told(other: TreePopen[bytes]) -> None:
-    assert other.pid in engine_markers.without(())
+    assert other.pid in engine_markers.children_without(())
     other.stop(grace=0)
-    assert other.pid not in engine_markers.without(())
+    assert other.pid not in engine_markers.children_without(())
 
 
 def test_a_fork_has_no_children_of_its_parent_s(other: TreePopen[bytes]) -> None:
-    assert other.pid not in apart(lambda: set(engine_markers.without(())))
+    assert other.pid not in apart(lambda: set(engine_markers.children_without(())))

@@ -70,7 +70,7 @@ class TestAsPopen:
         env = {"PATH": os.environ["PATH"], "ONE": "1"}
         process = popen(["env"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True)
         said = dict(line.split("=", 1) for line in process.communicate()[0].splitlines())
-        marks = {name for name in said if name.startswith(markers.PREFIX)}
+        marks = {name for name in said if name.startswith(markers.MARKER_PREFIX)}
         assert {name: said[name] for name in env} == env
         assert said.keys() - env.keys() - marks <= {"PWD", "_"}
         assert len(marks) == (popen is TreePopen)

@@ -185,6 +185,7 @@ class FakeSystem:
         if process is None or process.reaped:
             return None
         member = Member(pid, process.ppid)
+        member.boot_id = self.boot_id
         member.sid, member.start, member.name = process.sid, process.start, process.name
         member.state = ALIVE if process.death is None else ZOMBIE
         member.stopped = process.stopped

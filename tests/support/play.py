@@ -5,17 +5,17 @@ from __future__ import annotations
 import itertools
 from typing import Literal, Self
 
-from proctree_kill._engine.plan import Ladder
+from proctree_kill._engine.plan import Escalation
 from proctree_kill._engine.steps import (
     Ask,
     CloseInput,
-    End,
     Facts,
     Inspect,
     Kill,
+    KillCells,
+    Outcome,
     Rescan,
     Step,
-    Verdict,
     Wait,
     Way,
 )
@@ -74,7 +74,7 @@ class Actor(Member):
         self.depth, self.spared, self.state = depth, spared, state
         self.delays = {Ask: leaves, CloseInput: reads, Kill: dies}
         if kept != "never":
-            self.evidence, self.delays[End] = KEPT["cgroup"], kept
+            self.evidence, self.delays[KillCells] = KEPT["cgroup"], kept
         self.appears = appears
         self.denies = denies
         self.code = code
@@ -105,7 +105,7 @@ class Play:
         *actors: Actor,
         holds_input: bool = False,
         can_ask: bool = True,
-        can_end: bool = False,
+        can_kill_cells: bool = False,
         unsure: int = 0,
         **options: object,
     ) -> None:
@@ -114,25 +114,25 @@ class Play:
         self.waiting = [actor for actor in actors if actor.appears is not None]
         known = [actor for actor in actors if actor.appears is None]
         self.unsure = unsure
-        self.ladder = Ladder(
+        self.escalation = Escalation(
             self.policy,
             known,
             START,
             holds_input=holds_input,
             can_ask=can_ask,
-            can_end=can_end,
+            can_kill_cells=can_kill_cells,
             sure=not unsure,
         )
         self.now = START
         self.steps: list[tuple[float, Step]] = []
         self.deaths: dict[Member, int] = {}
-        self.verdicts: list[Verdict] = []
+        self.outcomes: list[Outcome] = []
 
     def run(self, hurry_at: int | None = None, *, way: Way = "stop") -> Self:
         """Play to the end; somebody is in a hurry from the step with this index on."""
-        climb = self.ladder.climb(way)
+        steps = self.escalation.steps(way)
         try:
-            step = next(climb)
+            step = next(steps)
             while True:
                 index = len(self.steps)
                 assert index < STEPS
@@ -142,9 +142,9 @@ class Play:
                 self.deaths.update(
                     (outcome, index) for outcome in facts.gone if outcome not in self.deaths
                 )
-                step = climb.send(facts)
+                step = steps.send(facts)
         except StopIteration as end:
-            self.verdicts = end.value
+            self.outcomes = end.value
         return self
 
     def reply(self, step: Step, *, hurry: bool, woken: bool) -> Facts:
@@ -184,7 +184,7 @@ class Play:
     @property
     def fates(self) -> dict[str | None, Fate]:
         """Return everybody's fate by name."""
-        return {verdict.member.name: verdict.fate for verdict in self.verdicts}
+        return {outcome.member.name: outcome.fate for outcome in self.outcomes}
 
     def names(self, kind: type[Step]) -> list[list[str | None]]:
         """Return whom each step of a kind named, in order."""
@@ -211,7 +211,7 @@ class Play:
 
     def _actors(self) -> list[Actor]:
         """Return everybody whom the plan knows."""
-        return [member for member in self.ladder.members if isinstance(member, Actor)]
+        return [member for member in self.escalation.members if isinstance(member, Actor)]
 
     def _appear(self) -> list[Actor]:
         """Return whom a scan finds now."""
