@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import subprocess
 import weakref
 from collections.abc import Iterator, Mapping
@@ -11,9 +10,8 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from .._engine import report
+from .._engine import markers, report
 from .._engine.gather import gather
-from .._engine.markers import PREFIX
 from .._engine.target import Aim, Claim, Contained, HasPid, member_claims, read_markers, started_pid
 from .._models.errors import ContainmentError
 from .._models.identity import ProcessIdentity
@@ -25,9 +23,6 @@ from .._systems.member import identity_of, mask
 from .guard import REQUESTED, guard
 
 Requested = Literal["auto", "session", "kernel"]
-
-"""How the names of markers begin; the random rest is in the *name*, so that an inner tree keeps
-the marker of the outer one beside its own."""
 HAS_SESSIONS = hasattr(os, "setsid")
 MOVED = "the root was moved there after its start: what it had lost by then may be outside"
 SWEEPS = 5
@@ -108,8 +103,7 @@ class Containment(Contained):
         if requested not in get_args(Requested):
             text = f"containment is {requested!r}, expected 'auto', 'session' or 'kernel'"
             raise ValueError(text)
-        marker = f"{PREFIX}{secrets.token_hex(16)}=1"
-        prepared = cls(requested, marker, start_new_session=start_new_session)
+        prepared = cls(requested, markers.new(), start_new_session=start_new_session)
         try:
             threads.do(lambda: prepared._get(dies_with_owner=kill_on_parent_exit))
         except BaseException:  # of a signal handler too, which may come when all is there
@@ -199,9 +193,7 @@ class Containment(Contained):
     def attach_by(self, system: System, process: HasPid, pid: int) -> None:
         """Do what :meth:`attach` does, by a system that was there before the process."""
         root = system.bind(pid)
-        self.identity = (
-            ProcessIdentity(pid=pid) if root is None else identity_of(root, system.boot_id)
-        )
+        self.identity = ProcessIdentity(pid=pid) if root is None else identity_of(root)
         self.session = root is not None and root.sid == pid
         self._process = weakref.ref(process)
         self._left = None
@@ -312,7 +304,7 @@ class Containment(Contained):
                 deadline=system.now() + LOOK,
             )
             if gathered.tree.sure:
-                members = report.snapshot(gathered, system.boot_id, None).members
+                members = report.snapshot(gathered, None).members
                 left = [one for one in members if one.identity != self.identity]
                 if left or gathered.tree.proved:
                     self._left = left

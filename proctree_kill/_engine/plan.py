@@ -1,6 +1,6 @@
 """The escalation: ask, wait, freeze, kill, verify. Pure.
 
-:meth:`Ladder.climb` is a generator.
+:meth:`Escalation.steps` is a generator.
 It yields steps, receives facts, and returns what became of everybody.
 It knows the policy and never the world: no clock, no signal, no system.
 """
@@ -16,16 +16,16 @@ from .._systems.member import ALIVE, ANY_KEPT, Member, leaves_first
 from .steps import (
     Ask,
     CloseInput,
-    End,
     Facts,
     Freeze,
     Insist,
     Inspect,
     Kill,
+    KillCells,
+    Outcome,
     ProveStop,
     Rescan,
     Step,
-    Verdict,
     Wait,
     Way,
 )
@@ -43,12 +43,12 @@ UNSURE_ROUNDS = 10
 SIGKILL_CODE = -9
 
 
-Climb = Generator[Step, Facts, list[Verdict]]
+Climb = Generator[Step, Facts, list[Outcome]]
 Steps = Generator[Step, Facts, None]
 
 
-class Ladder:
-    """One kill from the first request to the last verdict."""
+class Escalation:
+    """One kill from the first request to the last outcome."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Ladder:
         *,
         holds_input: bool = False,
         can_ask: bool = True,
-        can_end: bool = False,
+        can_kill_cells: bool = False,
         can_insist: bool = False,
         force_code: int = SIGKILL_CODE,
         sure: bool = True,
@@ -71,7 +71,7 @@ class Ladder:
             start: when the call began.
             holds_input: whether :class:`CloseInput` has something to close.
             can_ask: whether the system has a polite signal.
-            can_end: whether all who are kept together by the kernel may die at once.
+            can_kill_cells: whether all who are kept together by the kernel may die at once.
             can_insist: whether the system has another way to force.
             force_code: the exit code of whom the force ended.
             sure: whether the first scan can have missed nobody.
@@ -82,7 +82,7 @@ class Ladder:
         self.sure = sure
         self.holds_input = holds_input
         self.can_ask = can_ask
-        self.can_end = can_end
+        self.can_kill_cells = can_kill_cells
         self.can_insist = can_insist
         self.force_code = force_code
         self.members: list[Member] = []
@@ -95,8 +95,8 @@ class Ladder:
         self.seen_dead: dict[Member, float] = {}
         self._admit(members)
 
-    def climb(self, way: Way = "stop") -> Climb:
-        """Yield the steps of the whole ladder, or of a part of it, and return the verdicts."""
+    def steps(self, way: Way = "stop") -> Climb:
+        """Yield the steps of the whole escalation, or of a part of it, and return the outcomes."""
         if way == "ask" and self.can_ask:
             yield from self._do(Rescan(light=True))
             yield from self._ask(self.start + self.policy.grace)
@@ -111,7 +111,7 @@ class Ladder:
             yield from self._force(patient=False)
         dead = [one for one in self.members if one.spared is None and one not in self.living]
         yield from self._do(Inspect(dead))
-        return [self._verdict(one) for one in leaves_first(self.members)]
+        return [self._outcome(one) for one in leaves_first(self.members)]
 
     def _polite(self, until: float) -> Steps:
         """Ask everybody once, then wait; end early when a scan finds nobody."""
@@ -181,9 +181,9 @@ class Ladder:
     def _end(self) -> Steps:
         """Have the kernel kill whom it keeps together: atomic, so there is nothing to freeze."""
         kept = [one for one in self.living if one.evidence & ANY_KEPT]
-        if self.can_end:
+        if self.can_kill_cells:
             self.ended.update(kept)
-            yield from self._do(End(leaves_first(kept)))
+            yield from self._do(KillCells(leaves_first(kept)))
             self.ended -= self.denied  # then each is killed by itself
             self.frozen |= self.ended
             self.killed |= self.ended
@@ -193,12 +193,12 @@ class Ladder:
 
         Who lives still after a look is slow to die, or had left just before.
         """
-        if self.can_end and self.living:
+        if self.can_kill_cells and self.living:
             yield from self._do(Wait(list(self.living), self.now))
             missed = self.ended.intersection(self.living)
             self.frozen -= missed
             self.killed -= missed
-        self.can_end = False
+        self.can_kill_cells = False
 
     def _freeze(self, deadline: float) -> Steps:
         """Stop all members, and the newborn, until a scan finds no more.
@@ -256,7 +256,7 @@ class Ladder:
         self.hurry = self.hurry or facts.hurry
         if isinstance(step, Rescan):
             self.sure = facts.sure
-        if isinstance(step, Ask | Freeze | Kill | End | Insist):
+        if isinstance(step, Ask | Freeze | Kill | KillCells | Insist):
             self.denied.difference_update(step.members)  # what was refused once may be allowed now
             self.denied.update(facts.denied)
         for one in facts.gone:
@@ -271,7 +271,7 @@ class Ladder:
             if one.spared is None and one.state == ALIVE:
                 self.living[one] = None
 
-    def _verdict(self, one: Member) -> Verdict:
+    def _outcome(self, one: Member) -> Outcome:
         """Say what became of a member."""
         seconds = self.seen_dead.get(one)
         when = None if seconds is None else seconds - self.start
@@ -286,7 +286,7 @@ class Ladder:
         else:
             fate = Fate.TERMINATED
         by_itself = fate is Fate.TERMINATED and one not in self.asked
-        return Verdict(one, fate, when, "it left without being asked" if by_itself else one.note)
+        return Outcome(one, fate, when, "it left without being asked" if by_itself else one.note)
 
     def _was_forced(self, one: Member) -> bool:
         """Tell whether the force was used on it, in either way."""

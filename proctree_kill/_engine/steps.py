@@ -56,7 +56,7 @@ class Kill(NamedTuple):
     members: list[Member]
 
 
-class End(NamedTuple):
+class KillCells(NamedTuple):
     """End by force, at once, everybody whom the kernel keeps together; these are known of them."""
 
     members: list[Member]
@@ -75,7 +75,7 @@ class Inspect(NamedTuple):
     members: list[Member]
 
 
-Step = CloseInput | Ask | Wait | Rescan | Freeze | ProveStop | Kill | End | Insist | Inspect
+Step = CloseInput | Ask | Wait | Rescan | Freeze | ProveStop | Kill | KillCells | Insist | Inspect
 
 
 class Facts(NamedTuple):
@@ -98,7 +98,7 @@ class Facts(NamedTuple):
     sure: bool = True
 
 
-class Verdict(NamedTuple):
+class Outcome(NamedTuple):
     """What became of one member, when its death was seen, and what else there is to say."""
 
     member: Member

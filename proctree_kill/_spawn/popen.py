@@ -131,7 +131,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             contained = prepared.popen_kwargs(env)
             contained["creationflags"] = flags | contained.get("creationflags", 0)
             super(TreePopen, self).__init__(args, **popen, **contained)
-            markers.note(self, contained["env"])
+            markers.note_child(self, contained["env"])
 
         has_preexec = popen.get("preexec_fn") is not None
         ProcessStart(self, prepare, spawn, self._recording, has_preexec=has_preexec).start()
