@@ -80,7 +80,7 @@ class Killing:
         self._way = way
         self._system = current(policy.helper_timeout)
         try:
-            self._spared = sparing(spare, self._system.boot_id)
+            self._spared = sparing(spare)
         except BaseException:
             self._system.close()
             raise
@@ -119,7 +119,7 @@ class Killing:
                 force_code=system.force_code,
                 sure=gathered.tree.sure,
             )
-            teller = EventSender(self._listener, escalation, system.boot_id, self._interrupt)
+            teller = EventSender(self._listener, escalation, self._interrupt)
             driver = Driver(escalation, system, gathered.tree, teller, close_inputs)
             outcomes = driver.run(self._way)
             if self._is_over(outcomes):
@@ -133,7 +133,7 @@ class Killing:
         teller.settled(system.now())
         if self._interruption is not None:
             raise self._interruption
-        return report.result(gathered, outcomes, system.now() - self._start, system.boot_id)
+        return report.result(gathered, outcomes, system.now() - self._start)
 
     def _ask_spared(self, member: Member) -> str | None:
         """Ask the predicate about a process found on the way; what it raises waits for the end."""
