@@ -193,9 +193,7 @@ class Containment(Contained):
     def attach_by(self, system: System, process: HasPid, pid: int) -> None:
         """Do what :meth:`attach` does, by a system that was there before the process."""
         root = system.bind(pid)
-        self.identity = (
-            ProcessIdentity(pid=pid) if root is None else identity_of(root, system.boot_id)
-        )
+        self.identity = ProcessIdentity(pid=pid) if root is None else identity_of(root)
         self.session = root is not None and root.sid == pid
         self._process = weakref.ref(process)
         self._left = None
@@ -306,7 +304,7 @@ class Containment(Contained):
                 deadline=system.now() + LOOK,
             )
             if gathered.tree.sure:
-                members = report.snapshot(gathered, system.boot_id, None).members
+                members = report.snapshot(gathered, None).members
                 left = [one for one in members if one.identity != self.identity]
                 if left or gathered.tree.proved:
                     self._left = left

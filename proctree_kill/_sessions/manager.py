@@ -17,7 +17,6 @@ from .._records.report import RecordFate, RecoveryReport
 from .._running import loops, threads
 from .._running.loops import runner_here
 from .._running.threads import Parallel
-from .._spawn.popen import Command
 from .agent import Agent, Session
 from .events import Broadcaster, EventQueue
 from .models import SessionState, StopResult
@@ -28,7 +27,7 @@ from .stop import SessionStop, nothing
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from .._spawn.options import AgentOptions
+    from .._spawn.options import AgentOptions, Command
 
 FLUSH = 1.0
 """Seconds that leaving a manager waits for its broadcaster."""
