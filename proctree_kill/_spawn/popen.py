@@ -277,7 +277,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
 
     def _end_rest(self) -> None:
         """End whom the root left behind."""
-        if self.containment.deserted:
+        if self.containment.is_empty:
             self._forget()
         else:
             self.stop()
@@ -309,7 +309,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
 
     def _signal(self, way: Literal["ask", "force"]) -> None:
         """Signal the tree, unless nobody can be left of it."""
-        if not self.containment.deserted:
+        if not self.containment.is_empty:
             signal_tree(self, way)
 
     def kill_root(self) -> None:
@@ -358,8 +358,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         Raises:
             TargetRefusedError: this is one.
         """
-        if self._is_forked:
-            raise TargetRefusedError(self.pid, self.containment.forked)
+        if (reason := self.containment.refusal) is not None:
+            raise TargetRefusedError(self.pid, reason)
 
     def _wait(self, timeout: float | None) -> int:
         """Wait where communicate() does after Ctrl-C, past the public method."""
