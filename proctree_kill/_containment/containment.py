@@ -200,9 +200,7 @@ class Containment(Contained):
     def attach_by(self, system: System, process: HasPid, pid: int) -> None:
         """Attach by a system that was opened before the process: no descriptor may be left now."""
         root = system.bind(pid)
-        self.identity = (
-            ProcessIdentity(pid=pid) if root is None else identity_of(root, system.boot_id)
-        )
+        self.identity = ProcessIdentity(pid=pid) if root is None else identity_of(root)
         self.session = root is not None and root.sid == pid
         self._process = weakref.ref(process)
         self._left = None
@@ -265,7 +263,7 @@ class Containment(Contained):
                 return
             tree = look(system, self.aim(), system.now() + LOOK_TIME)
             if tree.sure:
-                found = [model_of(member, system.boot_id) for member in leaves_first(tree.members)]
+                found = [model_of(member) for member in leaves_first(tree.members)]
                 left = [member for member in found if member.identity != self.identity]
                 if left or tree.proved:
                     self._left = left

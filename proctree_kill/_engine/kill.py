@@ -164,10 +164,10 @@ def snapshot_tree(
     markers = read_markers(aimed.markers, marker)
     system = current()
     try:
-        spared = sparing(spare, system.boot_id)
+        spared = sparing(spare)
         gathered = gather(system, aimed, spared, markers, include_root=include_root)
         refusal = _refusal(gathered)
-        return report.snapshot(gathered, system.boot_id, refusal)
+        return report.snapshot(gathered, refusal)
     except TargetRefusedError as error:
         return report.refused(aimed.claims, str(error))
     finally:

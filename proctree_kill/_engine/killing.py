@@ -14,8 +14,8 @@ from .driver import Driver
 from .events import EventSender, Listener
 from .gather import Gathered, gather, refuse_caller
 from .owners import CallSoon
-from .plan import Ladder
-from .steps import Verdict, Way
+from .plan import Escalation
+from .steps import Outcome, Way
 from .target import Aim, Spare, Target, aim, read_markers, sparing
 
 
@@ -80,7 +80,7 @@ class Killing:
         self._way = way
         self._system = current(policy.helper_timeout)
         try:
-            self._spared = sparing(spare, self._system.boot_id)
+            self._spared = sparing(spare)
         except BaseException:
             self._system.close()
             raise
@@ -92,7 +92,7 @@ class Killing:
         self.call_soon: CallSoon | None = None
 
     def run(self) -> KillResult:
-        """Gather the tree, climb the ladder, report."""
+        """Gather the tree, run the escalation, report."""
         system = self._system
         try:
             gathered = gather(
@@ -108,21 +108,21 @@ class Killing:
             doomed = {one.pid for one in gathered.tree.members if one.spared is None}
             owners = [one.owner for one in self.claims if one.pid in doomed]
             close_inputs = engine_owners.input_closer(owners, self.call_soon)
-            ladder = Ladder(
+            escalation = Escalation(
                 self._policy,
                 gathered.tree.members,
                 self._start,
                 holds_input=close_inputs is not None,
                 can_ask=system.polite,
-                can_end=self._can_end(gathered),
+                can_kill_cells=self._can_kill_cells(gathered),
                 can_insist=system.insists,
                 force_code=system.force_code,
                 sure=gathered.tree.sure,
             )
-            teller = EventSender(self._listener, ladder, system.boot_id, self._interrupt)
-            driver = Driver(ladder, system, gathered.tree, teller, close_inputs)
-            verdicts = driver.run(self._way)
-            if self._is_over(verdicts):
+            teller = EventSender(self._listener, escalation, self._interrupt)
+            driver = Driver(escalation, system, gathered.tree, teller, close_inputs)
+            outcomes = driver.run(self._way)
+            if self._is_over(outcomes):
                 for call in self._aim.ended:
                     call(gathered.tree.proved)
         finally:
@@ -133,7 +133,7 @@ class Killing:
         teller.settled(system.now())
         if self._interruption is not None:
             raise self._interruption
-        return report.result(gathered, verdicts, system.now() - self._start, system.boot_id)
+        return report.result(gathered, outcomes, system.now() - self._start)
 
     def _ask_spared(self, member: Member) -> str | None:
         """Ask the predicate about a process found on the way; what it raises waits for the end."""
@@ -151,16 +151,16 @@ class Killing:
         self._interruption = self._interruption or error
         self.hurry()
 
-    def _can_end(self, gathered: Gathered) -> bool:
+    def _can_kill_cells(self, gathered: Gathered) -> bool:
         """Tell whether everybody whom the kernel keeps together may die."""
         tree = gathered.tree
         spared = self._spared or tree.holds_bystander or any(one.spared for one in tree.members)
         return bool(self._aim.cells) and self._policy.include_root and not spared
 
-    def _is_over(self, verdicts: list[Verdict]) -> bool:
+    def _is_over(self, outcomes: list[Outcome]) -> bool:
         """Tell whether the whole tree was to be ended, and everybody who was found is dead."""
         whole = self._way == "stop" and self._policy.include_root
-        return whole and all(one.fate in engine_owners.ENDED for one in verdicts)
+        return whole and all(one.fate in engine_owners.ENDED for one in outcomes)
 
     def hurry(self) -> None:
         """Let the force begin now; nothing, once it is over."""

@@ -17,7 +17,6 @@ from .._records.report import RecordFate, RecoveryReport
 from .._running import loops, threads
 from .._running.loops import runner_here
 from .._running.threads import Parallel, PlainWork
-from .._spawn.popen import Command
 from .agent import Agent, Session
 from .events import Broadcaster, EventQueue
 from .models import SessionState, StopResult
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from .._running.loops import Work
-    from .._spawn.options import AgentOptions
+    from .._spawn.options import AgentOptions, Command
 
 FLUSH = 1.0
 """Seconds that leaving a manager waits for its broadcaster."""

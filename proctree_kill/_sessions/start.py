@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._containment.guard import KILL_ON_PARENT_EXIT
 from .._models.errors import ContainmentError
 from .._running.threads import PlainWork
-from .._spawn.popen import Command, TreePopen
+from .._spawn.popen import TreePopen
 from .agent import Agent, Session
 from .registry import Registry
 from .stop import SessionStop, leave
+
+if TYPE_CHECKING:
+    from .._spawn.options import Command
 
 _log = logging.getLogger("proctree_kill")
 

@@ -93,7 +93,7 @@ def test_a_spawner_that_takes_an_environment_only_and_gives_no_process(party: Pa
     assert containment.identity is None
     result = kill_tree(containment, grace=0)
     process.wait()
-    assert any(Evidence.MARKER in one.evidence for one in result.outcomes)
+    assert any(Evidence.MARKER in outcome.evidence for outcome in result.outcomes)
     assert_all_ended(party, result)
 
 
@@ -117,7 +117,7 @@ def test_the_mcp_client_leaves_a_daemon_that_its_marker_finds(party: Party) -> N
     assert asyncio.run(scene()) == "hello you"
     left = kill_tree(containment, grace=0)
     assert left.ok
-    assert "sleep" in {one.name for one in left.outcomes}
+    assert "sleep" in {outcome.name for outcome in left.outcomes}
     assert party.is_over()
 
 

@@ -252,7 +252,7 @@ def test_a_socket_is_an_input_too() -> None:
 def test_every_input_is_closed() -> None:
     pipes = [os.pipe() for _ in range(2)]
     inputs = [os.fdopen(writing, "wb", buffering=0) for _, writing in pipes]
-    close = input_closer([SimpleNamespace(stdin=one) for one in inputs], None)
+    close = input_closer([SimpleNamespace(stdin=stdin) for stdin in inputs], None)
     assert close
     close()
     for (reading, _), stdin in zip(pipes, inputs, strict=True):
