@@ -213,7 +213,7 @@ class CommandRun:
 
     def _end(self, grace: float) -> KillResult | None:
         """End who is left; whatever asks us to leave meanwhile forces."""
-        if self._process.poll() is not None and self._process.containment.deserted:
+        if self._process.poll() is not None and self._process.containment.is_empty:
             return None
         killing = Killing(self._process, self._policy.but(grace=grace))
         thread = WorkThread(killing, lambda: self._signals.put(ALL_ENDED))

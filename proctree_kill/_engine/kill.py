@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from .._models.errors import TargetRefusedError
@@ -10,11 +11,13 @@ from .._models.result import KillResult
 from .._models.tree import TreeSnapshot
 from .._running import loops, threads
 from .._systems import current
+from .._systems.contract import System
 from . import report
 from .events import Listener
 from .gather import Gathered, gather, refuse_caller
 from .killing import Killing
-from .target import Spare, Target, aim, read_markers, sparing
+from .target import Aim, Spare, Target, aim, read_markers, sparing
+from .tree import Tree
 
 
 def kill_tree(
@@ -167,6 +170,16 @@ def snapshot_tree(
         return report.refused(aimed.claims, str(error))
     finally:
         system.close()
+
+
+def look(system: System, aimed: Aim, deadline: float = math.inf) -> Tree:
+    """Return a tree as it is now.
+
+    Raises:
+        TargetRefusedError: as for :func:`kill_tree`.
+    """
+    markers = read_markers(aimed.markers, None)
+    return gather(system, aimed, None, markers, include_root=True, deadline=deadline).tree
 
 
 def signal_tree(target: Target, way: Literal["ask", "force"]) -> None:

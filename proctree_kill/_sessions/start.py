@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .._containment.guard import REQUESTED as GUARD
+from .._containment.guard import KILL_ON_PARENT_EXIT
 from .._models.errors import ContainmentError
 from .._spawn.popen import TreePopen
 from .agent import Agent, Session
@@ -64,11 +64,11 @@ class SessionStart:
 
     def _start(self) -> TreePopen[Any]:
         """Start the process, watched over by the guard where one is to be had."""
-        options = {GUARD: self._registry.guarded, **self._options}
+        options = {KILL_ON_PARENT_EXIT: self._registry.guarded, **self._options}
         try:
             return TreePopen(self._command, record=self._agent.recording, **options)
         except ContainmentError as error:
-            if error.requested != GUARD or GUARD in self._options:
+            if error.requested != KILL_ON_PARENT_EXIT or KILL_ON_PARENT_EXIT in self._options:
                 raise
             self._registry.guarded = False
             _log.warning("sessions are recorded, but not guarded: %s", error.reason)

@@ -66,7 +66,7 @@ def leave(agent: Agent, registry: Registry) -> None:
     if ending is None or agent.process is None:
         return
     agent.process.poll()
-    if agent.process.containment.deserted:
+    if agent.process.containment.is_empty:
         _conclude(agent, registry, ending, nothing(agent.session_id), SessionState.EXITED)
         return
     arguments = (agent, registry, ending, SessionState.EXITED)

@@ -243,7 +243,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         except BaseException:
             self.stop(grace=0)
             raise
-        if self.containment.deserted:
+        if self.containment.is_empty:
             self._forget()
         else:
             self.stop()
@@ -266,7 +266,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 pipe.close()
 
     def _signal(self, way: Literal["ask", "force"]) -> None:
-        if not self.containment.deserted:
+        if not self.containment.is_empty:
             signal_tree(self, way)
 
     def kill_root(self) -> None:
@@ -300,8 +300,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         return os.getpid() != getattr(self, "_owner", os.getpid())
 
     def _refuse_forked(self) -> None:
-        if self._is_forked:
-            raise TargetRefusedError(self.pid, self.containment.forked)
+        if (reason := self.containment.refusal) is not None:
+            raise TargetRefusedError(self.pid, reason)
 
     def _wait(self, timeout: float | None) -> int:
         return self.wait(timeout)  # communicate() calls this after Ctrl-C, past wait()
