@@ -24,7 +24,6 @@ class EventSender:
         self,
         listener: Listener | None,
         escalation: Escalation,
-        boot_id: str | None,
         interrupt: Callable[[BaseException], object],
     ) -> None:
         """Begin with the living members of the escalation.
@@ -32,13 +31,11 @@ class EventSender:
         Args:
             listener: what is told.
             escalation: which members there are.
-            boot_id: of this machine.
             interrupt: takes what the listener raises to end the program, a task or a thread.
         """
         self._listener = listener
         self._interrupt = interrupt
         self._escalation = escalation
-        self._boot_id = boot_id
         self._remaining = len(escalation.living)
         self._escalated = False
         self._queue: list[KillEvent] = []
@@ -75,7 +72,7 @@ class EventSender:
     def _note(self, kind: Kind, now: float, one: Member | None = None) -> None:
         """Queue an event."""
         if self._listener is not None:
-            identity = None if one is None else identity_of(one, self._boot_id)
+            identity = None if one is None else identity_of(one)
             seconds = now - self._escalation.start
             self._queue.append(
                 KillEvent(kind=kind, seconds=seconds, identity=identity, remaining=self._remaining)

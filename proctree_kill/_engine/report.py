@@ -14,11 +14,9 @@ from .steps import Outcome
 from .target import Claim
 
 
-def result(
-    gathered: Gathered, outcomes: list[Outcome], seconds: float, boot_id: str | None
-) -> KillResult:
+def result(gathered: Gathered, outcomes: list[Outcome], seconds: float) -> KillResult:
     """Say what became of everybody, in one validation."""
-    fields = [*map(_missing, gathered.missing), *(_outcome(one, boot_id) for one in outcomes)]
+    fields = [*map(_missing, gathered.missing), *map(_outcome, outcomes)]
     alive = any(one["fate"] in (Fate.DENIED, Fate.SURVIVED) for one in fields)
     return KillResult.model_validate(
         {
@@ -30,9 +28,9 @@ def result(
     )
 
 
-def snapshot(gathered: Gathered, boot_id: str | None, refusal: str | None) -> TreeSnapshot:
+def snapshot(gathered: Gathered, refusal: str | None) -> TreeSnapshot:
     """Say who would be asked, in that order."""
-    members = [member_fields(one, boot_id) for one in leaves_first(gathered.tree.members)]
+    members = map(member_fields, leaves_first(gathered.tree.members))
     return TreeSnapshot.model_validate(
         {"target": tuple(gathered.target), "members": tuple(members), "refusal": refusal}
     )
@@ -44,11 +42,11 @@ def refused(claims: Sequence[Claim], refusal: str) -> TreeSnapshot:
     return TreeSnapshot(target=target, members=(), refusal=refusal)
 
 
-def _outcome(outcome: Outcome, boot_id: str | None) -> dict[str, Any]:
+def _outcome(outcome: Outcome) -> dict[str, Any]:
     """Return what one outcome is made of."""
     one = outcome.member
     return {
-        **member_fields(one, boot_id),
+        **member_fields(one),
         "fate": outcome.fate,
         "signals": tuple(one.signals),
         "exit_code": one.exit_code,
