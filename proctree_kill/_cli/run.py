@@ -12,13 +12,11 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from .._engine.killing import Killing
-from .._engine.owners import with_codes
 from .._engine.process import ExitWaiter
-from .._engine.target import aim
 from .._models.errors import PolicyError
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult, SurvivorsError
-from .._running.threads import Job
+from .._running.threads import WorkThread
 from .._spawn.popen import TreePopen
 from .._systems import terminal as own_terminal
 from .._systems.contract import Terminal
@@ -193,12 +191,11 @@ class CommandRun:
 
     def _end(self, grace: float) -> KillResult | None:
         """End what is left of the tree; a request to exit meanwhile forces."""
-        if self._process.poll() is not None and self._process.containment.deserted:
+        if self._process.poll() is not None and self._process.containment.is_empty:
             return None
-        killing = Killing(aim(self._process), self._policy.but(grace=grace))
-        job = Job(killing, lambda: self._signals.put(TREE_ENDED))
-        if not job.start():
-            job.run_here()
+        killing = Killing(self._process, self._policy.but(grace=grace))
+        thread = WorkThread(killing, lambda: self._signals.put(TREE_ENDED))
+        if not thread.start():
             self._signals.put(TREE_ENDED)
         while (number := self._signals.get()) != TREE_ENDED:
             if number is None:
@@ -207,4 +204,4 @@ class CommandRun:
             if first or self._forces(number):
                 self.reason = self.reason or 128 + number
                 killing.hurry()
-        return with_codes(job.result(), killing.claims)
+        return thread.result()

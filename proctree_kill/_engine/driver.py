@@ -11,20 +11,20 @@ from typing import TypeVar
 from .._systems.contract import Reply, System
 from .._systems.member import Member
 from .events import EventSender
-from .plan import Ladder
+from .plan import Escalation
 from .steps import (
     Ask,
     CloseInput,
-    End,
     Facts,
     Freeze,
     Insist,
     Inspect,
     Kill,
+    KillCells,
+    Outcome,
     ProveStop,
     Rescan,
     Step,
-    Verdict,
     Wait,
     Way,
 )
@@ -43,14 +43,14 @@ class Driver:
 
     def __init__(
         self,
-        ladder: Ladder,
+        escalation: Escalation,
         system: System,
         tree: Tree,
         teller: EventSender,
         close_input: Callable[[], None] | None,
     ) -> None:
         """Begin before the first step."""
-        self._ladder = ladder
+        self._escalation = escalation
         self._system = system
         self._tree = tree
         self._teller = teller
@@ -58,19 +58,19 @@ class Driver:
         self._frozen: list[Member] = []
         self._outside: list[Member] | None = None
 
-    def run(self, way: Way = "stop") -> list[Verdict]:
+    def run(self, way: Way = "stop") -> list[Outcome]:
         """Run the plan to its end; whatever goes wrong, nobody is left stopped."""
-        climb = self._ladder.climb(way)
+        steps = self._escalation.steps(way)
         try:
-            step = next(climb)
+            step = next(steps)
             while True:
                 self._teller.before(step)
                 facts = self._patiently(partial(self._facts, step))
                 self._teller.after(step, facts, frozen=bool(self._frozen))
-                step = climb.send(facts)
+                step = steps.send(facts)
         except StopIteration as end:
-            verdicts: list[Verdict] = end.value
-            return verdicts
+            outcomes: list[Outcome] = end.value
+            return outcomes
         finally:
             self._patiently(lambda: self._system.release(self._frozen))
             self._patiently(self._continue_parents)
@@ -81,8 +81,8 @@ class Driver:
         Before the first step nothing was touched, and an error is raised at once; here an error
         would leave a tree that was asked, or killed in part.
         """
-        policy = self._ladder.policy
-        deadline = self._ladder.start + policy.grace + policy.settle
+        policy = self._escalation.policy
+        deadline = self._escalation.start + policy.grace + policy.settle
         while True:
             try:
                 return act()
@@ -119,7 +119,7 @@ class Driver:
             sure=self._tree.sure,
         )
 
-    def _act(self, step: Ask | Freeze | Kill | End | Insist) -> Reply:
+    def _act(self, step: Ask | Freeze | Kill | KillCells | Insist) -> Reply:
         """Do to members what the step says."""
         match step:
             case Ask(members, until):
@@ -128,14 +128,14 @@ class Driver:
                 return self._freeze(members)
             case Kill(members):
                 return self._kill(members)
-            case End(members):
+            case KillCells(members):
                 return self._end(members)
             case Insist(members, until):
                 return self._system.insist(members, until)
 
     def _ask(self, members: list[Member], until: float) -> Reply:
         """Ask members; where that fails in the middle the rest is asked, and none twice."""
-        members, foreign = self._tree.sort_out(members)
+        members, foreign = self._tree.split_by_user(members)
         sent = [(one, len(one.signals)) for one in members]
         reply = self._patiently(
             lambda: self._system.ask(
@@ -147,7 +147,7 @@ class Driver:
     def _freeze(self, members: list[Member]) -> Reply:
         """Stop members, and remember who outside the tree could stop with them."""
         self._watch_parents()
-        members, foreign = self._tree.sort_out(members)
+        members, foreign = self._tree.split_by_user(members)
         self._frozen += members  # before the signals: whatever happens, they are continued
         reply = self._system.freeze(members, self._groups())
         missed = {*reply.gone, *reply.denied}
@@ -157,7 +157,7 @@ class Driver:
     def _kill(self, members: list[Member]) -> Reply:
         """Kill members; the killed need no continuing."""
         self._let_parents_notice()
-        members, foreign = self._tree.sort_out(members)  # the frozen cannot change any more
+        members, foreign = self._tree.split_by_user(members)  # the frozen cannot change any more
         reply = self._system.kill(members, self._groups())
         refused = {*reply.denied, *foreign}
         self._frozen = [one for one in self._frozen if one in refused]

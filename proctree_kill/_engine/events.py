@@ -8,8 +8,8 @@ from typing import Literal
 
 from .._models.result import KillEvent
 from .._systems.member import ALIVE, Member, identity_of
-from .plan import Ladder
-from .steps import Ask, End, Facts, Freeze, Kill, Step
+from .plan import Escalation
+from .steps import Ask, Facts, Freeze, Kill, KillCells, Step
 
 Listener = Callable[[KillEvent], object]
 Kind = Literal["asked", "escalated", "found", "gone", "settled"]
@@ -23,31 +23,28 @@ class EventSender:
     def __init__(
         self,
         listener: Listener | None,
-        ladder: Ladder,
-        boot_id: str | None,
+        escalation: Escalation,
         interrupt: Callable[[BaseException], object],
     ) -> None:
-        """Begin with the living members of the ladder.
+        """Begin with the living members of the escalation.
 
         Args:
             listener: what is told.
-            ladder: which members there are.
-            boot_id: of this machine.
+            escalation: which members there are.
             interrupt: takes what the listener raises to end the program, a task or a thread.
         """
         self._listener = listener
         self._interrupt = interrupt
-        self._ladder = ladder
-        self._boot_id = boot_id
-        self._remaining = len(ladder.living)
+        self._escalation = escalation
+        self._remaining = len(escalation.living)
         self._escalated = False
         self._queue: list[KillEvent] = []
 
     def before(self, step: Step) -> None:
         """Announce the force, while nobody is frozen yet."""
-        if isinstance(step, End | Freeze | Kill) and not self._escalated:
+        if isinstance(step, KillCells | Freeze | Kill) and not self._escalated:
             self._escalated = True
-            self._note("escalated", self._ladder.now)
+            self._note("escalated", self._escalation.now)
             self._flush()
 
     def after(self, step: Step, facts: Facts, *, frozen: bool) -> None:
@@ -61,7 +58,7 @@ class EventSender:
                 self._remaining += 1
             self._note("found", facts.now, one)
         for one in facts.gone:
-            if one in self._ladder.living:
+            if one in self._escalation.living:
                 self._remaining -= 1
                 self._note("gone", facts.now, one)
         if not frozen:
@@ -75,8 +72,8 @@ class EventSender:
     def _note(self, kind: Kind, now: float, one: Member | None = None) -> None:
         """Queue an event."""
         if self._listener is not None:
-            identity = None if one is None else identity_of(one, self._boot_id)
-            seconds = now - self._ladder.start
+            identity = None if one is None else identity_of(one)
+            seconds = now - self._escalation.start
             self._queue.append(
                 KillEvent(kind=kind, seconds=seconds, identity=identity, remaining=self._remaining)
             )

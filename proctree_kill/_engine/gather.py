@@ -68,7 +68,7 @@ def _keep_out(tree: Tree, bystander: ProcessIdentity) -> None:
     """Keep a process and its ancestors out of a tree, if it is still there."""
     member = tree.system.bind(bystander.pid)
     if member is not None:
-        if bystander.same_process(identity_of(member, tree.system.boot_id)) is not False:
+        if bystander.same_process(identity_of(member)) is not False:
             tree.keep_out([member.pid, *tree.system.ancestors(member.pid)])
         tree.system.drop(member)
 
@@ -79,7 +79,7 @@ def _is_rooted(claims: Sequence[Claim], markers: Sequence[bytes]) -> bool:
     Then what else carries one, or is in the cgroup, was not started by the caller itself.
     """
     roots = [one for one in claims if one.identity is not None and one.found is None]
-    return bool(markers) and engine_markers.gave(markers) and len(roots) == len(markers)
+    return bool(markers) and engine_markers.are_ours(markers) and len(roots) == len(markers)
 
 
 def _refuse_caller(
@@ -120,16 +120,16 @@ def _add(
     """Add one claim to the tree, or to the missing."""
     ended = claim.owner is not None and has_ended(claim.owner)
     member = None if ended else system.bind(claim.pid)
-    if member is not None and not gathered.tree.takes(member):
+    if member is not None and not gathered.tree.accepts(member):
         member = None
-    claimed = member is not None and _is_claimed(system, claim, member)
+    claimed = member is not None and _is_claimed(claim, member)
     if claimed or (claim.bare and member is None):
         _refuse_special(system, claim.pid, member)
     if claimed and gathered.tree.keeps_out(claim.pid):
         reason = "it is the owner of what was to be ended, or started that"
         raise TargetRefusedError(claim.pid, reason)
     if member is not None and claimed:
-        known = identity_of(member, system.boot_id)
+        known = identity_of(member)
         # A note at this point: nothing below it can be listed, so not the caller either.
         if member.note and member.pid in system.ancestors(os.getpid()):
             gathered.tree.holds_caller = True
@@ -169,7 +169,7 @@ def _place(tree: Tree, claim: Claim, member: Member, depth: int, *, include_root
         tree.add_parent(member)
 
 
-def _is_claimed(system: System, claim: Claim, member: Member) -> bool:
+def _is_claimed(claim: Claim, member: Member) -> bool:
     """Tell whether the process that has the number is the one that was meant.
 
     Raises:
@@ -177,7 +177,7 @@ def _is_claimed(system: System, claim: Claim, member: Member) -> bool:
     """
     same = None
     if claim.identity is not None:
-        same = claim.identity.same_process(identity_of(member, system.boot_id))
+        same = claim.identity.same_process(identity_of(member))
     if same is False:
         return False
     if claim.owner is not None:

@@ -37,7 +37,7 @@ def identify(pid: int) -> ProcessIdentity:
                 raise TargetRefusedError(pid, reason)
             text = f"there is no process {pid}"
             raise ProcessLookupError(text)
-        return identity_of(member, system.boot_id)
+        return identity_of(member)
     finally:
         system.close()
 
@@ -46,7 +46,7 @@ def live(identity: ProcessIdentity) -> Live:
     """Look at a process; nothing is told where its number means another one by now."""
     with closing(current()) as system:
         member = system.bind(identity.pid)
-        if member is None or not identity.same_process(identity_of(member, system.boot_id)):
+        if member is None or not identity.same_process(identity_of(member)):
             return Live()
         shown = system.show(member)
         return shown if system.owns_number(member) else Live()
@@ -96,7 +96,7 @@ class ExitWaiter:
         """Tell whether it is that process; None where that cannot be known."""
         if self._member is None:
             return False
-        return identity.same_process(identity_of(self._member, self._system.boot_id))
+        return identity.same_process(identity_of(self._member))
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the end of the process.
@@ -151,7 +151,7 @@ def sight(identity: ProcessIdentity) -> Sighting:
         member = system.bind(identity.pid)
         if member is None:
             return Sighting(Presence.DEAD)
-        same = identity.same_process(identity_of(member, system.boot_id))
+        same = identity.same_process(identity_of(member))
         users = tuple(system.users(member))
     if same is None:
         return Sighting(Presence.UNKNOWN, member.name)

@@ -10,29 +10,27 @@ from .._models.result import Fate, KillResult
 from .._models.tree import TreeSnapshot
 from .._systems.member import EVIDENCE, ROOT, leaves_first, member_fields
 from .gather import Gathered, Missing
-from .steps import Verdict
+from .steps import Outcome
 from .target import Claim
 
 
-def result(
-    gathered: Gathered, verdicts: list[Verdict], seconds: float, boot_id: str | None
-) -> KillResult:
+def result(gathered: Gathered, outcomes: list[Outcome], seconds: float) -> KillResult:
     """Say what became of everybody, in one validation."""
-    outcomes = [*map(_missing, gathered.missing), *(_outcome(one, boot_id) for one in verdicts)]
-    alive = any(one["fate"] in (Fate.DENIED, Fate.SURVIVED) for one in outcomes)
+    fields = [*map(_missing, gathered.missing), *map(_outcome, outcomes)]
+    alive = any(one["fate"] in (Fate.DENIED, Fate.SURVIVED) for one in fields)
     return KillResult.model_validate(
         {
             "target": tuple(gathered.target),
-            "outcomes": tuple(outcomes),
+            "outcomes": tuple(fields),
             "seconds": seconds,
             "verified": () if alive else EVIDENCE[gathered.tree.verified],
         }
     )
 
 
-def snapshot(gathered: Gathered, boot_id: str | None, refusal: str | None) -> TreeSnapshot:
+def snapshot(gathered: Gathered, refusal: str | None) -> TreeSnapshot:
     """Say who would be asked, in that order."""
-    members = [member_fields(one, boot_id) for one in leaves_first(gathered.tree.members)]
+    members = map(member_fields, leaves_first(gathered.tree.members))
     return TreeSnapshot.model_validate(
         {"target": tuple(gathered.target), "members": tuple(members), "refusal": refusal}
     )
@@ -44,16 +42,16 @@ def refused(claims: Sequence[Claim], refusal: str) -> TreeSnapshot:
     return TreeSnapshot(target=target, members=(), refusal=refusal)
 
 
-def _outcome(verdict: Verdict, boot_id: str | None) -> dict[str, Any]:
+def _outcome(outcome: Outcome) -> dict[str, Any]:
     """Return what one outcome is made of."""
-    one = verdict.member
+    one = outcome.member
     return {
-        **member_fields(one, boot_id),
-        "fate": verdict.fate,
+        **member_fields(one),
+        "fate": outcome.fate,
         "signals": tuple(one.signals),
         "exit_code": one.exit_code,
-        "seconds": verdict.seconds,
-        "detail": verdict.detail,
+        "seconds": outcome.seconds,
+        "detail": outcome.detail,
     }
 
 

@@ -199,7 +199,7 @@ Sparing = Callable[[Member], str | None]
 """Says why a member is spared, or None."""
 
 
-def sparing(spare: Spare | None, boot_id: str | None) -> Sparing | None:
+def sparing(spare: Spare | None) -> Sparing | None:
     """Turn a caller's wish into a question that is put once to each member.
 
     Raises:
@@ -209,18 +209,18 @@ def sparing(spare: Spare | None, boot_id: str | None) -> Sparing | None:
     if spare is None:
         return None
     if callable(spare):
-        return lambda member: "by the predicate" if spare(model_of(member, boot_id)) else None
+        return lambda member: "by the predicate" if spare(model_of(member)) else None
     if isinstance(spare, str | bytes) or not isinstance(spare, Iterable):
         text = f"spare must be pids, identities or a predicate, not {spare!r}"
         raise TypeError(text)
     wanted = [_identity(one) for one in spare]
-    return lambda member: "by the caller" if _is_wanted(member, wanted, boot_id) else None
+    return lambda member: "by the caller" if _is_wanted(member, wanted) else None
 
 
-def _is_wanted(member: Member, wanted: Iterable[ProcessIdentity], boot_id: str | None) -> bool:
+def _is_wanted(member: Member, wanted: Iterable[ProcessIdentity]) -> bool:
     """Tell whether a member is one of these; a doubt keeps it alive."""
     same = [one for one in wanted if one.pid == member.pid]
-    return any(one.same_process(identity_of(member, boot_id)) is not False for one in same)
+    return any(one.same_process(identity_of(member)) is not False for one in same)
 
 
 def _identity(one: object) -> ProcessIdentity:

@@ -191,7 +191,7 @@ class Tree:
                     self.system.drop(child)
                 elif child.pid in self._kept_out:
                     self.system.drop(child)
-                elif self._is_new(child) and self.takes(child):
+                elif self._is_new(child) and self.accepts(child):
                     evidence = DESCENDANT | (SESSION if self._leads(child.sid) else 0)
                     self._admit(child, evidence, parent.depth + 1, parent)
                     parents.append(child)
@@ -202,11 +202,11 @@ class Tree:
         strays = self.system.strays(
             self.roots,
             ours=self._ours,
-            children=not engine_markers.gave(self.markers),
+            children=not engine_markers.are_ours(self.markers),
             everywhere=self._everywhere,
         )
-        others = engine_markers.without(self.markers)
-        strays = dict.fromkeys([*strays, *engine_markers.carrying(self.markers)])
+        others = engine_markers.children_without(self.markers)
+        strays = dict.fromkeys([*strays, *engine_markers.children_with(self.markers)])
         numbers = [pid for pid in strays if pid not in others and not self._is_member(pid)]
         if self.markers:
             self._examined |= MARKER
@@ -361,7 +361,7 @@ class Tree:
             return None
         one = self.system.bind(pid)
         if one is not None and one.state == ALIVE:
-            return one if self.takes(one) else None
+            return one if self.accepts(one) else None
         ghost = (pid, None if one is None else one.start)
         if one is None or ghost not in self._ghosts:  # it died just now, and may have left somebody
             self.sure = False
@@ -371,7 +371,7 @@ class Tree:
             self.system.drop(one)
         return None
 
-    def takes(self, one: Member) -> bool:
+    def accepts(self, one: Member) -> bool:
         """Whether a bound process may be a member; one of another user is dropped."""
         users = () if self.uid is None else self.system.users(one)
         if self.uid is None or (users and users[0] == self.uid):
@@ -380,7 +380,7 @@ class Tree:
         self.system.drop(one)
         return False
 
-    def sort_out(self, members: list[Member]) -> tuple[list[Member], list[Member]]:
+    def split_by_user(self, members: list[Member]) -> tuple[list[Member], list[Member]]:
         """Part members that may be signalled from those that are another user's by now.
 
         A setuid program is its caller's until it changes its real uid, as su(1) does.

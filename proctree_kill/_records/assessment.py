@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .._containment.containment import Containment
 from .._engine.process import Presence, Sighting, sight
 from .._engine.target import Target
-from .._systems import current
+from .._systems import boot_id, current
 from .._systems.machine import machine_id, pid_namespace
 from .._systems.member import identity_of
 from .format import Intent, Record
@@ -69,7 +69,7 @@ def judge_bare(pid: int, written: float) -> Assessment:
         member = system.bind(pid)
         if member is None:
             return Assessment(RecordFate.GONE)
-        identity = identity_of(member, system.boot_id)
+        identity = identity_of(member)
         shown, ourselves = system.show(member), _our_user()
     root = Sighting(Presence.LIVES, member.name)
     if shown.seconds is None or shown.user is None or shown.user != ourselves:
@@ -82,8 +82,7 @@ def judge_bare(pid: int, written: float) -> Assessment:
 
 def _of_elsewhere(entry: Intent) -> Assessment | None:
     """Judge what is not of this machine, boot and pid namespace."""
-    with closing(current()) as system:
-        boot = system.boot_id
+    boot = boot_id()
     known = None not in (entry.machine_id, machine_id())
     same_boot = entry.owner.boot_id == boot
     if known and entry.machine_id != machine_id():

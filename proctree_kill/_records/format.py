@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .._engine.markers import MARKER
+from .._engine.markers import MARKER_PATTERN
 from .._models.errors import SessionError
 from .._models.identity import ProcessIdentity
 
@@ -49,7 +49,7 @@ class Intent(BaseModel):
     version: Literal[1] = 1
     session_id: str
     tool: str
-    marker: str = Field(pattern=rf"^{MARKER}$")
+    marker: str = Field(pattern=rf"^{MARKER_PATTERN}$")
     cgroup: str | None = None
     owner: ProcessIdentity
     machine_id: str | None

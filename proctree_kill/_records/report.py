@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
-
+from .._models.base import Model
 from .._models.result import KillResult
 
 
@@ -33,11 +32,7 @@ class RecordFate(StrEnum):
     """It is a number that another program wrote, and may not be acted upon: kept."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RecordOutcome(_Model):
+class RecordOutcome(Model):
     """What was found in one file, and what became of it.
 
     Args:
@@ -65,7 +60,7 @@ class RecordOutcome(_Model):
     kill: KillResult | None = None
 
 
-class RecoveryReport(_Model):
+class RecoveryReport(Model):
     """What became of every record in a folder.
 
     Args:

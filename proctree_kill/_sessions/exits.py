@@ -87,7 +87,7 @@ class ExitWatcher:
         one = system.bind(identity.pid)
         if one is not None:
             try:
-                if _is_alive(one, identity, system.boot_id):
+                if _is_alive(one, identity):
                     self._watched[one] = ended
                     return
             finally:
@@ -96,9 +96,9 @@ class ExitWatcher:
         ended()
 
 
-def _is_alive(one: Member, identity: ProcessIdentity, boot_id: str | None) -> bool:
+def _is_alive(one: Member, identity: ProcessIdentity) -> bool:
     """Tell whether it is the process that was meant, as far as can be known, and lives."""
-    same = identity.same_process(identity_of(one, boot_id))
+    same = identity.same_process(identity_of(one))
     return one.state == ALIVE and same is not False
 
 

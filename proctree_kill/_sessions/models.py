@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from .._models.base import Model
 from .._models.result import KillResult
 
 
@@ -43,11 +42,7 @@ StopMethod = Literal["closed_stdin", "terminated", "killed", "recovered_record",
 Happening = Literal["started", "stopping", "stopped", "stop_failed", "exited", "recovered"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StopResult(_Model):
+class StopResult(Model):
     """What became of a stop.
 
     Args:
@@ -69,7 +64,7 @@ class StopResult(_Model):
     kill: KillResult | None = None
 
 
-class SessionEvent(_Model):
+class SessionEvent(Model):
     """Something that happened to a session.
 
     Args:

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if sys.platform == "linux":  # now: where no descriptor is left, nothing can be imported
-    from .linux import cgroup, recorded_cgroup
+    from .linux import cgroup, procfs, recorded_cgroup
     from .linux import system as linux_system
     from .posix import file_owner
 elif sys.platform == "win32":
@@ -47,6 +47,13 @@ def current(helper_timeout: float = HELPER_TIMEOUT) -> System:
     else:
         system = posix_system.PosixSystem()
     return system
+
+
+def boot_id() -> str | None:
+    """Return the id of this boot; None where start times span boots, or it cannot be read."""
+    if sys.platform == "linux":
+        return procfs.boot_id()
+    return None
 
 
 def cell(*, dies_with_owner: bool) -> Cell:

@@ -125,9 +125,6 @@ class System(Protocol):
     An instance belongs to one thread, but for :meth:`hurry`.
     """
 
-    boot_id: str | None
-    """The id of this boot, which belongs to every identity; None where start times span boots."""
-
     polite: bool
     """Whether :meth:`ask` can reach a process without ending it by force."""
 

@@ -46,6 +46,7 @@ class Member:
 
     __slots__ = (
         "adopted",
+        "boot_id",
         "create_time",
         "deaf",
         "depth",
@@ -72,6 +73,7 @@ class Member:
         self.pid = pid
         self.ppid = ppid
         self.sid: int | None = None
+        self.boot_id: str | None = None
         self.start: int | None = None
         self.inode: int | None = None
         self.create_time: float | None = None
@@ -99,31 +101,31 @@ def leaves_first(members: Iterable[Member]) -> list[Member]:
     return sorted(members, key=lambda one: -one.depth)
 
 
-def identity_of(member: Member, boot_id: str | None) -> ProcessIdentity:
+def identity_of(member: Member) -> ProcessIdentity:
     """Build the model of a member's identity."""
-    return ProcessIdentity.model_validate(identity_fields(member, boot_id))
+    return ProcessIdentity.model_validate(identity_fields(member))
 
 
-def identity_fields(member: Member, boot_id: str | None) -> dict[str, int | float | str | None]:
+def identity_fields(member: Member) -> dict[str, int | float | str | None]:
     """Return what :class:`~proctree_kill.ProcessIdentity` is made of; a boot to start or inode."""
     return {
         "pid": member.pid,
-        "boot_id": boot_id if (member.start, member.inode) != (None, None) else None,
+        "boot_id": member.boot_id if (member.start, member.inode) != (None, None) else None,
         "start": member.start,
         "inode": member.inode,
         "create_time": member.create_time,
     }
 
 
-def model_of(member: Member, boot_id: str | None) -> TreeMember:
+def model_of(member: Member) -> TreeMember:
     """Build the public model of a member."""
-    return TreeMember.model_validate(member_fields(member, boot_id))
+    return TreeMember.model_validate(member_fields(member))
 
 
-def member_fields(member: Member, boot_id: str | None) -> dict[str, Any]:
+def member_fields(member: Member) -> dict[str, Any]:
     """Return what :class:`~proctree_kill.TreeMember` is made of."""
     return {
-        "identity": identity_fields(member, boot_id),
+        "identity": identity_fields(member),
         "name": member.name,
         "ppid": member.ppid,
         "depth": member.depth,

@@ -42,7 +42,6 @@ class PsutilSystem:
     Sessions are not known here, and nobody is reaped.
     """
 
-    boot_id: str | None = None
     polite = True
     insists = False
     force_code = -9

@@ -179,9 +179,9 @@ class TestGivenResults:
             said = json.loads(told.out)
             assert said.keys() == {"ok", "results"}
             assert said["ok"] is given.ok
-            assert [KillResult.model_validate_json(json.dumps(one)) for one in said["results"]] == [
-                given
-            ]
+            assert [
+                KillResult.model_validate_json(json.dumps(result)) for result in said["results"]
+            ] == [given]
 
     def test_every_option_reaches_the_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls: list[tuple[Any, dict[str, Any]]] = []
@@ -332,16 +332,16 @@ class TestKill:
         said = json.loads(done.stdout)
         assert said.keys() == {"ok", "results"}
         assert said["ok"] is True
-        (told,) = (KillResult.model_validate_json(json.dumps(one)) for one in said["results"])
-        assert {one.identity.pid for one in told.outcomes} == set(tree.pids.values())
+        (told,) = (KillResult.model_validate_json(json.dumps(result)) for result in said["results"])
+        assert {outcome.identity.pid for outcome in told.outcomes} == set(tree.pids.values())
         assert tree.all_dead()
 
     def test_several_trees_share_one_result(self, plant: Planter, tell: Tell) -> None:
         trees = [plant(chain("root", "child")) for _ in range(2)]
-        done = tell("kill", *(one.root.pid for one in trees), "--grace", PATIENCE, "--json")
+        done = tell("kill", *(tree.root.pid for tree in trees), "--grace", PATIENCE, "--json")
         (told,) = json.loads(done.stdout)["results"]
         assert len(told["outcomes"]) == 4
-        assert all(one.all_dead() for one in trees)
+        assert all(tree.all_dead() for tree in trees)
 
     def test_what_is_gone_leaves_nothing_to_do(self, plant: Planter, tell: Tell) -> None:
         tree = plant(chain("root"))
@@ -632,7 +632,7 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
     """Run commands in this process, which takes a tenth of the time."""
 
     def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-        code = main([str(one) for one in arguments])
+        code = main([str(argument) for argument in arguments])
         told = capsys.readouterr()
         return subprocess.CompletedProcess([], code, told.out, told.err)
 
@@ -675,7 +675,7 @@ def as_ordinary_user(*arguments: object) -> tuple[int, str, str]:
     def call() -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()
         with unprivileged(ordinary_user()), redirect_stdout(out), redirect_stderr(err):
-            code = main([str(one) for one in arguments])
+            code = main([str(argument) for argument in arguments])
         return code, out.getvalue(), err.getvalue()
 
     return apart(call)

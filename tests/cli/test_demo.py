@@ -155,8 +155,8 @@ def test_somebody_who_holds_the_pipe_is_not_called_gone(
     try:
         assert main(["demo", "--grace", "0"]) == 1
     finally:
-        for one in held:
-            os.close(one)
+        for fd in held:
+            os.close(fd)
         for thread in threading.enumerate():
             if thread.name == "demo":
                 thread.join(BOUND)

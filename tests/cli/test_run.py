@@ -325,8 +325,8 @@ class TestCommand:
         monkeypatch.setattr("proctree_kill._cli.run.ExitWaiter", None)
         with plant.seed() as seed:
             monkeypatch.setattr(os, "environ", seed.env)
-            for one in seed.fds:
-                os.set_inheritable(one, True)  # noqa: FBT003 - its name is positional
+            for fd in seed.fds:
+                os.set_inheritable(fd, True)  # noqa: FBT003 - its name is positional
             with pytest.raises(TypeError):
                 main(["run", "--", *node_argv(DEAF)])
         assert seed.tree.all_dead(BOUND)
@@ -355,10 +355,10 @@ class TestCommand:
         main(["run", "-v", *options, "--", "sh", "-c", script])
         said = capfd.readouterr()
         assert not said.out
-        complaints = [one for one in said.err.splitlines() if one.startswith("proctree-kill: ")]
+        complaints = [line for line in said.err.splitlines() if line.startswith("proctree-kill: ")]
         assert [
-            one.startswith(f"proctree-kill: {text}")
-            for one, text in zip(complaints, told, strict=True)
+            complaint.startswith(f"proctree-kill: {text}")
+            for complaint, text in zip(complaints, told, strict=True)
         ] == [True, True]
 
 

@@ -67,7 +67,7 @@ FAMILY = (
 
 
 def test_a_tree_is_drawn_with_parents_above_their_children() -> None:
-    assert [f"{lines}{one.identity.pid}" for lines, one in branches(FAMILY)] == [
+    assert [f"{lines}{member.identity.pid}" for lines, member in branches(FAMILY)] == [
         "10",
         "├─ 11",
         "│  ├─ 12",
@@ -78,26 +78,27 @@ def test_a_tree_is_drawn_with_parents_above_their_children() -> None:
 
 
 def test_a_tree_can_be_drawn_in_ascii() -> None:
-    drawn = [f"{lines}{one.identity.pid}" for lines, one in branches(FAMILY, ASCII)]
+    drawn = [f"{lines}{member.identity.pid}" for lines, member in branches(FAMILY, ASCII)]
     assert drawn == ["10", "|- 11", "|  |- 12", "|  `- 13", "`- 14", "15"]
 
 
 def test_a_chain_may_be_deeper_than_python_recurses() -> None:
     chain = [member(pid, pid - 1, pid - 2) for pid in range(2, 5002)]
     drawn = list(branches(reversed(chain)))
-    assert [one.identity.pid for _, one in drawn] == list(range(2, 5002))
+    assert [member.identity.pid for _, member in drawn] == list(range(2, 5002))
     assert drawn[-1][0] == "   " * 4998 + "└─ "
 
 
 def test_parents_that_name_each_other_are_both_drawn() -> None:
     pair = (member(10, 11, 1), member(11, 10, 1))
-    assert {one.identity.pid for _, one in branches(pair)} == {10, 11}
+    assert {member.identity.pid for _, member in branches(pair)} == {10, 11}
 
 
 def test_the_order_counts_those_who_would_be_asked() -> None:
     spared = member(14, 10, 1, spared="by the caller")
     snapshot = TreeSnapshot(
-        target=(), members=tuple(spared if one.identity.pid == 14 else one for one in FAMILY)
+        target=(),
+        members=tuple(spared if member.identity.pid == 14 else member for member in FAMILY),
     )
     looks = {10: Live("me", "ten --secret", 61.0)}
     lines = list(plain(tree_table(snapshot, looks)))

@@ -143,13 +143,13 @@ def test_what_it_does_not_understand_does_not_end_it(said: bytes) -> None:
     tree: dict[str, Any] = {"marker": "A=1", "cgroup": None, "identity": None, "records": []}
     (ear, mouth), (death, word) = os.pipe(), os.pipe()
     os.write(mouth, b"%s\n%s\n" % (said, json.dumps(tree).encode()))
-    for one in (mouth, word):
-        os.close(one)
+    for fd in (mouth, word):
+        os.close(fd)
     watchman = _guard.GuardProcess(ear)
     watchman.listen_until(death)
     assert watchman.trees == {"A=1": tree}
-    for one in (ear, death):
-        os.close(one)
+    for fd in (ear, death):
+        os.close(fd)
 
 
 def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(grow: Grow) -> None:
@@ -186,7 +186,7 @@ class TestTheGuard:
         process = TreePopen(SLEEP, kill_on_parent_exit=True)
         assert kill_tree(process, include_root=False).ok
         assert containment_guard.guard().pid is not None
-        assert not process.containment.deserted
+        assert not process.containment.is_empty
         process.stop(grace=0)
 
     def test_it_leaves_when_a_tree_ends_by_itself(self) -> None:
@@ -205,7 +205,7 @@ class TestTheGuard:
                 assert containment_guard.guard().pid == pid
                 other.stop(grace=0)
             assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-            assert pid not in {one.identity.pid for one in process.snapshot().members}
+            assert pid not in {member.identity.pid for member in process.snapshot().members}
             process.stop(grace=0)
 
     def test_a_stopped_one_is_continued_when_there_is_something_to_tell_it(self) -> None:

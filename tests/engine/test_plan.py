@@ -1,4 +1,4 @@
-"""Pure: each history of the ladder, played on a virtual clock."""
+"""Pure: each history of the escalation, played on a virtual clock."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from proctree_kill._engine.plan import INPUT_SHARE
 from proctree_kill._engine.steps import (
     Ask,
     CloseInput,
-    End,
     Freeze,
     Inspect,
     Kill,
+    KillCells,
     ProveStop,
     Rescan,
     Wait,
@@ -40,7 +40,7 @@ def play(*actors: Actor, **options: Any) -> Play:
 def test_everybody_leaves_when_asked() -> None:
     done = play(Actor("root", leaves=0.5), Actor("child", 1, leaves=0.25)).run()
     assert done.fates == {"child": Fate.TERMINATED, "root": Fate.TERMINATED}
-    assert [one.detail for one in done.verdicts] == [None, None]
+    assert [outcome.detail for outcome in done.outcomes] == [None, None]
     assert not {Freeze, Kill} & {*done.kinds}
     assert 0.5 <= done.seconds < 0.5 + FEW
     assert done.is_scanned_last()
@@ -48,7 +48,7 @@ def test_everybody_leaves_when_asked() -> None:
 
 def test_the_time_of_each_death_is_told() -> None:
     done = play(Actor("root", leaves=0.5), Actor("child", 1, leaves=0.25)).run()
-    seconds = {one.member.name: one.seconds or 0 for one in done.verdicts}
+    seconds = {outcome.member.name: outcome.seconds or 0 for outcome in done.outcomes}
     assert 0.25 <= seconds["child"] < 0.25 + FEW
     assert 0.5 <= seconds["root"] < 0.5 + FEW
 
@@ -116,7 +116,7 @@ def test_nobody_is_asked_where_all_leave_on_the_closed_input() -> None:
     done = play(Actor("root", reads=0.25), holds_input=True).run()
     assert not {Ask, Freeze, Kill} & {*done.kinds}
     assert done.fates == {"root": Fate.TERMINATED}
-    assert [one.detail for one in done.verdicts] == ["it left without being asked"]
+    assert [outcome.detail for outcome in done.outcomes] == ["it left without being asked"]
     assert 0.25 <= done.seconds < 0.25 + FEW
     assert done.is_scanned_last()
 
@@ -257,7 +257,7 @@ def test_one_who_cannot_die_survives_at_the_deadline() -> None:
     done = play(Actor("root"), Actor("stuck", 1, dies=None)).run()
     assert done.fates == {"stuck": Fate.SURVIVED, "root": Fate.KILLED}
     assert GRACE + SETTLE <= done.seconds < GRACE + SETTLE + FEW
-    assert [one.seconds is None for one in done.verdicts] == [True, False]
+    assert [outcome.seconds is None for outcome in done.outcomes] == [True, False]
 
 
 @pytest.mark.parametrize("kinds", [(Ask, Freeze, Kill), (Freeze, Kill), (Kill,)])
@@ -303,7 +303,7 @@ def test_leaves_come_first_and_roots_last() -> None:
     order = ["c", "b", "a", "root", "other root"]
     assert done.names(Ask) == [order]
     assert done.names(Kill) == [order]
-    assert [one.member.name for one in done.verdicts] == order
+    assert [outcome.member.name for outcome in done.outcomes] == order
 
 
 def test_the_spared_are_in_no_step() -> None:
@@ -326,7 +326,7 @@ def test_one_who_is_dead_at_the_start_is_already_gone() -> None:
     done = play(Actor("root", state=ZOMBIE), Actor("child", 1, leaves=0.0)).run()
     assert done.names(Ask) == [["child"]]
     assert done.fates == {"child": Fate.TERMINATED, "root": Fate.ALREADY_GONE}
-    assert done.verdicts[-1].seconds is None
+    assert done.outcomes[-1].seconds is None
 
 
 def test_one_whom_a_scan_finds_dead_is_already_gone() -> None:
@@ -337,7 +337,7 @@ def test_one_whom_a_scan_finds_dead_is_already_gone() -> None:
 
 
 def test_where_nobody_is_there_nothing_is_done() -> None:
-    assert play().run().verdicts == []
+    assert play().run().outcomes == []
 
 
 @pytest.mark.parametrize(
@@ -388,8 +388,10 @@ def test_scans_that_stay_unsure_do_not_keep_us_until_the_deadline() -> None:
 
 
 def test_whom_the_kernel_keeps_together_is_ended_at_once_and_unfrozen() -> None:
-    done = play(Actor("root", kept=0.0), Actor("child", 1, kept=0.0), can_end=True, grace=0).run()
-    assert done.names(End) == [["child", "root"]]
+    done = play(
+        Actor("root", kept=0.0), Actor("child", 1, kept=0.0), can_kill_cells=True, grace=0
+    ).run()
+    assert done.names(KillCells) == [["child", "root"]]
     assert done.names(Freeze) == done.names(Kill) == []
     assert done.fates == {"child": Fate.KILLED, "root": Fate.KILLED}
     assert done.seconds < FEW
@@ -397,8 +399,8 @@ def test_whom_the_kernel_keeps_together_is_ended_at_once_and_unfrozen() -> None:
 
 
 def test_who_was_never_kept_is_frozen_and_killed_after_the_others() -> None:
-    done = play(Actor("root", kept=0.0), Actor("outside", 1), can_end=True, grace=0).run()
-    assert done.names(End) == [["root"]]
+    done = play(Actor("root", kept=0.0), Actor("outside", 1), can_kill_cells=True, grace=0).run()
+    assert done.names(KillCells) == [["root"]]
     assert done.names(Freeze) == done.names(Kill) == [["outside"]]
     assert done.fates == {"outside": Fate.KILLED, "root": Fate.KILLED}
 
@@ -406,16 +408,19 @@ def test_who_was_never_kept_is_frozen_and_killed_after_the_others() -> None:
 @pytest.mark.parametrize("way", ["stop", "force"])
 def test_who_left_just_before_the_kernel_s_order_is_killed_alone(way: Way) -> None:
     leaver = Actor("leaver", 1, kept=None)
-    done = play(Actor("root", kept=0.0), leaver, can_end=True, grace=0).run(way=way)
-    assert done.names(End) == [["leaver", "root"]]
+    done = play(Actor("root", kept=0.0), leaver, can_kill_cells=True, grace=0).run(way=way)
+    assert done.names(KillCells) == [["leaver", "root"]]
     assert "leaver" in done.names(Freeze)[0]
     assert "leaver" in done.names(Kill)[0]
     assert done.fates == {"leaver": Fate.KILLED, "root": Fate.KILLED}
 
 
 def test_where_the_kernel_refuses_everybody_is_killed_one_by_one() -> None:
-    kept = [Actor("root", kept=0.0, denies=(End,)), Actor("child", 1, kept=0.0, denies=(End,))]
-    done = play(*kept, can_end=True, grace=0).run()
+    kept = [
+        Actor("root", kept=0.0, denies=(KillCells,)),
+        Actor("child", 1, kept=0.0, denies=(KillCells,)),
+    ]
+    done = play(*kept, can_kill_cells=True, grace=0).run()
     assert done.names(Freeze) == [["root", "child"]]
     assert done.names(Kill) == [["child", "root"]]
     assert {*done.fates.values()} == {Fate.KILLED}
@@ -496,7 +501,7 @@ def test_after_a_hurry_at_any_step_everybody_has_one_verdict(
     tell: Callable[[], Play], index: int
 ) -> None:
     usual, done = tell().run(), tell().run(hurry_at=index)
-    assert len(done.verdicts) == len(done.fates) == len(done.ladder.members)
+    assert len(done.outcomes) == len(done.fates) == len(done.escalation.members)
     for name, fate in done.fates.items():
         if fate in (Fate.SURVIVED, Fate.DENIED, Fate.SPARED):
             assert usual.fates[name] is fate

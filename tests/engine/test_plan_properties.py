@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from proctree_kill._engine.steps import (
     Ask,
     CloseInput,
-    End,
     Facts,
     Freeze,
     Inspect,
     Kill,
+    KillCells,
     Rescan,
     Step,
     Wait,
@@ -33,7 +33,9 @@ RESTLESS = 48 * TICK
 
 ticks = st.integers(0, 1024).map(lambda count: count * TICK)
 maybe = st.none() | ticks
-refusals = st.lists(st.sampled_from([Ask, Freeze, Kill, End]), max_size=4, unique=True).map(tuple)
+refusals = st.lists(st.sampled_from([Ask, Freeze, Kill, KillCells]), max_size=4, unique=True).map(
+    tuple
+)
 actors = st.builds(
     Actor,
     depth=st.integers(0, 3),
@@ -77,17 +79,17 @@ class Watched(Play):
         """Fail where a step names somebody whom it must not name."""
         named = getattr(step, "members", [])
         assert len(named) == len({*named})
-        assert {*named} <= {*self.ladder.members}
-        assert not [one for one in named if one.spared]
+        assert {*named} <= {*self.escalation.members}
+        assert not [member for member in named if member.spared]
         if isinstance(step, Inspect):
-            assert not {*named} & {*self.ladder.living}
+            assert not {*named} & {*self.escalation.living}
             assert {*self.deaths} <= {*named}
-        if isinstance(step, Ask | Wait | Freeze | Kill | End):
+        if isinstance(step, Ask | Wait | Freeze | Kill | KillCells):
             assert not {*named} & {*self.deaths}
-            assert not [one for one in named if one.state != ALIVE]
-        if isinstance(step, Ask | Kill | End):
+            assert not [member for member in named if member.state != ALIVE]
+        if isinstance(step, Ask | Kill | KillCells):
             assert named == leaves_first(named)
-        if isinstance(step, Freeze | Kill | End):
+        if isinstance(step, Freeze | Kill | KillCells):
             self.forced_by = min(self.forced_by, self.now + self.policy.settle)
         if isinstance(step, Freeze):
             self.frozen.update(named)
@@ -107,7 +109,7 @@ plays = st.builds(
     holds_input=st.booleans(),
     unsure=st.just(0) | st.integers(0, 40),
     can_ask=st.sampled_from([True, True, False]),
-    can_end=st.booleans(),
+    can_kill_cells=st.booleans(),
     grace=ticks,
     settle=ticks,
     terminate=st.sampled_from(["tree", "root"]),
@@ -131,9 +133,9 @@ def test_no_step_names_whom_it_must_not_and_nobody_is_killed_unfrozen(
 @given(plays, moments)
 def test_everybody_has_one_verdict(play: Watched, hurry_at: int | None) -> None:
     play.run(hurry_at)
-    judged = [one.member for one in play.verdicts]
+    judged = [outcome.member for outcome in play.outcomes]
     assert len(judged) == len({*judged})
-    assert {*judged} == {*play.ladder.members}
+    assert {*judged} == {*play.escalation.members}
     assert judged == leaves_first(judged)
 
 
@@ -141,14 +143,14 @@ def test_everybody_has_one_verdict(play: Watched, hurry_at: int | None) -> None:
 @given(plays, moments)
 def test_every_verdict_is_true(play: Watched, hurry_at: int | None) -> None:
     play.run(hurry_at)
-    for member, fate, seconds, _ in play.verdicts:
+    for member, fate, seconds, _ in play.outcomes:
         assert (fate is Fate.SPARED) == (member.spared is not None)
         assert (member in play.deaths) == (seconds is not None)
         assert (seconds is not None) == (fate in (Fate.TERMINATED, Fate.KILLED))
         if fate is Fate.ALREADY_GONE:
             assert member.state == ZOMBIE
         if fate is Fate.KILLED:
-            assert play.times(Kill, member.name) or play.times(End, member.name)
+            assert play.times(Kill, member.name) or play.times(KillCells, member.name)
         if fate is Fate.DENIED:
             assert member in play.denied
 
@@ -169,9 +171,9 @@ def test_the_force_is_not_used_before_the_grace_is_over(
     assume(not play.unsure)
     play.run(hurry_at)
     hurried = len(play.steps) if hurry_at is None else hurry_at
-    grace = play.policy.grace if play.ladder.can_ask or play.ladder.holds_input else 0.0
+    grace = play.policy.grace if play.escalation.can_ask or play.escalation.holds_input else 0.0
     early = [step for time, step in play.steps[:hurried] if time < grace]
-    assert not [step for step in early if isinstance(step, Freeze | Kill | End)]
+    assert not [step for step in early if isinstance(step, Freeze | Kill | KillCells)]
 
 
 @whatever_happens
@@ -179,7 +181,7 @@ def test_the_force_is_not_used_before_the_grace_is_over(
 def test_each_request_is_made_once(play: Watched, hurry_at: int | None) -> None:
     play.run(hurry_at)
     assert play.kinds.count(CloseInput) <= 1
-    for kind in (Ask, Kill, End):
+    for kind in (Ask, Kill, KillCells):
         named = [name for names in play.names(kind) for name in names]
         assert len(named) == len({*named})
 
@@ -190,7 +192,7 @@ def test_where_all_are_dead_a_scan_followed_the_last_death(
     play: Watched, hurry_at: int | None
 ) -> None:
     play.run(hurry_at)
-    if play.now < play.forced_by and not play.denied and not play.ladder.living and play.deaths:
+    if play.now < play.forced_by and not play.denied and not play.escalation.living and play.deaths:
         assert play.is_scanned_last()
 
 

@@ -14,20 +14,21 @@ BOOT = "boot"
 
 
 def member(pid: int = 7, *, start: int | None = 70) -> Member:
-    one = Member(pid, 1)
-    one.name, one.start, one.depth = "name", start, 2
-    one.evidence = DESCENDANT | SESSION
-    return one
+    new = Member(pid, 1)
+    new.boot_id = BOOT
+    new.name, new.start, new.depth = "name", start, 2
+    new.evidence = DESCENDANT | SESSION
+    return new
 
 
 def rule(spare: Spare) -> Sparing:
-    found = sparing(spare, BOOT)
+    found = sparing(spare)
     assert found
     return found
 
 
 def test_without_a_wish_there_is_nothing_to_ask() -> None:
-    assert sparing(None, BOOT) is None
+    assert sparing(None) is None
 
 
 def test_numbers_objects_and_identities_spare_their_processes() -> None:
@@ -64,9 +65,9 @@ def test_all_that_is_said_of_a_number_counts() -> None:
 def test_a_predicate_is_shown_the_member() -> None:
     shown: list[TreeMember] = []
 
-    def has_that_name(one: TreeMember) -> bool:
-        shown.append(one)
-        return one.name == "name"
+    def has_that_name(member: TreeMember) -> bool:
+        shown.append(member)
+        return member.name == "name"
 
     asked = rule(has_that_name)
     assert asked(member()) == "by the predicate"
@@ -97,7 +98,7 @@ def test_what_a_predicate_raises_is_not_hidden() -> None:
 @pytest.mark.parametrize("spare", [7, True, "7", b"7", 7.0, SimpleNamespace(pid=7)], ids=repr)
 def test_one_that_is_no_collection_is_a_type_error(spare: Spare) -> None:
     with pytest.raises(TypeError, match="spare must be pids, identities or a predicate"):
-        sparing(spare, BOOT)
+        sparing(spare)
 
 
 @pytest.mark.parametrize(
@@ -105,14 +106,14 @@ def test_one_that_is_no_collection_is_a_type_error(spare: Spare) -> None:
 )
 def test_what_names_no_process_is_a_type_error(spare: Spare) -> None:
     with pytest.raises(TypeError, match="a pid must be an int"):
-        sparing(spare, BOOT)
+        sparing(spare)
 
 
 @pytest.mark.parametrize("number", [0, -7, 10**25])
 def test_a_number_that_no_process_has_is_refused(number: int) -> None:
     with pytest.raises(ValueError, match=f"process {number} is refused"):
-        sparing([number], BOOT)
+        sparing([number])
 
 
 def test_a_member_without_a_start_is_shown_without_a_boot() -> None:
-    assert model_of(member(start=None), BOOT).identity == ProcessIdentity(pid=7)
+    assert model_of(member(start=None)).identity == ProcessIdentity(pid=7)

@@ -38,6 +38,9 @@ UNREAD = "/proc does not show it: what it started could not be looked for"
 """What is said of a process of which nothing but its descriptor or its number is known."""
 
 
+_boot_id: str | None = None  # set by :func:`boot_id`; unreadable where ``/proc`` is not mounted
+
+
 class Stat(NamedTuple):
     """The fields of ``/proc/PID/stat`` that matter here."""
 
@@ -140,6 +143,7 @@ def stat(pid: int | str) -> Stat | None:
 def member(pid: int, found: Stat) -> Member:
     """Turn a stat line into a member."""
     one = Member(pid, found.ppid)
+    one.boot_id = _boot_id
     one.name, one.sid, one.start, one.threads = found.name, found.sid, found.start, found.threads
     one.kernel = bool(found.flags & PF_KTHREAD)
     one.stopped = found.state == b"T"
@@ -164,6 +168,7 @@ def unread(pid: int, ppid: int | None = None) -> Member:
     if ppid is None and is_our_child(pid):
         ppid = os.getpid()
     one = Member(pid, ppid)
+    one.boot_id = _boot_id
     one.sid, one.note = session(pid), UNREAD
     one.kernel = KTHREADD in (pid, ppid) and namespace("self") == FIRST_NAMESPACE
     return one
@@ -335,9 +340,6 @@ def namespace(pid: int | str) -> int | None:
         return os.stat(f"/proc/{pid}/ns/pid").st_ino if pid == "self" or usable() else None
     except _HIDDEN:
         return None
-
-
-_boot_id: str | None = None  # once it was read: it cannot be read where ``/proc`` is not mounted
 
 
 def boot_id() -> str | None:

@@ -38,7 +38,7 @@ class LinuxSystem:
         """Choose how processes are held."""
         self.disturbed = False
         self.hurried = False
-        self.boot_id = procfs.boot_id()
+        procfs.boot_id()  # members bear it; later there may be no descriptor left to read it
         self.unseen = 0 if procfs.usable() else DESCENDANT | SESSION | MARKER
         held = PIDFD and pidfd.supported()  # a filter may have come since the import
         self._grip: PidfdHandles | TickHandles = PidfdHandles() if held else TickHandles()

@@ -42,7 +42,6 @@ class WindowsSystem:
     and a child whose creation had begun appears in the scan that follows.
     """
 
-    boot_id: str | None = None  # FILETIMEs span boots
     polite = True
     insists = True
     force_code = FORCE_CODE
