@@ -12,7 +12,6 @@ from .._models.tree import TreeSnapshot
 from .._running import loops, threads
 from .._systems import current
 from .._systems.contract import System
-from . import owners as engine_owners
 from . import report
 from .events import Listener
 from .gather import Gathered, gather, refuse_caller
@@ -78,9 +77,7 @@ def kill_tree(
         include_root=include_root,
         helper_timeout=helper_timeout,
     )
-    kill = Killing(aim(target), options, marker, spare, on_event)
-    result = threads.run(kill)
-    return engine_owners.with_codes(result, kill.claims)
+    return threads.run(Killing(target, options, marker, spare, on_event))
 
 
 async def akill_tree(
@@ -130,9 +127,10 @@ async def akill_tree(
         include_root=include_root,
         helper_timeout=helper_timeout,
     )
-    kill = Killing(aim(target), options, marker, spare, on_event)
-    result = await loops.run(kill)
-    return engine_owners.with_codes(result, kill.claims)
+    loop = loops.running_loop()
+    call_soon = None if loop is None else loop.call_soon_threadsafe
+    kill = Killing(target, options, marker, spare, on_event, call_soon=call_soon)
+    return await loops.run(kill, settle=kill.settle)
 
 
 def snapshot_tree(
@@ -194,7 +192,7 @@ def signal_tree(target: Target, way: Literal["ask", "force"]) -> None:
     Raises:
         TargetRefusedError: as for :func:`kill_tree`.
     """
-    threads.run(Killing(aim(target), KillPolicy(), way=way))
+    threads.run(Killing(target, KillPolicy(), way=way))
 
 
 def _refusal(gathered: Gathered) -> str | None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from .._containment.guard import KILL_ON_PARENT_EXIT
 from .._models.errors import ContainmentError
-from .._running.threads import PlainWork
 from .._spawn.popen import TreePopen
 from .agent import Agent, Session
 from .registry import Registry
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("proctree_kill")
 
 
-class SessionStart(PlainWork):
-    """The start of a session: a work that cannot be hurried, but undone."""
+class SessionStart:
+    """The start of a session: it cannot be hurried, but undone."""
 
     def __init__(
         self,
@@ -43,22 +42,25 @@ class SessionStart(PlainWork):
         self._command = command
         self._options = options
 
-    def hurry(self) -> None:
-        """Do nothing: a start takes no longer than it must."""
-
     def run(self) -> Session:
         """Start it; whatever is raised, no process is left."""
         try:
             self._registry.enter(self._agent)
             self._spawn()
         except BaseException:
-            self.undo().run()
+            self.undo()
             raise
         return Session(self._agent)
 
-    def undo(self) -> Undoing:
-        """Return the work that takes back what was started, at once."""
-        return Undoing(self._registry, self._agent)
+    def undo(self) -> None:
+        """Take back what was started: end its process, if there is one, at once."""
+        self._agent.settle()
+        if self._agent.process is None:
+            self._registry.dismiss(self._agent)
+            return
+        stop = SessionStop(self._agent, self._registry)
+        stop.hurry()
+        stop.run()
 
     def _start(self) -> TreePopen[Any]:
         """Start the process, watched over by the guard where one is to be had."""
@@ -80,25 +82,3 @@ class SessionStart(PlainWork):
         registry.tell(agent, "started")
         agent.settle()
         registry.watcher.watch(agent.process.identity, lambda: leave(agent, registry))
-
-
-class Undoing(PlainWork):
-    """Taking back a start: its process is ended, if there is one."""
-
-    def __init__(self, registry: Registry, agent: Agent) -> None:
-        """Say which."""
-        self._registry = registry
-        self._agent = agent
-
-    def hurry(self) -> None:
-        """Do nothing: it is forced from the beginning."""
-
-    def run(self) -> None:
-        """End it at once."""
-        self._agent.settle()
-        if self._agent.process is None:
-            self._registry.dismiss(self._agent)
-            return
-        stop = SessionStop(self._agent, self._registry)
-        stop.hurry()
-        stop.run()

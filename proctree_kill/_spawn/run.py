@@ -12,11 +12,8 @@ from .._running import loops, threads
 from .popen import TreePopen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Unpack
 
-    from .._engine.owners import CallSoon
-    from .._engine.target import Claim
     from .options import Command, RunOptions
 
 LINGER = 0.25
@@ -106,10 +103,6 @@ async def arun(args: Command, **options: Any) -> CompletedProcess[Any]:
 
 class Running:
     """One command from its start to its result."""
-
-    claims: Sequence[Claim] = ()  # no owner has to be awaited
-    deadline = 0.0
-    call_soon: CallSoon | None = None
 
     def __init__(
         self,
