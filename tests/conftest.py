@@ -48,10 +48,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "needs(*capabilities): skip where this machine lacks one of them"
     )
-    for one in ("SIGINT", "SIGQUIT"):  # a shell lets what it runs in the background ignore these
-        number = getattr(signal, one, None)
+    for name in ("SIGINT", "SIGQUIT"):  # a shell lets what it runs in the background ignore these
+        number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_IGN:
-            way = signal.default_int_handler if one == "SIGINT" else signal.SIG_DFL
+            way = signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
             signal.signal(number, way)
 
 
@@ -68,7 +68,7 @@ def pytest_sessionstart() -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
-        missing = [one for one in marker.args if not has(one)]
+        missing = [capability for capability in marker.args if not has(capability)]
         if missing:
             pytest.skip(f"this machine has no {', no '.join(missing)}")
 
@@ -150,17 +150,17 @@ def storm(open_folder: Path) -> Path:
 
 def _await_our_threads() -> None:
     """Let threads of the library come to their end: they may hold a descriptor until then."""
-    for one in threading.enumerate():
-        if one.name.startswith("proctree_kill"):
-            one.join(BOUND)
+    for thread in threading.enumerate():
+        if thread.name.startswith("proctree_kill"):
+            thread.join(BOUND)
 
 
 def _new_cells(before: list[Path]) -> set[Path]:
     """Return the cgroups of the library that are new; those of the dying go with the next one."""
     new = {*kept()} - {*before}
-    for one in new:
+    for cgroup in new:
         with suppress(FileNotFoundError):  # it has gone meanwhile
-            is_empty(one, BOUND)
+            is_empty(cgroup, BOUND)
     if new:
         Containment.prepare().release()
     return {*kept()} - {*before}
@@ -180,8 +180,8 @@ def _unreaped() -> int | None:
 def _open_files() -> set[tuple[str, str]]:
     """Return the open descriptors of this process and what they lead to, where that is told."""
     folders = DESCRIPTORS if has("fork") else ()  # of a Windows Python under Wine they are Wine's
-    folder = next((one for one in folders if one.is_dir()), None)
-    return {(one.name, _target(one)) for one in folder.iterdir()} if folder else set()
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    return {(path.name, _target(path)) for path in folder.iterdir()} if folder else set()
 
 
 def _target(descriptor: Path) -> str:

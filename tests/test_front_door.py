@@ -88,7 +88,7 @@ def test_a_star_gives_the_same_names() -> None:
 
 def test_importing_the_package_loads_nothing_else() -> None:
     loaded = loaded_by("import proctree_kill")
-    assert {one for one in loaded if one.startswith("proctree_kill")} == {"proctree_kill"}
+    assert {module for module in loaded if module.startswith("proctree_kill")} == {"proctree_kill"}
     assert not loaded & {"asyncio", "psutil", "pydantic", "threading", "typing", "logging"}
 
 
@@ -100,7 +100,7 @@ def test_a_name_loads_its_own_part_only() -> None:
 
 def test_models_and_policy_touch_no_system() -> None:
     loaded = loaded_by("from proctree_kill import KillPolicy, KillResult")
-    assert not {one for one in loaded if one.startswith("proctree_kill._systems")}
+    assert not {module for module in loaded if module.startswith("proctree_kill._systems")}
     assert "psutil" not in loaded
 
 

@@ -32,7 +32,7 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
     """Run commands in this process; return the exit code and what was said."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(one) for one in arguments])
+        code = main([str(argument) for argument in arguments])
         told = capsys.readouterr()
         return code, told.out, told.err
 
@@ -60,8 +60,8 @@ class TestSessions:
         record_path(tmp_path, "other").write_text("1")
         code, out, err = tell("sessions", tmp_path, "--json")
         assert (code, err) == (0, "")
-        told = {one["id"]: one for one in json.loads(out)["sessions"]}
-        assert {name: one["state"] for name, one in told.items()} == {
+        told = {session["id"]: session for session in json.loads(out)["sessions"]}
+        assert {name: session["state"] for name, session in told.items()} == {
             "begun": "starting",
             "lost": "orphaned",
             "mine": "running",
@@ -86,7 +86,7 @@ class TestSessions:
         assert line.split()[-2] == "orphaned"
 
     def test_where_none_are_it_is_said(self, tell: Tell, tmp_path: Path) -> None:
-        assert tell("sessions", tmp_path)[:2] == (0, "no sessions are written down there\n")
+        assert tell("sessions", tmp_path)[:2] == (0, "no sessions are recorded there\n")
         assert json.loads(tell("sessions", tmp_path, "--json")[1]) == {"sessions": []}
 
     def test_an_agent_that_left_while_its_owner_lives_has_exited(
@@ -161,7 +161,7 @@ class TestRecover:
         assert code == 0
         assert said.pop("ok") is True
         report = RecoveryReport.model_validate_json(json.dumps(said))
-        assert [one.session_id for one in report.reaped] == ["lost"]
+        assert [outcome.session_id for outcome in report.reaped] == ["lost"]
         assert orphan.all_dead()
 
     def test_a_bare_number_is_acted_upon_where_that_is_asked_for(
@@ -203,4 +203,4 @@ def test_the_commands_are_there_for_a_shell(tmp_path: Path) -> None:
         timeout=BOUND,
         check=True,
     )
-    assert done.stdout == "no sessions are written down there\n"
+    assert done.stdout == "no sessions are recorded there\n"

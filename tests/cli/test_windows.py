@@ -53,9 +53,9 @@ def test_a_poor_code_page_has_all_that_is_printed(tmp_path: Path, page: str) -> 
     ) as root:
         tree = say("tree", root.pid, PYTHONIOENCODING=f"{page}:strict")
         done = say("kill", root.pid, "--force", PYTHONIOENCODING=f"{page}:strict")
-    for one in (tree, done):
-        assert (one.returncode, one.stderr) == (0, b"")
-        assert "gr" in one.stdout.decode(page)
+    for process in (tree, done):
+        assert (process.returncode, process.stderr) == (0, b"")
+        assert "gr" in process.stdout.decode(page)
 
 
 def test_a_pipe_gets_no_colours(garden: Garden) -> None:
@@ -70,7 +70,7 @@ def test_json_reads_in_every_code_page(garden: Garden) -> None:
     root = garden.grow(row("root", "child"))
     done = say("kill", root.pid, "--force", "--json", PYTHONIOENCODING=CYRILLIC)
     said = json.loads(done.stdout.decode("ascii"))
-    assert [one["fate"] for one in said["results"][0]["outcomes"]] == ["killed", "killed"]
+    assert [outcome["fate"] for outcome in said["results"][0]["outcomes"]] == ["killed", "killed"]
 
 
 def test_a_command_in_a_folder_with_a_space_is_run(tmp_path: Path) -> None:
@@ -124,5 +124,5 @@ def test_ctrl_break_while_a_tree_is_being_asked_forces(garden: Garden) -> None:
         assert b"asked" in ours.stderr.readline()
         ours.send_signal(CTRL_BREAK)
         rest = ours.stderr.read()
-    assert b"interrupted; forced, nobody is left" in rest
+    assert b"interrupted; forced, no process is left" in rest
     assert garden.all_dead()

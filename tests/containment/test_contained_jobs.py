@@ -74,18 +74,18 @@ def test_a_tree_is_in_a_job_of_its_own(garden: Garden) -> None:
     assert root.containment.kernel
     assert root.containment.job
     assert root.containment.notes == ()
-    assert all(Evidence.JOB in one.evidence for one in root.snapshot().members)
+    assert all(Evidence.JOB in member.evidence for member in root.snapshot().members)
     result = root.stop(grace=0)
     assert garden.all_dead()
     assert Evidence.JOB in result.verified
-    assert [one.exit_code for one in result.outcomes] == [1, 1, 1]
+    assert [outcome.exit_code for outcome in result.outcomes] == [1, 1, 1]
 
 
 def test_whom_nothing_else_proves_is_ended(garden: Garden) -> None:
     root = garden.grow(row("orphan", "below"), start=scrubbed)
     assert isinstance(root, TreePopen)
     root.wait(BOUND)
-    members = {one.identity.pid: one for one in root.snapshot().members}
+    members = {member.identity.pid: member for member in root.snapshot().members}
     assert members.keys() == set(garden.pids.values())
     assert members[garden.pids["orphan"]].evidence == (Evidence.JOB,)
     assert root.stop(grace=0).ok
@@ -164,7 +164,7 @@ def test_sessions_die_with_their_manager_and_their_records_say_so(
     owner.kill()
     assert garden.all_dead()
     owner.wait(BOUND)
-    assert [one.session_id for one in recover(tmp_path).gone] == ["a"]
+    assert [outcome.session_id for outcome in recover(tmp_path).gone] == ["a"]
 
 
 def test_a_manager_asks_for_that(tmp_path: Path) -> None:

@@ -43,7 +43,11 @@ def end_a_recycled_root(way: str) -> tuple[str, list[str | None], bytes]:
                 rest = process.stdout.read()
             finally:
                 stranger.end()
-    return harm, [one.name for one in result.outcomes if Evidence.ROOT not in one.evidence], rest
+    return (
+        harm,
+        [outcome.name for outcome in result.outcomes if Evidence.ROOT not in outcome.evidence],
+        rest,
+    )
 
 
 @pytest.mark.parametrize("way", ["kill", "stop"])

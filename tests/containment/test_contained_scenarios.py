@@ -44,37 +44,44 @@ DAEMONS = Node(
 """A root that is dead, two daemons with sessions of their own, and one more orphan."""
 
 
-@pytest.mark.parametrize("caller", CALLERS, ids=lambda one: str(one.name))
+@pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: str(caller.name))
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     "scenario",
-    [pytest.param(one, id=one.name, marks=pytest.mark.needs(one.needs)) for one in SCENARIOS],
+    [
+        pytest.param(scenario, id=scenario.name, marks=pytest.mark.needs(scenario.needs))
+        for scenario in SCENARIOS
+    ],
 )
 def test_nobody_survives(plant: Planter, scenario: Scenario, way: str, caller: Caller) -> None:
-    tree, result = contained(plant, scenario.node, caller, lambda one: WAYS[way](one, scenario))
+    tree, result = contained(
+        plant, scenario.node, caller, lambda process: WAYS[way](process, scenario)
+    )
     assert result.ok, result.summary()
     assert tree.all_dead()
     if way == "stopped":
         found = by_name(tree, result)
-        fates = {name: one.fate for name, one in found.items() if name in scenario.fates}
+        fates = {name: outcome.fate for name, outcome in found.items() if name in scenario.fates}
         assert fates == {name: scenario.fates[name] for name in fates}
         assert fates
 
 
-@pytest.mark.parametrize("caller", CALLERS, ids=lambda one: str(one.name))
+@pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: str(caller.name))
 def test_daemons_of_a_root_that_was_reaped_long_ago_are_found(
     plant: Planter, caller: Caller
 ) -> None:
-    tree, result = contained(plant, DAEMONS, caller, lambda one: one.stop(grace=HASTE))
+    tree, result = contained(plant, DAEMONS, caller, lambda process: process.stop(grace=HASTE))
     assert tree.all_dead()
-    fates = {name: one.fate for name, one in by_name(tree, result).items() if name != "root"}
+    fates = {
+        name: outcome.fate for name, outcome in by_name(tree, result).items() if name != "root"
+    }
     assert fates == {"daemon": LEFT, "deaf": KILLED, "child": LEFT, "x": LEFT}
     evidence = {Evidence.DESCENDANT, Evidence.MARKER, Evidence.SESSION}
     kept = has("cgroup") and caller.cgroup and not caller.ordinary
     assert set(result.verified) == evidence | ({Evidence.CGROUP} if kept else set())
 
 
-@pytest.mark.parametrize("caller", CALLERS, ids=lambda one: str(one.name))
+@pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: str(caller.name))
 def test_the_end_of_the_block_ends_them(plant: Planter, caller: Caller) -> None:
     def leave_the_block(process: TreePopen[bytes]) -> None:
         with process:

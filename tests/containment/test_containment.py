@@ -93,7 +93,7 @@ def test_a_spawner_that_takes_an_environment_only_and_gives_no_process(party: Pa
     assert containment.identity is None
     result = kill_tree(containment, grace=0)
     process.wait()
-    assert any(Evidence.MARKER in one.evidence for one in result.outcomes)
+    assert any(Evidence.MARKER in outcome.evidence for outcome in result.outcomes)
     assert_all_ended(party, result)
 
 
@@ -117,7 +117,7 @@ def test_the_mcp_client_leaves_a_daemon_that_its_marker_finds(party: Party) -> N
     assert asyncio.run(scene()) == "hello you"
     left = kill_tree(containment, grace=0)
     assert left.ok
-    assert "sleep" in {one.name for one in left.outcomes}
+    assert "sleep" in {outcome.name for outcome in left.outcomes}
     assert party.is_over()
 
 
@@ -160,7 +160,7 @@ def test_an_end_before_the_beginning_ends_nobody_who_comes_later(party: Party) -
     process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
     containment.attach(process)
     party.assemble()
-    assert not containment.deserted
+    assert not containment.is_empty
     assert_all_ended(party, kill_tree(containment, grace=0))
 
 
@@ -191,7 +191,7 @@ def test_a_containment_does_not_keep_its_process_alive() -> None:
 
 def test_it_says_what_it_contains(party: Party) -> None:
     containment = Containment.prepare("session")
-    assert repr(containment).startswith("<Containment of nobody yet: session, PROCTREE_MARK_")
+    assert repr(containment).startswith("<Containment of no process yet: session, PROCTREE_MARK_")
     process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
     containment.attach(process)
     party.assemble()

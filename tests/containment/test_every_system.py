@@ -48,7 +48,10 @@ def fates(garden: Garden, process: TreePopen[Any], **options: Any) -> dict[str, 
     """Stop a tree, and return what became of whom, by name."""
     names = {pid: name for name, pid in garden.pids.items()}
     result = process.stop(**options)
-    return {names.get(one.identity.pid, str(one.name)): one.fate for one in result.outcomes}
+    return {
+        names.get(outcome.identity.pid, str(outcome.name)): outcome.fate
+        for outcome in result.outcomes
+    }
 
 
 def grown(garden: Garden, sprout: Sprout, **options: Any) -> TreePopen[bytes]:

@@ -143,11 +143,13 @@ def test_a_wrong_option_touches_nobody(
 
 def test_the_own_children_are_ended_without_the_own_process(plant: Planter) -> None:
     tree = plant(chain("root", "child"), start_new_session=False)
-    result = kill_tree(os.getpid(), include_root=False, spare=lambda one: one.ppid == os.getpid())
+    result = kill_tree(
+        os.getpid(), include_root=False, spare=lambda member: member.ppid == os.getpid()
+    )
     assert result.ok
     assert tree.root.poll() is None
     result = kill_tree(os.getpid(), include_root=False)
-    assert {one.identity.pid for one in result.outcomes} >= set(tree.pids.values())
+    assert {outcome.identity.pid for outcome in result.outcomes} >= set(tree.pids.values())
     assert tree.all_dead()
 
 
@@ -158,7 +160,7 @@ def test_a_target_that_is_gone_is_no_error(plant: Planter) -> None:
     for target in (tree.root, tree.root.pid):
         result = kill_tree(target)
         assert result.ok
-        assert [one.fate for one in result.outcomes] == [Fate.ALREADY_GONE]
+        assert [outcome.fate for outcome in result.outcomes] == [Fate.ALREADY_GONE]
 
 
 def test_a_result_is_its_json(plant: Planter) -> None:
@@ -169,7 +171,7 @@ def test_a_result_is_its_json(plant: Planter) -> None:
 def test_the_root_alone_may_be_asked(plant: Planter) -> None:
     tree = plant(Node(name="root", reaps=False, on_term="exit", children=(chain("child"),)))
     result = kill_tree(tree.root, terminate="root", grace=0.2)
-    sent = {one.identity.pid: one.signals for one in result.outcomes}
+    sent = {outcome.identity.pid: outcome.signals for outcome in result.outcomes}
     assert sent[tree.root.pid] == ("SIGTERM", "SIGCONT")
     assert sent[tree.pids["child"]] == ("SIGSTOP", "SIGKILL")
 
@@ -184,10 +186,10 @@ def test_events_tell_the_whole_story(plant: Planter) -> None:
     tree = plant(DEAF)
     events: list[KillEvent] = []
     kill_tree(tree.root, grace=0.1, on_event=events.append)
-    kinds = [one.kind for one in events]
+    kinds = [event.kind for event in events]
     assert kinds == ["asked", "escalated", "gone", "gone", "settled"]
-    assert [one.remaining for one in events] == [2, 2, 1, 0, 0]
-    assert [one.seconds for one in events] == sorted(one.seconds for one in events)
+    assert [event.remaining for event in events] == [2, 2, 1, 0, 0]
+    assert [event.seconds for event in events] == sorted(event.seconds for event in events)
 
 
 def test_an_interrupt_forces_at_once_and_is_raised_afterwards(plant: Planter) -> None:
@@ -307,11 +309,11 @@ def test_hung_trees_are_awaited_side_by_side(plant: Planter) -> None:
     trees = [plant(Node(name="root", on_term="ignore")) for _ in range(8)]
 
     async def scene() -> list[KillResult]:
-        return await asyncio.gather(*(akill_tree(one.root, grace=0.3) for one in trees))
+        return await asyncio.gather(*(akill_tree(tree.root, grace=0.3) for tree in trees))
 
     results = asyncio.run(scene())
-    assert all(one.ok for one in results)
-    assert sum(one.seconds for one in results) > max(one.seconds for one in results) * 2
+    assert all(result.ok for result in results)
+    assert sum(result.seconds for result in results) > max(result.seconds for result in results) * 2
 
 
 def test_trio_goes_through_anyio(plant: Planter) -> None:
@@ -325,6 +327,22 @@ def test_trio_goes_through_anyio(plant: Planter) -> None:
     result: KillResult = trio.run(scene)
     assert result.ok
     assert tree.root.returncode == -signal.SIGTERM
+
+
+@pytest.mark.needs("waitid")
+def test_a_trio_process_that_has_ended_is_gone_already() -> None:
+    trio = pytest.importorskip("trio")
+    pytest.importorskip("anyio")
+
+    async def scene() -> tuple[KillResult, int | None]:
+        process = await trio.lowlevel.open_process(["true"])
+        ended = os.WEXITED | os.WNOWAIT
+        await trio.to_thread.run_sync(os.waitid, os.P_PID, process.pid, ended)
+        return await akill_tree(process), process.returncode
+
+    result, code = trio.run(scene)
+    assert result.root
+    assert (result.root.fate, result.root.exit_code, code) == (Fate.ALREADY_GONE, 0, 0)
 
 
 def test_a_cancelled_trio_scope_forces_at_once(plant: Planter) -> None:
@@ -341,6 +359,16 @@ def test_a_cancelled_trio_scope_forces_at_once(plant: Planter) -> None:
 
     assert trio.run(scene)
     assert tree.all_dead()
+
+
+def test_the_standard_input_of_an_asyncio_process_is_closed_first() -> None:
+    async def scene() -> KillResult:
+        child = await asyncio.create_subprocess_exec("cat", stdin=subprocess.PIPE)
+        return await akill_tree(child, grace=PATIENCE)
+
+    root = asyncio.run(scene()).root
+    assert root
+    assert (root.fate, root.signals, root.exit_code) == (Fate.TERMINATED, (), 0)
 
 
 def test_asyncio_owners_are_awaited_even_when_cancelled() -> None:

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from proctree_kill import Evidence, Fate, KillEvent, KillResult, TreeMember, kill_tree
 from proctree_kill._engine import killing
-from proctree_kill._engine.tree import HIDDEN_TIME, Tree
+from proctree_kill._engine.orphans import HIDDEN_TIME
+from proctree_kill._engine.scan import scan
+from proctree_kill._engine.tree import Tree
 from proctree_kill._systems.contract import System
 from proctree_kill._systems.member import DESCENDANT, MARKER, SESSION
 from support.capabilities import has
@@ -43,7 +45,7 @@ def use(monkeypatch: pytest.MonkeyPatch, system: System) -> None:
 
 def fates(result: KillResult) -> dict[str | None, Fate]:
     """Return everybody's fate by name."""
-    return {one.name: one.fate for one in result.outcomes}
+    return {outcome.name: outcome.fate for outcome in result.outcomes}
 
 
 def listener(system: FakeSystem) -> Callable[[KillEvent], None]:
@@ -64,8 +66,8 @@ def test_a_tree_that_obeys_is_terminated_in_one_round(system: FakeSystem) -> Non
     system.spawn("child", root, leaves=0.25)
     result = kill_tree(root.pid, grace=GRACE)
     assert fates(result) == {"child": Fate.TERMINATED, "root": Fate.TERMINATED}
-    assert [one.exit_code for one in result.outcomes] == [-15, -15]
-    assert [(one.seconds or 0) // 0.25 for one in result.outcomes] == [1, 2]
+    assert [outcome.exit_code for outcome in result.outcomes] == [-15, -15]
+    assert [(outcome.seconds or 0) // 0.25 for outcome in result.outcomes] == [1, 2]
     assert system.names("ask") == ["child", "root"]
     assert not {"freeze", "kill"} & {*system.verbs()}
     assert 0.5 <= result.seconds < 0.5 + FEW
@@ -77,8 +79,10 @@ def test_force_begins_at_the_first_step_after_the_grace(system: FakeSystem) -> N
     start = system.time
     result = kill_tree(root.pid, grace=GRACE)
     assert GRACE <= system.acts("freeze")[0].time - start < GRACE + FEW
-    assert {one.fate for one in result.outcomes} == {Fate.KILLED}
-    assert [one.signals for one in result.outcomes] == [("SIGTERM", "SIGSTOP", "SIGKILL")] * 3
+    assert {outcome.fate for outcome in result.outcomes} == {Fate.KILLED}
+    assert [outcome.signals for outcome in result.outcomes] == [
+        ("SIGTERM", "SIGSTOP", "SIGKILL")
+    ] * 3
     assert system.names("kill")[-1] == "root"
 
 
@@ -86,7 +90,7 @@ def test_one_who_cannot_die_survives_on_time_and_the_rest_is_gone(system: FakeSy
     root = deaf_family(system)
     system.spawn("stuck", root, leaves=None, dies=None)
     result = kill_tree(root.pid, grace=GRACE, settle=SETTLE)
-    assert [one.name for one in result.survivors] == ["stuck"]
+    assert [outcome.name for outcome in result.survivors] == ["stuck"]
     assert fates(result)["stuck"] is Fate.SURVIVED
     assert system.living() == {"stuck"}
     assert GRACE + SETTLE <= result.seconds < GRACE + SETTLE + FEW
@@ -96,7 +100,7 @@ def test_one_whom_the_system_protects_is_denied_and_the_rest_is_gone(system: Fak
     root = deaf_family(system)
     system.spawn("setuid", root, leaves=None, refuses=("ask", "freeze", "kill", "release"))
     result = kill_tree(root.pid, grace=0, settle=SETTLE)
-    assert [one.name for one in result.survivors] == ["setuid"]
+    assert [outcome.name for outcome in result.survivors] == ["setuid"]
     assert fates(result)["setuid"] is Fate.DENIED
     assert system.living() == {"setuid"}
     assert result.seconds < FEW
@@ -157,15 +161,18 @@ def test_events_come_in_the_order_in_which_things_happen(system: FakeSystem) -> 
     system.spawn("child", root, leaves=0.25)
     events: list[KillEvent] = []
     kill_tree(root.pid, grace=GRACE, on_event=events.append)
-    assert [(one.kind, one.remaining) for one in events] == [
+    assert [(event.kind, event.remaining) for event in events] == [
         ("asked", 2),
         ("gone", 1),
         ("escalated", 1),
         ("gone", 0),
         ("settled", 0),
     ]
-    assert [one.identity and one.identity.pid for one in events][1::2] == [root.pid + 1, root.pid]
-    assert [one.seconds for one in events] == sorted(one.seconds for one in events)
+    assert [event.identity and event.identity.pid for event in events][1::2] == [
+        root.pid + 1,
+        root.pid,
+    ]
+    assert [event.seconds for event in events] == sorted(event.seconds for event in events)
 
 
 def test_one_found_later_is_told_with_its_identity(system: FakeSystem) -> None:
@@ -173,8 +180,8 @@ def test_one_found_later_is_told_with_its_identity(system: FakeSystem) -> None:
     system.at(1.0, lambda: system.spawn("late", root, leaves=None))
     events: list[KillEvent] = []
     kill_tree(root.pid, grace=GRACE, on_event=events.append)
-    found = [one for one in events if one.kind == "found"]
-    assert [(one.identity and one.identity.pid, one.remaining) for one in found] == [
+    found = [event for event in events if event.kind == "found"]
+    assert [(event.identity and event.identity.pid, event.remaining) for event in found] == [
         (root.pid + 1, 2)
     ]
 
@@ -196,7 +203,7 @@ def test_one_who_cannot_be_frozen_holds_no_event_back(system: FakeSystem) -> Non
     system.spawn("child", root, leaves=None)
     start = system.time
     kill_tree(root.pid, grace=0, on_event=listener(system))
-    told = [one.time - start for one in system.acts("event gone")]
+    told = [act.time - start for act in system.acts("event gone")]
     assert told[0] < FEW
     assert told[1] >= 1.0
 
@@ -209,7 +216,9 @@ def test_whoever_was_frozen_and_not_killed_is_continued_when_a_step_raises(
     system.raises[method] = OSError("broken")
     with pytest.raises(OSError, match="broken"):
         kill_tree(root.pid, grace=0)
-    assert [one.name for one in system.processes.values() if system.stopped(one.pid)] == []
+    assert [
+        process.name for process in system.processes.values() if system.stopped(process.pid)
+    ] == []
     assert system.closed
 
 
@@ -281,7 +290,7 @@ def test_a_call_that_fails_once_is_made_again(
     result = kill_tree(root.pid, grace=GRACE, on_event=arm)
     assert result.ok
     assert system.living() == set()
-    assert {one.signals.count("SIGTERM") for one in result.outcomes} == {1}
+    assert {outcome.signals.count("SIGTERM") for outcome in result.outcomes} == {1}
 
 
 def test_the_parent_is_continued_even_when_a_step_raises(system: FakeSystem) -> None:
@@ -311,8 +320,8 @@ def test_a_spared_parent_that_stopped_with_its_child_is_continued(system: FakeSy
 def test_a_whole_session_that_may_die_is_signalled_as_a_group(system: FakeSystem) -> None:
     root = deaf_family(system, leads=True)
     kill_tree(root.pid, grace=0)
-    assert [one.groups for one in system.acts("freeze")] == [("root",)]
-    assert [one.groups for one in system.acts("kill")] == [("root",)]
+    assert [act.groups for act in system.acts("freeze")] == [("root",)]
+    assert [act.groups for act in system.acts("kill")] == [("root",)]
 
 
 def own_session(system: FakeSystem, root: Process) -> dict[str, Any]:
@@ -333,8 +342,8 @@ def test_nobody_is_signalled_as_a_group_where(system: FakeSystem, why: str) -> N
     leads, options = ALONE[why]
     root = deaf_family(system, leads=leads)
     kill_tree(root.pid, grace=0, **options(system, root))
-    assert [one.groups for one in system.acts("freeze")] == [()]
-    assert [one.groups for one in system.acts("kill")] == [()]
+    assert [act.groups for act in system.acts("freeze")] == [()]
+    assert [act.groups for act in system.acts("kill")] == [()]
 
 
 def test_one_that_a_predicate_spares_while_its_group_is_frozen_is_not_left_stopped(
@@ -347,9 +356,11 @@ def test_one_that_a_predicate_spares_while_its_group_is_frozen_is_not_left_stopp
         if event.kind == "escalated":
             savers.append(system.spawn("saver", root))
 
-    result = kill_tree(root.pid, grace=0, spare=lambda one: one.name == "saver", on_event=bear)
+    result = kill_tree(
+        root.pid, grace=0, spare=lambda member: member.name == "saver", on_event=bear
+    )
     assert fates(result)["saver"] is Fate.SPARED
-    assert [(one.death, one.stopped) for one in savers] == [(None, False)]
+    assert [(process.death, process.stopped) for process in savers] == [(None, False)]
 
 
 def test_the_spared_and_their_descendants_are_never_signalled(system: FakeSystem) -> None:
@@ -377,7 +388,7 @@ def test_a_listener_that_raises_is_logged_once_and_not_called_again(
     with caplog.at_level(logging.DEBUG, "proctree_kill"):
         result = kill_tree(root.pid, grace=GRACE, on_event=broken)
     assert len(calls) == 1
-    assert [one.exc_info is not None for one in caplog.records] == [True]
+    assert [record.exc_info is not None for record in caplog.records] == [True]
     assert result.ok
     assert system.living() == set()
 
@@ -391,8 +402,8 @@ def test_what_a_predicate_raises_to_end_the_program_waits_for_the_end(
         if event.kind == "asked":
             system.spawn("late", root)
 
-    def refuses(one: TreeMember) -> bool:
-        if one.name == "late":
+    def refuses(member: TreeMember) -> bool:
+        if member.name == "late":
             raise SystemExit(7)
         return False
 
@@ -479,10 +490,10 @@ def test_who_hides_its_environment_and_is_older_than_the_marker_carries_none(
     system.spawn("agent", hides=True)
     system.time += 1
     tree = Tree(system, markers=[*MARK], since=system.start_clock())
-    assert tree.scan() == []
+    assert scan(tree) == []
     assert tree.verified == DESCENDANT | SESSION | MARKER
     system.spawn("agent", hides=True)
-    assert tree.scan() == []
+    assert scan(tree) == []
     assert tree.verified == DESCENDANT | SESSION
 
 
@@ -492,7 +503,7 @@ def test_where_the_kernel_keeps_the_tree_no_hidden_environment_is_in_doubt(
     system.spawn("agent", hides=True)
     cell: Any = SimpleNamespace(kind="cgroup", pids=list)
     tree = Tree(system, markers=[*MARK], cells=[cell])
-    tree.scan()
+    scan(tree)
     assert tree.proved
     assert tree.verified & MARKER
 
@@ -510,8 +521,8 @@ def test_where_scans_are_disturbed_the_group_is_forced_and_its_session_not_verif
     system.disturbed = True
     root = system.spawn("root", leads=True)
     result = kill_tree(root.pid, grace=GRACE)
-    assert ((), ("root",)) in [(one.names, one.groups) for one in system.acts("freeze")]
-    assert ((), ("root",)) in [(one.names, one.groups) for one in system.acts("kill")]
+    assert ((), ("root",)) in [(act.names, act.groups) for act in system.acts("freeze")]
+    assert ((), ("root",)) in [(act.names, act.groups) for act in system.acts("kill")]
     assert fates(result) == {"root": Fate.TERMINATED}
     assert Evidence.SESSION not in result.verified
 
@@ -588,7 +599,7 @@ def test_where_only_the_input_is_polite_nobody_is_asked(system: FakeSystem) -> N
 def test_a_target_that_is_gone_is_no_error(system: FakeSystem) -> None:
     root = system.spawn("root", reaped=True, death=0.0)
     result = kill_tree(root.pid)
-    assert [one.fate for one in result.outcomes] == [Fate.ALREADY_GONE]
+    assert [outcome.fate for outcome in result.outcomes] == [Fate.ALREADY_GONE]
     assert result.ok
 
 
@@ -602,7 +613,7 @@ def test_a_zombie_is_already_gone_and_its_children_are_not(system: FakeSystem) -
 
 def test_several_targets_share_one_deadline(system: FakeSystem) -> None:
     stuck = [system.spawn(name, leaves=None, dies=None) for name in ("one", "two", "three")]
-    result = kill_tree([one.pid for one in stuck], grace=GRACE, settle=SETTLE)
+    result = kill_tree([process.pid for process in stuck], grace=GRACE, settle=SETTLE)
     assert result.seconds < GRACE + SETTLE + FEW
     assert len(result.survivors) == 3
 
@@ -644,22 +655,24 @@ def test_in_every_world_exactly_the_right_ones_die(
     world: tuple[FakeSystem, list[Process]], grace: float, spared: set[int]
 ) -> None:
     system, tree = world
-    spare = [one.pid for index, one in enumerate(tree) if index in spared]
+    spare = [process.pid for index, process in enumerate(tree) if index in spared]
     with pytest.MonkeyPatch.context() as monkeypatch:
         use(monkeypatch, system)
         result = kill_tree(tree[0].pid, grace=grace, settle=SETTLE, spare=spare)
-    reported = {one.identity.pid: one for one in result.outcomes}
+    reported = {outcome.identity.pid: outcome for outcome in result.outcomes}
     assert system.processes[tree[0].pid - 1].death is None
     assert system.caller.death is None
     assert result.seconds <= grace + SETTLE + FEW
-    for one in system.processes.values():
-        outcome = reported.get(one.pid)
+    for process in system.processes.values():
+        outcome = reported.get(process.pid)
         stays = outcome is None or outcome.fate in (Fate.SPARED, Fate.DENIED, Fate.SURVIVED)
-        assert stays == (one.death is None)
+        assert stays == (process.death is None)
         if outcome is not None and outcome.fate is Fate.SPARED:
             assert outcome.signals == ()
         if stays and (outcome is None or outcome.fate is not Fate.SURVIVED):
-            assert not one.stopped
+            assert not process.stopped
         if outcome is not None and outcome.fate is Fate.SURVIVED:
-            assert one.dies is None or one.dies > 0
-    assert {one.pid for one in tree} <= {*reported} | {one.pid for one in tree if one.death}
+            assert process.dies is None or process.dies > 0
+    assert {process.pid for process in tree} <= {*reported} | {
+        process.pid for process in tree if process.death
+    }

@@ -17,9 +17,9 @@ START = 100.0
 
 
 def member(pid: int, *, spared: str | None = None) -> Member:
-    one = Member(pid)
-    one.boot_id, one.start, one.spared = "boot", pid * 10, spared
-    return one
+    new = Member(pid)
+    new.boot_id, new.start, new.spared = "boot", pid * 10, spared
+    return new
 
 
 class Told:
@@ -46,15 +46,15 @@ class Told:
 
     @property
     def kinds(self) -> list[str]:
-        return [one.kind for one in self.events]
+        return [event.kind for event in self.events]
 
     @property
     def pids(self) -> list[int | None]:
-        return [None if one.identity is None else one.identity.pid for one in self.events]
+        return [None if event.identity is None else event.identity.pid for event in self.events]
 
     @property
     def remaining(self) -> list[int]:
-        return [one.remaining for one in self.events]
+        return [event.remaining for event in self.events]
 
 
 def test_the_request_is_told_with_how_many_are_to_leave() -> None:
@@ -64,8 +64,8 @@ def test_the_request_is_told_with_how_many_are_to_leave() -> None:
 
 
 def test_a_death_is_told_with_its_identity() -> None:
-    one, other = member(7), member(8)
-    told = Told(one, other)
+    first, other = member(7), member(8)
+    told = Told(first, other)
     told.after(Wait([], 0), gone=[other])
     (event,) = told.events
     assert event.identity
@@ -80,11 +80,11 @@ def test_a_death_is_told_with_its_identity() -> None:
 
 
 def test_a_death_that_was_told_is_not_told_again() -> None:
-    one = member(7)
-    told = Told(one)
-    told.after(Wait([], 0), gone=[one])
-    del told.escalation.living[one]
-    assert told.after(Wait([], 0), gone=[one]) == ["gone"]
+    known = member(7)
+    told = Told(known)
+    told.after(Wait([], 0), gone=[known])
+    del told.escalation.living[known]
+    assert told.after(Wait([], 0), gone=[known]) == ["gone"]
 
 
 def test_one_who_is_found_is_told_and_counted() -> None:
@@ -119,17 +119,17 @@ def test_a_kill_without_a_freeze_is_announced_too() -> None:
 
 
 def test_while_somebody_is_frozen_nothing_is_told() -> None:
-    one, late = member(7), member(8)
-    told = Told(one)
-    assert told.after(Freeze([]), frozen=True, gone=[one]) == []
+    early, late = member(7), member(8)
+    told = Told(early)
+    assert told.after(Freeze([]), frozen=True, gone=[early]) == []
     assert told.after(Rescan(), frozen=True, appeared=[late]) == []
     assert told.after(Kill([])) == ["gone", "found"]
 
 
 def test_the_last_event_tells_that_it_is_over() -> None:
-    one = member(7)
-    told = Told(one)
-    told.after(Freeze([]), frozen=True, gone=[one])
+    known = member(7)
+    told = Told(known)
+    told.after(Freeze([]), frozen=True, gone=[known])
     told.teller.settled(START + 3)
     assert told.kinds == ["gone", "settled"]
     assert told.events[-1] == KillEvent(kind="settled", seconds=3.0, remaining=0)
@@ -157,8 +157,8 @@ def test_a_listener_that_raises_is_logged_once_and_not_called_again(
 
 
 def test_without_a_listener_nothing_is_kept() -> None:
-    escalation = Escalation(KillPolicy(), [one := member(7)], START)
+    escalation = Escalation(KillPolicy(), [known := member(7)], START)
     teller = EventSender(None, escalation, lambda _: None)
     teller.before(Freeze([]))
-    teller.after(Freeze([]), Facts(START, [one]), frozen=True)
+    teller.after(Freeze([]), Facts(START, [known]), frozen=True)
     assert teller._queue == []

@@ -39,7 +39,10 @@ def garden() -> Iterator[Garden]:
 def fates(garden: Garden, result: KillResult) -> dict[str, Fate]:
     """Return what became of whom, by name."""
     names = {pid: name for name, pid in garden.pids.items()}
-    return {names.get(one.identity.pid, str(one.name)): one.fate for one in result.outcomes}
+    return {
+        names.get(outcome.identity.pid, str(outcome.name)): outcome.fate
+        for outcome in result.outcomes
+    }
 
 
 def test_a_tree_of_three_levels_is_ended_and_reported(garden: Garden) -> None:
@@ -49,8 +52,8 @@ def test_a_tree_of_three_levels_is_ended_and_reported(garden: Garden) -> None:
     assert garden.all_dead()
     assert result.ok
     assert fates(garden, result) == dict.fromkeys(("root", "a", "b", "c"), LEFT)
-    assert all(SENT in one.signals for one in result.outcomes)
-    assert [one.identity.pid for one in result.outcomes][-1] == root.pid
+    assert all(SENT in outcome.signals for outcome in result.outcomes)
+    assert [outcome.identity.pid for outcome in result.outcomes][-1] == root.pid
     assert result.forced is not POLITE
     assert root.returncode is not None
 
@@ -72,7 +75,7 @@ def test_a_middle_that_restarts_its_worker_leaves_nobody(garden: Garden) -> None
 
 def test_twenty_at_once_are_ended(garden: Garden) -> None:
     names = [f"child {number}".replace(" ", "-") for number in range(20)]
-    root = garden.grow(Sprout(name="root", children=tuple(row(one) for one in names)))
+    root = garden.grow(Sprout(name="root", children=tuple(row(name) for name in names)))
     result = kill_tree(root, grace=PATIENCE)
     assert garden.all_dead()
     assert fates(garden, result) == dict.fromkeys((*names, "root"), LEFT)
@@ -90,7 +93,9 @@ def test_an_orphan_is_found_by_its_marker(garden: Garden) -> None:
     was_orphan = "middle" not in found  # its socket is closed a moment before it is dead
     found.pop("middle", None)
     assert found == dict.fromkeys(("root", "child", "orphan", "x"), LEFT)
-    orphan = next(one for one in result.outcomes if one.identity.pid == garden.pids["orphan"])
+    orphan = next(
+        outcome for outcome in result.outcomes if outcome.identity.pid == garden.pids["orphan"]
+    )
     assert Evidence.MARKER in orphan.evidence or not was_orphan
 
 
@@ -101,7 +106,9 @@ def test_the_dry_run_names_the_same_and_touches_nobody(garden: Garden) -> None:
     assert len(garden.living()) == 2
     result = kill_tree(snapshot, grace=PATIENCE)
     assert garden.all_dead()
-    assert {one.identity for one in snapshot.members} == {one.identity for one in result.outcomes}
+    assert {member.identity for member in snapshot.members} == {
+        outcome.identity for outcome in result.outcomes
+    }
 
 
 def test_who_is_spared_lives_with_all_its_descendants(garden: Garden) -> None:
@@ -113,7 +120,7 @@ def test_who_is_spared_lives_with_all_its_descendants(garden: Garden) -> None:
         "spared": Fate.SPARED,
         "below": Fate.SPARED,
     }
-    assert sorted(one.pid for one in garden.living()) == sorted(
+    assert sorted(process.pid for process in garden.living()) == sorted(
         garden.pids[name] for name in ("spared", "below")
     )
 
@@ -122,7 +129,7 @@ def test_the_root_may_stay(garden: Garden) -> None:
     root = garden.grow(row("root", "child", "grandchild"))
     result = kill_tree(root, grace=PATIENCE, include_root=False)
     assert fates(garden, result) == {"child": LEFT, "grandchild": LEFT}
-    assert [one.pid for one in garden.living()] == [root.pid]
+    assert [process.pid for process in garden.living()] == [root.pid]
     assert root.poll() is None
 
 
@@ -132,7 +139,7 @@ def test_what_is_gone_is_no_error(garden: Garden) -> None:
     assert kill_tree(root, grace=0).ok
     for target in (root, identity):
         again = kill_tree(target, grace=0)
-        assert [one.fate for one in again.outcomes] == [Fate.ALREADY_GONE]
+        assert [outcome.fate for outcome in again.outcomes] == [Fate.ALREADY_GONE]
     assert root.poll() is not None
 
 

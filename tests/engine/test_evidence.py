@@ -58,7 +58,7 @@ def _walk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 def why(tree: Tree, snapshot: TreeSnapshot) -> dict[str, tuple[Evidence, ...]]:
     """Return the evidence by the names of the nodes."""
     names = {pid: name for name, pid in tree.pids.items()}
-    return {names[one.identity.pid]: one.evidence for one in snapshot.members}
+    return {names[member.identity.pid]: member.evidence for member in snapshot.members}
 
 
 @pytest.mark.usefixtures("_walk")
@@ -66,7 +66,7 @@ def test_descendants_are_found_with_their_depth_and_parent(plant: Planter) -> No
     tree = plant(chain("root", "child", "grandchild"))
     snapshot = snapshot_tree(tree.root)
     assert why(tree, snapshot) == {"grandchild": (D, S), "child": (D, S), "root": (R,)}
-    assert [one.depth for one in snapshot.members] == [2, 1, 0]
+    assert [member.depth for member in snapshot.members] == [2, 1, 0]
     assert snapshot.members[0].ppid == tree.pids["child"]
     assert snapshot.refusal is None
 
@@ -86,7 +86,7 @@ def test_an_orphan_is_found_by_the_session_of_another_member(plant: Planter) -> 
     tree = plant(Node(name="root", children=(inner,)))
     snapshot = snapshot_tree(tree.root)
     assert why(tree, snapshot) == {"leader": (D,), "orphan": (S,), "root": (R,)}
-    assert {one.depth for one in snapshot.members if S in one.evidence} == {2}
+    assert {member.depth for member in snapshot.members if S in member.evidence} == {2}
 
 
 def test_an_orphan_of_no_session_of_ours_is_not_a_member(plant: Planter) -> None:
@@ -131,7 +131,9 @@ def test_the_children_of_a_thread_are_found() -> None:
     thread.start()
     try:
         assert born.wait(10)
-        pids = {one.identity.pid for one in snapshot_tree(os.getpid(), include_root=False).members}
+        pids = {
+            member.identity.pid for member in snapshot_tree(os.getpid(), include_root=False).members
+        }
         assert children[0].pid in pids
     finally:
         kill_tree(children[0], grace=0)
@@ -163,7 +165,7 @@ def test_an_orphan_is_found_below_an_adopter_whose_main_thread_has_ended() -> No
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as adopter:
         assert adopter.stdout
         root = int(adopter.stdout.readline())
-        evidence = {one.evidence for one in kill_tree(root, grace=0).outcomes}
+        evidence = {outcome.evidence for outcome in kill_tree(root, grace=0).outcomes}
     assert evidence == {(R,), (S,)}
 
 
@@ -191,32 +193,36 @@ def test_a_root_in_another_pid_namespace_keeps_its_orphans(plant: Planter) -> No
     assert tree.root.stdout is not None
     assert tree.root.stdout.readline() == b"ready\n"
     leader = next(
-        one
-        for one in psutil.Process(tree.root.pid).children(recursive=True)
-        if one.pid == os.getsid(one.pid)
+        child
+        for child in psutil.Process(tree.root.pid).children(recursive=True)
+        if child.pid == os.getsid(child.pid)
     )
-    found = {one.evidence for one in snapshot_tree(leader.pid).members}
+    found = {member.evidence for member in snapshot_tree(leader.pid).members}
     assert found == {(R,), (S,)}
 
 
 def test_a_spared_process_keeps_its_descendants(plant: Planter) -> None:
     tree = plant(chain("root", "spared", "below"))
     snapshot = snapshot_tree(tree.root, spare=[tree.pids["spared"]])
-    assert [one.spared for one in snapshot.members] == [
+    assert [member.spared for member in snapshot.members] == [
         f"below {tree.pids['spared']}",
         "by the caller",
         None,
     ]
     result = kill_tree(tree.root, spare=[identify(tree.pids["spared"])])
     assert result.ok
-    assert [one.fate for one in result.outcomes] == [Fate.SPARED, Fate.SPARED, Fate.TERMINATED]
+    assert [outcome.fate for outcome in result.outcomes] == [
+        Fate.SPARED,
+        Fate.SPARED,
+        Fate.TERMINATED,
+    ]
     assert tree.state("below") != psutil.STATUS_ZOMBIE
 
 
 def test_a_predicate_is_asked_once_for_each_process(plant: Planter) -> None:
     tree = plant(chain("root", "child"))
     asked: list[int] = []
-    kill_tree(tree.root, spare=lambda one: asked.append(one.identity.pid))
+    kill_tree(tree.root, spare=lambda member: asked.append(member.identity.pid))
     assert sorted(asked) == sorted(tree.pids.values())
 
 
@@ -231,7 +237,7 @@ def test_a_predicate_that_raises_leaves_everybody_alone(plant: Planter) -> None:
 def test_without_the_root_only_the_descendants_die(plant: Planter) -> None:
     tree = plant(Node(name="root", reaps=True, children=(chain("a", "b"),)))
     result = kill_tree(tree.root, include_root=False)
-    assert {one.identity.pid for one in result.outcomes} == {tree.pids["a"], tree.pids["b"]}
+    assert {outcome.identity.pid for outcome in result.outcomes} == {tree.pids["a"], tree.pids["b"]}
     assert result.ok
     assert tree.root.poll() is None
 
@@ -239,22 +245,24 @@ def test_without_the_root_only_the_descendants_die(plant: Planter) -> None:
 def test_targets_below_each_other_are_one_tree(plant: Planter) -> None:
     tree = plant(chain("root", "middle", "leaf"))
     result = kill_tree([tree.pids["middle"], tree.root])
-    assert [one.identity.pid for one in result.outcomes] == [
+    assert [outcome.identity.pid for outcome in result.outcomes] == [
         tree.pids["leaf"],
         tree.pids["middle"],
         tree.pids["root"],
     ]
-    assert [one.pid for one in result.target] == [tree.pids["middle"], tree.pids["root"]]
+    assert [identity.pid for identity in result.target] == [tree.pids["middle"], tree.pids["root"]]
 
 
 @pytest.mark.usefixtures("_walk")
 def test_the_walk_names_the_processes_that_psutil_names(plant: Planter) -> None:
     branches = tuple(chain(f"{name}1", f"{name}2") for name in "abc")
     tree = plant(Node(name="root", children=branches))
-    oracle = {one.pid for one in psutil.Process(tree.root.pid).children(recursive=True)}
+    oracle = {child.pid for child in psutil.Process(tree.root.pid).children(recursive=True)}
     members = snapshot_tree(tree.root, include_root=False).members
     assert (
-        {one.identity.pid for one in members} == oracle == set(tree.pids.values()) - {tree.root.pid}
+        {member.identity.pid for member in members}
+        == oracle
+        == set(tree.pids.values()) - {tree.root.pid}
     )
 
 

@@ -80,13 +80,13 @@ def test_a_look_that_fails_leaves_no_descriptor() -> None:
 def test_a_reopening_that_fails_leaves_no_descriptor(
     monkeypatch: pytest.MonkeyPatch, plant: Planter, inode: int | None
 ) -> None:
-    one = Member(plant(Node(name="root")).root.pid)
-    one.inode = inode
+    member = Member(plant(Node(name="root")).root.pid)
+    member.inode = inode
     before = open_files()
     monkeypatch.setattr(procfs, "stat", full)
     monkeypatch.setattr(pidfd, "inode", full)
     with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
-        pidfd_handles._reopen(one)
+        pidfd_handles._reopen(member)
     assert open_files() == before
 
 

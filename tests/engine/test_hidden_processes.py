@@ -104,8 +104,8 @@ def started(start: Start) -> Iterator[subprocess.Popen[bytes]]:
 
 def told(result: KillResult) -> tuple[bool, tuple[Fate, str | None], tuple[Evidence, ...]]:
     """Say of the result for one process what is in question here."""
-    (one,) = result.outcomes
-    return result.ok, (one.fate, one.detail), result.verified
+    (outcome,) = result.outcomes
+    return result.ok, (outcome.fate, outcome.detail), result.verified
 
 
 ENDED = (True, (Fate.TERMINATED, UNREAD), ())
@@ -117,9 +117,9 @@ def test_a_process_is_ended_through_its_descriptor(world: World, start: Start) -
     def scene() -> list[object]:
         found: list[object] = []
         ways: list[Callable[[subprocess.Popen[bytes]], KillResult]] = [
-            lambda one: kill_tree(one.pid, grace=BOUND),
-            lambda one: kill_tree(one, grace=BOUND),
-            lambda one: asyncio.run(akill_tree(one, grace=BOUND)),
+            lambda process: kill_tree(process.pid, grace=BOUND),
+            lambda process: kill_tree(process, grace=BOUND),
+            lambda process: asyncio.run(akill_tree(process, grace=BOUND)),
         ]
         for how in ways:
             with started(start) as process:
@@ -232,7 +232,7 @@ def test_an_innocent_with_the_number_of_a_strangers_child_lives() -> None:
             os.kill(pid, signal.SIGKILL)
             if lives or pid == root:
                 os.waitpid(pid, 0)
-        return [one.identity.pid - root for one in result.outcomes], lives
+        return [outcome.identity.pid - root for outcome in result.outcomes], lives
 
     def above() -> tuple[list[int], bool]:
         with subprocess.Popen(
@@ -266,7 +266,7 @@ def test_sessions_contained_trees_and_the_command_line(world: World, start: Star
             stopped = manager.stop_agent("first").success
             manager.spawn_agent("second", ["sh", "-c", "exit 5"])
             listener.wait("exited", "second")
-        return [lives, stopped, [one.name for one in folder.iterdir()]]
+        return [lives, stopped, [path.name for path in folder.iterdir()]]
 
     def others() -> list[object]:
         contained = Containment.prepare("session")

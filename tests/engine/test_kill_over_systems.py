@@ -149,7 +149,7 @@ def over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 def fates(tree: Tree, result: KillResult) -> ByName:
     """Return what became of whom, by name."""
     names = {pid: name for name, pid in tree.pids.items()}
-    return {names.get(one.identity.pid, "?"): one.fate for one in result.outcomes}
+    return {names.get(outcome.identity.pid, "?"): outcome.fate for outcome in result.outcomes}
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
@@ -225,7 +225,7 @@ def test_a_weak_identity_finds_its_process_and_no_later_one(plant: Planter) -> N
     assert identity.create_time
     earlier = identity.model_copy(update={"create_time": identity.create_time - 60})
     missed = kill_tree(earlier, grace=0)
-    assert [one.fate for one in missed.outcomes] == [Fate.ALREADY_GONE]
+    assert [outcome.fate for outcome in missed.outcomes] == [Fate.ALREADY_GONE]
     assert tree.root.poll() is None
     assert kill_tree(identity, grace=0).ok
     assert tree.all_dead()

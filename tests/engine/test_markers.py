@@ -60,18 +60,18 @@ os.read(0, 1)
 
 def test_trees_inside_trees_are_ended_one_by_one(tmp_path: Path) -> None:
     with nest(tmp_path, depth=3) as (_, levels):
-        for one in levels:
-            result = kill_tree(Containment.recall(one["marker"]), grace=PATIENCE)
+        for level in levels:
+            result = kill_tree(Containment.recall(level["marker"]), grace=PATIENCE)
             assert result.ok
-            assert [outcome.identity.pid for outcome in result.outcomes] == [one["daemon"]]
+            assert [outcome.identity.pid for outcome in result.outcomes] == [level["daemon"]]
 
 
 def test_trees_inside_trees_are_all_ended_from_the_top(tmp_path: Path) -> None:
     with nest(tmp_path, depth=3) as (outermost, levels):
         result = outermost.stop(grace=PATIENCE)
         assert result.ok
-        ended = {one.identity.pid for one in result.outcomes}
-        assert ended >= {pid for one in levels for pid in (one["pid"], one["daemon"])}
+        ended = {outcome.identity.pid for outcome in result.outcomes}
+        assert ended >= {pid for level in levels for pid in (level["pid"], level["daemon"])}
 
 
 @pytest.mark.needs("procfs")
@@ -85,7 +85,7 @@ def test_a_program_that_writes_over_its_environment_loses_the_marker(tmp_path: P
         assert carries(process, process.pid)
         assert not carries(process, titled)
         result = process.stop(grace=PATIENCE)
-        assert titled in {one.identity.pid for one in result.outcomes}
+        assert titled in {outcome.identity.pid for outcome in result.outcomes}
 
 
 @pytest.mark.needs("sudo", "root")
@@ -97,7 +97,7 @@ def test_sudo_takes_the_marker_away_and_still_leads_to_its_child() -> None:
         assert carries(process, process.pid)
         assert not carries(process, child)
         result = process.stop(grace=PATIENCE)
-        assert child in {one.identity.pid for one in result.outcomes}
+        assert child in {outcome.identity.pid for outcome in result.outcomes}
 
 
 @pytest.mark.needs("procfs")
@@ -126,7 +126,7 @@ def test_whoever_still_carries_the_marker_leads_to_its_children(tmp_path: Path) 
         child = int(process.stdout.readline())
     process.wait(BOUND)
     result = process.stop(grace=PATIENCE)
-    found = {one.identity.pid: one for one in result.outcomes}
+    found = {outcome.identity.pid: outcome for outcome in result.outcomes}
     assert Evidence.MARKER not in found[child].evidence
     assert found[child].fate is Fate.TERMINATED
 
@@ -164,12 +164,12 @@ def test_only_a_younger_process_that_hides_its_environment_puts_a_marker_in_doub
             first.stdout.readline()
             with TreePopen(["sleep", "1000"]) as process:
                 second = [] if older else [subprocess.Popen(agent, stdin=-1, stdout=-1)]
-                for one in second:
-                    assert one.stdout
-                    one.stdout.readline()
+                for started in second:
+                    assert started.stdout
+                    started.stdout.readline()
                 result = process.stop(grace=0)
-            for one in (first, *second):
-                one.communicate()
+            for started in (first, *second):
+                started.communicate()
             return result
 
     result = apart(stop)
@@ -197,5 +197,5 @@ def nest(folder: Path, depth: int) -> Iterator[tuple[TreePopen[bytes], list[dict
     ):
         os.close(voice)
         levels = [json.loads(said.readline()) for _ in range(depth)]
-        yield outermost, sorted(levels, key=lambda one: int(one["depth"]))
+        yield outermost, sorted(levels, key=lambda level: int(level["depth"]))
         outermost.stop(grace=PATIENCE)

@@ -47,7 +47,7 @@ def test_the_stop_of_one_tree_reads_no_other(
 def test_a_child_that_was_given_the_marker_of_another_tree_is_a_part_of_that() -> None:
     containment = Containment.prepare()
     process = TreePopen(SLEEP, env=containment.popen_kwargs()["env"])
-    assert {one.identity.pid for one in kill_tree(containment).outcomes} == {process.pid}
+    assert {outcome.identity.pid for outcome in kill_tree(containment).outcomes} == {process.pid}
     assert process.wait() == -15
 
 
@@ -62,7 +62,7 @@ def test_what_a_thread_spawned_for_a_containment_is_found(attached: bool) -> Non
         if attached:
             containment.attach(first)
         outcomes = kill_tree(containment, grace=0).outcomes
-    assert {one.identity.pid for one in outcomes} == {first.pid, second.pid}
+    assert {outcome.identity.pid for outcome in outcomes} == {first.pid, second.pid}
     assert (first.wait(), second.wait()) == (-9, -9)
 
 
@@ -70,7 +70,7 @@ def test_a_marker_that_is_not_ours_may_be_anybody_s(other: TreePopen[bytes]) -> 
     root = TreePopen(SLEEP)
     second = TreePopen(SLEEP, env={**os.environ, "MINE": "1"})
     result = kill_tree(root, marker="MINE=1")
-    assert {one.identity.pid for one in result.outcomes} == {root.pid, second.pid}
+    assert {outcome.identity.pid for outcome in result.outcomes} == {root.pid, second.pid}
     assert second.wait() == -15
     assert other.poll() is None
 

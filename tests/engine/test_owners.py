@@ -125,7 +125,7 @@ def test_nobody_is_reaped_behind_the_back_of_a_foreign_parent(plant: Planter) ->
         Node(name="root", children=(Node(name="idle", reaps=False, children=(chain("x"),)),))
     )
     result = kill_tree(tree.pids["x"], grace=PATIENCE)
-    assert [one.fate for one in result.outcomes] == [Fate.TERMINATED]
+    assert [outcome.fate for outcome in result.outcomes] == [Fate.TERMINATED]
     assert tree.state("x") == psutil.STATUS_ZOMBIE
 
 
@@ -156,7 +156,7 @@ def test_a_popen_that_is_dead_and_not_reaped_leads_to_its_session(plant: Planter
     result = kill_tree(tree.root, grace=PATIENCE)
     assert tree.all_dead()
     assert tree.root.returncode == 0
-    fates = {one.identity.pid: (one.fate, one.evidence) for one in result.outcomes}
+    fates = {outcome.identity.pid: (outcome.fate, outcome.evidence) for outcome in result.outcomes}
     assert fates[tree.pids["child"]] == (Fate.TERMINATED, (Evidence.SESSION,))
 
 
@@ -164,7 +164,7 @@ def test_several_targets_share_one_call(plant: Planter) -> None:
     trees = [plant(DEFAULT), plant(OWN_CODE), plant(DEAF)]
     result = kill_tree([trees[0].root, trees[1].root.pid, trees[2].root], grace=0.3)
     assert result.ok
-    assert [one.pid for one in result.target] == [tree.root.pid for tree in trees]
+    assert [identity.pid for identity in result.target] == [tree.root.pid for tree in trees]
     assert all(tree.all_dead() for tree in trees)
     assert (trees[0].root.returncode, trees[2].root.returncode) == (-15, -9)
     assert trees[1].state("root") == psutil.STATUS_ZOMBIE
@@ -179,7 +179,7 @@ def test_what_a_snapshot_names_is_ended_when_the_root_is_gone(plant: Planter) ->
     result = kill_tree(snapshot, grace=PATIENCE)
     assert result.ok
     assert tree.all_dead()
-    fates = {one.identity.pid: one.fate for one in result.outcomes}
+    fates = {outcome.identity.pid: outcome.fate for outcome in result.outcomes}
     assert fates == {
         tree.root.pid: Fate.ALREADY_GONE,
         tree.pids["leader"]: Fate.TERMINATED,
@@ -205,7 +205,7 @@ def test_a_subreaper_reaps_the_orphans_that_it_killed(grace: float) -> None:
         with Planter() as planter:
             tree = planter(FAMILY)
             assert kill_tree(tree.root, grace=grace).ok
-            return [one.pid for one in psutil.Process().children()]
+            return [child.pid for child in psutil.Process().children()]
 
     assert apart(scene) == []
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import math
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -63,8 +65,14 @@ class Awaited:
 
     returncode: int | None = None
 
+    def __init__(self, *, ends: bool = True) -> None:
+        self.ends = ends
+
     async def wait(self) -> int:
-        return 0
+        if not self.ends:
+            await asyncio.Event().wait()
+        self.returncode = -9
+        return -9
 
     def poll(self) -> None:
         raise AssertionError
@@ -173,6 +181,27 @@ def test_a_result_to_which_no_owner_adds_anything_is_the_same_one() -> None:
     assert with_codes(before, [Claim(7, bare=True)]) is before
 
 
+def settled(fate: Fate, owner: object, *, deadline: float = math.inf) -> int | None:
+    """Return the exit code in a result after the owner was awaited."""
+    claims = [Claim(7, owner=owner), Claim(8, bare=True)]
+    (outcome,) = asyncio.run(owners.settle(result(fate), claims, deadline)).outcomes
+    return outcome.exit_code
+
+
+def test_an_owner_that_has_to_be_awaited_is() -> None:
+    assert settled(Fate.KILLED, Awaited()) == -9
+
+
+def test_an_owner_whose_pipes_stay_open_is_awaited_until_the_deadline_only() -> None:
+    assert settled(Fate.KILLED, Awaited(ends=False), deadline=0) is None
+
+
+def test_a_survivor_is_not_awaited() -> None:
+    owner = Awaited()
+    assert settled(Fate.SURVIVED, owner) is None
+    assert owner.returncode is None
+
+
 def test_nobody_elses_code_is_taken() -> None:
     before = result(Fate.KILLED)
     claims = [Claim(8, owner=SimpleNamespace(returncode=1))]
@@ -252,7 +281,7 @@ def test_a_socket_is_an_input_too() -> None:
 def test_every_input_is_closed() -> None:
     pipes = [os.pipe() for _ in range(2)]
     inputs = [os.fdopen(writing, "wb", buffering=0) for _, writing in pipes]
-    close = input_closer([SimpleNamespace(stdin=one) for one in inputs], None)
+    close = input_closer([SimpleNamespace(stdin=stdin) for stdin in inputs], None)
     assert close
     close()
     for (reading, _), stdin in zip(pipes, inputs, strict=True):

@@ -40,7 +40,7 @@ def play(*actors: Actor, **options: Any) -> Play:
 def test_everybody_leaves_when_asked() -> None:
     done = play(Actor("root", leaves=0.5), Actor("child", 1, leaves=0.25)).run()
     assert done.fates == {"child": Fate.TERMINATED, "root": Fate.TERMINATED}
-    assert [one.detail for one in done.outcomes] == [None, None]
+    assert [outcome.detail for outcome in done.outcomes] == [None, None]
     assert not {Freeze, Kill} & {*done.kinds}
     assert 0.5 <= done.seconds < 0.5 + FEW
     assert done.is_scanned_last()
@@ -48,7 +48,7 @@ def test_everybody_leaves_when_asked() -> None:
 
 def test_the_time_of_each_death_is_told() -> None:
     done = play(Actor("root", leaves=0.5), Actor("child", 1, leaves=0.25)).run()
-    seconds = {one.member.name: one.seconds or 0 for one in done.outcomes}
+    seconds = {outcome.member.name: outcome.seconds or 0 for outcome in done.outcomes}
     assert 0.25 <= seconds["child"] < 0.25 + FEW
     assert 0.5 <= seconds["root"] < 0.5 + FEW
 
@@ -116,7 +116,7 @@ def test_nobody_is_asked_where_all_leave_on_the_closed_input() -> None:
     done = play(Actor("root", reads=0.25), holds_input=True).run()
     assert not {Ask, Freeze, Kill} & {*done.kinds}
     assert done.fates == {"root": Fate.TERMINATED}
-    assert [one.detail for one in done.outcomes] == ["it left without being asked"]
+    assert [outcome.detail for outcome in done.outcomes] == ["it left without being asked"]
     assert 0.25 <= done.seconds < 0.25 + FEW
     assert done.is_scanned_last()
 
@@ -257,7 +257,7 @@ def test_one_who_cannot_die_survives_at_the_deadline() -> None:
     done = play(Actor("root"), Actor("stuck", 1, dies=None)).run()
     assert done.fates == {"stuck": Fate.SURVIVED, "root": Fate.KILLED}
     assert GRACE + SETTLE <= done.seconds < GRACE + SETTLE + FEW
-    assert [one.seconds is None for one in done.outcomes] == [True, False]
+    assert [outcome.seconds is None for outcome in done.outcomes] == [True, False]
 
 
 @pytest.mark.parametrize("kinds", [(Ask, Freeze, Kill), (Freeze, Kill), (Kill,)])
@@ -303,7 +303,7 @@ def test_leaves_come_first_and_roots_last() -> None:
     order = ["c", "b", "a", "root", "other root"]
     assert done.names(Ask) == [order]
     assert done.names(Kill) == [order]
-    assert [one.member.name for one in done.outcomes] == order
+    assert [outcome.member.name for outcome in done.outcomes] == order
 
 
 def test_the_spared_are_in_no_step() -> None:

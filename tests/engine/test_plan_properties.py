@@ -80,13 +80,13 @@ class Watched(Play):
         named = getattr(step, "members", [])
         assert len(named) == len({*named})
         assert {*named} <= {*self.escalation.members}
-        assert not [one for one in named if one.spared]
+        assert not [member for member in named if member.spared]
         if isinstance(step, Inspect):
             assert not {*named} & {*self.escalation.living}
             assert {*self.deaths} <= {*named}
         if isinstance(step, Ask | Wait | Freeze | Kill | KillCells):
             assert not {*named} & {*self.deaths}
-            assert not [one for one in named if one.state != ALIVE]
+            assert not [member for member in named if member.state != ALIVE]
         if isinstance(step, Ask | Kill | KillCells):
             assert named == leaves_first(named)
         if isinstance(step, Freeze | Kill | KillCells):
@@ -133,7 +133,7 @@ def test_no_step_names_whom_it_must_not_and_nobody_is_killed_unfrozen(
 @given(plays, moments)
 def test_everybody_has_one_verdict(play: Watched, hurry_at: int | None) -> None:
     play.run(hurry_at)
-    judged = [one.member for one in play.outcomes]
+    judged = [outcome.member for outcome in play.outcomes]
     assert len(judged) == len({*judged})
     assert {*judged} == {*play.escalation.members}
     assert judged == leaves_first(judged)

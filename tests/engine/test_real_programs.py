@@ -77,7 +77,7 @@ def test_an_mcp_server_under_npx_under_python(plant: Planter, tmp_path: Path, gr
         stderr=subprocess.PIPE,
     )
     await_line(tree, "Starting default (STDIO) server")
-    names = [one.name for one in reversed(snapshot_tree(tree.root.pid).members)]
+    names = [member.name for member in reversed(snapshot_tree(tree.root.pid).members)]
     assert len(names) >= len(["python", "npm", "sh", "node"])
     assert "sh" in names
     assert nobody_is_left(tree, kill_tree(tree.root.pid, grace=grace))
@@ -122,8 +122,10 @@ def test_headless_chromium_with_its_zygotes_and_its_crash_handler(
     await_line(tree, "DevTools listening on")
     result = caller.kill(tree.root.pid, marker=marker, grace=grace)
     assert nobody_is_left(tree, result)
-    handlers = [one for one in result.outcomes if str(one.name).startswith("chrome_crashpad")]
-    assert {one.evidence for one in handlers} == {(Evidence.MARKER,)}
+    handlers = [
+        outcome for outcome in result.outcomes if str(outcome.name).startswith("chrome_crashpad")
+    ]
+    assert {handler.evidence for handler in handlers} == {(Evidence.MARKER,)}
 
 
 @GRACES
@@ -144,7 +146,7 @@ def test_the_jobs_of_a_shell_that_is_gone(plant: Planter) -> None:
     tree.root.wait()
     result = kill_tree(tree.root.pid, grace=PATIENCE)
     assert nobody_is_left(tree, result)
-    found = [one for one in result.outcomes if one.evidence == (Evidence.SESSION,)]
+    found = [outcome for outcome in result.outcomes if outcome.evidence == (Evidence.SESSION,)]
     assert len(found) == 4
 
 
@@ -171,8 +173,8 @@ def test_a_tmux_server_that_was_started_inside_is_found_by_the_marker(
     await_line(tree, "up")
     result = kill_tree(tree.root.pid, marker=marker, grace=grace)
     assert nobody_is_left(tree, result)
-    servers = [one for one in result.outcomes if str(one.name).startswith("tmux")]
-    assert (Evidence.MARKER,) in {one.evidence for one in servers}
+    servers = [outcome for outcome in result.outcomes if str(outcome.name).startswith("tmux")]
+    assert (Evidence.MARKER,) in {server.evidence for server in servers}
 
 
 @GRACES

@@ -16,6 +16,6 @@ def test_the_new_owner_of_a_number_is_not_touched(history: History) -> None:
     quiet, *tries = in_namespace(lambda: live_through(history, RECYCLINGS))
     assert quiet.ok
     assert quiet.dead
-    assert [one.harm for one in tries] == [""] * RECYCLINGS
-    assert any(one.recycled for one in tries)
-    assert all(one.ok and one.dead for one in tries)
+    assert [attempt.harm for attempt in tries] == [""] * RECYCLINGS
+    assert any(attempt.recycled for attempt in tries)
+    assert all(attempt.ok and attempt.dead for attempt in tries)

@@ -45,7 +45,10 @@ def named(value: Any) -> str:  # noqa: ANN401 - pytest asks about every paramete
 @pytest.mark.parametrize("caller", CALLERS, ids=named)
 @pytest.mark.parametrize(
     "scenario",
-    [pytest.param(one, id=one.name, marks=pytest.mark.needs(one.needs)) for one in SCENARIOS],
+    [
+        pytest.param(scenario, id=scenario.name, marks=pytest.mark.needs(scenario.needs))
+        for scenario in SCENARIOS
+    ],
 )
 def test_nobody_survives(plant: Planter, scenario: Scenario, caller: Caller) -> None:
     marker = f"PLANTED_{uuid.uuid4().hex}=1" if scenario.marker else None
@@ -68,21 +71,21 @@ def test_five_hundred_processes_fit_under_sixty_four_descriptors(
 ) -> None:
     names = [f"child {number}" for number in range(499)]
     tree = plant(
-        Node(name="root", children=tuple(chain(one) for one in names)), account=caller.account
+        Node(name="root", children=tuple(chain(name) for name in names)), account=caller.account
     )
     few = replace(caller, descriptors=64)
     result = few.kill(tree.root.pid, grace=PATIENCE)
     assert result.ok, result.summary()
     assert tree.all_dead()
-    assert {one.identity.pid for one in result.outcomes} == set(tree.pids.values())
-    assert {one.fate for one in result.outcomes} == {LEFT}
+    assert {outcome.identity.pid for outcome in result.outcomes} == set(tree.pids.values())
+    assert {outcome.fate for outcome in result.outcomes} == {LEFT}
     assert result.seconds < PATIENCE
 
 
 def test_a_root_that_nobody_reaps_is_dead_at_once(plant: Planter) -> None:
     tree = plant(chain("root", "child"))
     result = Caller(name="somebody").kill(tree.root.pid, grace=PATIENCE)
-    assert [one.fate for one in result.outcomes] == [LEFT, LEFT]
+    assert [outcome.fate for outcome in result.outcomes] == [LEFT, LEFT]
     assert result.seconds < PATIENCE
     assert tree.state("root") == psutil.STATUS_ZOMBIE
     assert tree.all_dead()
@@ -119,8 +122,8 @@ def test_a_stopped_tree_acts_on_sigterm(plant: Planter) -> None:
     os.kill(tree.root.pid, signal.SIGSTOP)
     os.waitpid(tree.root.pid, os.WUNTRACED)
     result = Caller(name="somebody").kill(tree.root.pid, grace=PATIENCE)
-    assert [one.fate for one in result.outcomes] == [LEFT, LEFT]
-    assert all(one.signals == ("SIGTERM", "SIGCONT") for one in result.outcomes)
+    assert [outcome.fate for outcome in result.outcomes] == [LEFT, LEFT]
+    assert all(outcome.signals == ("SIGTERM", "SIGCONT") for outcome in result.outcomes)
 
 
 @pytest.mark.needs("root", "ordinary user", "setpriv")
@@ -141,12 +144,12 @@ def test_a_child_that_became_root_is_denied_and_the_rest_is_gone(
     tree.root.stdin.write(b"the child is root\n")
     assert tree.root.stdout.readline() == b"the child is root\n"
     result = caller.kill(tree.root.pid, grace=HASTE, settle=HASTE)
-    fates = {one.name: one.fate for one in result.outcomes}
+    fates = {outcome.name: outcome.fate for outcome in result.outcomes}
     assert fates.pop("cat") is Fate.DENIED
     assert set(fates) == {"sh", "sleep"}
     assert set(fates.values()) <= {LEFT, KILLED}
     assert not result.ok
-    assert [one.name for one in result.survivors] == ["cat"]
+    assert [outcome.name for outcome in result.survivors] == ["cat"]
 
 
 @pytest.mark.parametrize("attempt", range(3))
@@ -169,7 +172,7 @@ def test_a_parent_that_stops_with_its_child_is_not_left_stopped(
     assert tree.root.stdout
     child = int(tree.root.stdout.readline())
     result = Caller(name="somebody").kill(child, grace=0)
-    assert [one.fate for one in result.outcomes] == [KILLED]
+    assert [outcome.fate for outcome in result.outcomes] == [KILLED]
     assert tree.all_dead(within=BOUND), f"{wrapper[0]} is {psutil.Process(tree.root.pid).status()}"
 
 

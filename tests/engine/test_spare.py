@@ -14,11 +14,11 @@ BOOT = "boot"
 
 
 def member(pid: int = 7, *, start: int | None = 70) -> Member:
-    one = Member(pid, 1)
-    one.boot_id = BOOT
-    one.name, one.start, one.depth = "name", start, 2
-    one.evidence = DESCENDANT | SESSION
-    return one
+    new = Member(pid, 1)
+    new.boot_id = BOOT
+    new.name, new.start, new.depth = "name", start, 2
+    new.evidence = DESCENDANT | SESSION
+    return new
 
 
 def rule(spare: Spare) -> Sparing:
@@ -65,9 +65,9 @@ def test_all_that_is_said_of_a_number_counts() -> None:
 def test_a_predicate_is_shown_the_member() -> None:
     shown: list[TreeMember] = []
 
-    def has_that_name(one: TreeMember) -> bool:
-        shown.append(one)
-        return one.name == "name"
+    def has_that_name(member: TreeMember) -> bool:
+        shown.append(member)
+        return member.name == "name"
 
     asked = rule(has_that_name)
     assert asked(member()) == "by the predicate"

@@ -31,7 +31,7 @@ def test_no_evidence_is_claimed_against_successors_in_new_sessions(
 ) -> None:
     _, result = end_storm(plant, storm, "fugitives", run)
     assert set(result.verified) <= {Evidence.DESCENDANT, Evidence.SESSION}
-    assert all(one.evidence != (Evidence.MARKER,) for one in result.outcomes)
+    assert all(outcome.evidence != (Evidence.MARKER,) for outcome in result.outcomes)
 
 
 @pytest.mark.parametrize("run", range(FORKERS))

@@ -95,9 +95,9 @@ def test_a_tuple_with_a_pid_is_one_process_and_not_its_fields() -> None:
     assert claims([row, 8]) == [Claim(7, owner=row), Claim(8, bare=True)]
 
 
-def without_address(one: object) -> str:
+def without_address(value: object) -> str:
     """Return a name that is the same in every run."""
-    return re.sub(" at 0x[0-9a-f]+| from .*", "", repr(one))
+    return re.sub(" at 0x[0-9a-f]+| from .*", "", repr(value))
 
 
 @pytest.mark.parametrize(

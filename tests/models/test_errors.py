@@ -76,8 +76,8 @@ def test_what_an_argument_is_wrong_for_is_a_value_error() -> None:
 def test_the_module_names_all_its_errors() -> None:
     defined = {
         name
-        for name, one in vars(errors).items()
-        if isinstance(one, type) and issubclass(one, Exception)
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, Exception)
     }
     assert {*errors.__all__} == defined
     for name in defined:

@@ -93,24 +93,24 @@ def result(*outcomes: ProcessOutcome) -> KillResult:
 
 @unhurried
 @given(anything)
-def test_from_json_comes_what_went_into_it(one: BaseModel) -> None:
-    assert type(one).model_validate_json(one.model_dump_json()) == one
+def test_from_json_comes_what_went_into_it(value: BaseModel) -> None:
+    assert type(value).model_validate_json(value.model_dump_json()) == value
 
 
 @unhurried
 @given(anything)
-def test_what_is_pickled_is_what_comes_back(one: BaseModel) -> None:
-    assert pickle.loads(pickle.dumps(one)) == one  # noqa: S301 - it was made here
+def test_what_is_pickled_is_what_comes_back(value: BaseModel) -> None:
+    assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - it was made here
 
 
 @unhurried
 @given(anything)
-def test_values_are_hashable(one: BaseModel) -> None:
-    assert len({one, one.model_copy()}) == 1
+def test_values_are_hashable(value: BaseModel) -> None:
+    assert len({value, value.model_copy()}) == 1
 
 
 @pytest.mark.parametrize(
-    "one",
+    "value",
     [
         ONE,
         TreeMember(identity=ONE),
@@ -119,26 +119,26 @@ def test_values_are_hashable(one: BaseModel) -> None:
         TreeSnapshot(target=(ONE,), members=()),
         result(),
     ],
-    ids=lambda one: type(one).__name__,
+    ids=lambda value: type(value).__name__,
 )
 class TestEveryModel:
-    def test_is_frozen(self, one: BaseModel) -> None:
-        field = next(iter(type(one).model_fields))
+    def test_is_frozen(self, value: BaseModel) -> None:
+        field = next(iter(type(value).model_fields))
         with pytest.raises(ValidationError, match="frozen"):
-            setattr(one, field, None)
+            setattr(value, field, None)
 
-    def test_takes_nothing_that_it_does_not_know(self, one: BaseModel) -> None:
+    def test_takes_nothing_that_it_does_not_know(self, value: BaseModel) -> None:
         with pytest.raises(ValidationError, match="command_line"):
-            type(one).model_validate(one.model_dump() | {"command_line": "secret"})
+            type(value).model_validate(value.model_dump() | {"command_line": "secret"})
 
-    def test_says_what_its_parts_are(self, one: BaseModel) -> None:
-        for name in type(one).model_fields:
-            assert f"{name}: " in (_documentation(type(one)))
+    def test_says_what_its_parts_are(self, value: BaseModel) -> None:
+        for name in type(value).model_fields:
+            assert f"{name}: " in (_documentation(type(value)))
 
 
 def _documentation(model: type[BaseModel]) -> str:
     """Return the docstrings of a model and of those that it extends."""
-    return "\n".join(one.__doc__ or "" for one in model.__mro__ if issubclass(one, BaseModel))
+    return "\n".join(base.__doc__ or "" for base in model.__mro__ if issubclass(base, BaseModel))
 
 
 @pytest.mark.parametrize(
@@ -192,17 +192,17 @@ def test_whether_two_weak_identities_are_one_process(
 
 @unhurried
 @given(identities, identities)
-def test_both_sides_give_the_same_answer(one: ProcessIdentity, other: ProcessIdentity) -> None:
-    assert one.same_process(other) is other.same_process(one)
+def test_both_sides_give_the_same_answer(identity: ProcessIdentity, other: ProcessIdentity) -> None:
+    assert identity.same_process(other) is other.same_process(identity)
 
 
 @unhurried
 @given(identities)
-def test_what_is_unknown_never_matches(one: ProcessIdentity) -> None:
-    by_inode = None not in (one.boot_id, one.inode)
-    known = by_inode or one.start is not None or one.create_time is not None
-    assert one.same_process(one) is (True if known else None)
-    assert one.same_process(ProcessIdentity(pid=one.pid)) is None
+def test_what_is_unknown_never_matches(identity: ProcessIdentity) -> None:
+    by_inode = None not in (identity.boot_id, identity.inode)
+    known = by_inode or identity.start is not None or identity.create_time is not None
+    assert identity.same_process(identity) is (True if known else None)
+    assert identity.same_process(ProcessIdentity(pid=identity.pid)) is None
 
 
 def test_an_identity_without_start_and_inode_is_weak() -> None:
@@ -219,7 +219,7 @@ def test_an_identity_is_written_as_its_number() -> None:
 @pytest.mark.parametrize(
     ("fates", "ok", "summary"),
     [
-        ([], True, "nobody there in 0.12 s"),
+        ([], True, "no process in 0.12 s"),
         ([Fate.ALREADY_GONE], True, "1 already gone in 0.12 s"),
         ([Fate.KILLED, Fate.TERMINATED, Fate.KILLED], True, "1 terminated, 2 killed in 0.12 s"),
         ([Fate.SPARED, Fate.TERMINATED], True, "1 terminated, 1 spared in 0.12 s"),
@@ -235,7 +235,7 @@ def test_a_result_in_one_line(fates: list[Fate], *, ok: bool, summary: str) -> N
 
 def test_survivors_are_all_who_were_meant_to_die_and_live() -> None:
     done = result(*(outcome(fate, number) for number, fate in enumerate(Fate, 1)))
-    assert {one.fate for one in done.survivors} == {Fate.DENIED, Fate.SURVIVED}
+    assert {outcome.fate for outcome in done.survivors} == {Fate.DENIED, Fate.SURVIVED}
 
 
 def test_survivors_are_raised_only_where_there_are_some() -> None:
@@ -248,7 +248,7 @@ def test_survivors_are_raised_only_where_there_are_some() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "forced"),
+    ("last", "forced"),
     [
         (outcome(Fate.KILLED, signals=("SIGSTOP", "SIGKILL")), True),
         (outcome(Fate.KILLED, signals=("TerminateProcess",)), True),
@@ -258,8 +258,8 @@ def test_survivors_are_raised_only_where_there_are_some() -> None:
         (outcome(Fate.ALREADY_GONE), False),
     ],
 )
-def test_whether_force_was_used(one: ProcessOutcome, *, forced: bool) -> None:
-    assert result(outcome(Fate.TERMINATED), one).forced is forced
+def test_whether_force_was_used(last: ProcessOutcome, *, forced: bool) -> None:
+    assert result(outcome(Fate.TERMINATED), last).forced is forced
 
 
 def test_the_root_is_the_outcome_with_that_evidence() -> None:
@@ -322,8 +322,8 @@ def test_one_without_a_name_is_drawn_all_the_same() -> None:
     assert drawing(nameless) == ["? 11 [root]"]
 
 
-def test_nobody_is_drawn_as_nobody() -> None:
-    assert drawing() == ["nobody"]
+def test_an_empty_tree_is_drawn_as_no_process() -> None:
+    assert drawing() == ["no process"]
 
 
 def test_a_refusal_is_the_first_line() -> None:
@@ -342,8 +342,8 @@ def test_a_chain_deeper_than_python_recurses_is_drawn() -> None:
 
 
 @unhurried
-@given(st.lists(members, max_size=8, unique_by=lambda one: one.identity.pid))
+@given(st.lists(members, max_size=8, unique_by=lambda outcome: outcome.identity.pid))
 def test_everybody_is_drawn_once(members: list[TreeMember]) -> None:
     drawn = TreeSnapshot(target=(), members=tuple(members)).render()
-    for one in members:
-        assert f" {one.identity.pid} [{', '.join(one.evidence)}" in drawn
+    for member in members:
+        assert f" {member.identity.pid} [{', '.join(member.evidence)}" in drawn

@@ -59,7 +59,7 @@ def test_nobody_is_looked_for_where_nothing_is_asked_for(pytester: pytest.Pytest
         assert "proctree_kill._engine.kill" not in sys.modules
         assert "psutil" not in sys.modules
     """
-    markers = " ".join(one for one in os.environ if one.startswith("PROCTREE_MARK_"))
+    markers = " ".join(name for name in os.environ if name.startswith("PROCTREE_MARK_"))
     pytester.makepyfile(source)
     os.environ["OUTER"] = markers
     try:
@@ -220,6 +220,6 @@ class TestTreePopen:
 
 
 def test_what_ends_a_leftover_knows_it_by_a_marker_of_the_test() -> None:
-    names = [one for one in os.environ if one.startswith("PROCTREE_MARK_")]
+    names = [name for name in os.environ if name.startswith("PROCTREE_MARK_")]
     assert names
     assert Containment.prepare("session").marker.partition("=")[0] not in names

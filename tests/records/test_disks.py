@@ -21,7 +21,7 @@ AGENT = ["sleep", "1000"]
 
 def children() -> list[str]:
     """Return who else is in this pid namespace."""
-    return [one for one in os.listdir("/proc") if one.isdecimal() and one != "1"]  # noqa: PTH208 - names only
+    return [name for name in os.listdir("/proc") if name.isdecimal() and name != "1"]  # noqa: PTH208 - names only
 
 
 def refusal(folder: Path) -> str:

@@ -152,11 +152,11 @@ def test_what_a_writer_left_an_hour_ago_is_tidied_up(tmp_path: Path) -> None:
         tmp_path / ".session_b.pid.02.tmp",
         tmp_path / "other.tmp",
     )
-    for one in (old, young, other):
-        one.touch()
+    for path in (old, young, other):
+        path.touch()
     before = time.time() - trusted_files.FORGOTTEN - 1
-    for one in (old, other):
-        os.utime(one, (before, before))
+    for path in (old, other):
+        os.utime(path, (before, before))
     Folder(tmp_path).tidy()
     assert files(tmp_path) == {young.name, other.name}
 

@@ -56,7 +56,7 @@ identities = st.builds(
     create_time=st.none() | seconds,
 )
 ids = st.from_regex(r"[A-Za-z0-9_]{1,64}", fullmatch=True).filter(
-    lambda one: not one.lower().startswith(("con", "prn", "aux", "nul", "com", "lpt"))
+    lambda name: not name.lower().startswith(("con", "prn", "aux", "nul", "com", "lpt"))
 )
 common: dict[str, Any] = {
     "session_id": ids,
@@ -75,7 +75,7 @@ def changed(**fields: object) -> bytes:
     """Return a record of which some fields are different; None takes one away."""
     number, line = encode(Record(**RECORD)).split(b"\n", 1)
     told = {**json.loads(line), **fields}
-    kept = {name: one for name, one in told.items() if one is not None or name not in fields}
+    kept = {name: value for name, value in told.items() if value is not None or name not in fields}
     return number + b"\n" + json.dumps(kept).encode()
 
 

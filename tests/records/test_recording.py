@@ -145,10 +145,10 @@ def test_an_owner_that_is_killed_at_any_step_leaves_whole_files_and_nobody_unkno
 ) -> None:
     quiet = die_at(NEVER, plant, tmp_path / "quiet")
     assert quiet.left == {"session_a.pid"}
-    assert [one.fate for one in quiet.report.outcomes] == ["reaped"]
+    assert [outcome.fate for outcome in quiet.report.outcomes] == ["reaped"]
     assert quiet.dead
     for index in range(DEATHS):
         step = index * quiet.steps // DEATHS
         death = die_at(step, plant, tmp_path / str(step))
         assert death.dead, f"somebody was left after a death before step {step}: {death.left}"
-        assert not [one for one in death.rest if not one.endswith(".tmp")]
+        assert not [name for name in death.rest if not name.endswith(".tmp")]

@@ -138,7 +138,7 @@ class TestReaped:
 
         report = apart(scene)
         assert not report.ok
-        assert [one.fate for one in report.survived] == [RecordFate.SURVIVED]
+        assert [outcome.fate for outcome in report.survived] == [RecordFate.SURVIVED]
         assert tree.root.poll() is None
         assert files(folder) == {"session_a.pid"}
 
@@ -174,8 +174,8 @@ class TestLeftAlone:
         write(tmp_path, "a", **told)
         write(tmp_path, "b", marker=told["marker"])
         report = recover(tmp_path)
-        assert [one.fate for one in report.outcomes] == [RecordFate.OWNED] * 2
-        assert [one.alive for one in report.outcomes] == [True, None]
+        assert [outcome.fate for outcome in report.outcomes] == [RecordFate.OWNED] * 2
+        assert [outcome.alive for outcome in report.outcomes] == [True, None]
         assert tree.root.poll() is None
         assert files(tmp_path) == {"session_a.pid", "session_b.starting"}
 
@@ -289,7 +289,7 @@ class TestLeftAlone:
         (tmp_path / "session_c.pid").write_bytes(b"1")
         before = files(tmp_path)
         report = recover(tmp_path, dry_run=True)
-        assert [one.fate for one in report.outcomes] == ["reaped", "gone", "bare"]
+        assert [outcome.fate for outcome in report.outcomes] == ["reaped", "gone", "bare"]
         assert report.summary() == "would be: 1 reaped, 1 gone, 1 bare"
         assert tree.root.poll() is None
         assert files(tmp_path) == before
@@ -301,7 +301,7 @@ class TestDropped:
         write(tmp_path, "a", owner=owner, identity=dead_owner(plant))
         write(tmp_path, "b", owner=owner)
         report = recover(tmp_path)
-        assert [one.fate for one in report.outcomes] == [RecordFate.GONE] * 2
+        assert [outcome.fate for outcome in report.outcomes] == [RecordFate.GONE] * 2
         assert files(tmp_path) == set()
 
     @pytest.mark.needs("procfs")
@@ -414,9 +414,9 @@ class TestCalls:
             trees.append(tree)
         command = [sys.executable, "-c", RECOVERER, str(tmp_path)]
         both = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-        said = [one.communicate(timeout=BOUND)[0] for one in both]
-        reports = [RecoveryReport.model_validate_json(one) for one in said]
-        fates = [one.fate for report in reports for one in report.outcomes]
+        said = [process.communicate(timeout=BOUND)[0] for process in both]
+        reports = [RecoveryReport.model_validate_json(report) for report in said]
+        fates = [outcome.fate for report in reports for outcome in report.outcomes]
         assert fates.count(RecordFate.REAPED) == 3
         assert set(fates) <= {RecordFate.REAPED, RecordFate.OWNED, RecordFate.GONE}
         assert all(tree.all_dead() for tree in trees)

@@ -163,7 +163,10 @@ class TestFiles:
         write(tmp_path, "a", **facts)
         os.mkfifo(record_path(tmp_path, "a"))
         report = recover(tmp_path, policy=PATIENT)
-        assert {one.fate for one in report.outcomes} == {RecordFate.REAPED, RecordFate.UNTRUSTED}
+        assert {outcome.fate for outcome in report.outcomes} == {
+            RecordFate.REAPED,
+            RecordFate.UNTRUSTED,
+        }
         assert told.tree.all_dead()
         assert files(tmp_path) == {"session_a.pid"}
 
@@ -309,7 +312,7 @@ class TestAnotherUser:
         def scene() -> dict[str, RecordFate]:
             with unprivileged(stranger):
                 report = recover(shared, policy=PATIENT)
-                return {one.session_id: one.fate for one in report.outcomes}
+                return {outcome.session_id: outcome.fate for outcome in report.outcomes}
 
         assert apart(scene) == {
             "0": RecordFate.REAPED,
@@ -348,7 +351,7 @@ class TestAnotherUser:
         assert told.lives
         assert outcome.fate is RecordFate.REAPED
         assert outcome.kill
-        assert [one.identity.pid for one in outcome.kill.outcomes] == [theirs.root.pid]
+        assert [ended.identity.pid for ended in outcome.kill.outcomes] == [theirs.root.pid]
 
     def test_a_child_of_another_user_is_left(
         self, plant: Planter, shared: Path, stranger: Account
@@ -590,7 +593,7 @@ class TestCgroups:
             outcome = recover(shared, policy=KillPolicy(grace=0)).outcomes[0]
             assert ours.lives
             assert outcome.kill
-            assert [one.identity.pid for one in outcome.kill.outcomes] == [theirs.tree.root.pid]
+            assert [ended.identity.pid for ended in outcome.kill.outcomes] == [theirs.tree.root.pid]
             assert any(path.endswith("cgroup.kill") for path in written) == owns
             ours.tree.root.kill()
             ours.tree.root.wait()

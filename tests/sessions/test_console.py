@@ -103,11 +103,11 @@ def test_two_browsers_see_the_same_events(server: Server, page: Page, open_page:
     seen = [card, shown(other)]
     expect(seen[1].dialog).to_be_visible()
     seen[1].stop.click()
-    for one in seen:
-        expect(one.state).to_have_text("Stopped")
+    for view in seen:
+        expect(view.state).to_have_text("Stopped")
         names = [re.compile(rf"github\.session\.{name}$") for name in EVENTS]
-        expect(one.events).to_have_text(names)
-        expect(one.message).to_be_visible()
+        expect(view.events).to_have_text(names)
+        expect(view.message).to_be_visible()
     late = shown(open_page(server))
     expect(late.state).to_have_text("Stopped")
     assert late.where.inner_text() == card.where.inner_text()
@@ -189,8 +189,8 @@ def open_page(browser: Browser) -> Iterator[Open]:
         return page
 
     yield open_page
-    for one in contexts:
-        one.close()
+    for context in contexts:
+        context.close()
 
 
 @pytest.fixture

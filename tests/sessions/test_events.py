@@ -64,11 +64,13 @@ def test_an_event_is_its_json_and_knows_when_it_was(
     session = manager.spawn_agent("a", AGENT, tool="claude")
     manager.stop_agent("a")
     stopped = listener.wait("stopped")
-    assert [one.event for one in listener.events] == [f"claude.session.{one}" for one in WHOLE]
-    assert [one.state for one in listener.events] == ["running", "stopping", "stopped"]
-    assert {one.pid for one in listener.events} == {session.identity and session.identity.pid}
+    assert [event.event for event in listener.events] == [
+        f"claude.session.{name}" for name in WHOLE
+    ]
+    assert [event.state for event in listener.events] == ["running", "stopping", "stopped"]
+    assert {event.pid for event in listener.events} == {session.identity and session.identity.pid}
     assert SessionEvent.model_validate_json(stopped.model_dump_json()) == stopped
-    times = [one.at for one in listener.events]
+    times = [event.at for event in listener.events]
     assert times == sorted(times)
 
 
@@ -107,8 +109,8 @@ def test_of_too_many_events_the_oldest_are_lost_and_it_is_said(
     gate.listener.wait("stopped", "b")
     assert gate.listener.names("a") == ["started"]
     assert gate.listener.names("b") == WHOLE
-    lost = [one for one in caplog.records if "too slow" in one.message]
-    assert [vars(one)["session_id"] for one in lost] == ["a", "a"]
+    lost = [record for record in caplog.records if "too slow" in record.message]
+    assert [vars(record)["session_id"] for record in lost] == ["a", "a"]
 
 
 def test_a_broadcaster_that_raises_is_told_the_next_event_all_the_same(
@@ -122,9 +124,9 @@ def test_a_broadcaster_that_raises_is_told_the_next_event_all_the_same(
     with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=raising) as manager:
         come_and_go(manager)
     assert listener.names() == WHOLE
-    failures = [one for one in caplog.records if one.levelno == logging.ERROR]
+    failures = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(failures) == 3
-    assert all(vars(one)["session_id"] == "a" and one.exc_info for one in failures)
+    assert all(vars(record)["session_id"] == "a" and record.exc_info for record in failures)
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, KeyboardInterrupt])
@@ -141,7 +143,7 @@ def test_a_broadcaster_may_raise_what_ends_a_thread(
     with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=raising) as manager:
         come_and_go(manager)
     assert listener.names() == WHOLE
-    failures = [one for one in caplog.records if one.levelno == logging.ERROR]
+    failures = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(failures) == 3
 
 
@@ -189,14 +191,14 @@ def test_a_signal_handler_may_tell_at_any_moment_while_its_thread_tells(
 def test_the_events_of_many_sessions_keep_their_order_in_each(
     tmp_path: Path, listener: Listener
 ) -> None:
-    names = [str(one) for one in range(8)]
+    names = [str(number) for number in range(8)]
     with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
-        threads = [threading.Thread(target=come_and_go, args=(manager, one)) for one in names]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join(BOUND)
-    assert [listener.names(one) for one in names] == [WHOLE] * 8
+        threads = [threading.Thread(target=come_and_go, args=(manager, name)) for name in names]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(BOUND)
+    assert [listener.names(name) for name in names] == [WHOLE] * 8
 
 
 def test_a_coroutine_runs_on_the_loop_where_the_manager_was_entered(
@@ -260,7 +262,7 @@ def test_a_coroutine_runs_on_a_loop_of_its_own_where_there_is_none(
 def test_a_coroutine_whose_loop_is_over_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(loops, "LOOK", 0.01)
+    monkeypatch.setattr(loops, "CLOSED_LOOP_POLL", 0.01)
     monkeypatch.setattr(session_manager, "FLUSH", 0.01)
     entered = threading.Event()
 
@@ -277,13 +279,13 @@ def test_a_coroutine_whose_loop_is_over_is_given_up(
 
     asyncio.run(scene())
     wait_for_threads({threading.main_thread().name})
-    assert not [one for one in caplog.records if "never awaited" in one.getMessage()]
+    assert not [record for record in caplog.records if "never awaited" in record.getMessage()]
 
 
 def test_a_loop_that_closes_before_a_coroutine_begins_leaves_no_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loops, "LOOK", 0.01)
+    monkeypatch.setattr(loops, "CLOSED_LOOP_POLL", 0.01)
     loop = asyncio.new_event_loop()
     queued = threading.Event()
     begun: list[str] = []
@@ -317,7 +319,7 @@ def test_a_loop_that_closes_before_a_coroutine_begins_leaves_no_warning(
 def test_without_a_broadcaster_there_is_no_thread_for_it(tmp_path: Path) -> None:
     with SessionManager(tmp_path, policy=PATIENT) as manager:
         manager.spawn_agent("a", AGENT, stdin=subprocess.DEVNULL)
-        assert "proctree_kill events" not in {one.name for one in threading.enumerate()}
+        assert "proctree_kill events" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_what_happens_is_logged_with_the_session(
@@ -325,5 +327,5 @@ def test_what_happens_is_logged_with_the_session(
 ) -> None:
     with caplog.at_level(logging.INFO, "proctree_kill"):
         come_and_go(manager)
-    said = [one for one in caplog.records if vars(one).get("session_id") == "a"]
-    assert [one.message for one in said] == [f"session a {one}" for one in WHOLE]
+    said = [record for record in caplog.records if vars(record).get("session_id") == "a"]
+    assert [record.message for record in said] == [f"session a {record}" for record in WHOLE]

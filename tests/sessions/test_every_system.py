@@ -44,7 +44,7 @@ def session_of(manager: SessionManager, name: str) -> Start:
 
 def files(folder: Path) -> set[str]:
     """Return the names in a folder."""
-    return {one.name for one in folder.iterdir()}
+    return {path.name for path in folder.iterdir()}
 
 
 def test_a_session_from_its_start_to_its_end(garden: Garden, tmp_path: Path) -> None:
@@ -85,13 +85,13 @@ def test_what_a_killed_owner_left_is_recovered(
     owner = garden.grow(
         Sprout(name="root", dies=dies, children=(row("child", "below"),)), start=by_owner
     )
-    assert [one.fate for one in recover(tmp_path).outcomes] == ["owned"]
+    assert [outcome.fate for outcome in recover(tmp_path).outcomes] == ["owned"]
     owner.kill()
     owner.wait(BOUND)
-    assert [one.fate for one in recover(tmp_path, dry_run=True).outcomes] == ["reaped"]
+    assert [outcome.fate for outcome in recover(tmp_path, dry_run=True).outcomes] == ["reaped"]
     assert len(garden.living()) == (2 if dies else 3)
     report = recover(tmp_path, policy=PATIENT)
-    assert [one.fate for one in report.outcomes] == ["reaped"]
+    assert [outcome.fate for outcome in report.outcomes] == ["reaped"]
     assert garden.all_dead()
     assert files(tmp_path) == set()
 
@@ -105,5 +105,5 @@ def test_a_record_of_another_process_touches_nobody(garden: Garden, tmp_path: Pa
     assert garden.all_dead()
     other = garden.grow(row("other"))
     record.write_text(text.replace(text.split("\n", 1)[0], str(other.pid)), encoding="utf-8")
-    assert [one.fate for one in recover(tmp_path).outcomes] != ["reaped"]
+    assert [outcome.fate for outcome in recover(tmp_path).outcomes] != ["reaped"]
     assert len(garden.living()) == 1

@@ -86,7 +86,7 @@ def test_a_stop_hurries_the_end_of_what_an_exit_left(
 
 def test_many_sessions_from_many_threads_leave_nothing(tmp_path: Path) -> None:
     gc.collect()
-    known = Counter(type(one).__name__ for one in gc.get_objects())["Agent"]
+    known = Counter(type(item).__name__ for item in gc.get_objects())["Agent"]
     listener = Listener()
     with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
         churn(manager, CHURN)
@@ -96,4 +96,4 @@ def test_many_sessions_from_many_threads_leave_nothing(tmp_path: Path) -> None:
         assert listener.names(str(number)) == ["started", "stopping", "stopped"]
     wait_for_threads({threading.main_thread().name})
     gc.collect()
-    assert Counter(type(one).__name__ for one in gc.get_objects())["Agent"] == known
+    assert Counter(type(item).__name__ for item in gc.get_objects())["Agent"] == known

@@ -105,7 +105,7 @@ def test_an_exit_whose_leftovers_survive_is_told_as_a_failure(
     session = manager.spawn_agent("a", ["sh", "-c", "sleep 1000 & exit 3"])
     listener.wait("stop_failed")
     assert (session.state, session.exit_code) == (SessionState.FAILED, 3)
-    assert any("somebody is still alive" in one.message for one in caplog.records)
+    assert any("somebody is still alive" in record.message for record in caplog.records)
     assert manager.stop_agent("a").success
 
 
@@ -116,7 +116,7 @@ def test_a_record_that_cannot_be_removed_is_logged(
     monkeypatch.setattr(Recording, "forget", lambda _: False)
     assert manager.stop_agent("a").success
     assert session.state is SessionState.STOPPED
-    assert any("cannot be removed" in one.message for one in caplog.records)
+    assert any("cannot be removed" in record.message for record in caplog.records)
 
 
 def test_without_a_thread_to_be_had_the_watcher_ends_what_an_exit_left(

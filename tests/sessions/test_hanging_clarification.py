@@ -110,8 +110,8 @@ def test_a_stop_without_an_answer_ends_the_agent_and_all_its_servers(
     stopped = listener.wait("stopped", "chat-7")
     assert (stopped.event, stopped.method) == ("claude.session.stopped", result.method)
     assert result.kill
-    ended = {one.identity.pid for one in result.kill.outcomes}
-    assert ended >= {one.pid for one in asked.members}
+    ended = {outcome.identity.pid for outcome in result.kill.outcomes}
+    assert ended >= {member.pid for member in asked.members}
     asked.close()
 
 

@@ -99,7 +99,7 @@ def test_a_forked_child_is_refused_and_stops_nobody(
 
     said = apart(scene)
     assert len(said) == 6
-    assert all("a fork" in one for one in said)
+    assert all("a fork" in message for message in said)
     assert session.state is SessionState.RUNNING
 
 

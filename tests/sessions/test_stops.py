@@ -131,12 +131,12 @@ def test_an_interrupt_forces_and_is_raised_when_the_session_is_over(
 
 def test_hung_sessions_are_stopped_in_the_time_of_one(plant: Planter, tmp_path: Path) -> None:
     manager = SessionManager(tmp_path, policy=KillPolicy(grace=1.0))
-    trees = [start(manager, plant, str(one), DEAF)[1] for one in range(HUNG)]
+    trees = [start(manager, plant, str(number), DEAF)[1] for number in range(HUNG)]
     before = time.monotonic()
     results = manager.stop_all()
     assert time.monotonic() - before < HUNG / 2
-    assert results.keys() == {str(one) for one in range(HUNG)}
-    assert all(one.success and one.method == "killed" for one in results.values())
+    assert results.keys() == {str(number) for number in range(HUNG)}
+    assert all(result.success and result.method == "killed" for result in results.values())
     assert all(tree.all_dead() for tree in trees)
     assert manager.stop_all() == {}
 
@@ -144,7 +144,7 @@ def test_hung_sessions_are_stopped_in_the_time_of_one(plant: Planter, tmp_path: 
 def test_a_hung_session_delays_no_other(plant: Planter, tmp_path: Path, listener: Listener) -> None:
     manager = SessionManager(tmp_path, policy=FOREVER, event_broadcaster=listener)
     hung, tree = start(manager, plant, "a", DEAF)
-    others = [start(manager, plant, f"b{one}", POLITE)[1] for one in range(4)]
+    others = [start(manager, plant, f"b{number}", POLITE)[1] for number in range(4)]
     stopping = in_thread(lambda: manager.stop_agent("a"))
     listener.wait("stopping")
     for index, other in enumerate(others):
@@ -153,7 +153,7 @@ def test_a_hung_session_delays_no_other(plant: Planter, tmp_path: Path, listener
     start(manager, plant, "c", POLITE)
     assert hung.state is SessionState.STOPPING
     assert {*manager.sessions} == {"a", "c"}
-    assert {one.method for one in manager.stop_all().values()} == {"killed", "terminated"}
+    assert {result.method for result in manager.stop_all().values()} == {"killed", "terminated"}
     assert stopping().success
     assert tree.all_dead()
 
@@ -188,7 +188,7 @@ def test_a_stop_waits_for_a_start_that_is_under_way(
 
 def test_leaving_the_block_stops_everybody(plant: Planter, tmp_path: Path) -> None:
     with SessionManager(tmp_path, policy=PATIENT) as manager:
-        trees = [start(manager, plant, str(one), POLITE)[1] for one in range(3)]
+        trees = [start(manager, plant, str(number), POLITE)[1] for number in range(3)]
     assert all(tree.all_dead() for tree in trees)
     assert files(tmp_path) == set()
 

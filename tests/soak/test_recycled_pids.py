@@ -20,6 +20,6 @@ def test_no_new_owner_of_a_number_is_ever_touched(history: History) -> None:
     quiet, *tries = in_namespace(lambda: live_through(history, TRIES), within=200)
     assert quiet.ok
     assert quiet.dead
-    assert [one.harm for one in tries if one.harm] == []
-    assert sum(one.recycled for one in tries) > TRIES // 2
-    assert all(one.ok and one.dead for one in tries)
+    assert [attempt.harm for attempt in tries if attempt.harm] == []
+    assert sum(attempt.recycled for attempt in tries) > TRIES // 2
+    assert all(attempt.ok and attempt.dead for attempt in tries)

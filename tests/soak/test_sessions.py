@@ -39,7 +39,7 @@ def test_an_owner_that_is_killed_at_any_step_leaves_whole_files_and_nobody_unkno
         with Planter() as plant:
             death = die_at(index % steps, plant, tmp_path / str(index))
             assert death.dead, f"somebody was left after a death before step {index % steps}"
-            assert not [one for one in death.rest if not one.endswith(".tmp")]
+            assert not [name for name in death.rest if not name.endswith(".tmp")]
 
 
 @pytest.mark.needs("procfs")
@@ -70,7 +70,7 @@ def test_fifty_hung_sessions_are_stopped_in_the_time_of_one(tmp_path: Path) -> N
         results = manager.stop_all()
         seconds[count] = time.monotonic() - before
         assert len(results) == count
-        assert all(one.success and one.method == "killed" for one in results.values())
+        assert all(result.success and result.method == "killed" for result in results.values())
     assert seconds[SOAK_HUNG] < SOAK_HUNG * seconds[1] / 10  # beside busy neighbours, too
     assert files(tmp_path) == set()
 

@@ -227,12 +227,12 @@ class TestAwaited:
                 for _ in range(20)
             ]
             await asyncio.sleep(0)
-            for one in tasks:
-                one.cancel()
+            for task in tasks:
+                task.cancel()
             return await asyncio.gather(*tasks, return_exceptions=True)
 
         ends = asyncio.run(scene())
-        assert {type(one) for one in ends} == {asyncio.CancelledError}
+        assert {type(end) for end in ends} == {asyncio.CancelledError}
         assert psutil.Process().children() == []
 
 
@@ -257,7 +257,7 @@ def kill_when_told(reading: int, number: signal.Signals) -> None:
 
 def assert_empty(session: int) -> None:
     """Fail where somebody lives in a session, whose leader told its number."""
-    alive = [one for one in psutil.process_iter() if in_session(one, session)]
+    alive = [process for process in psutil.process_iter() if in_session(process, session)]
     assert alive == []
 
 

@@ -43,9 +43,9 @@ def start() -> Iterator[Start]:
         return process
 
     yield start
-    for one in started:
-        with one:
-            one.stop(grace=0)
+    for process in started:
+        with process:
+            process.stop(grace=0)
 
 
 def test_a_server_that_exits_at_the_end_of_its_input_gets_no_signal(start: Start) -> None:

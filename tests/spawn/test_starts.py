@@ -150,7 +150,9 @@ def test_a_thread_that_is_born_in_the_block_of_a_containment_goes_home() -> None
             child = subprocess.Popen(SLEEP, **containment.popen_kwargs())
         assert own_cgroups() <= ours
         containment.attach(child)
-        assert [one.identity.pid for one in kill_tree(containment, grace=0).outcomes] == [child.pid]
+        assert [outcome.identity.pid for outcome in kill_tree(containment, grace=0).outcomes] == [
+            child.pid
+        ]
         done.set()
         thread.join()
         child.wait()
@@ -169,7 +171,7 @@ def test_what_a_block_started_before_it_raised_is_a_member() -> None:
             children.append(subprocess.Popen(SLEEP, env={}))
             raise Interruption
         assert kill_tree(containment, grace=0).ok
-        assert [one.wait() for one in children] == [-signal.SIGKILL]
+        assert [child.wait() for child in children] == [-signal.SIGKILL]
 
     apart(scene, PATIENCE)
 
@@ -194,7 +196,7 @@ def test_what_a_block_started_is_a_member_where_a_handler_raises_at_its_end(
         with pytest.raises(Interruption), containment.spawning():
             children.append(subprocess.Popen(SLEEP, env={}))
         assert kill_tree(containment, grace=0).ok
-        assert [one.wait() for one in children] == [-signal.SIGKILL]
+        assert [child.wait() for child in children] == [-signal.SIGKILL]
 
     apart(scene, PATIENCE)
 
@@ -218,7 +220,7 @@ def test_a_preparation_that_is_interrupted_leaves_no_cgroup(
         monkeypatch.setattr(linux_cgroup.TreeCgroup, "make", making)
         with pytest.raises(Interruption):
             Containment.prepare("kernel")
-        assert [one.exists() for one in names] == [False]
+        assert [name.exists() for name in names] == [False]
 
     apart(scene, PATIENCE)
 
@@ -271,9 +273,9 @@ def test_a_number_that_was_used_again_is_moved_back(monkeypatch: pytest.MonkeyPa
             member = subprocess.Popen(SLEEP, **containment.popen_kwargs())
             patched.setattr(pidfd, "readable", lambda fds, _: [*fds])  # as if it were dead
         assert cgroupfs.folder_of(member.pid) == cgroupfs.folder_of(os.getpid()) == ours
-        for one in (child, member):
-            one.kill()
-            one.wait()
+        for process in (child, member):
+            process.kill()
+            process.wait()
         containment.release()
 
     apart(scene, PATIENCE)

@@ -21,7 +21,8 @@ import pytest
 from proctree_kill import Evidence, Fate, TreePopen, errors, identify, kill_tree
 from proctree_kill._containment import containment
 from proctree_kill._engine import markers
-from proctree_kill._engine.gather import Gathered, gather
+from proctree_kill._engine.kill import look
+from proctree_kill._engine.tree import Tree
 from support.callers import apart
 from support.counts import SPAWNS
 from support.grow import Grow
@@ -189,7 +190,7 @@ class TestTheTree:
         process, tree = grow(FAMILY)
         assert process.identity == identify(process.pid)
         members = process.snapshot().members
-        assert {one.identity.pid for one in members} == set(tree.pids.values())
+        assert {member.identity.pid for member in members} == set(tree.pids.values())
 
     def test_its_identity_stays_when_it_is_gone(self, grow: Grow) -> None:
         process, _ = grow(FAMILY)
@@ -200,8 +201,8 @@ class TestTheTree:
     def test_stop_says_what_became_of_each(self, grow: Grow) -> None:
         process, tree = grow(FAMILY)
         result = process.stop(grace=PATIENCE)
-        assert {one.identity.pid for one in result.outcomes} == set(tree.pids.values())
-        assert {one.fate for one in result.outcomes} == {Fate.TERMINATED}
+        assert {outcome.identity.pid for outcome in result.outcomes} == set(tree.pids.values())
+        assert {outcome.fate for outcome in result.outcomes} == {Fate.TERMINATED}
         assert process.returncode == -15
         assert tree.all_dead()
 
@@ -209,7 +210,7 @@ class TestTheTree:
         process, _ = grow(FAMILY)
         process.stop(grace=0)
         again = process.stop()
-        assert [one.fate for one in again.outcomes] == [Fate.ALREADY_GONE]
+        assert [outcome.fate for outcome in again.outcomes] == [Fate.ALREADY_GONE]
         assert again.ok
 
     def test_kill_tree_takes_it_with_its_marker(self, grow: Grow) -> None:
@@ -266,7 +267,7 @@ class TestTheTree:
             pid = int(process.stdout.readline())
         process.wait()
         result = process.stop(grace=PATIENCE)
-        found = {one.identity.pid: one for one in result.outcomes}
+        found = {outcome.identity.pid: outcome for outcome in result.outcomes}
         assert found[pid].evidence == (Evidence.SESSION,)
         assert found[pid].fate is Fate.TERMINATED
 
@@ -307,7 +308,7 @@ class TestTheBlock:
         pipe = subprocess.PIPE
         with TreePopen(["cat"], stdin=pipe, stdout=pipe, stderr=pipe) as process:
             pipes = [process.stdin, process.stdout, process.stderr]
-        assert [one.closed for one in pipes if one] == [True] * 3
+        assert [pipe.closed for pipe in pipes if pipe] == [True] * 3
 
 
 class TestTheStart:
@@ -364,21 +365,21 @@ class TestTheOwner:
                 results.append(process.stop(grace=PATIENCE).ok and process.returncode is not None)
 
         threads = [threading.Thread(target=start_and_stop) for _ in range(16)]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         assert results == [True] * 16
 
     def test_every_thread_that_waits_learns_of_the_end(self, grow: Grow) -> None:
         process, _ = grow(FAMILY)
         codes: list[int] = []
         threads = [threading.Thread(target=lambda: codes.append(process.wait())) for _ in range(8)]
-        for one in threads:
-            one.start()
+        for thread in threads:
+            thread.start()
         process.stop(grace=0)
-        for one in threads:
-            one.join()
+        for thread in threads:
+            thread.join()
         assert codes == [-9] * 8
 
     def test_a_forked_child_learns_nothing(self, grow: Grow) -> None:
@@ -457,12 +458,12 @@ class TestTheOwner:
 def test_the_look_before_a_root_is_reaped_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines = []
 
-    def noted(*args: Any, **options: Any) -> Gathered:
-        deadlines.append(options.get("deadline", math.inf))
-        return gather(*args, **options)
+    def noted(*args: Any) -> Tree:
+        deadlines.append(args[2])
+        return look(*args)
 
     with TreePopen(["sh", "-c", "sleep 1000 & exit"]) as process:
-        monkeypatch.setattr(containment, "gather", noted)
+        monkeypatch.setattr(containment, "look", noted)
         process.wait()
     assert deadlines
     assert max(deadlines) < math.inf

@@ -78,4 +78,4 @@ def doomed(act: Callable[[], object]) -> int:
 
 def files(folder: Path) -> set[str]:
     """Return the names in a folder, those that are hidden too."""
-    return {one.name for one in folder.iterdir()} if folder.is_dir() else set()
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()

@@ -27,10 +27,10 @@ def churn(manager: SessionManager, count: int) -> None:
                 failures.append((name, result.message))
 
     threads = [threading.Thread(target=work) for _ in range(THREADS)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join(BOUND)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(BOUND)
     assert failures == []
 
 

@@ -24,7 +24,7 @@ AGENT = [sys.executable, "-m", "docs.examples.session_console.agent", "octo/app"
 
 def options(*, everything: bool = False) -> dict[str, Any]:
     """Return what an agent is started with, with the server under npx or without."""
-    env = {name: one for name, one in os.environ.items() if everything or name != NPM_PREFIX}
+    env = {name: value for name, value in os.environ.items() if everything or name != NPM_PREFIX}
     # Unbuffered, so that what select() does not know of waits in no buffer.
     return {"env": env, "cwd": ROOT, "stdout": subprocess.PIPE, "bufsize": 0}
 

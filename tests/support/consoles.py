@@ -53,7 +53,7 @@ class Server:
 
     def written(self) -> set[str]:
         """Return the names of what is written down of sessions that are not over."""
-        return {one.name for one in self.folder.rglob("*") if one.is_file()}
+        return {path.name for path in self.folder.rglob("*") if path.is_file()}
 
 
 @contextmanager
@@ -88,7 +88,7 @@ class Card:
 
     def members(self) -> list[psutil.Process]:
         """Bind everybody in the tree that is shown, while it lives."""
-        return [psutil.Process(int(one.get_attribute("data-pid") or 0)) for one in self.rows.all()]
+        return [psutil.Process(int(row.get_attribute("data-pid") or 0)) for row in self.rows.all()]
 
     def preview(self) -> int:
         """Return the port on which the agent's preview listens."""
@@ -101,7 +101,7 @@ class Card:
 
 def living(members: list[psutil.Process]) -> list[psutil.Process]:
     """Return those that live: neither gone, nor dead and only not reaped yet."""
-    return [one for one in members if one.is_running() and not _is_zombie(one)]
+    return [member for member in members if member.is_running() and not _is_zombie(member)]
 
 
 def _is_zombie(process: psutil.Process) -> bool:

@@ -129,26 +129,26 @@ class FakeSystem(System):
         if process.death is not None:
             return
         process.death, process.code = self.time, code
-        for one in self.processes.values():
-            if one.ppid == process.pid:
-                one.ppid = 1
+        for child in self.processes.values():
+            if child.ppid == process.pid:
+                child.ppid = 1
 
     def verbs(self) -> list[str]:
         """Return what was done, in order."""
-        return [one.verb for one in self.log]
+        return [act.verb for act in self.log]
 
     def acts(self, verb: str) -> list[Act]:
         """Return everything of one kind that was done."""
-        return [one for one in self.log if one.verb == verb]
+        return [act for act in self.log if act.verb == verb]
 
     def names(self, verb: str) -> list[str]:
         """Return to whom something was done, one by one, in order."""
-        return [name for one in self.acts(verb) for name in one.names]
+        return [name for act in self.acts(verb) for name in act.names]
 
     def living(self) -> set[str]:
         """Return who is alive, but for the caller."""
-        alive = [one for one in self.processes.values() if one.death is None]
-        return {one.name for one in alive if one is not self.caller}
+        alive = [process for process in self.processes.values() if process.death is None]
+        return {process.name for process in alive if process is not self.caller}
 
     def note(self, verb: str, *names: str, groups: Sequence[str] = ()) -> None:
         """Add to the log."""
@@ -198,9 +198,9 @@ class FakeSystem(System):
         """Find living children of living parents."""
         found = []
         for parent in parents:
-            pids = [one.pid for one in self._seen() if one.ppid == parent.pid]
+            pids = [process.pid for process in self._seen() if process.ppid == parent.pid]
             bound = [self.bind(pid) for pid in pids if not self._is_known(pid, known)]
-            found += [(parent, one) for one in bound if one and self._is_alive(parent)]
+            found += [(parent, child) for child in bound if child and self._is_alive(parent)]
         return found
 
     def owns_number(self, member: Member) -> bool:
@@ -209,7 +209,7 @@ class FakeSystem(System):
 
     def holds_session(self, leader: Member) -> bool:
         """Tell whether it or somebody of its session is there."""
-        sessions = {one.sid for one in self.processes.values() if not one.reaped}
+        sessions = {process.sid for process in self.processes.values() if not process.reaped}
         return self.owns_number(leader) or leader.pid in sessions
 
     def group_remains(self, leader: Member) -> bool:
@@ -222,7 +222,7 @@ class FakeSystem(System):
 
     def candidates(self, roots: Sequence[Member], **_: bool) -> Iterable[int]:  # noqa: ARG002 - everybody is a candidate in a small world
         """List everybody but the caller."""
-        return [one.pid for one in self._seen() if one is not self.caller]
+        return [process.pid for process in self._seen() if process is not self.caller]
 
     def session(self, pid: int) -> int | None:
         """Return a session."""
@@ -247,30 +247,32 @@ class FakeSystem(System):
     def ask(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - nothing helps
         """Ask; a stopped process is continued, and leaves if it is not stopped again before."""
 
-        def act(one: Process) -> None:
-            one.stopped = False
-            if one.leaves is not None:
-                self.at(one.leaves, lambda: self._leave(one))
+        def act(process: Process) -> None:
+            process.stopped = False
+            if process.leaves is not None:
+                self.at(process.leaves, lambda: self._leave(process))
 
         members = list(members)
-        for one in members:
-            one.deaf = self.members[one].name in self.deaf
-        return self._signal("ask", "SIGTERM", [one for one in members if not one.deaf], act)
+        for member in members:
+            member.deaf = self.members[member].name in self.deaf
+        return self._signal(
+            "ask", "SIGTERM", [member for member in members if not member.deaf], act
+        )
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
         """Stop them, groups first, and whoever stops with a child."""
         groups = list(groups)
-        for one in self._of_groups(groups):
-            self._stop(one)
+        for process in self._of_groups(groups):
+            self._stop(process)
         reply = self._signal("freeze", "SIGSTOP", members, self._stop, groups)
         self._fail("freeze")
         return reply
 
     def prove_stopped(self, members: Iterable[Member], until: float) -> None:
         """Wait for the slowest of those that are frozen."""
-        delays = [self.members[one].stops for one in members]
+        delays = [self.members[member].stops for member in members]
         self._pass(
-            min(until, self.time + max([one or 0.0 for one in delays], default=0)) - self.time
+            min(until, self.time + max([delay or 0.0 for delay in delays], default=0)) - self.time
         )
         if None in delays:
             self.unseen |= DESCENDANT
@@ -280,13 +282,13 @@ class FakeSystem(System):
         self._fail("kill")
         groups = list(groups)
 
-        def act(one: Process) -> None:
-            if one.dies is not None:
-                self.at(one.dies, lambda: self.die(one, -9))
+        def act(process: Process) -> None:
+            if process.dies is not None:
+                self.at(process.dies, lambda: self.die(process, -9))
 
         reply = self._signal("kill", "SIGKILL", members, act, groups)
-        for one in self._of_groups(groups):
-            act(one)
+        for process in self._of_groups(groups):
+            act(process)
         return reply
 
     def insist(self, members: Iterable[Member], until: float) -> Reply:
@@ -294,16 +296,16 @@ class FakeSystem(System):
         assert until >= self.time
         members = list(members)
         self.note("insist", *self._names(members))
-        for one in members:
-            self.die(self.members[one], self.force_code)
+        for member in members:
+            self.die(self.members[member], self.force_code)
         self._pass(TICK)
-        return Reply([one for one in members if not self._is_alive(one)], [])
+        return Reply([member for member in members if not self._is_alive(member)], [])
 
     def release(self, members: Iterable[Member]) -> None:
         """Continue them."""
 
-        def act(one: Process) -> None:
-            one.stopped = False
+        def act(process: Process) -> None:
+            process.stopped = False
 
         self._signal("release", "SIGCONT", members, act)
 
@@ -322,7 +324,7 @@ class FakeSystem(System):
         self._fail("wait")
         self.note("wait", *self._names(members))
         while True:
-            dead = [one for one in members if not self._is_alive(one)]
+            dead = [member for member in members if not self._is_alive(member)]
             if dead or self.time >= until or self.woken:
                 self.woken = False
                 return dead
@@ -331,8 +333,8 @@ class FakeSystem(System):
 
     def inspect(self, members: Iterable[Member]) -> None:
         """Tell the exit codes."""
-        for one in members:
-            one.exit_code = self.members[one].code
+        for member in members:
+            member.exit_code = self.members[member].code
 
     def uids(self, member: Member) -> Sequence[int]:  # noqa: ARG002 - the contract's
         """Return nothing: nobody has a uid."""
@@ -357,11 +359,11 @@ class FakeSystem(System):
 
     def _alive(self) -> list[Process]:
         """Return everybody who is alive."""
-        return [one for one in self.processes.values() if one.death is None]
+        return [process for process in self.processes.values() if process.death is None]
 
     def _seen(self) -> list[Process]:
         """Return whom a scan can find."""
-        return [one for one in self._alive() if one.seen_from <= self.time]
+        return [process for process in self._alive() if process.seen_from <= self.time]
 
     def _is_alive(self, member: Member) -> bool:
         """Look at a member, and note what is seen."""
@@ -372,17 +374,17 @@ class FakeSystem(System):
 
     def _is_known(self, pid: int, known: Mapping[int, Member]) -> bool:
         """Tell whether a number is a member's still."""
-        one = known.get(pid)
-        return one is not None and self.owns_number(one)
+        member = known.get(pid)
+        return member is not None and self.owns_number(member)
 
     def _names(self, members: Iterable[Member]) -> list[str]:
         """Return what tests call these."""
-        return [self.members[one].name for one in members]
+        return [self.members[member].name for member in members]
 
     def _of_groups(self, leaders: Iterable[Member]) -> list[Process]:
         """Return the living of whole sessions; here each has one group."""
-        sids = {one.pid for one in leaders}
-        return [one for one in self._alive() if one.sid in sids]
+        sids = {leader.pid for leader in leaders}
+        return [process for process in self._alive() if process.sid in sids]
 
     def _signal(
         self,
@@ -397,14 +399,14 @@ class FakeSystem(System):
         members = list(members)
         if members or verb != "release":
             self.note(verb, *self._names(members), groups=self._names(groups))
-        for one in members:
-            if not self._is_alive(one):
-                reply.gone.append(one)
-            elif verb in self.members[one].refuses:
-                reply.denied.append(one)
+        for member in members:
+            if not self._is_alive(member):
+                reply.gone.append(member)
+            elif verb in self.members[member].refuses:
+                reply.denied.append(member)
             else:
-                one.signals.append(signal)
-                act(self.members[one])
+                member.signals.append(signal)
+                act(self.members[member])
         self._pass(TICK)
         return reply
 
@@ -428,8 +430,8 @@ class FakeSystem(System):
     def _pass(self, seconds: float) -> None:
         """Move the clock, and let happen what is due."""
         end = self.time + max(seconds, 0)
-        while due := [one for one in self.later if one[0] <= end]:
-            first = min(due, key=lambda one: one[0])
+        while due := [event for event in self.later if event[0] <= end]:
+            first = min(due, key=lambda event: event[0])
             self.later.remove(first)
             self.time = max(self.time, first[0])
             first[1]()

@@ -212,8 +212,8 @@ def run(scene: Scene, folder: Path, tracer: Callable[[], Calls | Opcodes]) -> Ca
             os.kill(pid, signal.SIGKILL)
     if {*kept()} - before:
         Containment.prepare().release()
-    left = [one.name for one in {*kept()} - before]
-    return case._replace(faults=case.faults + [f"a cgroup is left: {one}" for one in left])
+    left = [path.name for path in {*kept()} - before]
+    return case._replace(faults=case.faults + [f"a cgroup is left: {name}" for name in left])
 
 
 def _play(scene: Scene, folder: Path, tracer: Calls | Opcodes, token: str) -> Case:

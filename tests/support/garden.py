@@ -129,17 +129,17 @@ class Garden:
 
     def living(self) -> list[psutil.Process]:
         """Return whoever was started for this garden and lives."""
-        return [one for one in psutil.process_iter() if self._token in _arguments(one)]
+        return [process for process in psutil.process_iter() if self._token in _arguments(process)]
 
     def end(self) -> None:
         """Let everybody leave, and end who cannot."""
         self._gate.close()
         for voice in self._voices:
             voice.close()
-        for one in self.living():
+        for process in self.living():
             with suppress(psutil.NoSuchProcess):
-                one.resume()
-                one.kill()
+                process.resume()
+                process.kill()
         for root in self._roots:
             root.wait(BOUND)
 
@@ -151,24 +151,24 @@ class Garden:
             ready, _, _ = select.select([self._gate, *self._voices], [], [], left)
             if not ready:
                 return False
-            for one in ready:
-                self._hear(one)
+            for ready_socket in ready:
+                self._hear(ready_socket)
         return True
 
-    def _hear(self, one: socket.socket) -> None:
+    def _hear(self, ready_socket: socket.socket) -> None:
         """Take a new voice in, file what one says, or strike out one that fell silent."""
-        if one is self._gate:
-            voice, _ = one.accept()
+        if ready_socket is self._gate:
+            voice, _ = ready_socket.accept()
             self._voices[voice] = ""
             return
-        said = _said(one)
+        said = _said(ready_socket)
         if said:
             name, pid = said.decode().split()
-            self._voices[one] = name
+            self._voices[ready_socket] = name
             self.pids[name] = int(pid)
         else:
-            del self._voices[one]
-            one.close()
+            del self._voices[ready_socket]
+            ready_socket.close()
 
 
 def _said(voice: socket.socket) -> bytes:

@@ -117,11 +117,11 @@ def live_once(history: History, midwife: Midwife, at: int) -> Try:
         try:
             with happening(at, lambda: strangers.append(recycle(victim, midwife))) as calls:
                 result = kill_tree(root, grace=history.grace, marker=MARKER)
-            harm = "".join(one.harm() for one in strangers)
+            harm = "".join(stranger.harm() for stranger in strangers)
             return Try(calls[0], bool(strangers), harm, result.ok, tree.all_dead())
         finally:
-            for one in strangers:
-                one.end()
+            for stranger in strangers:
+                stranger.end()
 
 
 def deafened(node: Node) -> Node:

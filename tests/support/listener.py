@@ -23,8 +23,8 @@ class Listener:
 
     def wait(self, name: str, session_id: str = "a") -> SessionEvent:
         def found() -> SessionEvent | None:
-            same = (one for one in self.events if one.session_id == session_id)
-            return next((one for one in same if one.event.endswith(f".{name}")), None)
+            same = (event for event in self.events if event.session_id == session_id)
+            return next((event for event in same if event.event.endswith(f".{name}")), None)
 
         with self._heard:
             event = self._heard.wait_for(found, BOUND)
@@ -32,5 +32,5 @@ class Listener:
         return event
 
     def names(self, session_id: str = "a") -> list[str]:
-        same = (one for one in self.events if one.session_id == session_id)
-        return [one.event.rpartition(".")[2] for one in same]
+        same = (event for event in self.events if event.session_id == session_id)
+        return [event.event.rpartition(".")[2] for event in same]

@@ -51,8 +51,8 @@ def open_wake() -> tuple[int, int]:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    for one in wake:  # those of the parent
-        os.close(one)
+    for fd in wake:  # those of the parent
+        os.close(fd)
     return reading, writing
 
 

@@ -49,12 +49,12 @@ class Node:
 
     def description(self) -> dict[str, Any]:
         """Return what ``node.py`` reads: everything but the defaults."""
-        said = {one.name: getattr(self, one.name) for one in fields(self)}
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
         said["children"] = [child.description() for child in self.children]
         return {
-            one.name: said[one.name]
-            for one in fields(self)
-            if said[one.name] not in (one.default, [])
+            field.name: said[field.name]
+            for field in fields(self)
+            if said[field.name] not in (field.default, [])
         }
 
 

@@ -108,8 +108,8 @@ class Planter:
             tree.close()
             raise
         finally:
-            for one in fds:
-                os.close(one)
+            for fd in fds:
+                os.close(fd)
         self._ends.callback(tree.end)
 
     def end(self) -> None:
@@ -155,7 +155,7 @@ def bare_environment(marker: str | None = None) -> dict[str, str]:
 
     The markers that we carry are handed down, so that whoever stays is known by its test.
     """
-    names = {name: one for name, one in os.environ.items() if name.startswith(MARKER_PREFIX)}
+    names = {name: value for name, value in os.environ.items() if name.startswith(MARKER_PREFIX)}
     names |= {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
     if marker:
         name, _, value = marker.partition("=")

@@ -111,8 +111,8 @@ class Play:
     ) -> None:
         """Set the scene; so many scans are unsure; the other options are those of the policy."""
         self.policy = KillPolicy().but(**options)
-        self.waiting = [one for one in actors if one.appears is not None]
-        known = [one for one in actors if one.appears is None]
+        self.waiting = [actor for actor in actors if actor.appears is not None]
+        known = [actor for actor in actors if actor.appears is None]
         self.unsure = unsure
         self.escalation = Escalation(
             self.policy,
@@ -139,7 +139,9 @@ class Play:
                 self.steps.append((self.now - START, step))
                 hurry = hurry_at is not None and index >= hurry_at
                 facts = self.reply(step, hurry=hurry, woken=index == hurry_at)
-                self.deaths.update((one, index) for one in facts.gone if one not in self.deaths)
+                self.deaths.update(
+                    (outcome, index) for outcome in facts.gone if outcome not in self.deaths
+                )
                 step = steps.send(facts)
         except StopIteration as end:
             self.outcomes = end.value
@@ -148,23 +150,25 @@ class Play:
     def reply(self, step: Step, *, hurry: bool, woken: bool) -> Facts:
         """Act out one step and tell the facts."""
         members = self._members(step)
-        dead = [one for one in members if one.is_dead(self.now)]
-        refused = [one for one in members if type(step) in one.denies and one not in dead]
+        dead = [member for member in members if member.is_dead(self.now)]
+        refused = [
+            member for member in members if type(step) in member.denies and member not in dead
+        ]
         if isinstance(step, CloseInput):
-            members = [one for one in self._actors() if not one.depth]
-        for one in members:
-            if one not in refused:
-                one.react(step, self.now)
+            members = [actor for actor in self._actors() if not actor.depth]
+        for member in members:
+            if member not in refused:
+                member.react(step, self.now)
         appeared = self._appear() if isinstance(step, Rescan) else []
         if isinstance(step, Rescan) and self.unsure:
             self.unsure -= 1
         self._pass_time(step, woken=woken)
         if isinstance(step, Wait):
-            dead = [one for one in members if one.is_dead(self.now)]
+            dead = [member for member in members if member.is_dead(self.now)]
         if isinstance(step, Inspect):
             dead = []
-            for one in members:
-                one.exit_code = one.code
+            for member in members:
+                member.exit_code = member.code
         return Facts(self.now, dead, refused, appeared, hurry=hurry, sure=not self.unsure)
 
     @property
@@ -180,12 +184,12 @@ class Play:
     @property
     def fates(self) -> dict[str | None, Fate]:
         """Return everybody's fate by name."""
-        return {one.member.name: one.fate for one in self.outcomes}
+        return {outcome.member.name: outcome.fate for outcome in self.outcomes}
 
     def names(self, kind: type[Step]) -> list[list[str | None]]:
         """Return whom each step of a kind named, in order."""
         found = [step for _, step in self.steps if isinstance(step, kind)]
-        return [[one.name for one in self._members(step)] for step in found]
+        return [[actor.name for actor in self._members(step)] for step in found]
 
     def times(self, kind: type[Step], name: str | None = None) -> list[float]:
         """Return when steps of a kind came, of all or of those that name this one."""
@@ -193,7 +197,7 @@ class Play:
             time
             for time, step in self.steps
             if isinstance(step, kind)
-            and (name is None or name in [one.name for one in self._members(step)])
+            and (name is None or name in [actor.name for actor in self._members(step)])
         ]
 
     def is_scanned_last(self) -> bool:
@@ -203,25 +207,25 @@ class Play:
 
     def _members(self, step: Step) -> list[Actor]:
         """Return whom a step names."""
-        return [one for one in getattr(step, "members", []) if isinstance(one, Actor)]
+        return [member for member in getattr(step, "members", []) if isinstance(member, Actor)]
 
     def _actors(self) -> list[Actor]:
         """Return everybody whom the plan knows."""
-        return [one for one in self.escalation.members if isinstance(one, Actor)]
+        return [member for member in self.escalation.members if isinstance(member, Actor)]
 
     def _appear(self) -> list[Actor]:
         """Return whom a scan finds now."""
         kinds = self.kinds
         found = [
-            one
-            for one in self.waiting
+            actor
+            for actor in self.waiting
             if (
-                one.appears in kinds
-                if isinstance(one.appears, type)
-                else self.seconds >= (one.appears or 0)
+                actor.appears in kinds
+                if isinstance(actor.appears, type)
+                else self.seconds >= (actor.appears or 0)
             )
         ]
-        self.waiting = [one for one in self.waiting if one not in found]
+        self.waiting = [actor for actor in self.waiting if actor not in found]
         return found
 
     def _pass_time(self, step: Step, *, woken: bool) -> None:
@@ -229,5 +233,5 @@ class Play:
         if not isinstance(step, Wait):
             self.now += TICK
         elif not woken:
-            deaths = [one.death for one in self._members(step) if one.death is not None]
+            deaths = [actor.death for actor in self._members(step) if actor.death is not None]
             self.now = max(self.now, min([*deaths, step.until]))

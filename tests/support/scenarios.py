@@ -151,4 +151,4 @@ SCENARIOS = [
 def by_name(tree: Tree, result: KillResult) -> dict[str, ProcessOutcome]:
     """Return the outcomes by the names of the nodes."""
     names = {pid: name for name, pid in tree.pids.items()}
-    return {names.get(one.identity.pid, "?"): one for one in result.outcomes}
+    return {names.get(outcome.identity.pid, "?"): outcome for outcome in result.outcomes}

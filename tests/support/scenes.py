@@ -105,7 +105,7 @@ def failing(scene: Scene, folder: Path, count: int | None) -> list[str]:
     found = whole.faults
     for position, error in faults:
         case = run(scene, _new(folder), partial(Calls, position, error))
-        found += [f"{position}, {error}, {case.hit}: {one}; {case.said}" for one in case.faults]
+        found += [f"{position}, {error}, {case.hit}: {fault}; {case.said}" for fault in case.faults]
     return found
 
 
@@ -116,7 +116,7 @@ def interrupted(scene: Scene, folder: Path, count: int | None) -> list[str]:
     found = whole.faults if positions else ["no bytecode was seen"]
     for position in positions if count is None else _spread(positions, count):
         case = run(scene, _new(folder), partial(Opcodes, position))
-        found += [f"{position}, {case.hit}: {one}; {case.said}" for one in case.faults]
+        found += [f"{position}, {case.hit}: {fault}; {case.said}" for fault in case.faults]
     return found
 
 

@@ -25,8 +25,10 @@ def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
 
 def wait_for_threads(names: set[str]) -> None:
     """Wait until the only threads of this process are these; dummies are of no known thread."""
-    known = [one for one in threading.enumerate() if not isinstance(one, threading._DummyThread)]
-    for one in known:
-        if one.name not in names:
-            one.join(BOUND)
-    assert {one.name for one in known if one.is_alive()} <= names
+    known = [
+        thread for thread in threading.enumerate() if not isinstance(thread, threading._DummyThread)
+    ]
+    for thread in known:
+        if thread.name not in names:
+            thread.join(BOUND)
+    assert {thread.name for thread in known if thread.is_alive()} <= names

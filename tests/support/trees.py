@@ -139,7 +139,9 @@ class Tree:
     def _streams(self) -> list[IO[bytes]]:
         """Return our ends of the root's pipes."""
         root = self._root
-        return [one for one in (root.stdin, root.stdout, root.stderr) if one] if root else []
+        return (
+            [stream for stream in (root.stdin, root.stdout, root.stderr) if stream] if root else []
+        )
 
     def _listen_until(self, enough: Callable[[], bool], within: float) -> bool:
         """Read the pipe until it is enough, or for so many seconds; tell whether it ended."""
@@ -159,7 +161,7 @@ class Tree:
     def _file_births(self) -> None:
         """Take hold of everybody who has spoken since."""
         *births, self._heard = self._heard.split(b"\n")
-        for name, pid, start in (one.rsplit(maxsplit=2) for one in births):
+        for name, pid, start in (line.rsplit(maxsplit=2) for line in births):
             self.pids[name.decode()] = int(pid)
             with suppress(ProcessLookupError):
                 self._take_hold(int(pid), int(start))
@@ -213,7 +215,9 @@ class Tree:
         pipe = f"pipe:[{os.fstat(self.ear).st_ino}]"
         try:
             files = list(Path(f"/proc/{pid}/fd").iterdir())
-            return any(str(one.readlink()) == pipe and one.lstat().st_mode & 0o200 for one in files)
+            return any(
+                str(file.readlink()) == pipe and file.lstat().st_mode & 0o200 for file in files
+            )
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             return False
 

@@ -92,4 +92,4 @@ def warded(folder: Path, party: Party, how: str) -> Iterator[Ward]:
 
 def has_ended(*descriptors: int) -> bool:
     """Wait for the ends of processes, for so long that it would be a failure."""
-    return all(select.select([one], [], [], BOUND)[0] for one in descriptors)
+    return all(select.select([descriptor], [], [], BOUND)[0] for descriptor in descriptors)

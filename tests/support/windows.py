@@ -104,8 +104,10 @@ class Windows:
 
     def open_process(self, pid: int, rights: int) -> int | None:
         """Open the process that has a number, or had it while somebody holds it."""
-        found = [one for one in self.processes if one.pid == pid]
-        held = [one for one in found if not one.dead or one in self.handles.values()]
+        found = [process for process in self.processes if process.pid == pid]
+        held = [
+            process for process in found if not process.dead or process in self.handles.values()
+        ]
         if not held:
             return None
         if held[-1].opens is not None and rights & ~held[-1].opens:
@@ -134,18 +136,18 @@ class Windows:
 
     def terminate(self, handle: int, code: int) -> bool:
         """End one that allows it."""
-        one = self.handles[handle]
-        allowed = one.grants & win32.PROCESS_TERMINATE and not (one.dead or one.dying)
+        process = self.handles[handle]
+        allowed = process.grants & win32.PROCESS_TERMINATE and not (process.dead or process.dying)
         if allowed:
-            one.end(code)
+            process.end(code)
         return bool(allowed)
 
     def suspend(self, handle: int) -> bool:
         """Suspend one that allows it."""
-        one = self.handles[handle]
-        if one.dead or not one.grants & win32.PROCESS_SUSPEND_RESUME:
+        process = self.handles[handle]
+        if process.dead or not process.grants & win32.PROCESS_SUSPEND_RESUME:
             return False
-        one.suspended += 1
+        process.suspended += 1
         return True
 
     def resume(self, handle: int) -> bool:
@@ -169,15 +171,15 @@ class Windows:
         """Tell who is signalled; an event is so once."""
         assert len(handles) <= win32.MOST_WAITED_FOR
         for index, handle in enumerate(handles):
-            one = self.handles[handle]
-            if one.dead:
-                one.dead = bool(one.pid)
+            process = self.handles[handle]
+            if process.dead:
+                process.dead = bool(process.pid)
                 return index
         return None
 
     def process_of_thread(self, tid: int) -> int | None:
         """Know one thread of each process: two more than its number, as no real one."""
-        return next((one.pid for one in self.processes if one.pid + 400 == tid), None)
+        return next((process.pid for process in self.processes if process.pid + 400 == tid), None)
 
     def read(self) -> ProcessTable:
         """Read the process table."""
@@ -186,7 +188,11 @@ class Windows:
 
     def console(self, caller: int) -> ConsoleGroups:
         """Tell who shares our console."""
-        shared = {one.pid: one.group for one in self.processes if one.group and not one.dead}
+        shared = {
+            process.pid: process.group
+            for process in self.processes
+            if process.group and not process.dead
+        }
         return ConsoleGroups(caller, {caller: caller, **shared})
 
     def send_break(self, group: int) -> bool:
@@ -196,13 +202,13 @@ class Windows:
 
     def owners_of_windows(self) -> set[int]:
         """Tell who has windows."""
-        return {one.pid for one in self.processes if one.window and not one.dead}
+        return {process.pid for process in self.processes if process.window and not process.dead}
 
     def _rows(self) -> Iterator[Row]:
         """List who is listed."""
-        for one in self.processes:
-            if one.listed:
-                yield Row(one.pid, one.ppid, one.start, one.name)
+        for process in self.processes:
+            if process.listed:
+                yield Row(process.pid, process.ppid, process.start, process.name)
 
     def _handle(self, process: Process) -> int:
         """Give a handle out."""
@@ -235,13 +241,13 @@ class Tools:
     def force(self, pids: list[int], until: float) -> Answer:  # noqa: ARG002 - as above
         """End those who are not protected."""
         self.asked.append(("force", pids))
-        for one in self.windows.processes:
-            if one.pid in pids and one.pid not in self.force_answers:
-                one.end(windows_handles.FORCE_CODE)
+        for process in self.windows.processes:
+            if process.pid in pids and process.pid not in self.force_answers:
+                process.end(windows_handles.FORCE_CODE)
         answers = (self.force_answers[pid] for pid in pids if pid in self.force_answers)
         return next(answers, Answer.DONE)
 
     def lists(self, pid: int, until: float) -> bool | None:  # noqa: ARG002 - as above
         """Look a number up."""
         self.asked.append(("list", [pid]))
-        return any(one.pid == pid and not one.dead for one in self.windows.processes)
+        return any(process.pid == pid and not process.dead for process in self.windows.processes)

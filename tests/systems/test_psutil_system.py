@@ -39,11 +39,11 @@ def bound(system: System, pid: int) -> Member:
 
 def recycled(system: PsutilSystem, pid: int, seconds: float = 60) -> Member:
     """Return a member whose number has another owner, who began so much later."""
-    one = bound(system, pid)
-    system.drop(one)
-    assert one.create_time
-    one.create_time -= seconds
-    return one
+    member = bound(system, pid)
+    system.drop(member)
+    assert member.create_time
+    member.create_time -= seconds
+    return member
 
 
 def descendants(system: System, root: Member) -> dict[int, int]:
@@ -307,7 +307,7 @@ def test_another_users_process_is_denied(plant: Planter) -> None:
         with unprivileged(ordinary_user()):
             system = PsutilSystem()
             reply = system.ask([bound(system, tree.root.pid)], system.now())
-            return [one.pid for one in reply.gone], [one.pid for one in reply.denied]
+            return [member.pid for member in reply.gone], [member.pid for member in reply.denied]
 
     assert apart(ask) == ([], [tree.root.pid])
 
@@ -387,7 +387,10 @@ def test_ancestors_are_climbed_to_the_top(plant: Planter, system: PsutilSystem) 
     tree = plant(chain("root", "child"))
     found = system.ancestors(tree.pids["child"])
     assert found[:3] == [tree.root.pid, os.getpid(), os.getppid()]
-    assert found == [tree.root.pid, *(one.pid for one in psutil.Process(tree.root.pid).parents())]
+    assert found == [
+        tree.root.pid,
+        *(parent.pid for parent in psutil.Process(tree.root.pid).parents()),
+    ]
 
 
 DAY = 86_400.0
@@ -433,7 +436,7 @@ def test_a_thread_is_refused_by_the_name_of_its_process(system: PsutilSystem) ->
 def test_a_kernel_thread_is_refused(system: PsutilSystem) -> None:
     if psutil.Process(2).name() != "kthreadd":
         pytest.skip("no kernel thread is to be seen here")
-    threads = [one.pid for one in psutil.Process(2).children()]
+    threads = [child.pid for child in psutil.Process(2).children()]
     for pid in (2, *threads):
         assert "kernel thread" in (system.refusal(pid, bound(system, pid)) or "")
 

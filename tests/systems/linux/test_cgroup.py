@@ -70,7 +70,7 @@ def end_scrubbed() -> tuple[list[Evidence], bool]:
     process.send_signal(9)
     process.wait()
     result = process.stop(grace=0)
-    (found,) = [one for one in result.outcomes if one.identity.pid == daemon]
+    (found,) = [outcome for outcome in result.outcomes if outcome.identity.pid == daemon]
     assert found.fate is Fate.KILLED
     assert not os.path.exists(str(process.containment.cgroup))  # noqa: PTH110 - a name in a result
     return list(found.evidence), result.ok
@@ -126,7 +126,7 @@ class TestWhereThereIsOne:
             assert process.stdout
             process.stdout.readline()
             result = process.stop(grace=0)
-            assert [one.signals for one in result.outcomes] == [("SIGKILL",)] * 2
+            assert [outcome.signals for outcome in result.outcomes] == [("SIGKILL",)] * 2
             assert Evidence.CGROUP in result.verified
 
     def test_who_is_spared_lives_in_it(self) -> None:
@@ -163,10 +163,10 @@ class TestWhereThereIsOne:
                         strangers.append(f"{process.pid}: {inside}")
 
         threads = [threading.Thread(target=start_some) for _ in range(16)]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         assert strangers == []
 
     @ACCOUNTS
@@ -202,7 +202,7 @@ class TestTreesInTrees:
             pid, cgroup = outer.stdout.readline().split()
             assert outer.containment.cgroup
             assert Path(cgroup).parent == outer.containment.cgroup
-            found = {one.identity.pid for one in outer.snapshot().members}
+            found = {member.identity.pid for member in outer.snapshot().members}
             assert (int(pid) in found) == (inner == "False")
             assert outer.stop(grace=0).ok
         assert not outer.containment.cgroup.exists()
@@ -270,14 +270,14 @@ class TestADeadOwner:
 
         marker, cgroup, pid = apart(crash)
         result = kill_tree(Containment.recall(marker, None, cgroup), grace=0)
-        assert [one.identity.pid for one in result.outcomes] == [pid]
+        assert [outcome.identity.pid for outcome in result.outcomes] == [pid]
         assert result.ok
         assert not Path(cgroup).exists()
 
     def test_the_next_owner_removes_what_is_empty_and_touches_nobody(self) -> None:
         def crash() -> tuple[str, str]:
-            one = TreePopen(["sleep", "1000"])
-            return str(one.containment.cgroup), str(Containment.prepare().cgroup)
+            process = TreePopen(["sleep", "1000"])
+            return str(process.containment.cgroup), str(Containment.prepare().cgroup)
 
         def start() -> None:
             with TreePopen(["true"]):
@@ -356,9 +356,9 @@ class TestWhereThereIsNone:
 
         monkeypatch.setattr(cgroupfs, "write", refuse)
         with TreePopen(["true"]) as process:
-            assert "no process can be born" in process.containment.notes[0]
+            assert "no process can be started" in process.containment.notes[0]
             assert process.containment.cgroup is None
-        with pytest.raises(errors.ContainmentError, match="no process can be born"):
+        with pytest.raises(errors.ContainmentError, match="no process can be started"):
             TreePopen(["true"], containment="kernel")
 
 

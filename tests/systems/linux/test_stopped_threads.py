@@ -37,9 +37,9 @@ def test_a_fork_is_ruled_out_once_every_thread_is_stopped(
     found = procfs.stat(LEADER)
     assert found
     states = {LEADER: leader, OTHER: other}
-    lines = {pid: found._replace(state=one, threads=2) for pid, one in states.items()}
+    lines = {pid: found._replace(state=state, threads=2) for pid, state in states.items()}
     monkeypatch.setattr(procfs, "stat", lines.get)
-    monkeypatch.setattr(procfs, "tasks", lambda _: [str(one) for one in lines])
+    monkeypatch.setattr(procfs, "tasks", lambda _: [str(pid) for pid in lines])
     monkeypatch.setattr(procfs, "read", lambda _: place)
     assert procfs.may_fork(LEADER, found.start) is may
 

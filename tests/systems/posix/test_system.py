@@ -62,7 +62,7 @@ def test_an_exit_that_the_kernel_announces_ends_the_wait(
     tree = plant(chain("root", "child"))
     members = [bound(system, pid) for pid in tree.pids.values()]
     assert system.wait(members, system.now()) == []
-    child = next(one for one in members if one.pid == tree.pids["child"])
+    child = next(member for member in members if member.pid == tree.pids["child"])
     system.kill([child], [])
     assert system.wait(members, system.now() + PATIENCE) == [child]
     assert child.state != ALIVE
@@ -236,11 +236,11 @@ def test_everything_is_given_back(monkeypatch: pytest.MonkeyPatch, plant: Plante
 
 def recycled(system: PosixSystem, pid: int) -> Member:
     """Return a member whose number has another owner by now."""
-    one = bound(system, pid)
-    system.drop(one)
-    assert one.create_time
-    one.create_time -= 60
-    return one
+    member = bound(system, pid)
+    system.drop(member)
+    assert member.create_time
+    member.create_time -= 60
+    return member
 
 
 def forbid_groups(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ GROUPS = {CALLER: SHELL, SHELL: SHELL, LEADER: LEADER, CHILD: LEADER}
 
 def test_a_group_is_reached_when_all_of_it_is_asked() -> None:
     reached, reasons = ConsoleGroups(CALLER, GROUPS).reach([LEADER, CHILD])
-    assert {one: sorted(pids) for one, pids in reached.items()} == {LEADER: [LEADER, CHILD]}
+    assert {group: sorted(pids) for group, pids in reached.items()} == {LEADER: [LEADER, CHILD]}
     assert reasons == {}
 
 

@@ -69,10 +69,10 @@ def end(system: WindowsSystem, monkeypatch: pytest.MonkeyPatch, root: Process) -
 def test_a_member_is_bound_with_what_its_handle_tells(
     windows: Windows, system: WindowsSystem
 ) -> None:
-    one = bound(system, process := windows.spawn(name="npx.exe"))
-    assert (one.ppid, one.start, one.name) == (os.getpid(), process.start, "npx.exe")
-    assert (one.state, one.create_time, one.inode, one.sid) == (ALIVE, None, None, None)
-    assert one.boot_id is None  # FILETIMEs span boots
+    member = bound(system, process := windows.spawn(name="npx.exe"))
+    assert (member.ppid, member.start, member.name) == (os.getpid(), process.start, "npx.exe")
+    assert (member.state, member.create_time, member.inode, member.sid) == (ALIVE, None, None, None)
+    assert member.boot_id is None  # FILETIMEs span boots
 
 
 def test_a_number_that_only_looks_like_a_process_is_nobody(
@@ -88,8 +88,8 @@ def test_a_number_that_only_looks_like_a_process_is_nobody(
 def test_idle_and_system_are_refused(windows: Windows, system: WindowsSystem) -> None:
     assert "Idle" in (system.refusal(0, None) or "")
     assert "System process" in (system.refusal(4, None) or "")
-    one = bound(system, windows.spawn())
-    assert system.refusal(one.pid, one) is None
+    member = bound(system, windows.spawn())
+    assert system.refusal(member.pid, member) is None
 
 
 def test_the_number_of_a_thread_is_refused(windows: Windows, system: WindowsSystem) -> None:
@@ -105,11 +105,11 @@ def test_a_dead_process_that_somebody_holds_is_a_zombie(
     process = windows.spawn()
     windows.open_process(process.pid, WATCH)  # as a Popen does
     process.end(3)
-    one = bound(system, process)
-    assert one.state == ZOMBIE
-    assert system.owns_number(one)
-    system.inspect([one])
-    assert one.exit_code == 3
+    member = bound(system, process)
+    assert member.state == ZOMBIE
+    assert system.owns_number(member)
+    system.inspect([member])
+    assert member.exit_code == 3
 
 
 def test_one_table_serves_a_whole_scan(windows: Windows, system: WindowsSystem) -> None:
@@ -139,9 +139,9 @@ def test_who_was_replaced_since_the_table_was_read_is_not_bound(
     windows.spawn(root)
     monkeypatch.setattr(win32, "created", lambda handle: windows.handles[handle].start + 7)
     held = len(windows.handles)
-    one = Member(root.pid)
-    one.start = root.start
-    assert under(system, one) == []
+    member = Member(root.pid)
+    member.start = root.start
+    assert under(system, member) == []
     assert len(windows.handles) == held
 
 
@@ -175,17 +175,17 @@ def test_whom_we_may_not_even_watch_is_known_by_the_table(
 ) -> None:
     root = windows.spawn()
     guarded = windows.spawn(root, opens=PROTECTED, name="guard.exe")
-    [(_, one)] = system.children([bound(system, root)], {})
+    [(_, child)] = system.children([bound(system, root)], {})
     again = bound(system, guarded)
-    assert (one.handle, one.start, one.name) == (None, guarded.start, "guard.exe")
+    assert (child.handle, child.start, child.name) == (None, guarded.start, "guard.exe")
     assert (again.handle, again.start, again.ppid) == (None, guarded.start, root.pid)
-    assert system.owns_number(one)
-    assert under(system, one) == [windows.spawn(guarded).pid] or under(system, one)
+    assert system.owns_number(child)
+    assert under(system, child) == [windows.spawn(guarded).pid] or under(system, child)
     guarded.end(0)
-    assert not system.owns_number(one)
-    assert one.state == GONE
-    assert system.wait([one], 0.0) == [one]
-    assert under(system, one) == []
+    assert not system.owns_number(child)
+    assert child.state == GONE
+    assert system.wait([child], 0.0) == [child]
+    assert under(system, child) == []
 
 
 def test_a_known_number_with_a_new_owner_is_found_again(
@@ -236,44 +236,44 @@ def test_there_are_no_sessions(system: WindowsSystem) -> None:
 
 
 def test_only_whom_we_suspended_counts_as_stopped(windows: Windows, system: WindowsSystem) -> None:
-    one = bound(system, process := windows.spawn())
-    system.release([one])
-    assert not system.stopped(one.pid)
-    assert system.freeze([one], []) == Reply([], [])
-    assert system.stopped(one.pid)
+    member = bound(system, process := windows.spawn())
+    system.release([member])
+    assert not system.stopped(member.pid)
+    assert system.freeze([member], []) == Reply([], [])
+    assert system.stopped(member.pid)
     assert process.suspended == 1
-    system.release([one])
+    system.release([member])
     assert process.suspended == 0
-    assert one.signals == ["NtSuspendProcess", "NtResumeProcess"]
+    assert member.signals == ["NtSuspendProcess", "NtResumeProcess"]
 
 
 def test_force_is_told_in_the_words_of_windows(windows: Windows, system: WindowsSystem) -> None:
-    one = bound(system, windows.spawn())
-    assert system.kill([one], []) == Reply([], [])
-    assert system.wait([one], 0.0) == [one]
-    assert one.signals == ["TerminateProcess"]
-    system.inspect([one])
-    assert one.exit_code == system.force_code
-    assert system.kill([one], []) == Reply([one], [])
+    member = bound(system, windows.spawn())
+    assert system.kill([member], []) == Reply([], [])
+    assert system.wait([member], 0.0) == [member]
+    assert member.signals == ["TerminateProcess"]
+    system.inspect([member])
+    assert member.exit_code == system.force_code
+    assert system.kill([member], []) == Reply([member], [])
 
 
 def test_a_dying_process_refuses_and_is_not_called_denied(
     windows: Windows, system: WindowsSystem
 ) -> None:
-    one = bound(system, process := windows.spawn(dying=True))
-    assert system.kill([one], []) == Reply([], [])
+    member = bound(system, process := windows.spawn(dying=True))
+    assert system.kill([member], []) == Reply([], [])
     process.end(0)
-    assert system.wait([one], 0.0) == [one]
+    assert system.wait([member], 0.0) == [member]
 
 
 @pytest.mark.parametrize("rights", [{"opens": WATCH, "grants": WATCH}, {"grants": WATCH}])
 def test_who_does_not_let_itself_be_ended_is_denied(
     windows: Windows, system: WindowsSystem, rights: dict[str, object]
 ) -> None:
-    one = bound(system, windows.spawn(**rights))
-    assert system.freeze([one], []) == Reply([], [one])
-    assert system.kill([one], []) == Reply([], [one])
-    assert one.signals == []
+    member = bound(system, windows.spawn(**rights))
+    assert system.freeze([member], []) == Reply([], [member])
+    assert system.kill([member], []) == Reply([], [member])
+    assert member.signals == []
 
 
 def test_taskkill_is_asked_where_force_was_denied(
@@ -321,7 +321,7 @@ def test_who_taskkill_ends_counts_as_killed(
     windows: Windows, system: WindowsSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = end(system, monkeypatch, windows.spawn(grants=WATCH))
-    assert [one.fate for one in result.outcomes] == [Fate.KILLED]
+    assert [outcome.fate for outcome in result.outcomes] == [Fate.KILLED]
     assert result.forced
 
 
@@ -333,12 +333,12 @@ def test_a_group_is_asked_and_the_others_say_why_not(
     follower = windows.spawn(leader, group=leader.pid)
     ours = windows.spawn(group=os.getpid())
     far = windows.spawn()
-    members = [bound(system, one) for one in (follower, leader, ours, far)]
+    members = [bound(system, process) for process in (follower, leader, ours, far)]
     reply = system.ask(members, 1.0)
     assert windows.breaks == [leader.pid]
-    assert [one.signals for one in members] == [["CTRL_BREAK"], ["CTRL_BREAK"], [], []]
+    assert [member.signals for member in members] == [["CTRL_BREAK"], ["CTRL_BREAK"], [], []]
     assert reply == Reply([], [])
-    assert [one.deaf for one in members] == [False, False, True, True]
+    assert [member.deaf for member in members] == [False, False, True, True]
     assert members[2].note == "it could not be asked: it is in the caller's own console group"
     assert members[3].note == "it could not be asked: it does not share the caller's console"
 
@@ -348,8 +348,8 @@ def test_windows_are_closed_by_taskkill(
 ) -> None:
     members = [bound(system, windows.spawn(window=True)) for _ in range(2)]
     assert system.ask(members, 1.0) == Reply([], [])
-    assert tools.asked == [("close", [one.pid for one in members])]
-    assert {tuple(one.signals) for one in members} == {("WM_CLOSE",)}
+    assert tools.asked == [("close", [member.pid for member in members])]
+    assert {tuple(member.signals) for member in members} == {("WM_CLOSE",)}
 
 
 def test_one_window_that_cannot_be_closed_does_not_hide_the_others(
@@ -358,21 +358,21 @@ def test_one_window_that_cannot_be_closed_does_not_hide_the_others(
     members = [bound(system, windows.spawn(window=True)) for _ in range(3)]
     tools.close[members[1].pid] = Answer.REFUSED
     system.ask(members, 1.0)
-    assert [one.deaf for one in members] == [False, True, False]
+    assert [member.deaf for member in members] == [False, True, False]
     assert members[1].note == "it could not be asked: taskkill: it was refused"
-    assert [one.signals for one in members] == [["WM_CLOSE"], [], ["WM_CLOSE"]]
+    assert [member.signals for member in members] == [["WM_CLOSE"], [], ["WM_CLOSE"]]
 
 
 def test_who_has_left_is_not_asked(windows: Windows, system: WindowsSystem, tools: Tools) -> None:
-    one = bound(system, process := windows.spawn(window=True))
+    member = bound(system, process := windows.spawn(window=True))
     process.end(0)
-    assert system.ask([one], 1.0) == Reply([one], [])
+    assert system.ask([member], 1.0) == Reply([member], [])
     assert tools.asked == []
 
 
 def test_more_are_waited_for_than_one_wait_holds(windows: Windows, system: WindowsSystem) -> None:
     processes = [windows.spawn() for _ in range(200)]
-    members = [bound(system, one) for one in processes]
+    members = [bound(system, process) for process in processes]
     assert system.wait(members, 0.0) == []
     last = [0, 62, 63, 64, 127, 199]
     for index in last:
@@ -407,8 +407,8 @@ def test_a_command_line_that_cannot_be_read_yet_is_not_told(
         raise OSError(22, "ERROR_INVALID_PARAMETER")
 
     monkeypatch.setattr(psutil.Process, "cmdline", refuse)
-    one = Member(os.getpid())
-    one.start = windows.spawn().start
-    monkeypatch.setattr(win32, "now", lambda: (one.start or 0) + 30_000_000)
-    shown = system.details(one)
+    member = Member(os.getpid())
+    member.start = windows.spawn().start
+    monkeypatch.setattr(win32, "now", lambda: (member.start or 0) + 30_000_000)
+    shown = system.details(member)
     assert (shown.command, shown.seconds) == (None, 3.0)

@@ -43,14 +43,21 @@ def garden() -> Iterator[Garden]:
 def fates(garden: Garden, result: KillResult) -> dict[str, Fate]:
     """Return what became of whom, by name."""
     names = {pid: name for name, pid in garden.pids.items()}
-    return {names.get(one.identity.pid, str(one.name)): one.fate for one in result.outcomes}
+    return {
+        names.get(outcome.identity.pid, str(outcome.name)): outcome.fate
+        for outcome in result.outcomes
+    }
 
 
 def test_who_handles_ctrl_break_leaves_by_itself(garden: Garden) -> None:
     root = garden.grow(Sprout(name="root", asked="leaves"), creationflags=GROUP)
     result = kill_tree(root, grace=PATIENCE)
-    [one] = result.outcomes
-    assert (one.fate, one.signals, one.exit_code) == (Fate.TERMINATED, ("CTRL_BREAK",), 7)
+    [outcome] = result.outcomes
+    assert (outcome.fate, outcome.signals, outcome.exit_code) == (
+        Fate.TERMINATED,
+        ("CTRL_BREAK",),
+        7,
+    )
     assert root.returncode == 7
     assert not result.forced
 
@@ -59,25 +66,25 @@ def test_who_has_no_handler_dies_of_ctrl_break(garden: Garden) -> None:
     root = garden.grow(row("root", "child"), creationflags=GROUP)
     result = kill_tree(root, grace=PATIENCE)
     assert fates(garden, result) == {"root": Fate.TERMINATED, "child": Fate.TERMINATED}
-    assert {one.exit_code for one in result.outcomes} == {BROKEN}
+    assert {outcome.exit_code for outcome in result.outcomes} == {BROKEN}
 
 
 def test_who_ignores_ctrl_break_is_killed_after_the_grace(garden: Garden) -> None:
     root = garden.grow(Sprout(name="root", asked="stays"), creationflags=GROUP)
     result = kill_tree(root, grace=0.2)
-    [one] = result.outcomes
-    assert one.fate is Fate.KILLED
-    assert one.signals == ("CTRL_BREAK", "NtSuspendProcess", "TerminateProcess")
-    assert (one.seconds or 0) >= 0.2
+    [outcome] = result.outcomes
+    assert outcome.fate is Fate.KILLED
+    assert outcome.signals == ("CTRL_BREAK", "NtSuspendProcess", "TerminateProcess")
+    assert (outcome.seconds or 0) >= 0.2
 
 
 def test_who_is_in_our_own_group_is_not_asked_and_costs_no_grace(garden: Garden) -> None:
     root = garden.grow(row("root", "child"))
     result = kill_tree(root, grace=1000)
     assert garden.all_dead()
-    for one in result.outcomes:
-        assert one.fate is Fate.KILLED
-        assert one.detail == "it could not be asked: it is in the caller's own console group"
+    for outcome in result.outcomes:
+        assert outcome.fate is Fate.KILLED
+        assert outcome.detail == "it could not be asked: it is in the caller's own console group"
 
 
 def test_a_group_with_a_spared_process_in_it_is_not_asked(garden: Garden) -> None:
@@ -85,7 +92,7 @@ def test_a_group_with_a_spared_process_in_it_is_not_asked(garden: Garden) -> Non
     result = kill_tree(root, grace=PATIENCE, spare=[garden.pids["spared"]])
     assert fates(garden, result) == {"root": Fate.KILLED, "spared": Fate.SPARED}
     assert "has others in it" in str(result.root and result.root.detail)
-    assert [one.pid for one in garden.living()] == [garden.pids["spared"]]
+    assert [process.pid for process in garden.living()] == [garden.pids["spared"]]
 
 
 def test_a_group_within_the_tree_is_asked_by_itself(garden: Garden) -> None:
@@ -100,20 +107,22 @@ def test_a_child_with_its_own_console_is_ended_and_its_host_leaves(garden: Garde
         Sprout(name="root", children=(Sprout(name="own", flags=OWN_CONSOLE),)),
     )
     hosts = [
-        one for one in psutil.Process(garden.pids["own"]).children() if one.name() == "conhost.exe"
+        child
+        for child in psutil.Process(garden.pids["own"]).children()
+        if child.name() == "conhost.exe"
     ]
     result = kill_tree(root, grace=PATIENCE)
     assert garden.all_dead()
     assert fates(garden, result).keys() == {"root", "own"}
-    for one in hosts:
-        one.wait(BOUND)
+    for host in hosts:
+        host.wait(BOUND)
 
 
 def test_the_host_of_our_own_console_is_not_among_our_children(garden: Garden) -> None:
     root = garden.grow(row("root"))
     snapshot = snapshot_tree(os.getpid(), include_root=False)
-    assert root.pid in {one.identity.pid for one in snapshot.members}
-    assert "conhost.exe" not in {one.name for one in snapshot.members}
+    assert root.pid in {member.identity.pid for member in snapshot.members}
+    assert "conhost.exe" not in {member.name for member in snapshot.members}
 
 
 @pytest.mark.needs("notepad")
@@ -124,8 +133,8 @@ def test_a_window_is_closed() -> None:
         while notepad.pid not in console.owners_of_windows():
             assert notepad.poll() is None
         result = kill_tree(notepad, grace=PATIENCE)
-    [one] = result.outcomes
-    assert (one.fate, one.signals, one.exit_code) == (Fate.TERMINATED, ("WM_CLOSE",), 0)
+    [outcome] = result.outcomes
+    assert (outcome.fate, outcome.signals, outcome.exit_code) == (Fate.TERMINATED, ("WM_CLOSE",), 0)
 
 
 def test_a_shell_and_what_it_started_are_ended(garden: Garden) -> None:
@@ -165,7 +174,7 @@ def test_node_and_its_children_are_ended() -> None:
         result = kill_tree(root, grace=0)
         assert root.stdout.read() == b""  # everybody who held it is dead
     assert len(result.outcomes) == 4
-    assert {one.fate for one in result.outcomes} == {Fate.KILLED}
+    assert {outcome.fate for outcome in result.outcomes} == {Fate.KILLED}
 
 
 def test_the_children_of_a_dead_root_that_is_still_held_are_found(garden: Garden) -> None:
@@ -187,7 +196,7 @@ def test_a_branch_whose_middle_leaves_when_it_is_asked_is_ended(garden: Garden) 
 
 def test_thirty_at_once_are_ended(garden: Garden) -> None:
     names = [f"child-{number}" for number in range(30)]
-    root = garden.grow(Sprout(name="root", children=tuple(row(one) for one in names)))
+    root = garden.grow(Sprout(name="root", children=tuple(row(name) for name in names)))
     result = kill_tree(root, grace=0)
     assert garden.all_dead()
     assert fates(garden, result) == dict.fromkeys((*names, "root"), Fate.KILLED)
@@ -198,7 +207,7 @@ def test_a_suspended_process_is_ended() -> None:
     with subprocess.Popen(command, creationflags=SUSPENDED) as root:
         result = kill_tree(root, grace=PATIENCE)
         assert root.returncode == 1
-    assert [one.fate for one in result.outcomes] == [Fate.KILLED]
+    assert [outcome.fate for outcome in result.outcomes] == [Fate.KILLED]
 
 
 @pytest.mark.parametrize(
