@@ -29,11 +29,11 @@ from support.trees import BOUND
 from support.users import ordinary_user
 
 COMMAND = [sys.executable, "-m", "proctree_kill", "demo"]
-NOBODY = "it has come to its end: nobody is left."
+AT_THE_END = "it has come to its end: nobody is left."
 
 
 @pytest.mark.parametrize("system", ["posix", "windows"])
-def test_whoever_stays_is_described(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_stays_is_described(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_process, "POSIX", system == "posix")
     staying = set(cli_demo.roles("server")) - set(demo_process.PASSING)
     assert {"shell", *staying} <= set(cli_demo.WHAT_IT_IS)
@@ -56,7 +56,7 @@ def test_the_tree_is_shown_and_ended_and_nothing_stays() -> None:
     drawn, _, ended = done.stdout.partition("Now everybody is asked")
     staying = set(cli_demo.roles("server")) - set(demo_process.PASSING)
     assert all(cli_demo.WHAT_IT_IS[role] in drawn for role in ("shell", *staying))
-    assert NOBODY in ended
+    assert AT_THE_END in ended
     assert "killed" in ended
 
 
@@ -113,10 +113,10 @@ def test_an_ordinary_user_can_see_it() -> None:
 
     code, out, err = apart(call)
     assert (code, err) == (0, b"")
-    assert NOBODY in out
+    assert AT_THE_END in out
 
 
-def test_a_tree_that_cannot_be_planted_is_told(
+def test_a_tree_that_cannot_be_planted_is_reported(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli_demo, "NODE", Path("/nowhere/node.py"))
@@ -124,7 +124,7 @@ def test_a_tree_that_cannot_be_planted_is_told(
     assert "the tree could not be planted: " in capfd.readouterr().err
 
 
-def test_a_tree_that_stays_silent_is_told_and_ended(
+def test_a_tree_that_stays_silent_is_reported_and_ended(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     node = tmp_path / "node.py"
@@ -136,7 +136,7 @@ def test_a_tree_that_stays_silent_is_told_and_ended(
 
 
 @pytest.mark.needs("fork", "procfs")
-def test_somebody_who_holds_the_pipe_is_not_called_gone(
+def test_a_process_that_holds_the_pipe_is_not_called_gone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held: list[int] = []
