@@ -13,13 +13,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from .._engine.killing import Killing
-from .._engine.owners import with_codes
 from .._engine.process import ExitWaiter
-from .._engine.target import aim
 from .._models.errors import PolicyError
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult, SurvivorsError
-from .._running.threads import Job
+from .._running.threads import WorkThread
 from .._spawn.popen import TreePopen
 from .._systems import terminal as terminal_of_ours
 from .._systems.contract import Terminal
@@ -215,12 +213,11 @@ class CommandRun:
 
     def _end(self, grace: float) -> KillResult | None:
         """End who is left; whatever asks us to leave meanwhile forces."""
-        if self._process.poll() is not None and self._process.containment.deserted:
+        if self._process.poll() is not None and self._process.containment.is_empty:
             return None
-        killing = Killing(aim(self._process), self._policy.but(grace=grace))
-        job = Job(killing, lambda: self._signals.put(ALL_ENDED))
-        if not job.start():
-            job.run_here()
+        killing = Killing(self._process, self._policy.but(grace=grace))
+        thread = WorkThread(killing, lambda: self._signals.put(ALL_ENDED))
+        if not thread.start():
             self._signals.put(ALL_ENDED)
         while (number := self._signals.get()) != ALL_ENDED:
             if number is None:
@@ -228,7 +225,7 @@ class CommandRun:
             if self._insists(number) or (self.reason is None and number in self._leaving):
                 self.reason = self.reason or 128 + number
                 killing.hurry()
-        return with_codes(job.result(), killing.claims)
+        return thread.result()
 
 
 def _numbers(names: tuple[str, ...]) -> set[int]:

@@ -20,7 +20,7 @@ from .._models.errors import ContainmentError
 from .._models.identity import ProcessIdentity
 from .._running import threads
 
-REQUESTED = "kill_on_parent_exit"
+KILL_ON_PARENT_EXIT = "kill_on_parent_exit"
 HELLO = "proctree_kill guard"
 """What a guard says as soon as it runs: whatever else was started by mistake does not say it."""
 PATIENCE = 20.0
@@ -142,7 +142,9 @@ class Guard:
                 self._send(tree, PATIENCE)
         except OSError as error:
             self._end()
-            raise ContainmentError(REQUESTED, f"the guard does not read: {error}") from error
+            raise ContainmentError(
+                KILL_ON_PARENT_EXIT, f"the guard does not read: {error}"
+            ) from error
         return True
 
     def _send(self, message: Message, seconds: float) -> None:
@@ -190,10 +192,10 @@ def _start() -> subprocess.Popen[bytes]:
         reason = (
             "this system has no guard: a job object does it, which containment='session' forgoes"
         )
-        raise ContainmentError(REQUESTED, reason)
+        raise ContainmentError(KILL_ON_PARENT_EXIT, reason)
     if not sys.executable or getattr(sys, "frozen", False):
         reason = f"the guard needs a Python to run it, and sys.executable is {sys.executable!r}"
-        raise ContainmentError(REQUESTED, reason)
+        raise ContainmentError(KILL_ON_PARENT_EXIT, reason)
     package = str(Path(__file__).absolute().parents[2])
     paths = [package, *(os.path.abspath(one) for one in sys.path)]  # noqa: PTH100 - "" is here
     owner = identify(os.getpid()).model_dump_json()
@@ -209,7 +211,7 @@ def _start() -> subprocess.Popen[bytes]:
         )
     except OSError as error:
         reason = f"the guard cannot be started by {sys.executable!r}: {error.strerror}"
-        raise ContainmentError(REQUESTED, reason) from error
+        raise ContainmentError(KILL_ON_PARENT_EXIT, reason) from error
     try:
         os.set_blocking(_input(process).fileno(), False)  # type: ignore[attr-defined, unused-ignore] # POSIX
         _hear(process)
@@ -252,7 +254,7 @@ def _hear(process: subprocess.Popen[bytes]) -> None:
         said += part
     if said != hello:
         reason = f"sys.executable, {sys.executable!r}, does not run the guard"
-        raise ContainmentError(REQUESTED, reason)
+        raise ContainmentError(KILL_ON_PARENT_EXIT, reason)
 
 
 def _is_ready(descriptor: int, event: str, seconds: float) -> bool:

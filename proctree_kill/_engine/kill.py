@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from .._models.errors import TargetRefusedError
@@ -10,12 +11,13 @@ from .._models.result import KillResult
 from .._models.tree import TreeSnapshot
 from .._running import loops, threads
 from .._systems import current
-from . import owners as engine_owners
+from .._systems.contract import System
 from . import report
 from .events import Listener
 from .gather import Gathered, gather, refuse_caller
 from .killing import Killing
-from .target import Spare, Target, aim, read_markers, sparing
+from .target import Aim, Spare, Target, aim, read_markers, sparing
+from .tree import Tree
 
 
 def kill_tree(
@@ -75,9 +77,7 @@ def kill_tree(
         include_root=include_root,
         helper_timeout=helper_timeout,
     )
-    kill = Killing(aim(target), options, marker, spare, on_event)
-    result = threads.run(kill)
-    return engine_owners.with_codes(result, kill.claims)
+    return threads.run(Killing(target, options, marker, spare, on_event))
 
 
 async def akill_tree(
@@ -127,9 +127,10 @@ async def akill_tree(
         include_root=include_root,
         helper_timeout=helper_timeout,
     )
-    kill = Killing(aim(target), options, marker, spare, on_event)
-    result = await loops.run(kill)
-    return engine_owners.with_codes(result, kill.claims)
+    loop = loops.running_loop()
+    call_soon = None if loop is None else loop.call_soon_threadsafe
+    kill = Killing(target, options, marker, spare, on_event, call_soon=call_soon)
+    return await loops.run(kill, settle=kill.settle)
 
 
 def snapshot_tree(
@@ -171,6 +172,16 @@ def snapshot_tree(
         system.close()
 
 
+def look(system: System, aimed: Aim, deadline: float = math.inf) -> Tree:
+    """Return a tree as it is now.
+
+    Raises:
+        TargetRefusedError: as for :func:`kill_tree`.
+    """
+    markers = read_markers(aimed.markers, None)
+    return gather(system, aimed, None, markers, include_root=True, deadline=deadline).tree
+
+
 def signal_tree(target: Target, way: Literal["ask", "force"]) -> None:
     """Ask or kill a tree, and wait for nobody's death.
 
@@ -181,7 +192,7 @@ def signal_tree(target: Target, way: Literal["ask", "force"]) -> None:
     Raises:
         TargetRefusedError: as for :func:`kill_tree`.
     """
-    threads.run(Killing(aim(target), KillPolicy(), way=way))
+    threads.run(Killing(target, KillPolicy(), way=way))
 
 
 def _refusal(gathered: Gathered) -> str | None:

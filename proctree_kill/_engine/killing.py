@@ -16,7 +16,7 @@ from .gather import Gathered, gather, refuse_caller
 from .owners import CallSoon
 from .plan import Escalation
 from .steps import Outcome, Way
-from .target import Aim, Spare, Target, aim, read_markers, sparing
+from .target import Spare, Target, aim, read_markers, sparing
 
 
 class Hurry:
@@ -46,13 +46,13 @@ class Hurry:
         Raises:
             TargetRefusedError: it must not be ended.
         """
-        killing = Killing(aim(target), policy)
+        killing = Killing(target, policy)
         with self._changing:
             self._killing = killing
             wanted = self.wanted.is_set()
         if wanted:
             killing.hurry()
-        return engine_owners.with_codes(killing.run(), killing.claims)
+        return killing.run()
 
 
 class Killing:
@@ -60,22 +60,32 @@ class Killing:
 
     def __init__(
         self,
-        aimed: Aim,
+        target: Target,
         policy: KillPolicy,
         marker: str | None = None,
         spare: Spare | None = None,
         listener: Listener | None = None,
         *,
         way: Way = "stop",
+        call_soon: CallSoon | None = None,
     ) -> None:
-        """Check the arguments; nothing is looked at yet."""
+        """Check the arguments; nothing is looked at yet.
+
+        Args:
+            target: what to end.
+            policy: how.
+            marker: as for ``kill_tree``.
+            spare: as for ``kill_tree``.
+            listener: called with each event.
+            way: how far to go.
+            call_soon: of the event loop that owns a process of the target, if one does.
+        """
         if listener is not None and not callable(listener):
             text = f"on_event must be callable, not {listener!r}"
             raise TypeError(text)
-        self.claims = aimed.claims
-        self._aim = aimed
+        self._aim = aim(target)
         self._policy = policy
-        self._markers = read_markers(aimed.markers, marker)
+        self._markers = read_markers(self._aim.markers, marker)
         self._listener = listener
         self._way = way
         self._system = current(policy.helper_timeout)
@@ -88,8 +98,8 @@ class Killing:
         self._ending = threading.Lock()
         self._ended = False
         self._start = self._system.now()
-        self.deadline = self._start + policy.grace + policy.settle
-        self.call_soon: CallSoon | None = None
+        self._deadline = self._start + policy.grace + policy.settle
+        self._call_soon = call_soon
 
     def run(self) -> KillResult:
         """Gather the tree, run the escalation, report."""
@@ -101,13 +111,13 @@ class Killing:
                 self._spared,
                 self._markers,
                 include_root=self._policy.include_root,
-                deadline=self.deadline,
+                deadline=self._deadline,
             )
             refuse_caller(gathered)
             gathered.tree.spared = self._spared and self._ask_spared
             doomed = {one.pid for one in gathered.tree.members if one.spared is None}
-            owners = [one.owner for one in self.claims if one.pid in doomed]
-            close_inputs = engine_owners.input_closer(owners, self.call_soon)
+            owners = [one.owner for one in self._aim.claims if one.pid in doomed]
+            close_inputs = engine_owners.input_closer(owners, self._call_soon)
             escalation = Escalation(
                 self._policy,
                 gathered.tree.members,
@@ -129,11 +139,17 @@ class Killing:
             with self._ending:
                 self._ended = True
                 system.close()
-        engine_owners.poll_all(self.claims)  # now, for it may need the descriptors that were closed
+        claims = self._aim.claims
+        engine_owners.poll_all(claims)  # now, for it may need the descriptors that were closed
         teller.settled(system.now())
         if self._interruption is not None:
             raise self._interruption
-        return report.result(gathered, outcomes, system.now() - self._start)
+        result = report.result(gathered, outcomes, system.now() - self._start)
+        return engine_owners.with_codes(result, claims)
+
+    async def settle(self, result: KillResult) -> KillResult:
+        """Await the owners that only an event loop may ask; add the exit codes that they know."""
+        return await engine_owners.settle(result, self._aim.claims, self._deadline)
 
     def _ask_spared(self, member: Member) -> str | None:
         """Ask the predicate about a process found on the way; what it raises waits for the end."""

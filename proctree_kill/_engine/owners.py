@@ -12,10 +12,12 @@ import io
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import IO, Any
 
 from .._models.result import Fate, KillResult, ProcessOutcome
+from .._running import loops
 from .target import Claim
 
 SENDING = 0.1
@@ -31,16 +33,29 @@ CallSoon = Callable[[Callable[[], object]], object]
 
 def has_ended(owner: object) -> bool:
     """Tell whether the owner knows the process to have ended, so that its number is free."""
-    known = getattr(owner, "_popen", owner)  # multiprocessing: its exitcode would reap, this tells
-    if getattr(known, "returncode", None) is not None or getattr(owner, "terminated", None) is True:
+    returncode = getattr(_inner(owner), "returncode", None)
+    if returncode is not None or getattr(owner, "terminated", None) is True:
         return True
     running = getattr(owner, "is_running", None)  # psutil, which compares start times
     return callable(running) and not running()
 
 
+def _inner(owner: object) -> object:
+    """Return the object whose ``returncode`` can be read in any thread, and reaps nothing."""
+    if _is_awaited(owner):
+        owner = getattr(owner, "_process", owner)  # anyio
+        return getattr(owner, "_proc", owner)  # trio, whose own may be read in its loop only
+    return getattr(owner, "_popen", owner)  # multiprocessing, whose exitcode reaps
+
+
 def is_our_child(owner: object) -> bool:
     """Tell whether an object stands for a child of this process, as all do that know its end."""
-    return any(hasattr(owner, name) for name in ("returncode", "_popen", "exitstatus"))
+    names = ("_popen", "exitstatus")
+    return hasattr(_inner(owner), "returncode") or any(hasattr(owner, name) for name in names)
+
+
+def _is_awaited(owner: object) -> bool:
+    return inspect.iscoroutinefunction(getattr(owner, "wait", None))
 
 
 def poll_all(claims: Iterable[Claim]) -> None:
@@ -54,13 +69,25 @@ def _poll(owner: object) -> None:
 
     One whose ``wait`` has to be awaited is not asked: only its event loop may.
     """
-    if inspect.iscoroutinefunction(getattr(owner, "wait", None)):
+    if _is_awaited(owner):
         return
     for name in ("poll", "isalive"):  # Popen, trio; pexpect
         if callable(method := getattr(owner, name, None)):
             method()
             return
     getattr(owner, "exitcode", None)  # multiprocessing: reading it polls
+
+
+async def settle(result: KillResult, claims: Iterable[Claim], deadline: float) -> KillResult:
+    """Await the owners whose ``wait`` is a coroutine function; add the exit codes they know.
+
+    asyncio's waits for the pipes as well (cpython#119710), so that it needs a bound.
+    """
+    alive = {one.identity.pid for one in result.survivors}
+    for claim in claims:
+        if claim.pid not in alive and _is_awaited(claim.owner):
+            await loops.wait_within(claim.owner.wait, max(deadline - time.monotonic(), 0))
+    return with_codes(result, claims)
 
 
 def with_codes(result: KillResult, claims: Iterable[Claim]) -> KillResult:
@@ -133,8 +160,8 @@ def _flush(stdin: IO[Any]) -> None:
 
 def _code(owner: object) -> int | None:
     """Return the exit code that an owner knows."""
-    for name in ("returncode", "exitcode"):
-        if isinstance(code := getattr(owner, name, None), int):
+    for code in (getattr(_inner(owner), "returncode", None), getattr(owner, "exitcode", None)):
+        if isinstance(code, int):
             return code
     signal = getattr(owner, "signalstatus", None)  # pexpect
     return -signal if isinstance(signal, int) else getattr(owner, "exitstatus", None)

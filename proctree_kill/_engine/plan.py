@@ -1,8 +1,7 @@
 """The escalation: ask, wait, freeze, kill, verify. Pure.
 
-:meth:`Escalation.steps` is a generator.
-It yields steps, receives facts, and returns what became of everybody.
-It knows the policy and never the world: no clock, no signal, no system.
+:meth:`Escalation.steps` yields steps, receives facts and returns outcomes.
+It knows the policy; it has no clock, sends no signal and calls no system.
 """
 
 from __future__ import annotations
@@ -30,25 +29,18 @@ from .steps import (
     Way,
 )
 
-INPUT_SHARE = 0.25
-"""The part of the grace that a closed standard input has before the first signal."""
-SCAN_PAUSE = 10
-"""During the grace a rescan waits for this many times what the last one took."""
-FIRST_LOOK = 0.1
-"""Seconds after the force until the first look for somebody who escaped it; doubles each time."""
-STOP_SHARE = 0.25
-"""The part of the time until the deadline that members have to be seen stopped."""
-UNSURE_ROUNDS = 10
-"""How often we try again where scans stay unsure: strangers may come and go for ever."""
+INPUT_SHARE = 0.25  # of the grace, from the closing of the input to the first signal
+SCAN_PAUSE = 10  # times the length of the last scan: the pause before the next in the grace
+FIRST_LOOK = 0.1  # seconds from the kill to the scan for escaped members; doubles each round
+STOP_SHARE = 0.25  # of the time until the deadline, in which members must be seen stopped
+UNSURE_ROUNDS = 10  # at most, on unsure scans: unrelated processes may come and go for ever
 SIGKILL_CODE = -9
 
-
-Climb = Generator[Step, Facts, list[Outcome]]
 Steps = Generator[Step, Facts, None]
 
 
 class Escalation:
-    """One kill from the first request to the last outcome."""
+    """One kill, from the first request to the last outcome."""
 
     def __init__(
         self,
@@ -63,18 +55,18 @@ class Escalation:
         force_code: int = SIGKILL_CODE,
         sure: bool = True,
     ) -> None:
-        """Begin with the members of the first scan, the spared among them.
+        """Begin with the members of the first scan.
 
         Args:
             policy: the options.
-            members: everybody whom the first scan found.
+            members: what the first scan found, spared members included.
             start: when the call began.
             holds_input: whether :class:`CloseInput` has something to close.
             can_ask: whether the system has a polite signal.
-            can_kill_cells: whether all who are kept together by the kernel may die at once.
-            can_insist: whether the system has another way to force.
-            force_code: the exit code of whom the force ended.
-            sure: whether the first scan can have missed nobody.
+            can_kill_cells: whether all processes in the tree's cells may die at once.
+            can_insist: whether the system has a second way to kill.
+            force_code: the exit code of a killed process.
+            sure: whether the first scan cannot have missed a member.
         """
         self.policy = policy
         self.start = self.now = start
@@ -86,133 +78,135 @@ class Escalation:
         self.can_insist = can_insist
         self.force_code = force_code
         self.members: list[Member] = []
-        self.living: dict[Member, None] = {}
+        self.living: dict[Member, None] = {}  # an ordered set; spared members are not in it
         self.frozen: set[Member] = set()
         self.asked: set[Member] = set()
         self.killed: set[Member] = set()
-        self.ended: set[Member] = set()
+        self.killed_in_cells: set[Member] = set()
         self.denied: set[Member] = set()
         self.seen_dead: dict[Member, float] = {}
-        self._admit(members)
+        self._add(members)
 
-    def steps(self, way: Way = "stop") -> Climb:
-        """Yield the steps of the whole escalation, or of a part of it, and return the outcomes."""
+    def steps(self, way: Way = "stop") -> Generator[Step, Facts, list[Outcome]]:
+        """Yield the steps of the escalation, or of a part of it, and return the outcomes."""
+        grace_end = self.start + self.policy.grace
         if way == "ask" and self.can_ask:
             yield from self._do(Rescan(light=True))
-            yield from self._ask(self.start + self.policy.grace)
-            if self.living and not self.asked:  # nothing polite could reach anybody
-                yield from self._force(patient=False)
-        elif way == "stop":
-            if self.living and self.policy.grace and (self.can_ask or self.holds_input):
-                yield from self._polite(self.start + self.policy.grace)
+            yield from self._ask(grace_end)
+            if self.living and not self.asked:  # no polite signal reaches any of them
+                yield from self._force(wait=False)
+        else:
+            can_be_polite = self.policy.grace and (self.can_ask or self.holds_input)
+            if way == "stop" and self.living and can_be_polite:
+                yield from self._be_polite(grace_end)
             if self.living or not self.sure:
-                yield from self._force()
-        elif self.living or not self.sure:
-            yield from self._force(patient=False)
-        dead = [one for one in self.members if one.spared is None and one not in self.living]
-        yield from self._do(Inspect(dead))
-        return [self._outcome(one) for one in leaves_first(self.members)]
+                yield from self._force(wait=way == "stop")
+        meant = [member for member in self.members if member.spared is None]
+        yield from self._do(Inspect([member for member in meant if member not in self.living]))
+        return [self._outcome(member) for member in leaves_first(self.members)]
 
-    def _polite(self, until: float) -> Steps:
-        """Ask everybody once, then wait; end early when a scan finds nobody."""
+    def _be_polite(self, until: float) -> Steps:
         if self.holds_input:
             yield from self._do(CloseInput())
             if self.can_ask:
                 share = self.now + self.policy.grace * INPUT_SHARE
                 yield from self._wait(self._roots(), min(share, until))
         if self.can_ask and not self.hurry:
-            yield from self._do(Rescan(light=True))  # the newborn are asked as well
+            yield from self._do(Rescan(light=True))  # what was born since is asked as well
             yield from self._ask(until)
-            if self.living and not (self.asked or self.holds_input):  # nobody heard anything
-                return
-        next_scan = self.now
-        while self.now < until and not self.hurry:
-            left = len(self.living)
-            if self.living:
-                yield from self._do(Wait(list(self.living), until))
-            if not self.living or (len(self.living) < left and self.now >= next_scan):
-                before = self.now
-                yield from self._do(Rescan(light=bool(self.living)))
-                next_scan = self.now + SCAN_PAUSE * (self.now - before)
-            if not self.living:
-                return
-        if not self.living:
-            yield from self._do(Rescan())
+            if self.living and not (self.asked or self.holds_input):
+                return  # nothing polite reached any member, so a wait has no purpose
+        yield from self._wait_for_exits(until)
 
     def _ask(self, until: float) -> Steps:
-        """Ask everybody, or the roots alone where that is the policy and one of them lives."""
+        """Ask all members; only the roots if that is the policy and one of them lives."""
         only_roots = self.policy.terminate == "root" and self._roots()
         asked = only_roots or list(self.living)
         if asked and not self.hurry:
             self.asked.update(asked)
             yield from self._do(Ask(leaves_first(asked), until))
-            self.asked = {one for one in self.asked if not one.deaf}
+            self.asked = {member for member in self.asked if not member.deaf}
 
-    def _force(self, *, patient: bool = True) -> Steps:
-        """Freeze, kill and look again, until nobody is left or the time is over.
+    def _wait_for_exits(self, until: float) -> Steps:
+        """Wait until a scan finds no member, or until this time."""
+        next_scan = self.now
+        while self.now < until and not self.hurry:
+            before = len(self.living)
+            if self.living:
+                yield from self._do(Wait(list(self.living), until))
+            if not self.living or (len(self.living) < before and self.now >= next_scan):
+                scan_start = self.now
+                yield from self._do(Rescan(light=bool(self.living)))
+                next_scan = self.now + SCAN_PAUSE * (self.now - scan_start)
+            if not self.living:
+                return
+        if not self.living:  # the last died in an earlier step, and no scan followed
+            yield from self._do(Rescan())
 
-        A scan that is not sure may have missed somebody in a storm of forks:
-        then groups are frozen and killed although nobody is known in them.
-        Without patience it is enough that nobody is left who was not killed.
+    def _force(self, *, wait: bool) -> Steps:
+        """Freeze, kill and scan again, until no member is left or ``settle`` is over.
+
+        Without ``wait`` it is enough that each member was sent the kill.
         """
         deadline = self.now + self.policy.settle
         look = FIRST_LOOK
-        yield from self._end()
+        yield from self._kill_cells()
         for rounds in itertools.count(1):
             yield from self._freeze(deadline)
             yield from self._kill()
-            if patient:
-                yield from self._wait(self._mortal(), min(deadline, self.now + look))
-            yield from self._doubt_end()
+            if wait:
+                yield from self._wait(self._not_denied(), min(deadline, self.now + look))
+            yield from self._check_cells()
             yield from self._do(Rescan())
             look *= 2
             if self.now >= deadline:
                 break
-            left = [one for one in self._mortal() if patient or one not in self.killed]
-            if patient and self._wants_insistence(rounds):
+            left = [member for member in self._not_denied() if wait or member not in self.killed]
+            kill_failed = self.living and (rounds > 1 or not left)
+            if wait and self.can_insist and kill_failed:
                 self.can_insist = False
                 yield from self._do(Insist(leaves_first(self.living), deadline))
-            elif not (left or self._unsure(rounds)):
+            elif not (left or self._may_become_sure(rounds)):
                 break
         yield from self._kill()
         if self.living:
             yield from self._do(Wait(list(self.living), self.now))
 
-    def _end(self) -> Steps:
-        """Have the kernel kill whom it keeps together: atomic, so there is nothing to freeze."""
-        kept = [one for one in self.living if one.evidence & ANY_KEPT]
+    def _kill_cells(self) -> Steps:
+        """Kill the cells without a freeze: that is atomic, so no fork escapes it."""
         if self.can_kill_cells:
-            self.ended.update(kept)
+            kept = [member for member in self.living if member.evidence & ANY_KEPT]
+            self.killed_in_cells.update(kept)
             yield from self._do(KillCells(leaves_first(kept)))
-            self.ended -= self.denied  # then each is killed by itself
-            self.frozen |= self.ended
-            self.killed |= self.ended
+            self.killed_in_cells -= self.denied  # these are killed one by one
+            self.frozen |= self.killed_in_cells
+            self.killed |= self.killed_in_cells
 
-    def _doubt_end(self) -> Steps:
-        """Have those killed one by one whom the kernel's order may have missed, once.
+    def _check_cells(self) -> Steps:
+        """Leave survivors of the kill of cells to the next round, once.
 
-        Who lives still after a look is slow to die, or had left just before.
+        They are slow to die, or had left their cell just before.
         """
         if self.can_kill_cells and self.living:
             yield from self._do(Wait(list(self.living), self.now))
-            missed = self.ended.intersection(self.living)
+            missed = self.killed_in_cells.intersection(self.living)
             self.frozen -= missed
             self.killed -= missed
         self.can_kill_cells = False
 
     def _freeze(self, deadline: float) -> Steps:
-        """Stop all members, and the newborn, until a scan finds no more.
-
-        A parent that is seen stopped has left the kernel's fork, so its last child is listed by
-        then. A scan before that proves nothing.
-        """
+        """Stop all members, parents first, until a scan finds no new one."""
         for rounds in itertools.count():
-            running = [one for one in self.living if one not in self.frozen]
-            if not running and not self._unsure(rounds):
+            running = [member for member in self.living if member not in self.frozen]
+            if not running and not self._may_become_sure(rounds):
                 return
             self.frozen.update(running)
             yield from self._do(Freeze(leaves_first(running)[::-1]))
-            stopping = [one for one in running if one in self.living and one not in self.denied]
+            # A parent that is seen stopped has left the kernel's fork, so its last child is
+            # listed. A scan before that proves nothing.
+            stopping = [
+                member for member in running if member in self.living and member not in self.denied
+            ]
             until = self.now + STOP_SHARE * max(deadline - self.now, 0)
             yield from self._do(ProveStop(stopping, until))
             yield from self._do(Rescan())
@@ -220,34 +214,28 @@ class Escalation:
                 return
 
     def _kill(self) -> Steps:
-        """Kill whoever was not killed yet, the denied once as well."""
-        doomed = [one for one in self.living if one not in self.killed]
-        if doomed or not self.sure:
-            self.killed.update(doomed)
-            yield from self._do(Kill(leaves_first(doomed)))
-
-    def _unsure(self, rounds: int) -> bool:
-        """Tell whether the last scan may have missed somebody, and another could be better."""
-        return not self.sure and rounds < UNSURE_ROUNDS
-
-    def _wants_insistence(self, rounds: int) -> bool:
-        """Tell whether the other way has its turn: only the denied are left, or it takes long."""
-        return self.can_insist and bool(self.living) and (rounds > 1 or not self._mortal())
+        """Kill each member once, denied ones too."""
+        left = [member for member in self.living if member not in self.killed]
+        # After an unsure scan the groups may hold members that are not known: kill those as well.
+        if left or not self.sure:
+            self.killed.update(left)
+            yield from self._do(Kill(leaves_first(left)))
 
     def _wait(self, members: list[Member], until: float) -> Steps:
-        """Wait until all of these are gone, or until this time."""
-        while (left := [one for one in members if one in self.living]) and not (
+        """Wait until all of these are dead, or until this time; a hurry ends the grace only."""
+        while (left := [member for member in members if member in self.living]) and not (
             self.now >= until or (self.hurry and not self.killed)
         ):
             yield from self._do(Wait(left, until))
 
-    def _roots(self) -> list[Member]:
-        """Return the living roots."""
-        return [one for one in self.living if not one.depth]
+    def _may_become_sure(self, rounds: int) -> bool:
+        return not self.sure and rounds < UNSURE_ROUNDS
 
-    def _mortal(self) -> list[Member]:
-        """Return the living whom the system lets us end."""
-        return [one for one in self.living if one not in self.denied]
+    def _roots(self) -> list[Member]:
+        return [member for member in self.living if not member.depth]
+
+    def _not_denied(self) -> list[Member]:
+        return [member for member in self.living if member not in self.denied]
 
     def _do(self, step: Step) -> Steps:
         """Yield one step and take in its facts."""
@@ -259,35 +247,33 @@ class Escalation:
         if isinstance(step, Ask | Freeze | Kill | KillCells | Insist):
             self.denied.difference_update(step.members)  # what was refused once may be allowed now
             self.denied.update(facts.denied)
-        for one in facts.gone:
-            if self.living.pop(one, self) is None:
-                self.seen_dead[one] = facts.now
-        self._admit(facts.appeared)
+        for member in facts.gone:
+            if member in self.living:
+                del self.living[member]
+                self.seen_dead[member] = facts.now
+        self._add(facts.appeared)
 
-    def _admit(self, members: Iterable[Member]) -> None:
-        """Take in members that were found; the dead and the spared only to be reported."""
-        for one in members:
-            self.members.append(one)
-            if one.spared is None and one.state == ALIVE:
-                self.living[one] = None
+    def _add(self, members: Iterable[Member]) -> None:
+        """Add members; the dead and the spared are only reported."""
+        for member in members:
+            self.members.append(member)
+            if member.spared is None and member.state == ALIVE:
+                self.living[member] = None
 
-    def _outcome(self, one: Member) -> Outcome:
-        """Say what became of a member."""
-        seconds = self.seen_dead.get(one)
-        when = None if seconds is None else seconds - self.start
-        if one.spared is not None:
+    def _outcome(self, member: Member) -> Outcome:
+        seen_dead = self.seen_dead.get(member)
+        seconds = None if seen_dead is None else seen_dead - self.start
+        forced = member in self.killed or member in self.killed_in_cells
+        if member.spared is not None:
             fate = Fate.SPARED
-        elif one in self.living:
-            fate = Fate.DENIED if one in self.denied else Fate.SURVIVED
-        elif one not in self.seen_dead:
+        elif member in self.living:
+            fate = Fate.DENIED if member in self.denied else Fate.SURVIVED
+        elif seen_dead is None:
             fate = Fate.ALREADY_GONE
-        elif self._was_forced(one) and one.exit_code in (None, self.force_code):
+        elif forced and member.exit_code in (None, self.force_code):
             fate = Fate.KILLED
         else:
             fate = Fate.TERMINATED
-        by_itself = fate is Fate.TERMINATED and one not in self.asked
-        return Outcome(one, fate, when, "it left without being asked" if by_itself else one.note)
-
-    def _was_forced(self, one: Member) -> bool:
-        """Tell whether the force was used on it, in either way."""
-        return one in self.killed or one in self.ended
+        by_itself = fate is Fate.TERMINATED and member not in self.asked
+        detail = "it left without being asked" if by_itself else member.note
+        return Outcome(member, fate, seconds, detail)

@@ -1,4 +1,4 @@
-"""The steps that a plan yields, and the facts that it receives."""
+"""The steps that the plan yields, and the facts that it receives for each."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from .._systems.member import Member
 
 
 class CloseInput(NamedTuple):
-    """Close the standard input of the roots where we hold it."""
+    """Close the standard input of the roots, where the target object holds it."""
 
 
 class Ask(NamedTuple):
-    """Ask these to leave, in this order; what helps with that has until this time."""
+    """Ask these to leave, in this order; helper programs must be done at ``until``."""
 
     members: list[Member]
     until: float
 
 
 class Wait(NamedTuple):
-    """Wait until one of these is gone, or until this time."""
+    """Wait until one of these is dead, or until this time."""
 
     members: list[Member]
     until: float
 
 
 class Rescan(NamedTuple):
-    """Look for members that are not known yet.
+    """Look for new members.
 
-    A light one may be left out where nobody was born since the last;
-    it can miss a fork that was under way then, which is counted before it can be seen.
+    A light scan is skipped if no process was born since the last one.
+    It can miss a fork under way: the kernel counts the birth before it lists the child.
     """
 
     light: bool = False
@@ -44,33 +44,36 @@ class Freeze(NamedTuple):
 
 
 class ProveStop(NamedTuple):
-    """See each of these stopped, which has until this time: SIGSTOP ends no fork under way."""
+    """Wait until each of these is seen stopped, at most until this time.
+
+    SIGSTOP does not end a fork that is under way.
+    """
 
     members: list[Member]
     until: float
 
 
 class Kill(NamedTuple):
-    """End these by force, in this order."""
+    """Kill these, in this order."""
 
     members: list[Member]
 
 
 class KillCells(NamedTuple):
-    """End by force, at once, everybody whom the kernel keeps together; these are known of them."""
+    """Have the kernel kill all processes in the cells at once; these members are in them."""
 
     members: list[Member]
 
 
 class Insist(NamedTuple):
-    """End these by the system's other way, which has until this time: the force left them."""
+    """Kill these, which survived the kill, by the system's second way, until this time."""
 
     members: list[Member]
     until: float
 
 
 class Inspect(NamedTuple):
-    """Read how these dead ended."""
+    """Read the exit codes of these dead."""
 
     members: list[Member]
 
@@ -79,15 +82,15 @@ Step = CloseInput | Ask | Wait | Rescan | Freeze | ProveStop | Kill | KillCells 
 
 
 class Facts(NamedTuple):
-    """What a step brought to light.
+    """What a step found.
 
     Args:
         now: the time, in seconds on the clock of the plan.
-        gone: who was seen to be dead.
-        denied: whom the system did not let us signal.
-        appeared: who is a member and was not known before.
-        hurry: whether somebody wants the force now.
-        sure: whether the last scan can have missed nobody who was there.
+        gone: members that were seen dead.
+        denied: members that the system did not let us signal.
+        appeared: new members.
+        hurry: whether the force is to begin now.
+        sure: whether the last scan cannot have missed a member.
     """
 
     now: float
@@ -99,7 +102,7 @@ class Facts(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one member, when its death was seen, and what else there is to say."""
+    """What became of one member; ``seconds`` run from the start until its death was seen."""
 
     member: Member
     fate: Fate
@@ -108,4 +111,4 @@ class Outcome(NamedTuple):
 
 
 Way = Literal["stop", "ask", "force"]
-"""All of it; or only the request; or only the force, without waiting for anybody's death."""
+"""The whole escalation; or only the request; or only the force, without waiting for deaths."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._engine.kill import kill_tree
-from .._spawn.popen import Command, TreePopen
+from .._spawn.popen import TreePopen
+
+if TYPE_CHECKING:
+    from .._spawn.options import Command
 
 
 class TreeStarter:

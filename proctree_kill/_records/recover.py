@@ -8,7 +8,7 @@ from pathlib import Path
 from .._models.errors import RecordError
 from .._models.policy import KillPolicy
 from .._running import loops, threads
-from .._running.threads import Parallel, PlainWork
+from .._running.threads import Parallel
 from .format import RECORD, entries
 from .recover_record import RecordRecovery
 from .report import RecoveryReport
@@ -77,7 +77,7 @@ async def arecover(
     return await loops.run(Recovery(directory, policy, dry_run=dry_run, bare=bare))
 
 
-class Recovery(PlainWork):
+class Recovery:
     """One call of recover: a work that can be hurried."""
 
     def __init__(

@@ -12,7 +12,6 @@ from .._engine.target import Target
 from .._models.errors import TargetRefusedError
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult
-from .._running.threads import PlainWork
 from .assessment import Assessment, judge, judge_bare
 from .format import (
     PREFIX,
@@ -37,7 +36,7 @@ MOMENT = 0.1
 """Seconds within which a fork becomes its program and carries the marker."""
 
 
-class RecordRecovery(PlainWork):
+class RecordRecovery:
     """One record or intent, looked at and acted upon; a work that can be hurried."""
 
     def __init__(

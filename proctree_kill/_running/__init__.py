@@ -1,4 +1,4 @@
 """Work in threads and beside event loops, out of reach of interrupts.
 
-Others use :mod:`.threads` (``run``, ``Job``) and :mod:`.loops` (awaiting one).
+Others use :mod:`.threads` (``run``, ``do``, ``WorkThread``) and :mod:`.loops` (awaiting work).
 """

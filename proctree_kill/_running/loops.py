@@ -3,43 +3,69 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import sys
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from .._engine.owners import CallSoon
-from .._engine.target import Claim
-from .._models.result import KillResult
 from . import threads
-from .threads import Job
+from .threads import Act, Work, WorkThread
 
 if TYPE_CHECKING:
     import asyncio
 
 _T = TypeVar("_T")
-_T_co = TypeVar("_T_co", covariant=True)
+
+CLOSED_LOOP_POLL = 1.0  # seconds between two checks whether an event loop was closed
+
+Runner = Callable[[Awaitable[Any]], object]
+"""Has something awaited on an event loop, and blocks until that is done."""
 
 
-class Work(threads.Work[_T_co], Protocol[_T_co]):
-    """What is run here: its owners may have to be awaited."""
+class _Completion(NamedTuple):
+    """An event of the running loop.
 
-    @property
-    def claims(self) -> Sequence[Claim]:
-        """Return whose owners these are."""
+    Args:
+        done: the event.
+        finished: sets it, from any other thread.
+        cancelled: what a cancellation raises.
+    """
 
-    @property
-    def deadline(self) -> float:
-        """Return until when they are awaited, on the monotonic clock."""
-
-    call_soon: CallSoon | None
+    done: Any
+    finished: Callable[[], object]
+    cancelled: type[BaseException]
 
 
-async def run(work: Work[_T]) -> _T:
-    """Run it in a thread of its own; a cancellation hurries it and waits until it has finished."""
-    loop = running_loop()
-    return await (_run_on_anyio(work) if loop is None else _run_on_asyncio(work, loop))
+async def run(work: Work[_T], *, settle: Callable[[_T], Awaitable[_T]] | None = None) -> _T:
+    """Run work in a thread of its own; a cancellation hurries it and waits until it has finished.
+
+    Args:
+        work: what is done.
+        settle: awaited with the result afterwards, and returns the final one.
+    """
+    done, finished, cancelled = _completion()
+    thread = WorkThread(work, finished)
+    interruption = _start(work, thread, done.set)
+    try:
+        await done.wait()
+    except cancelled as error:
+        interruption = error
+        threads.hurry(work)
+    with _shield():
+        while not done.is_set():
+            try:
+                await done.wait()
+            except cancelled:
+                threads.hurry(work)
+        if settle is not None and thread.results:
+            thread.results[0] = await settle(thread.results[0])
+    if interruption is not None:
+        raise interruption
+    return thread.result()
+
+
+async def do(act: Callable[[], _T]) -> _T:
+    """Run what cannot be hurried; a cancellation waits until it has finished."""
+    return await run(Act(act))
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -54,92 +80,50 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-async def _run_on_asyncio(work: Work[_T], loop: asyncio.AbstractEventLoop) -> _T:
-    import asyncio  # noqa: PLC0415 - a loop of it runs: nothing is loaded here
+def _completion() -> _Completion:
+    if (loop := running_loop()) is not None:
+        import asyncio  # noqa: PLC0415 - a loop of it runs: nothing is loaded here
 
-    done = asyncio.Event()
-    work.call_soon = loop.call_soon_threadsafe
-    job = Job(work, lambda: loop.call_soon_threadsafe(done.set))
-    interruption = _start(work, job, done.set)
-    try:
-        await done.wait()
-    except asyncio.CancelledError as error:
-        interruption = error
-        threads.hurry(work)
-    with _shield():
-        while not done.is_set():
-            try:
-                await done.wait()
-            except asyncio.CancelledError:
-                threads.hurry(work)
-        await _settle(work, job)
-    if interruption is not None:
-        raise interruption
-    return job.result()
+        done = asyncio.Event()
+        return _Completion(
+            done, lambda: loop.call_soon_threadsafe(done.set), asyncio.CancelledError
+        )
+    import anyio.from_thread  # noqa: PLC0415 - an extra; only trio's users have it
+    import anyio.lowlevel  # noqa: PLC0415 - as above
+
+    event = anyio.Event()
+    token = anyio.lowlevel.current_token()
+    return _Completion(
+        event,
+        lambda: anyio.from_thread.run_sync(event.set, token=token),
+        anyio.get_cancelled_exc_class(),
+    )
 
 
 def _shield() -> contextlib.AbstractContextManager[object]:
-    """Keep away the cancellations of anyio, which asks again at every turn of the loop."""
+    # A scope of anyio that was cancelled cancels again at every turn of the loop.
     anyio = sys.modules.get("anyio")
     return contextlib.nullcontext() if anyio is None else anyio.CancelScope(shield=True)
 
 
-async def _run_on_anyio(work: Work[_T]) -> _T:
-    import anyio.from_thread  # noqa: PLC0415 - an extra; only trio's users have it
-    import anyio.lowlevel  # noqa: PLC0415 - as above
-
-    done = anyio.Event()
-    token = anyio.lowlevel.current_token()
-    job = Job(work, lambda: anyio.from_thread.run_sync(done.set, token=token))
-    interruption = _start(work, job, done.set)
+def _start(
+    work: Work[_T], thread: WorkThread[_T], finished: Callable[[], object]
+) -> BaseException | None:
+    """Start the thread; return the interrupt that was raised meanwhile."""
     try:
-        await done.wait()
-    except anyio.get_cancelled_exc_class():
-        threads.hurry(work)
-        with anyio.CancelScope(shield=True):
-            await done.wait()
-            await _settle(work, job)
-        raise
-    await _settle(work, job)
-    if interruption is not None:
-        raise interruption
-    return job.result()
-
-
-def _start(work: Work[_T], job: Job[_T], finished: Callable[[], object]) -> BaseException | None:
-    """Start the thread; return what interrupted that.
-
-    Where the system has no thread left, as in a storm of forks, force is used here and now:
-    that blocks the event loop for as long as a kill takes, and waits for no grace.
-    """
-    try:
-        if not job.start():
-            work.hurry()
-            job.run_here()
+        # Work that is done here blocks the event loop, so it must wait for no grace.
+        if not thread.start(hurry=True):
             finished()
     except BaseException as error:
-        if job.cancel():
+        if thread.cancel():
             raise
         threads.hurry(work)
         return error
     return None
 
 
-async def _settle(work: Work[_T], job: Job[_T]) -> None:
-    """Await the owners whose ``wait`` is a coroutine function, until the deadline.
-
-    asyncio's waits for the pipes as well (cpython#119710), so that it needs a bound.
-    """
-    results = [one for one in job.done if isinstance(one, KillResult)]
-    alive = {one.identity.pid for result in results for one in result.survivors}
-    for claim in work.claims if results else ():
-        wait = getattr(claim.owner, "wait", None)
-        if claim.pid not in alive and inspect.iscoroutinefunction(wait):
-            await _within(wait, max(work.deadline - time.monotonic(), 0))
-
-
-async def _within(wait: Callable[[], Any], seconds: float) -> None:
-    """Await for so many seconds at most."""
+async def wait_within(wait: Callable[[], Awaitable[Any]], seconds: float) -> None:
+    """Await the end of a wait, for so many seconds at most."""
     if running_loop() is None:
         import anyio  # noqa: PLC0415 - an extra; only trio's users have it
 
@@ -148,83 +132,68 @@ async def _within(wait: Callable[[], Any], seconds: float) -> None:
         return
     import asyncio  # noqa: PLC0415 - a loop of it runs: nothing is loaded here
 
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await wait()
-    except TimeoutError:  # its pipes are open still; it has a returncode all the same
-        return
-
-
-Runner = Callable[[Awaitable[Any]], object]
-"""Has something awaitable awaited, and waits for that."""
-
-
-LOOK = 1.0
-"""Seconds after which it is looked whether an event loop is still there."""
 
 
 def runner_here() -> Runner | None:
     """Return what awaits on the event loop that runs in this thread; None where there is none."""
-    if (asyncio := sys.modules.get("asyncio")) is not None:
-        with contextlib.suppress(RuntimeError):  # no loop runs here
-            loop = asyncio.get_running_loop()
-            return lambda told: _on_asyncio(told, loop)
+    if (loop := running_loop()) is not None:
+        return lambda awaitable: _await_on_asyncio(awaitable, loop)
     if "trio" in sys.modules and "anyio" in sys.modules:
-        return _runner_on_anyio()
+        return _anyio_runner()
     return None
 
 
-def _runner_on_anyio() -> Runner | None:
-    """Return what awaits on anyio's loop."""
+def run_in_new_loop(awaitable: Awaitable[Any]) -> None:
+    """Await something on an event loop of its own."""
+    import asyncio  # noqa: PLC0415 - few need it
+
+    asyncio.run(_await(awaitable))
+
+
+def _anyio_runner() -> Runner | None:
     import anyio.from_thread  # noqa: PLC0415 - an extra; only trio's users have it
     import anyio.lowlevel  # noqa: PLC0415 - as above
 
     try:
         token = anyio.lowlevel.current_token()
-    except RuntimeError:
+    except RuntimeError:  # no loop runs here
         return None
-    return lambda told: anyio.from_thread.run(_awaited, told, token=token)
+    return lambda awaitable: anyio.from_thread.run(_await, awaitable, token=token)
 
 
-def _on_asyncio(told: Awaitable[Any], loop: Any) -> None:  # noqa: ANN401 - asyncio may not be there
-    """Have it awaited on a loop, for as long as that runs."""
+def _await_on_asyncio(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop) -> None:
     import asyncio  # noqa: PLC0415 - there is a loop, so it was imported
 
-    waiting = _awaited(told)
+    waiting = _await(awaitable)
     try:
         future = asyncio.run_coroutine_threadsafe(waiting, loop)
     except RuntimeError:  # the loop is closed
         waiting.close()
-        _dispose(told)
+        _close(awaitable)
         raise
     while True:
         try:
-            future.result(LOOK)
+            future.result(CLOSED_LOOP_POLL)
         except TimeoutError:
-            if future.done():  # its own
+            if future.done():  # the awaitable raised it
                 raise
-            if loop.is_closed():
-                waiting.close()  # a loop that is closed never begins what waits in it
-                _dispose(told)
+            if loop.is_closed():  # what waits in a closed loop never begins
+                waiting.close()
+                _close(awaitable)
                 return
         else:
             return
 
 
-def in_a_loop_of_its_own(told: Awaitable[Any]) -> None:
-    """Have it awaited where the manager was entered without a loop."""
-    import asyncio  # noqa: PLC0415 - few need it
-
-    asyncio.run(_awaited(told))
-
-
-def _dispose(told: Awaitable[Any]) -> None:
-    """Close a coroutine that nobody will await, which Python would complain about."""
-    close = getattr(told, "close", None)
+def _close(awaitable: Awaitable[Any]) -> None:
+    # Python warns of a coroutine that was neither awaited nor closed.
+    close = getattr(awaitable, "close", None)
     if callable(close):
         close()
 
 
-async def _awaited(told: Awaitable[Any]) -> None:
-    """Await it."""
-    await told
+async def _await(awaitable: Awaitable[Any]) -> None:
+    await awaitable

@@ -1,8 +1,9 @@
-"""Running work so that an interrupt hurries it, waits for it, and is raised afterwards.
+"""Running work so that an interrupt hurries it, waits for its end, and is raised afterwards.
 
 Python runs signal handlers in the main thread, between any two bytecodes. So the main thread only
-waits here. A lock of this package is never held in it: a handler that wants the same lock, or
-waits for a thread that does, would wait for ever.
+waits here. It never holds a lock of this package: a handler that wants the same lock, or waits for
+a thread that does, would wait for ever. For that reason a result is not kept in
+:class:`concurrent.futures.Future`, which takes a lock wherever it is asked.
 """
 
 from __future__ import annotations
@@ -14,22 +15,16 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from .._engine.owners import CallSoon
-from .._engine.target import Claim
-
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 
-WAIT_SLICE = 0.1
-"""Seconds after which the waiting main thread looks up.
-
-A signal that comes between its last look and its sleep does not wake it,
-and on Windows none does (cpython#80116).
-"""
+# A signal that comes between the last check and the sleep does not wake the main thread,
+# and on Windows no signal does (cpython#80116).
+WAIT_SLICE = 0.1  # seconds
 
 
 class Work(Protocol[_T_co]):
-    """What is run: it can be told to hurry."""
+    """Work that can be hurried."""
 
     def run(self) -> _T_co:
         """Do it, in any thread."""
@@ -38,8 +33,24 @@ class Work(Protocol[_T_co]):
         """Let it use force now; from any thread, but see :func:`hurry`."""
 
 
-class Job(Generic[_T]):
-    """A work in a thread of its own; a shared pool would let one hung tree delay another."""
+class Act(Generic[_T]):
+    """Work that cannot be hurried."""
+
+    def __init__(self, act: Callable[[], _T]) -> None:
+        """Take the function that does it."""
+        self.run = act
+
+    def hurry(self) -> None:
+        """Do nothing."""
+
+
+class WorkThread(Generic[_T]):
+    """A thread for one work; in a shared pool one hung tree would delay another.
+
+    Attributes:
+        cancelled: whether the thread does nothing any more.
+        over: whether the work has finished.
+    """
 
     def __init__(
         self,
@@ -51,9 +62,9 @@ class Job(Generic[_T]):
 
         Args:
             work: what it does.
-            finished: called once there is a result, in the thread.
-            stay: called with the result after that, for as long as the thread is needed;
-                nothing else refers to the work by then.
+            finished: called in the thread once the work has finished.
+            stay: called in the thread with the result after that, for as long as the thread is
+                needed; nothing refers to the work by then.
         """
         self._work = work
         self._finished = finished
@@ -61,183 +72,162 @@ class Job(Generic[_T]):
         self._claim = threading.Lock()
         self._context = contextvars.copy_context()
         self.cancelled = self.over = False
-        self.done: list[_T] = []
+        self.results: list[_T] = []
         self._error: BaseException | None = None
 
-    def start(self) -> bool:
-        """Start the thread; tell whether one is to be had.
+    def start(self, *, hurry: bool = False) -> bool:
+        """Start the thread; do the work here where the system has no thread left.
 
-        An interrupt that is raised here has not started it if :meth:`cancel` says so.
+        An interrupt that is raised here has not started the thread if :meth:`cancel` returns True.
+
+        Args:
+            hurry: whether work that is done here is hurried.
+
+        Returns:
+            Whether the thread does it, and calls ``finished``.
         """
         try:
             # threading.Thread would hold locks that a signal handler may want, and costs more.
             _thread.start_new_thread(_run, ([self],))
-        except RuntimeError:  # the system has none left, or the interpreter is at its exit
-            return not self.cancel()
+        except RuntimeError:  # no thread is left, or the interpreter exits, or a handler raised it
+            if self.cancel():
+                if hurry:
+                    self._work.hurry()
+                self._run()
+                return False
         return True
 
     def cancel(self) -> bool:
-        """See to it that the thread does nothing; False where it has begun."""
+        """Keep the thread from doing anything; return False where it has begun."""
         self.cancelled = self.cancelled or self._claim.acquire(blocking=False)
         return self.cancelled
-
-    def run_here(self) -> None:
-        """Do the work in this thread."""
-        try:
-            self.done.append(self._context.run(self._work.run))
-        except BaseException as error:  # noqa: BLE001 - result() raises it in the caller's thread
-            self._error = error
-        self.over = True
-
-    def result(self) -> _T:
-        """Return what came of it once it has finished, or raise what it raised."""
-        if self.done:
-            return self.done[0]
-        error, self._error = self._error, None
-        try:
-            raise error or RuntimeError("it has not finished")
-        finally:
-            del error  # or its traceback would hold the work
 
     def begin(self) -> Callable[[], object] | None:
         """Do the work, unless it was cancelled; return what the thread has to do after it."""
         if not self._claim.acquire(blocking=False):
             return None
-        self.run_here()
+        self._run()
         self._finished()
-        if self._stay is None or not self.done:
+        if self._stay is None or not self.results:
             return None
-        stay, result = self._stay, self.done[0]
+        stay, result = self._stay, self.results[0]
         return lambda: stay(result)
 
+    def _run(self) -> None:
+        try:
+            self.results.append(self._context.run(self._work.run))
+        except BaseException as error:  # noqa: BLE001 - result() raises it in the caller's thread
+            self._error = error
+        self.over = True
 
-def _run(box: list[Job[Any]]) -> None:
-    """Be a thread. The box is emptied, because the interpreter keeps a thread's arguments."""
+    def result(self) -> _T:
+        """Return the result of work that has finished, or raise what it raised."""
+        if self._error is None:
+            return self.results[0]
+        error, self._error = self._error, None
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds the work
+
+
+def _run(box: list[WorkThread[Any]]) -> None:
     if (trace := threading.gettrace()) is not None:  # debuggers and coverage, as threading does
         sys.settrace(trace)
+    # The interpreter keeps the arguments of a thread: the box must not hold the work.
     afterwards = box.pop().begin()
     if afterwards is not None:
         afterwards()
 
 
 def run(work: Work[_T], *, stay: Callable[[_T], object] | None = None) -> _T:
-    """Run it to its end, whatever a signal handler raises meanwhile.
+    """Run work to its end, whatever a signal handler raises meanwhile.
 
     Handlers run in the main thread only: there the work gets a thread of its own.
 
     Args:
         work: what is done.
-        stay: makes it have one in any case, which calls this with the result afterwards.
+        stay: called by that thread with the result afterwards; it is then used in any case.
     """
     if stay is None and not _is_main():
         return work.run()
     over = threading.Lock()
     over.acquire()
-    job = Job(work, over.release, stay)
+    thread = WorkThread(work, over.release, stay)
     try:
-        if job.start():
-            _await(job, over)
-        else:
-            job.run_here()
+        thread.start()
+        _await(thread, over)
     except BaseException:
-        if not job.cancel():
-            while not job.over:
-                _hold_back(job, over, work)
+        if not thread.cancel():
+            while not thread.over:
+                _hold_back(thread, over, work)
         raise
-    return job.result()
+    return thread.result()
 
 
 def do(act: Callable[[], _T]) -> _T:
     """Run what takes a lock and cannot be hurried."""
-    return run(_Act(act))
-
-
-class _Act(Generic[_T]):
-    """A work that takes no longer than it must."""
-
-    def __init__(self, act: Callable[[], _T]) -> None:
-        self.run = act
-
-    def hurry(self) -> None:
-        """Do nothing."""
+    return run(Act(act))
 
 
 def hurry(work: Work[Any]) -> None:
-    """Hurry a work; of the locks that it takes none is taken in the main thread."""
+    """Hurry work; the locks that this takes are not taken in the main thread."""
     if not _is_main():
         work.hurry()
         return
     try:
         _thread.start_new_thread(work.hurry, ())
-    except RuntimeError:  # no thread is to be had
+    except RuntimeError:  # the system has no thread left
         work.hurry()
 
 
 def _is_main() -> bool:
-    """Tell whether this is the thread in which signal handlers run."""
     return threading.get_ident() == threading.main_thread().ident
 
 
-def _await(job: Job[Any], over: threading.Lock) -> None:
-    """Wait for a job; an interrupt may come at any point, and the wait begin again."""
-    while not job.over:
+def _await(thread: WorkThread[Any], over: threading.Lock) -> None:
+    # An interrupt may come between any two of these steps; then the wait begins again.
+    while not thread.over:
         over.acquire(timeout=WAIT_SLICE)
 
 
-def _hold_back(job: Job[Any], over: threading.Lock, work: Work[Any]) -> None:
-    """Hurry a job and wait for it; what is raised meanwhile has already been raised once."""
+def _hold_back(thread: WorkThread[Any], over: threading.Lock, work: Work[Any]) -> None:
     try:
         hurry(work)
-        _await(job, over)
-    except BaseException:  # noqa: BLE001 - the first one is raised when the job is over
+        _await(thread, over)
+    except BaseException:  # noqa: BLE001 - the first interrupt is raised when the work is over
         return
 
 
-class PlainWork:
-    """What a work that has no owners to be awaited says of them."""
-
-    claims: Sequence[Claim] = ()
-    deadline = 0.0
-    call_soon: CallSoon | None = None
-
-
-class Parallel(PlainWork, Generic[_T]):
+class Parallel(Generic[_T]):
     """Works that are done at the same time, each in a thread of its own."""
 
     def __init__(self, works: Sequence[Work[_T]], at_once: int | None = None) -> None:
-        """Say which, and how many of them at a time; default all."""
+        """Take the works, and how many of them run at a time; default all."""
         self._works = works
         self._slots = threading.Semaphore(at_once or max(len(works), 1))
 
     def run(self) -> list[_T]:
-        """Do all of them, whatever one of them raises; return what came of each."""
+        """Do all works, even if one raises; return their results."""
         started = [self._start(work) for work in self._works]
         for _, done in started:
             done.wait()
-        return [job.result() for job, _ in started]
+        return [thread.result() for thread, _ in started]
 
     def hurry(self) -> None:
-        """Hurry all of them, those that have not begun as well."""
+        """Hurry all works, those that have not begun as well."""
         for work in self._works:
             work.hurry()
 
-    def _start(self, work: Work[_T]) -> tuple[Job[_T], threading.Event]:
-        """Start one as soon as there is room; here, where the system has no thread left."""
-        self._slots.acquire()
+    def _start(self, work: Work[_T]) -> tuple[WorkThread[_T], threading.Event]:
         done = threading.Event()
-        job = Job(work, _both(self._slots.release, done.set))
-        if not job.start():
-            job.run_here()
+
+        def finished() -> None:
             self._slots.release()
             done.set()
-        return job, done
 
-
-def _both(first: Callable[[], object], second: Callable[[], object]) -> Callable[[], None]:
-    """Return what does two things."""
-
-    def both() -> None:
-        first()
-        second()
-
-    return both
+        self._slots.acquire()
+        thread = WorkThread(work, finished)
+        if not thread.start():
+            finished()
+        return thread, done

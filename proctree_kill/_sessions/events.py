@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
 
-from .._running.loops import Runner, in_a_loop_of_its_own
+from .._running.loops import Runner, run_in_new_loop
 from .models import SessionEvent
 
 Broadcaster = Callable[[SessionEvent], object]
@@ -110,7 +110,7 @@ class EventQueue:
         try:
             told = self._broadcaster(event)
             if isinstance(told, Awaitable):
-                (self.runner or in_a_loop_of_its_own)(told)
+                (self.runner or run_in_new_loop)(told)
         except BaseException:  # noqa: BLE001 - the next event is told whatever foreign code raises
             _log.exception(
                 "the broadcaster raised for %s",

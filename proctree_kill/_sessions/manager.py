@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from .._models.errors import SessionError
 from .._models.policy import KillPolicy
@@ -16,8 +16,7 @@ from .._records.recover import Recovery
 from .._records.report import RecordFate, RecoveryReport
 from .._running import loops, threads
 from .._running.loops import runner_here
-from .._running.threads import Parallel, PlainWork
-from .._spawn.popen import Command
+from .._running.threads import Parallel
 from .agent import Agent, Session
 from .events import Broadcaster, EventQueue
 from .models import SessionState, StopResult
@@ -28,13 +27,10 @@ from .stop import SessionStop, nothing
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from .._running.loops import Work
-    from .._spawn.options import AgentOptions
+    from .._spawn.options import AgentOptions, Command
 
 FLUSH = 1.0
 """Seconds that leaving a manager waits for its broadcaster."""
-
-_T = TypeVar("_T")
 
 
 class SessionManager:
@@ -124,9 +120,9 @@ class SessionManager:
         """
         start = self._start(session_id, cmd, tool, popen)
         try:
-            return threads.run(start)
+            return threads.do(start.run)
         except BaseException:
-            threads.run(start.undo())
+            threads.do(start.undo)
             raise
 
     async def aspawn_agent(
@@ -157,9 +153,9 @@ class SessionManager:
         """
         start = self._start(session_id, cmd, tool, popen)
         try:
-            return await _awaited(start)
+            return await loops.do(start.run)
         except BaseException:
-            await _awaited(start.undo())
+            await loops.do(start.undo)
             raise
 
     def stop_agent(self, session_id: str) -> StopResult:
@@ -201,7 +197,7 @@ class SessionManager:
         agent = self._find(session_id)
         if agent is None:
             return _unknown(session_id)
-        return await _awaited(SessionStop(agent, self._registry))
+        return await loops.run(SessionStop(agent, self._registry))
 
     def stop_all(self) -> dict[str, StopResult]:
         """Stop all sessions of this manager at the same time: many take no longer than one.
@@ -225,7 +221,7 @@ class SessionManager:
         Raises:
             SessionError: as for :meth:`stop_all`.
         """
-        return self._name(await _awaited(self._stops(self._registry.agents())))
+        return self._name(await loops.run(self._stops(self._registry.agents())))
 
     def recover(self, *, dry_run: bool = False, bare: bool = False) -> RecoveryReport:
         """End what dead owners left behind in the folder, as :func:`recover` does, and tell of it.
@@ -257,7 +253,7 @@ class SessionManager:
             RecordError: as for :func:`recover`.
             SessionError: this is a forked child.
         """
-        return self._told(await _awaited(self._recovery(dry_run=dry_run, bare=bare)))
+        return self._told(await loops.run(self._recovery(dry_run=dry_run, bare=bare)))
 
     def __enter__(self) -> Self:
         self._enter()
@@ -281,10 +277,10 @@ class SessionManager:
         if os.getpid() != self._owner:
             return
         try:
-            await _awaited(self._stops(self._registry.close()))
+            await loops.run(self._stops(self._registry.close()))
         finally:
             self._queue.close()
-            await _awaited(_Flush(self._queue))
+            await loops.do(lambda: self._queue.flush(FLUSH))
 
     def _enter(self) -> None:
         """Begin, on the event loop that runs here if there is one."""
@@ -365,25 +361,6 @@ class SessionManager:
         )
 
 
-class _Flush(PlainWork):
-    """Waiting for a broadcaster, beside an event loop."""
-
-    def __init__(self, queue: EventQueue) -> None:
-        self._queue = queue
-
-    def run(self) -> bool:
-        """Wait for a moment."""
-        return self._queue.flush(FLUSH)
-
-    def hurry(self) -> None:
-        """Do nothing: the moment is short."""
-
-
 def _unknown(session_id: str) -> StopResult:
     """Say that a session is not there."""
     return nothing(session_id, "it is not known, and has no record")
-
-
-async def _awaited(work: Work[_T]) -> _T:
-    """Do a work beside an event loop."""
-    return await loops.run(work)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._containment.guard import REQUESTED as GUARD
+from .._containment.guard import KILL_ON_PARENT_EXIT
 from .._models.errors import ContainmentError
-from .._running.threads import PlainWork
-from .._spawn.popen import Command, TreePopen
+from .._spawn.popen import TreePopen
 from .agent import Agent, Session
 from .registry import Registry
 from .stop import SessionStop, leave
 
+if TYPE_CHECKING:
+    from .._spawn.options import Command
+
 _log = logging.getLogger("proctree_kill")
 
 
-class SessionStart(PlainWork):
-    """The start of a session: a work that cannot be hurried, but undone."""
+class SessionStart:
+    """The start of a session: it cannot be hurried, but undone."""
 
     def __init__(
         self,
@@ -40,30 +42,33 @@ class SessionStart(PlainWork):
         self._command = command
         self._options = options
 
-    def hurry(self) -> None:
-        """Do nothing: a start takes no longer than it must."""
-
     def run(self) -> Session:
         """Start it; whatever is raised, no process is left."""
         try:
             self._registry.enter(self._agent)
             self._spawn()
         except BaseException:
-            self.undo().run()
+            self.undo()
             raise
         return Session(self._agent)
 
-    def undo(self) -> Undoing:
-        """Return the work that takes back what was started, at once."""
-        return Undoing(self._registry, self._agent)
+    def undo(self) -> None:
+        """Take back what was started: end its process, if there is one, at once."""
+        self._agent.settle()
+        if self._agent.process is None:
+            self._registry.dismiss(self._agent)
+            return
+        stop = SessionStop(self._agent, self._registry)
+        stop.hurry()
+        stop.run()
 
     def _start(self) -> TreePopen[Any]:
         """Start the process, watched over by the guard where one is to be had."""
-        options = {GUARD: self._registry.guarded, **self._options}
+        options = {KILL_ON_PARENT_EXIT: self._registry.guarded, **self._options}
         try:
             return TreePopen(self._command, record=self._agent.recording, **options)
         except ContainmentError as error:
-            if error.requested != GUARD or GUARD in self._options:
+            if error.requested != KILL_ON_PARENT_EXIT or KILL_ON_PARENT_EXIT in self._options:
                 raise
             self._registry.guarded = False
             _log.warning("sessions are recorded, but not guarded: %s", error.reason)
@@ -77,25 +82,3 @@ class SessionStart(PlainWork):
         registry.tell(agent, "started")
         agent.settle()
         registry.watcher.watch(agent.process.identity, lambda: leave(agent, registry))
-
-
-class Undoing(PlainWork):
-    """Taking back a start: its process is ended, if there is one."""
-
-    def __init__(self, registry: Registry, agent: Agent) -> None:
-        """Say which."""
-        self._registry = registry
-        self._agent = agent
-
-    def hurry(self) -> None:
-        """Do nothing: it is forced from the beginning."""
-
-    def run(self) -> None:
-        """End it at once."""
-        self._agent.settle()
-        if self._agent.process is None:
-            self._registry.dismiss(self._agent)
-            return
-        stop = SessionStop(self._agent, self._registry)
-        stop.hurry()
-        stop.run()

@@ -9,7 +9,6 @@ from .._models.errors import TargetRefusedError
 from .._models.result import Fate, KillResult, SurvivorsError
 from .._records.recover_record import RecordRecovery
 from .._records.report import RecordFate, RecordOutcome
-from .._running.threads import PlainWork
 from .agent import Agent, Ending
 from .models import SessionState, StopMethod, StopResult
 from .registry import Registry
@@ -25,7 +24,7 @@ _WORDS: dict[StopMethod, str] = {
 }
 
 
-class SessionStop(PlainWork):
+class SessionStop:
     """The stop of a session; one that comes second hurries the first and waits for it."""
 
     def __init__(self, agent: Agent, registry: Registry) -> None:
@@ -67,7 +66,7 @@ def leave(agent: Agent, registry: Registry) -> None:
     if ending is None or agent.process is None:
         return
     agent.process.poll()
-    if agent.process.containment.deserted:
+    if agent.process.containment.is_empty:
         _conclude(agent, registry, ending, nothing(agent.session_id), SessionState.EXITED)
         return
     arguments = (agent, registry, ending, SessionState.EXITED)

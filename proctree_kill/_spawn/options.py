@@ -1,8 +1,8 @@
-"""The options that are handed on: to subprocess.Popen, and to kill_tree. For type checkers."""
+"""The types of what is passed on to subprocess.Popen and kill_tree. For type checkers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import IO, Any, Literal, TypedDict
 
@@ -12,7 +12,11 @@ from .._engine.target import Spare
 from .._models.policy import KillPolicy
 
 Path = str | bytes | PathLike[str] | PathLike[bytes]
+Command = Path | Sequence[Path]
+"""A program and its arguments."""
 File = int | IO[Any] | None
+Place = str | PathLike[str] | None
+"""The path of a record."""
 
 
 class KillOptions(TypedDict, total=False):
@@ -30,7 +34,7 @@ class KillOptions(TypedDict, total=False):
 
 
 class PopenOptions(TypedDict, total=False):
-    """What ``subprocess.Popen`` takes beside its command and how text is read."""
+    """The options of ``subprocess.Popen`` except ``text``, ``encoding`` and ``errors``."""
 
     bufsize: int
     executable: Path | None
@@ -56,22 +60,31 @@ class PopenOptions(TypedDict, total=False):
     process_group: int | None
 
 
-class RunOptions(PopenOptions, total=False):
-    """What :func:`~proctree_kill.run` takes beside its command, its input and how text is read."""
+class ContainedOptions(PopenOptions, total=False):
+    """How a tree is contained, and the options of ``subprocess.Popen``."""
 
     containment: Requested
     kill_on_parent_exit: bool
+
+
+class TreeOptions(ContainedOptions, total=False):
+    """The options of :class:`~proctree_kill.TreePopen` that do not decide the type of its pipes."""
+
+    record: Place
+
+
+class RunOptions(ContainedOptions, total=False):
+    """The options of :func:`~proctree_kill.run` that do not decide the type of its output."""
+
     capture_output: bool
     timeout: float | None
     check: bool
     grace: float
 
 
-class AgentOptions(PopenOptions, total=False):
-    """What a :class:`~proctree_kill.SessionManager` takes beside an agent's command."""
+class AgentOptions(ContainedOptions, total=False):
+    """The options of :meth:`~proctree_kill.SessionManager.spawn_agent`."""
 
-    containment: Requested
-    kill_on_parent_exit: bool
     text: bool | None
     encoding: str | None
     errors: str | None

@@ -9,23 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from .._engine.process import ExitWaiter
 from .._running import loops, threads
-from .popen import Command, TreePopen
+from .popen import TreePopen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Unpack
 
-    from .._engine.owners import CallSoon
-    from .._engine.target import Claim
-    from .options import RunOptions
+    from .options import Command, RunOptions
 
 LINGER = 0.25
-"""Seconds that a pipe may stay open after the root has ended, before whoever holds it is ended.
+"""Seconds that a pipe may stay open after the exit of the root, before its holders are ended.
 
-What a shell leaves behind for its last output, as ``>(...)`` does, is done by then.
+What a shell leaves behind for its last output, as ``>(...)`` does, has finished by then.
 """
-DRAIN = 1.0
-"""Seconds that are given to the rest of an output after the tree was ended at a timeout."""
+DRAIN = 1.0  # seconds to read the rest of an output after the tree was ended at the timeout
 
 
 # fmt: off
@@ -36,10 +32,6 @@ def run(args: Command, *, text: Literal[True], encoding: str | None = None,
 @overload
 def run(args: Command, *, text: bool | None = None, encoding: str,
         errors: str | None = None, input: str | None = None,
-        **options: Unpack[RunOptions]) -> CompletedProcess[str]: ...
-@overload
-def run(args: Command, *, text: bool | None = None, encoding: str | None = None,
-        errors: str, input: str | None = None,
         **options: Unpack[RunOptions]) -> CompletedProcess[str]: ...
 @overload
 def run(args: Command, *, text: Literal[False] | None = None, encoding: None = None,
@@ -53,27 +45,27 @@ def run(args: Command, *, text: bool | None = None, encoding: str | None = None,
 
 
 def run(args: Command, **options: Any) -> CompletedProcess[Any]:
-    """Run a command as ``subprocess.run`` does, and leave nothing of it behind.
+    """Run a command as ``subprocess.run`` does, and leave none of its processes behind.
 
-    At the timeout, at an interrupt (Ctrl-C) and at any other exception the whole tree is ended.
-    When the command has ended by itself, whoever it left behind is asked to leave, then forced:
-    so nobody who holds a pipe keeps the caller waiting.
+    At the timeout, an interrupt (Ctrl-C) or any other exception the whole tree is ended.
+    After the root has exited by itself, the rest of the tree is asked to exit, then forced.
+    So a process that still holds a pipe does not block the caller.
 
     Args:
         args: the program and its arguments.
-        input: what to send to its standard input.
-        capture_output: whether to collect its standard output and standard error.
-        timeout: seconds after which the tree is ended; None waits for ever.
-        check: whether an exit code other than 0 raises.
+        input: what is written to its standard input; default nothing.
+        capture_output: whether standard output and standard error are captured; default False.
+        timeout: seconds after which the tree is ended; default None waits without limit.
+        check: whether an exit code other than 0 raises; default False.
         grace: seconds between the polite request and the force at the timeout;
             default 0: force at once, as ``subprocess.run`` does to the root alone.
-        options: everything else that :class:`TreePopen` takes.
+        options: all other options of :class:`TreePopen`.
 
     Returns:
         As ``subprocess.run``.
 
     Raises:
-        subprocess.TimeoutExpired: it took too long; the output so far is in the exception.
+        subprocess.TimeoutExpired: the time was over; it holds the output until then.
         subprocess.CalledProcessError: ``check`` is set and the exit code is not 0.
         ContainmentError, OSError, ValueError: as for :class:`TreePopen`.
     """
@@ -90,10 +82,6 @@ async def arun(args: Command, *, text: bool | None = None, encoding: str,
                errors: str | None = None, input: str | None = None,
                **options: Unpack[RunOptions]) -> CompletedProcess[str]: ...
 @overload
-async def arun(args: Command, *, text: bool | None = None, encoding: str | None = None,
-               errors: str, input: str | None = None,
-               **options: Unpack[RunOptions]) -> CompletedProcess[str]: ...
-@overload
 async def arun(args: Command, *, text: Literal[False] | None = None, encoding: None = None,
                errors: None = None, input: bytes | None = None,
                **options: Unpack[RunOptions]) -> CompletedProcess[bytes]: ...
@@ -105,32 +93,16 @@ async def arun(args: Command, *, text: bool | None = None, encoding: str | None 
 
 
 async def arun(args: Command, **options: Any) -> CompletedProcess[Any]:
-    """Do what :func:`run` does, in a thread of its own, without blocking the event loop.
+    """Like :func:`run`, awaited; it runs in a thread of its own.
 
-    Cancelled, it ends the tree at once, and lets the cancellation through when it is gone.
-    asyncio needs nothing more; trio goes through anyio (``pip install proctree_kill[trio]``).
-
-    Args:
-        args: as for :func:`run`.
-        options: as for :func:`run`.
-
-    Returns:
-        As :func:`run`.
-
-    Raises:
-        subprocess.TimeoutExpired: as for :func:`run`.
-        subprocess.CalledProcessError: as for :func:`run`.
-        ContainmentError, OSError, ValueError: as for :func:`run`.
+    Cancelled, it ends the tree at once, and raises the cancellation when the tree is gone.
+    asyncio needs nothing more; trio needs anyio (``pip install proctree_kill[trio]``).
     """
     return await loops.run(Running(args, **options))
 
 
 class Running:
     """One command from its start to its result."""
-
-    claims: Sequence[Claim] = ()  # no owner has to be awaited
-    deadline = 0.0
-    call_soon: CallSoon | None = None
 
     def __init__(
         self,
@@ -143,11 +115,11 @@ class Running:
         grace: float = 0.0,
         **popen: Any,
     ) -> None:
-        """Check what can be checked before anything runs."""
+        """Check the options; nothing runs yet."""
         if input is not None:
-            _add(popen, "input", stdin=subprocess.PIPE)
+            _add_pipes(popen, "input", "stdin")
         if capture_output:
-            _add(popen, "capture_output", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            _add_pipes(popen, "capture_output", "stdout", "stderr")
         self._args = args
         self._popen = popen
         self._input: Any = input
@@ -159,18 +131,21 @@ class Running:
         self._hurrier: threading.Thread | None = None
 
     def run(self) -> CompletedProcess[Any]:
-        """Run it to its end, or to that of its time."""
+        """Run the command to its end or its timeout."""
         if self._hurried:
             text = "it was interrupted, or had no thread, before anything was run"
             raise RuntimeError(text)
         pipes = subprocess.PIPE in (self._popen.get("stdout"), self._popen.get("stderr"))
-        with Leftovers(needed=pipes) as usher, TreePopen[Any](self._args, **self._popen) as process:
+        with (
+            Leftovers(needed=pipes) as leftovers,
+            TreePopen[Any](self._args, **self._popen) as process,
+        ):
             self._process = process
             if self._hurried:
                 process.kill()
-            usher.attend(process)
+            leftovers.watch(process)
             stdout, stderr = self._communicate(process)
-            usher.dismiss()
+            leftovers.cancel()
         if self._hurrier:
             self._hurrier.join()
         code = process.returncode
@@ -179,14 +154,14 @@ class Running:
         return CompletedProcess(process.args, code, stdout, stderr)
 
     def hurry(self) -> None:
-        """End the tree now; the thread that runs it sees that by itself."""
+        """End the tree now; :meth:`run` returns when the root has exited."""
         self._hurried = True
         if self._process is not None and self._hurrier is None:
+            # in a thread, because a cancellation calls this in the thread of the event loop
             self._hurrier = threading.Thread(target=self._process.kill, name="proctree_kill hurry")
             self._hurrier.start()
 
     def _communicate(self, process: TreePopen[Any]) -> tuple[Any, Any]:
-        """Send the input and collect the outputs; end the tree when the time is over."""
         try:
             return process.communicate(self._input, timeout=self._timeout)
         except TimeoutExpired as expired:
@@ -196,19 +171,19 @@ class Running:
 
 
 class Leftovers:
-    """Sees to it that our pipes come to their end once the root has ended.
+    """Ends leftover processes that keep our pipes open after the root has exited.
 
-    Whoever it left behind may hold them, and is ended when their time is over.
-    The thread begins before the root is born, so that it does not look like a child of it.
+    The thread starts before the root: a later thread would take a number after the root's, as a
+    child does (``System.is_youngest``).
     """
 
     def __init__(self, *, needed: bool) -> None:
-        """Prepare the thread, where there are pipes."""
+        """Prepare the thread; none is needed where the command has no pipes."""
         self._process: TreePopen[Any] | None = None
         self._waiter: ExitWaiter | None = None
-        self._arrived = threading.Event()
-        self._done = threading.Event()
-        thread = threading.Thread(target=self._wait, name="proctree_kill usher")
+        self._decided = threading.Event()  # set once there is a root, or there will be none
+        self._cancelled = threading.Event()
+        thread = threading.Thread(target=self._wait, name="proctree_kill leftovers")
         self._thread = thread if needed else None
 
     def __enter__(self) -> Self:
@@ -217,54 +192,46 @@ class Leftovers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.dismiss()
+        self.cancel()
         if self._thread:
-            self._arrived.set()
+            self._decided.set()
             self._thread.join()
         if self._waiter:
             self._waiter.close()
 
-    def attend(self, process: TreePopen[Any]) -> None:
-        """Begin to wait for this root."""
+    def watch(self, process: TreePopen[Any]) -> None:
+        """Begin to wait for the exit of a root."""
         if self._thread:
             self._process, self._waiter = process, ExitWaiter(process.pid)
-            self._arrived.set()
+            self._decided.set()
 
-    def dismiss(self) -> None:
-        """Stop waiting: the pipes are at their end, or given up."""
-        self._done.set()
+    def cancel(self) -> None:
+        """Stop waiting: the pipes have been read to their end, or are no longer read."""
+        self._cancelled.set()
         if self._waiter:
             self._waiter.wake()
 
     def _wait(self) -> None:
-        """Wait for the root, then a moment for the pipes; then end whoever holds them."""
-        self._arrived.wait()
-        if self._process and self._waiter and self._waiter.wait() and not self._done.wait(LINGER):
+        self._decided.wait()
+        exited = self._waiter is not None and self._waiter.wait()  # False once it is cancelled
+        if exited and self._process and not self._cancelled.wait(LINGER):
             self._process.stop()
 
 
 def _drain(process: TreePopen[Any]) -> tuple[bytes | None, bytes | None]:
-    """Read what is left in the pipes of a tree that was ended.
-
-    As ``subprocess`` has it in a TimeoutExpired: bytes, which may end within a character,
-    and None for nothing.
-    """
+    """Read the rest of the pipes of a tree that was ended."""
+    # As in subprocess's TimeoutExpired: bytes, which may end within a character; None if empty.
     process.universal_newlines = False
     try:
         stdout, stderr = process.communicate(timeout=DRAIN)
-    except TimeoutExpired as late:  # a survivor holds a pipe
-        stdout, stderr = late.stdout, late.stderr
+    except TimeoutExpired as expired:  # a survivor holds a pipe
+        stdout, stderr = expired.stdout, expired.stderr
     return stdout or None, stderr or None
 
 
-def _add(popen: dict[str, Any], why: str, **pipes: int) -> None:
-    """Add pipes to the options of a command.
-
-    Raises:
-        ValueError: one of them is given already.
-    """
-    for name, pipe in pipes.items():
+def _add_pipes(popen: dict[str, Any], option: str, *names: str) -> None:
+    for name in names:
         if popen.get(name) is not None:
-            text = f"{name} must not be given together with {why}"
+            text = f"{name} must not be given together with {option}"
             raise ValueError(text)
-        popen[name] = pipe
+        popen[name] = subprocess.PIPE

@@ -1,4 +1,4 @@
-"""Starting one tree: in a thread of its own, and ended again if anything is raised."""
+"""The start of one tree, in a thread of its own; the tree is ended again if anything is raised."""
 
 from __future__ import annotations
 
@@ -19,35 +19,31 @@ if TYPE_CHECKING:
     from .._containment.containment import Containment
     from .._records.recording import Recording
 
-RESERVE = 4
-"""Descriptors that are held during a start, so that its tree can be ended when none is left."""
-UNREADY = 0.01
-"""Seconds between two looks for a root that is to be killed before it is the program."""
+RESERVED_DESCRIPTORS = 4  # held during a start, so that its tree can be ended when none is free
+ROOT_POLL = 0.01  # seconds between looks for a root that is to be killed before its exec
 
-_os: Any = os  # what Windows has not, the type checkers know on POSIX only
+_os: Any = os  # type checkers know waitid on POSIX only
 _log = logging.getLogger("proctree_kill")
 
 
 class Root(Protocol):
-    """What stands for the root of a tree: a ``Popen``, which has these once it is started."""
+    """The root of a tree: a ``Popen``, which has these attributes once it is started."""
 
     args: Any
     pid: int
     returncode: int | Any
 
     def kill_root(self) -> None:
-        """Kill it by its number, and reap it; that needs no descriptor."""
+        """Kill the root by its number, and reap it; open no descriptor."""
 
     def close_pipes(self) -> None:
-        """Close our ends of its pipes."""
+        """Close this process's ends of its pipes."""
 
 
 class ProcessStart:
-    """The start of one tree: a work that is not hurried but undone.
+    """The start of one tree. An interrupt does not shorten it but undoes it.
 
-    Signal handlers run in the main thread only, so nothing interrupts the thread of a start.
-    That thread stays while the root lives: the kernel sends a process its death signal when the
-    *thread* ends that started it (PR_SET_PDEATHSIG, prctl(2)).
+    It runs in a thread of its own, because signal handlers run in the main thread only.
     """
 
     def __init__(
@@ -57,32 +53,41 @@ class ProcessStart:
         spawn: Callable[[Containment], None],
         recording: Recording | None,
         *,
-        forks: bool,
+        has_preexec: bool,
     ) -> None:
-        """Say what is to be done, in this order; nothing is done yet.
+        """Note what :meth:`start` calls, in this order; nothing is done yet.
 
         Args:
-            process: what will stand for the root.
-            prepare: makes what contains it.
-            spawn: starts it.
+            process: the root.
+            prepare: makes the containment.
+            spawn: starts the root inside it.
             recording: its intent and record.
-            forks: whether the root may start others, or hang, before it is the program:
-                it has a ``preexec_fn``.
+            has_preexec: whether the root has a ``preexec_fn``, which may hang or start processes.
         """
         self._process = process
         self._prepare = prepare
         self._spawn = spawn
         self._recording = recording
-        self._forks = forks
+        self._has_preexec = has_preexec
         self._containment: Containment | None = None
         self._spawned = self._over = False
 
+    def start(self) -> None:
+        """Start the tree; an interrupt ends it before it is raised."""
+        try:
+            # PR_SET_PDEATHSIG (prctl(2)): the kernel sends a child its death signal when the
+            # *thread* exits that started it, so the thread stays while the root lives.
+            threads.run(self, stay=_wait_without_reaping)
+        except BaseException:
+            threads.do(self.undo)
+            raise
+
     def run(self) -> int:
-        """Start the root and return its number; whatever is raised, no process is left."""
+        """Start the root and return its number; no process is left after an exception."""
         process, recording = self._process, self._recording
         with ExitStack() as reserve:
             system = reserve.enter_context(closing(current()))
-            for _ in range(RESERVE):
+            for _ in range(RESERVED_DESCRIPTORS):
                 reserve.callback(os.close, os.open(os.devnull, os.O_RDONLY))
             try:
                 containment = self._containment = self._prepare()
@@ -103,37 +108,40 @@ class ProcessStart:
         return process.pid
 
     def hurry(self) -> None:
-        """Kill a root that is no program yet, and so may hang; all else takes what it must."""
-        while self._forks and not self._spawned and not self._over and not self._kill_unready():
-            time.sleep(UNREADY)
+        """Kill a root whose ``preexec_fn`` may hang; no other part of a start can be shortened."""
+        while self._has_preexec and not (self._spawned or self._over or self._kill_before_exec()):
+            time.sleep(ROOT_POLL)
 
-    def _kill_unready(self) -> bool:
-        """Kill a root whose preexec_fn runs; tell whether there was one."""
+    def _kill_before_exec(self) -> bool:
+        """Kill a root whose preexec_fn runs; return whether there was one."""
         pid = getattr(self._process, "pid", None)
-        if pid is None:  # Popen knows it a moment after the fork
+        if pid is None:  # Popen sets it a moment after the fork
             return False
         with closing(current()) as system:
             root = system.bind(pid)
-            # Popen reaps it only after it has ended; then the number may be another's.
+            # Once Popen has reaped it, the number may be another process's.
             if root is None or root.ppid != os.getpid() or self._process.returncode is not None:
                 return False
             system.kill([root], [])
         return True
 
     def undo(self) -> None:
-        """End what was started, if anything was; the intent goes once all of it is known dead."""
+        """End what was started, if anything; remove the intent once all of it is known dead."""
         containment = self._containment
         if containment is None:
             return
-        # Popen has no returncode before it begins, and one once it has reaped what is no program.
+        # Popen sets returncode to None before the fork, and to a code if the exec failed.
+        # After a failed exec only a preexec_fn can have left processes behind.
         begun = hasattr(self._process, "returncode")
-        living = self._spawned or (begun and (self._forks or self._process.returncode is None))
-        over = self._end(containment) if living else containment.release()
-        if over and self._recording is not None:
+        may_live = self._spawned or (
+            begun and (self._has_preexec or self._process.returncode is None)
+        )
+        ended = self._end(containment) if may_live else containment.release()
+        if ended and self._recording is not None:
             self._recording.forget()
 
     def _end(self, containment: Containment) -> bool:
-        """End the tree at once, by its marker and cgroup where no number is known."""
+        """End the tree at once, by marker and cgroup alone where the root has no number yet."""
         process = self._process
         started = self._spawned or getattr(process, "returncode", 0) is None
         started = started and getattr(process, "pid", None) is not None
@@ -142,26 +150,16 @@ class ProcessStart:
                 containment.attach(process)
             return kill_tree(containment, grace=0).ok
         except (OSError, ProctreeKillError):
-            _log.exception("what an interrupted start left is ended by its number alone")
+            _log.exception("an interrupted start is ended by the number of its root alone")
             if started:
                 process.kill_root()
             return False
         finally:
-            with contextlib.suppress(OSError):  # the reader of what is still in a buffer is dead
+            with contextlib.suppress(OSError):  # buffered input has no reader any more
                 process.close_pipes()
 
 
-def stay(pid: int) -> None:
-    """Wait for the end of a child without reaping it, and without a descriptor."""
+def _wait_without_reaping(pid: int) -> None:
     if hasattr(os, "waitid"):
         with contextlib.suppress(OSError):  # it was reaped, or a filter forbids the call
             _os.waitid(_os.P_PID, pid, _os.WEXITED | _os.WNOWAIT)
-
-
-def start(birth: ProcessStart) -> None:
-    """Start a tree; an interrupt ends it before it is raised."""
-    try:
-        threads.run(birth, stay=stay)
-    except BaseException:
-        threads.do(birth.undo)
-        raise

@@ -160,7 +160,7 @@ def test_an_end_before_the_beginning_ends_nothing_that_comes_later(party: Party)
     process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
     containment.attach(process)
     party.assemble()
-    assert not containment.deserted
+    assert not containment.is_empty
     assert_all_ended(party, kill_tree(containment, grace=0))
 
 
@@ -191,7 +191,7 @@ def test_a_containment_does_not_keep_its_process_alive() -> None:
 
 def test_it_says_what_it_contains(party: Party) -> None:
     containment = Containment.prepare("session")
-    assert repr(containment).startswith("<Containment of nobody yet: session, PROCTREE_MARK_")
+    assert repr(containment).startswith("<Containment of no process yet: session, PROCTREE_MARK_")
     process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
     containment.attach(process)
     party.assemble()

@@ -186,7 +186,7 @@ class TestTheGuard:
         process = TreePopen(SLEEP, kill_on_parent_exit=True)
         assert kill_tree(process, include_root=False).ok
         assert containment_guard.guard().pid is not None
-        assert not process.containment.deserted
+        assert not process.containment.is_empty
         process.stop(grace=0)
 
     def test_it_leaves_when_a_tree_ends_by_itself(self) -> None:

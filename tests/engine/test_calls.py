@@ -329,6 +329,22 @@ def test_trio_goes_through_anyio(plant: Planter) -> None:
     assert tree.root.returncode == -signal.SIGTERM
 
 
+@pytest.mark.needs("waitid")
+def test_a_trio_process_that_has_ended_is_gone_already() -> None:
+    trio = pytest.importorskip("trio")
+    pytest.importorskip("anyio")
+
+    async def scene() -> tuple[KillResult, int | None]:
+        process = await trio.lowlevel.open_process(["true"])
+        ended = os.WEXITED | os.WNOWAIT
+        await trio.to_thread.run_sync(os.waitid, os.P_PID, process.pid, ended)
+        return await akill_tree(process), process.returncode
+
+    result, code = trio.run(scene)
+    assert result.root
+    assert (result.root.fate, result.root.exit_code, code) == (Fate.ALREADY_GONE, 0, 0)
+
+
 def test_a_cancelled_trio_scope_forces_at_once(plant: Planter) -> None:
     trio = pytest.importorskip("trio")
     pytest.importorskip("anyio")
@@ -343,6 +359,16 @@ def test_a_cancelled_trio_scope_forces_at_once(plant: Planter) -> None:
 
     assert trio.run(scene)
     assert tree.all_dead()
+
+
+def test_the_standard_input_of_an_asyncio_process_is_closed_first() -> None:
+    async def scene() -> KillResult:
+        child = await asyncio.create_subprocess_exec("cat", stdin=subprocess.PIPE)
+        return await akill_tree(child, grace=PATIENCE)
+
+    root = asyncio.run(scene()).root
+    assert root
+    assert (root.fate, root.signals, root.exit_code) == (Fate.TERMINATED, (), 0)
 
 
 def test_asyncio_owners_are_awaited_even_when_cancelled() -> None:

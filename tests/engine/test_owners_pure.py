@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import math
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -63,8 +65,14 @@ class Awaited:
 
     returncode: int | None = None
 
+    def __init__(self, *, ends: bool = True) -> None:
+        self.ends = ends
+
     async def wait(self) -> int:
-        return 0
+        if not self.ends:
+            await asyncio.Event().wait()
+        self.returncode = -9
+        return -9
 
     def poll(self) -> None:
         raise AssertionError
@@ -171,6 +179,27 @@ def test_only_the_dead_get_an_exit_code(fate: Fate) -> None:
 def test_a_result_to_which_no_owner_adds_anything_is_the_same() -> None:
     before = result(Fate.KILLED)
     assert with_codes(before, [Claim(7, bare=True)]) is before
+
+
+def settled(fate: Fate, owner: object, *, deadline: float = math.inf) -> int | None:
+    """Return the exit code in a result after the owner was awaited."""
+    claims = [Claim(7, owner=owner), Claim(8, bare=True)]
+    (outcome,) = asyncio.run(owners.settle(result(fate), claims, deadline)).outcomes
+    return outcome.exit_code
+
+
+def test_an_owner_that_has_to_be_awaited_is() -> None:
+    assert settled(Fate.KILLED, Awaited()) == -9
+
+
+def test_an_owner_whose_pipes_stay_open_is_awaited_until_the_deadline_only() -> None:
+    assert settled(Fate.KILLED, Awaited(ends=False), deadline=0) is None
+
+
+def test_a_survivor_is_not_awaited() -> None:
+    owner = Awaited()
+    assert settled(Fate.SURVIVED, owner) is None
+    assert owner.returncode is None
 
 
 def test_the_code_of_another_process_is_not_taken() -> None:

@@ -14,8 +14,6 @@ from typing import Any, TypeVar
 import pytest
 
 from proctree_kill import KillResult
-from proctree_kill._engine.owners import CallSoon
-from proctree_kill._engine.target import Claim
 from proctree_kill._models.errors import TargetRefusedError
 from proctree_kill._running import loops, threads
 from support.loops import on_asyncio, on_both, on_trio
@@ -53,9 +51,6 @@ class Work:
         self.thread: threading.Thread | None = None
         self.colour = ""
         self.ended = False
-        self.claims: list[Claim] = []
-        self.deadline = 0.0
-        self.call_soon: CallSoon | None = None
 
     def run(self) -> KillResult:
         self.thread, self.colour = threading.current_thread(), colour.get()
@@ -207,11 +202,6 @@ def test_where_no_thread_can_be_started_the_caller_works(monkeypatch: pytest.Mon
     assert work.thread is threading.main_thread()
 
 
-def test_the_result_of_a_job_that_has_not_finished_is_an_error() -> None:
-    with pytest.raises(RuntimeError, match="not finished"):
-        threads.Job(Work(), lambda: None).result()
-
-
 @on_both
 def test_a_loop_gets_the_result(loop: Callable[..., Any]) -> None:
     work = Work()
@@ -266,19 +256,26 @@ def test_a_trio_loop_goes_on_while_the_work_does() -> None:
     assert work.ended
 
 
-def test_the_work_may_have_functions_called_in_the_loops_thread() -> None:
-    called: list[threading.Thread] = []
+@on_both
+def test_what_settles_a_result_returns_the_final_one(loop: Callable[..., Any]) -> None:
+    async def settle(result: KillResult) -> KillResult:
+        return result.model_copy(update={"seconds": 1.0})
 
-    def begins() -> None:
-        done = threading.Event()
-        assert work.call_soon
-        work.call_soon(lambda: called.append(threading.current_thread()))
-        work.call_soon(done.set)
-        assert done.wait(BOUND)
+    assert loop(lambda: loops.run(Work(), settle=settle)).seconds == 1.0
 
-    work = Work(begins=begins)
-    asyncio.run(loops.run(work))
-    assert called == [threading.current_thread()]
+
+@on_both
+def test_where_the_work_raises_nothing_is_settled(loop: Callable[..., Any]) -> None:
+    settled: list[KillResult] = []
+
+    async def settle(result: KillResult) -> KillResult:
+        settled.append(result)
+        return result
+
+    work = Work(TargetRefusedError(7, "no"))
+    with pytest.raises(TargetRefusedError, match="process 7 is refused"):
+        loop(lambda: loops.run(work, settle=settle))
+    assert settled == []
 
 
 async def cancelled_on_asyncio(work: Work, times: int = 1) -> None:
@@ -341,41 +338,3 @@ def test_a_task_that_is_cancelled_again_still_waits_for_the_end() -> None:
     work = Stubborn(waits=True)
     asyncio.run(cancelled_on_asyncio(work, times=3))
     assert (work.hurries, work.ended) == (3, True)
-
-
-class Awaited:
-    """An owner that has to be awaited."""
-
-    def __init__(self, *, ends: bool = True) -> None:
-        self.ends = ends
-        self.returncode: int | None = None
-
-    async def wait(self) -> None:
-        if not self.ends:
-            await asyncio.Event().wait()
-        self.returncode = -9
-
-
-def test_an_owner_that_has_to_be_awaited_is() -> None:
-    owner = Awaited()
-    work = Work()
-    work.claims = [Claim(7, owner=owner), Claim(8, bare=True)]
-    work.deadline = float("inf")
-    asyncio.run(loops.run(work))
-    assert owner.returncode == -9
-
-
-def test_an_owner_whose_pipes_stay_open_is_awaited_until_the_deadline_only() -> None:
-    work = Work()
-    work.claims = [Claim(7, owner=Awaited(ends=False))]
-    assert asyncio.run(asyncio.wait_for(loops.run(work), BOUND)) is RESULT
-
-
-def test_a_survivor_is_not_awaited() -> None:
-    alive = {"identity": {"pid": 7}, "fate": "survived"}
-    work = Work(KillResult.model_validate(RESULT.model_dump() | {"outcomes": (alive,)}))
-    owner = Awaited()
-    work.claims = [Claim(7, owner=owner)]
-    work.deadline = float("inf")
-    asyncio.run(loops.run(work))
-    assert owner.returncode is None

@@ -262,7 +262,7 @@ def test_a_coroutine_runs_on_a_loop_of_its_own_where_there_is_none(
 def test_a_coroutine_whose_loop_is_over_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(loops, "LOOK", 0.01)
+    monkeypatch.setattr(loops, "CLOSED_LOOP_POLL", 0.01)
     monkeypatch.setattr(session_manager, "FLUSH", 0.01)
     entered = threading.Event()
 
@@ -285,7 +285,7 @@ def test_a_coroutine_whose_loop_is_over_is_given_up(
 def test_a_loop_that_closes_before_a_coroutine_begins_leaves_no_warning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loops, "LOOK", 0.01)
+    monkeypatch.setattr(loops, "CLOSED_LOOP_POLL", 0.01)
     loop = asyncio.new_event_loop()
     queued = threading.Event()
     begun: list[str] = []

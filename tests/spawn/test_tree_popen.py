@@ -21,7 +21,8 @@ import pytest
 from proctree_kill import Evidence, Fate, TreePopen, errors, identify, kill_tree
 from proctree_kill._containment import containment
 from proctree_kill._engine import markers
-from proctree_kill._engine.gather import Gathered, gather
+from proctree_kill._engine.kill import look
+from proctree_kill._engine.tree import Tree
 from support.callers import apart
 from support.counts import SPAWNS
 from support.grow import Grow
@@ -457,12 +458,12 @@ class TestTheOwner:
 def test_the_scan_before_a_root_is_reaped_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines = []
 
-    def noted(*args: Any, **options: Any) -> Gathered:
-        deadlines.append(options.get("deadline", math.inf))
-        return gather(*args, **options)
+    def noted(*args: Any) -> Tree:
+        deadlines.append(args[2])
+        return look(*args)
 
     with TreePopen(["sh", "-c", "sleep 1000 & exit"]) as process:
-        monkeypatch.setattr(containment, "gather", noted)
+        monkeypatch.setattr(containment, "look", noted)
         process.wait()
     assert deadlines
     assert max(deadlines) < math.inf

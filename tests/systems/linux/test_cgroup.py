@@ -356,9 +356,9 @@ class TestWhereThereIsNone:
 
         monkeypatch.setattr(cgroupfs, "write", refuse)
         with TreePopen(["true"]) as process:
-            assert "no process can be born" in process.containment.notes[0]
+            assert "no process can be started" in process.containment.notes[0]
             assert process.containment.cgroup is None
-        with pytest.raises(errors.ContainmentError, match="no process can be born"):
+        with pytest.raises(errors.ContainmentError, match="no process can be started"):
             TreePopen(["true"], containment="kernel")
 
 

@@ -1,0 +1,151 @@
+"""The kernel's cell of one tree: a cgroup or a job object, from its making to its end."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Literal
+
+from .._engine.kill import look
+from .._engine.target import Aim
+from .._models.errors import ContainmentError
+from .._models.identity import ProcessIdentity
+from .._running import threads
+from .._systems import cell, recorded_cell
+from .._systems.contract import Cell, System, UnavailableError
+from .._systems.member import ANY_KEPT
+from .guard import KILL_ON_PARENT_EXIT
+
+MOVED = "the root was moved there after its start: what it had lost by then may be outside"
+SWEEPS = 5
+"""How often members outside the cell are looked for; each sweep moves all that it finds."""
+
+
+class TreeCell:
+    """The kernel's cell of one tree, and whether its root was started in it.
+
+    Attributes:
+        kernel: the cell; None while the tree has none.
+        notes: why the tree has none, or how its root got in late.
+    """
+
+    def __init__(self, requested: str) -> None:
+        """Begin without a cell.
+
+        Args:
+            requested: the containment that was asked for; ``"kernel"`` insists on a cell.
+        """
+        self.kernel: Cell | None = None
+        self.notes: tuple[str, ...] = ()
+        self._requested = requested
+        self._entered = self._suspends = False
+
+    def make(self, *, dies_with_owner: bool) -> None:
+        """Make a cell, unless no more than a session was asked for.
+
+        Raises:
+            ContainmentError: one was insisted on, and this process may have none.
+        """
+        if self._requested != "session":
+            try:
+                self._keep(cell(dies_with_owner=dies_with_owner))
+            except UnavailableError as error:
+                self._do_without(str(error))
+
+    def recall(self, cgroup: str, owner: ProcessIdentity | None, uid: int | None) -> None:
+        """Take over the cell of a tree that another process contained, if it is still there.
+
+        Raises:
+            OSError: it cannot be looked at, for want of descriptors or memory.
+        """
+        if (found := recorded_cell(cgroup, owner, uid)) is not None:
+            self._keep(found)
+
+    def named(self, kind: Literal["cgroup", "job"]) -> str | None:
+        """Return the name of the cell if it is of this kind."""
+        return self.kernel.name if self.kernel is not None and self.kernel.kind == kind else None
+
+    @contextmanager
+    def spawning(self) -> Iterator[None]:
+        """Have what this thread starts inside the block, with :meth:`flags`, start in the cell.
+
+        Raises:
+            ContainmentError: a cell was insisted on, and the kernel does not let this thread in.
+            OSError: what started inside cannot be moved on.
+        """
+        with ExitStack() as stack:
+            if self.kernel is not None:
+                try:
+                    stack.enter_context(self.kernel.spawning(threads.do))
+                    self._entered = True
+                except OSError as error:
+                    self._do_without(f"no process can be started in {self.kernel.name}: {error}")
+            yield
+
+    def flags(self) -> int:
+        """Return Windows' creation flags: they suspend the root until :meth:`bring_in`."""
+        if self.kernel is None or not self._entered:
+            return 0
+        self._suspends = bool(self.kernel.creation_flags)
+        return self.kernel.creation_flags
+
+    def bring_in(self, system: System, pid: int, aim: Aim) -> None:
+        """Move the root in, unless it started inside, and let it run.
+
+        Raises:
+            ContainmentError: a cell was insisted on, and the root cannot be moved in.
+            OSError: it is suspended, and the system does not resume it.
+        """
+        kernel = self.kernel
+        if kernel is None:
+            return
+        if self._suspends:
+            try:
+                kernel.adopt(pid)
+            except OSError as error:
+                self._do_without(f"process {pid} cannot be moved into {kernel.name}: {error}")
+            kernel.start(pid)
+        elif kernel.creation_flags or not self._entered:
+            _move_in(kernel, system, aim)
+            self.notes = (*self.notes, MOVED)
+
+    def remove(self) -> bool:
+        """Remove the cell, if no process is in it; return whether none is left."""
+        return self.kernel is None or self.kernel.remove()
+
+    def abandon(self) -> None:
+        """Have the cell removed later: with the next one, or at exit."""
+        if self.kernel is not None:
+            self.kernel.abandon()
+
+    def _keep(self, kernel: Cell) -> None:
+        self.kernel = kernel
+        weakref.finalize(self, kernel.abandon)
+
+    def _do_without(self, reason: str) -> None:
+        """Give the cell up.
+
+        Raises:
+            ContainmentError: it was insisted on, or was to end the tree with this process.
+        """
+        needed = self.kernel is not None and self.kernel.dies_with_owner
+        self.remove()
+        self.kernel = None
+        if self._requested == "kernel" or needed:
+            raise ContainmentError(KILL_ON_PARENT_EXIT if needed else self._requested, reason)
+        self.notes = (*self.notes, reason)
+
+
+def _move_in(kernel: Cell, system: System, aim: Aim) -> None:
+    """Move every known member into the cell, until none is outside."""
+    aim = aim._replace(markers=())  # environments are not read: MOVED speaks of lost daemons
+    for _ in range(SWEEPS):
+        outside = [member for member in look(system, aim).members if not ANY_KEPT & member.evidence]
+        for member in outside:
+            with suppress(OSError):
+                kernel.adopt(member.pid)
+                if not system.owns_number(member):  # another process has the number by now
+                    kernel.expel(member.pid)
+        if not outside:
+            break
