@@ -16,8 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
-from proctree_kill import Containment, Evidence, TreePopen, _guard, errors, kill_tree
+from proctree_kill import Containment, Evidence, TreePopen, errors, kill_tree
 from proctree_kill._containment import guard as containment_guard
+from proctree_kill._guard.process import GuardProcess, end
 from proctree_kill._records.format import Intent, encode, intent_path
 from support.callers import apart
 from support.grow import Grow
@@ -141,14 +142,14 @@ class TestTheOwnersDeath:
 )
 def test_what_it_does_not_understand_does_not_end_it(said: bytes) -> None:
     tree: dict[str, Any] = {"marker": "A=1", "cgroup": None, "identity": None, "records": []}
-    (ear, mouth), (death, word) = os.pipe(), os.pipe()
-    os.write(mouth, b"%s\n%s\n" % (said, json.dumps(tree).encode()))
-    for fd in (mouth, word):
+    (reading, writing), (death, dying) = os.pipe(), os.pipe()
+    os.write(writing, b"%s\n%s\n" % (said, json.dumps(tree).encode()))
+    for fd in (writing, dying):
         os.close(fd)
-    watchman = _guard.GuardProcess(ear)
-    watchman.listen_until(death)
-    assert watchman.trees == {"A=1": tree}
-    for fd in (ear, death):
+    guard = GuardProcess(reading)
+    guard.read_until(death)
+    assert guard.trees == {"A=1": tree}
+    for fd in (reading, death):
         os.close(fd)
 
 
@@ -158,7 +159,7 @@ def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(grow: Grow) 
         {"marker": marker, "cgroup": None, "identity": identity, "records": []}
         for marker, identity in [("A=1", {"pid": "x"}), (process.containment.marker, None)]
     ]
-    assert _guard._end(trees) == trees[1:]
+    assert end(trees) == trees[1:]
     assert tree.all_dead(BOUND)
     process.stop()
 
@@ -222,7 +223,7 @@ class TestTheGuard:
         self, found: str, grow: Grow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         process, tree = grow(FAMILY, kill_on_parent_exit=True)
-        monkeypatch.setattr(containment_guard, "READING", 0.01)
+        monkeypatch.setattr(containment_guard, "READ_TIME", 0.01)
         monkeypatch.setattr(signal, "SIGCONT", 0)  # it cannot be continued, as a frozen one
         pid = stop_guard()
         fill_pipe()
@@ -257,10 +258,10 @@ class TestTheGuard:
                 signal.raise_signal(signal.SIGUSR1)  # the main thread handles it
             return send(*arguments)  # type: ignore[arg-type] # what it was called with
 
-        send = containment_guard.Guard._send
+        send = containment_guard.Guard._write
         previous = signal.signal(signal.SIGUSR1, start_another)
         try:
-            monkeypatch.setattr(containment_guard.Guard, "_send", told)
+            monkeypatch.setattr(containment_guard.Guard, "_write", told)
             process = TreePopen(SLEEP, kill_on_parent_exit=True)
             assert threading.current_thread() is before
             assert process.stop(grace=0).ok
