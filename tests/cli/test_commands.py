@@ -30,8 +30,8 @@ from proctree_kill import (
 )
 from proctree_kill._cli import main
 from proctree_kill._cli.parser import parse
-from proctree_kill._cli.screen import Screen, watching
-from proctree_kill._cli.signals import exit_code, interruptible
+from proctree_kill._cli.screen import Screen
+from proctree_kill._cli.signals import interrupt_code, interruptible
 from proctree_kill._engine import kill
 from proctree_kill._engine.process import live
 from proctree_kill._systems.contract import Live
@@ -251,8 +251,8 @@ class TestGivenResults:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         monkeypatch.setenv("COLUMNS", "40")
         member = ProcessOutcome(identity=ProcessIdentity(pid=7), name="x" * 50, fate=Fate.KILLED)
-        with watching(screen := Screen()):
-            screen.draw(TreeSnapshot(target=(), members=(member,)), {7: "a note"})
+        with (screen := Screen()).events():
+            screen.tree(TreeSnapshot(target=(), members=(member,)), {7: "a note"})
         assert [len(line) for line in capsys.readouterr().out.splitlines()] == [40, 40]
 
 
@@ -269,7 +269,7 @@ def test_signals_that_are_not_ignored_become_interrupts() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with pytest.raises(KeyboardInterrupt) as interrupt, interruptible():
             signal.raise_signal(signal.SIGTERM)
-        assert exit_code(interrupt.value) == 128 + signal.SIGTERM
+        assert interrupt_code(interrupt.value) == 128 + signal.SIGTERM
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -375,7 +375,7 @@ class TestKill:
         done = tell("kill", tree.root.pid, "--keep-root")
         assert (done.returncode, done.stdout) == (
             0,
-            "nothing to do: nobody is there whom to end\n",
+            "nothing to do: no process to end\n",
         )
 
     def test_a_marker_leads_to_a_daemon(self, plant: Planter, tell: Tell) -> None:
@@ -393,7 +393,7 @@ class TestKill:
         done = tell("kill", tree.root.pid, "--grace", HASTE, "--verbose")
         assert done.returncode == 0
         steps = [line.split("s  ")[1] for line in done.stderr.splitlines()]
-        assert steps[0] == "everybody is asked, 2 left"
+        assert steps[0] == "asked to exit, 2 left"
         assert steps[1] == "force, 2 left"
         assert steps[-1] == "settled, 0 left"
         assert f"{tree.pids['child']} is gone" in done.stderr
@@ -414,7 +414,7 @@ class TestKill:
             out, err = command.communicate(timeout=BOUND)
         assert tree.all_dead()
         assert (command.returncode, out) == (code, "")
-        assert err.splitlines()[-1] == "proctree-kill: interrupted; forced, nobody is left"
+        assert err.splitlines()[-1] == "proctree-kill: interrupted; forced, no process is left"
 
     def test_a_reader_who_leaves_stops_nothing(self, plant: Planter) -> None:
         tree = plant(chain("root", "child"))
@@ -476,7 +476,7 @@ class TestRefusals:
         ("pid", "reason"),
         [
             (0, "process 0 is refused: "),
-            (-9, "signals are not chosen here; --force kills at once"),
+            (-9, "a signal cannot be chosen; --force kills at once"),
             (1, "process 1 is refused: it is init"),
         ],
     )
@@ -550,7 +550,7 @@ class TestTree:
     def test_nobody_is_told_as_nobody(self, plant: Planter, tell: Tell) -> None:
         tree = plant(chain("root"))
         done = tell("tree", tree.root.pid, "--keep-root")
-        assert (done.returncode, done.stdout) == (0, "nobody is there whom to end\n")
+        assert (done.returncode, done.stdout) == (0, "no process to end\n")
 
     @pytest.mark.needs("fork", "procfs")
     def test_broken_names_do_not_break_a_poor_encoding(self, plant: Planter) -> None:

@@ -24,7 +24,7 @@ from proctree_kill import TreePopen
 from proctree_kill._cli import main
 from proctree_kill._cli.parser import parse
 from proctree_kill._cli.run import exit_code, start_failure
-from proctree_kill._cli.signals import SignalQueue
+from proctree_kill._cli.signals import signal_queue
 from proctree_kill._systems.windows.console import ConsoleTerminal
 from support.nodes import Node, chain
 from support.planter import NODE, Planter, node_argv
@@ -147,7 +147,7 @@ class TestSignalQueue:
 
     def test_numbers_come_in_their_order_and_the_handlers_come_back(self) -> None:
         before = signal.getsignal(signal.SIGTERM), signal.set_wakeup_fd(-1)
-        with SignalQueue(["SIGTERM", "SIGNONE"]) as signals:
+        with signal_queue(["SIGTERM", "SIGNONE"]) as signals:
             signal.raise_signal(signal.SIGTERM)
             signals.put(0)
             signal.raise_signal(signal.SIGTERM)
@@ -157,8 +157,8 @@ class TestSignalQueue:
         assert (signal.getsignal(signal.SIGTERM), signal.set_wakeup_fd(-1)) == before
 
     def test_a_long_wait_is_made_of_shorter_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("proctree_kill._cli.signals.LONGEST", 0.0)
-        with SignalQueue([]) as signals:
+        monkeypatch.setattr("proctree_kill._cli.signals.LONGEST_WAIT", 0.0)
+        with signal_queue([]) as signals:
             threading.Timer(0.01, signals.put, [7]).start()
             assert signals.get(math.inf) == 7
 
@@ -334,11 +334,15 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("script", "options", "told"),
         [
-            ("exit 3", [], ["the command ended with exit code 3 after ", "nobody was left"]),
-            ("kill -KILL $$", [], ["the command was ended by SIGKILL after ", "nobody was left"]),
+            ("exit 3", [], ["the command ended with exit code 3 after ", "no process was left"]),
+            (
+                "kill -KILL $$",
+                [],
+                ["the command was ended by SIGKILL after ", "no process was left"],
+            ),
             ("sleep 1000 & exit 0", [], ["the command ended with exit code 0", "1 terminated in "]),
             ("exec sleep 1000", ["--timeout", HASTE], ["the time was over", "1 terminated in "]),
-            ("kill -TERM $PPID; exec sleep 1000", [], ["SIGTERM came", "nobody was left"]),
+            ("kill -TERM $PPID; exec sleep 1000", [], ["SIGTERM came", "no process was left"]),
         ],
     )
     def test_verbose_tells_the_end(

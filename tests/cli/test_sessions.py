@@ -86,7 +86,7 @@ class TestSessions:
         assert line.split()[-2] == "orphaned"
 
     def test_where_none_are_it_is_said(self, tell: Tell, tmp_path: Path) -> None:
-        assert tell("sessions", tmp_path)[:2] == (0, "no sessions are written down there\n")
+        assert tell("sessions", tmp_path)[:2] == (0, "no sessions are recorded there\n")
         assert json.loads(tell("sessions", tmp_path, "--json")[1]) == {"sessions": []}
 
     def test_an_agent_that_left_while_its_owner_lives_has_exited(
@@ -203,4 +203,4 @@ def test_the_commands_are_there_for_a_shell(tmp_path: Path) -> None:
         timeout=BOUND,
         check=True,
     )
-    assert done.stdout == "no sessions are written down there\n"
+    assert done.stdout == "no sessions are recorded there\n"

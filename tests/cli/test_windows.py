@@ -124,5 +124,5 @@ def test_ctrl_break_while_a_tree_is_being_asked_forces(garden: Garden) -> None:
         assert b"asked" in ours.stderr.readline()
         ours.send_signal(CTRL_BREAK)
         rest = ours.stderr.read()
-    assert b"interrupted; forced, nobody is left" in rest
+    assert b"interrupted; forced, no process is left" in rest
     assert garden.all_dead()

@@ -338,7 +338,7 @@ def test_it_leaves_though_the_last_look_may_have_missed_somebody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     process = TreePopen(SLEEP, kill_on_parent_exit=True)
-    monkeypatch.setattr("proctree_kill._engine.tree.Tree._is_haunted", lambda _: True)
+    monkeypatch.setattr("proctree_kill._engine.scan._group_outlives_members", lambda _: True)
     result = process.stop(grace=0)
     assert result.ok
     assert result.verified == (Evidence.DESCENDANT,)

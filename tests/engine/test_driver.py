@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from proctree_kill import Evidence, Fate, KillEvent, KillResult, TreeMember, kill_tree
 from proctree_kill._engine import killing
-from proctree_kill._engine.tree import HIDDEN_TIME, Tree
+from proctree_kill._engine.orphans import HIDDEN_TIME
+from proctree_kill._engine.scan import scan
+from proctree_kill._engine.tree import Tree
 from proctree_kill._systems.contract import System
 from proctree_kill._systems.member import DESCENDANT, MARKER, SESSION
 from support.capabilities import has
@@ -488,10 +490,10 @@ def test_who_hides_its_environment_and_is_older_than_the_marker_carries_none(
     system.spawn("agent", hides=True)
     system.time += 1
     tree = Tree(system, markers=[*MARK], since=system.moment())
-    assert tree.scan() == []
+    assert scan(tree) == []
     assert tree.verified == DESCENDANT | SESSION | MARKER
     system.spawn("agent", hides=True)
-    assert tree.scan() == []
+    assert scan(tree) == []
     assert tree.verified == DESCENDANT | SESSION
 
 
@@ -501,7 +503,7 @@ def test_where_the_kernel_keeps_the_tree_no_hidden_environment_is_in_doubt(
     system.spawn("agent", hides=True)
     cell: Any = SimpleNamespace(kind="cgroup", pids=list)
     tree = Tree(system, markers=[*MARK], cells=[cell])
-    tree.scan()
+    scan(tree)
     assert tree.proved
     assert tree.verified & MARKER
 

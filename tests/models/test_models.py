@@ -219,7 +219,7 @@ def test_an_identity_is_written_as_its_number() -> None:
 @pytest.mark.parametrize(
     ("fates", "ok", "summary"),
     [
-        ([], True, "nobody there in 0.12 s"),
+        ([], True, "no process in 0.12 s"),
         ([Fate.ALREADY_GONE], True, "1 already gone in 0.12 s"),
         ([Fate.KILLED, Fate.TERMINATED, Fate.KILLED], True, "1 terminated, 2 killed in 0.12 s"),
         ([Fate.SPARED, Fate.TERMINATED], True, "1 terminated, 1 spared in 0.12 s"),
@@ -322,8 +322,8 @@ def test_one_without_a_name_is_drawn_all_the_same() -> None:
     assert drawing(nameless) == ["? 11 [root]"]
 
 
-def test_nobody_is_drawn_as_nobody() -> None:
-    assert drawing() == ["nobody"]
+def test_an_empty_tree_is_drawn_as_no_process() -> None:
+    assert drawing() == ["no process"]
 
 
 def test_a_refusal_is_the_first_line() -> None:
