@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TextIO
 
+from .._engine.process import details
 from .._models.result import Fate, KillEvent, KillResult
 from .._models.tree import ASCII, LINES, Glyphs, TreeSnapshot
 from .._systems.contract import Details
