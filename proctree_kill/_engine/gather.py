@@ -13,6 +13,7 @@ from .._systems.contract import System
 from .._systems.member import ALIVE, ROOT, Member, identity_of, mask
 from . import markers as engine_markers
 from .owners import has_ended, is_our_child
+from .scan import scan
 from .target import Aim, Claim, Sparing
 from .tree import Tree
 
@@ -60,7 +61,7 @@ def gather(
         gathered.tree.look_for_orphans(everywhere=aimed.everywhere)
     for claim in claims:
         _add(system, gathered, claim, _depth(system, claim, claims), include_root=include_root)
-    gathered.tree.scan()
+    scan(gathered.tree)
     return gathered
 
 
@@ -69,7 +70,7 @@ def _keep_out(tree: Tree, bystander: ProcessIdentity) -> None:
     member = tree.system.bind(bystander.pid)
     if member is not None:
         if bystander.same_process(identity_of(member)) is not False:
-            tree.keep_out([member.pid, *tree.system.ancestors(member.pid)])
+            tree.kept_out.update([member.pid, *tree.system.ancestors(member.pid)])
         tree.system.drop(member)
 
 
@@ -125,7 +126,7 @@ def _add(
     claimed = member is not None and _is_claimed(claim, member)
     if claimed or (claim.bare and member is None):
         _refuse_special(system, claim.pid, member)
-    if claimed and gathered.tree.keeps_out(claim.pid):
+    if claimed and claim.pid in gathered.tree.kept_out:
         reason = "it is the owner of what was to be ended, or started that"
         raise TargetRefusedError(claim.pid, reason)
     if member is not None and claimed:

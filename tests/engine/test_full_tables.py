@@ -47,7 +47,7 @@ def fill(free: int) -> list[int]:
 
 
 @pytest.mark.needs("pidfd")
-def test_a_look_that_fails_leaves_no_descriptor() -> None:
+def test_an_inspection_that_fails_leaves_no_descriptor() -> None:
     """One is left: it goes to the pidfd, and none to what is read of the process."""
 
     def scene() -> tuple[int, int]:

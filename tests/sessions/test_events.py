@@ -113,7 +113,7 @@ def test_of_too_many_events_the_oldest_are_lost_and_it_is_said(
     assert [vars(record)["session_id"] for record in lost] == ["a", "a"]
 
 
-def test_a_broadcaster_that_raises_is_told_the_next_event_all_the_same(
+def test_a_broadcaster_that_raises_gets_the_next_event_all_the_same(
     tmp_path: Path, listener: Listener, caplog: pytest.LogCaptureFixture
 ) -> None:
     def raising(event: SessionEvent) -> None:

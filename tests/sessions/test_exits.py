@@ -35,9 +35,7 @@ def test_an_agent_that_leaves_by_itself_is_noticed(
     assert listener.names() == ["started", "exited"]
 
 
-def test_whoever_it_left_behind_is_ended(
-    plant: Planter, tmp_path: Path, listener: Listener
-) -> None:
+def test_what_it_left_behind_is_ended(plant: Planter, tmp_path: Path, listener: Listener) -> None:
     manager = SessionManager(tmp_path, policy=HASTY, event_broadcaster=listener)
     left = Node(name="root", dies=True, children=(Node(name="deaf", on_term="ignore"),))
     session, tree = start(manager, plant, "a", left)
@@ -47,14 +45,16 @@ def test_whoever_it_left_behind_is_ended(
     assert listener.names() == ["started", "exited"]
 
 
-def test_it_is_noticed_whoever_reaps_it(manager: SessionManager, listener: Listener) -> None:
+def test_an_exit_is_noticed_whichever_code_reaps_it(
+    manager: SessionManager, listener: Listener
+) -> None:
     session = manager.spawn_agent("a", ["true"])
     assert session.process
     assert session.process.wait() == 0
     listener.wait("exited")
 
 
-def test_nothing_is_watched_when_nobody_is_there(
+def test_nothing_is_watched_when_there_is_no_process(
     manager: SessionManager, listener: Listener
 ) -> None:
     for name in "abc":

@@ -74,7 +74,7 @@ def test_a_manager_that_was_left_starts_nothing(tmp_path: Path) -> None:
         manager.spawn_agent("a", ["cat"], stdin=subprocess.DEVNULL)
 
 
-def test_a_forked_child_is_refused_and_stops_nobody(
+def test_a_forked_child_is_refused_and_stops_nothing(
     manager: SessionManager, plant: Planter
 ) -> None:
     session, _ = start(manager, plant, "a", POLITE)
@@ -109,7 +109,7 @@ def test_a_broadcaster_has_to_be_callable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["set_running", "end_start"])
-def test_an_interrupted_start_leaves_nobody(
+def test_an_interrupted_start_leaves_no_process(
     manager: SessionManager,
     plant: Planter,
     tmp_path: Path,
