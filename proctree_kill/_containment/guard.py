@@ -1,4 +1,4 @@
-"""The guard as its owner sees it: started when the first tree wants it, told of each tree."""
+"""The guard as its owner sees it: started with the first tree that wants it, sent each tree."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ from .._running import threads
 
 KILL_ON_PARENT_EXIT = "kill_on_parent_exit"
 HELLO = "proctree_kill guard"
-"""What a guard says as soon as it runs: whatever else was started by mistake does not say it."""
-PATIENCE = 20.0
-"""Seconds within which a new guard must have said that, and have read about every tree."""
-READING = 1.0
+"""What a guard writes first: another program, started by mistake, does not write it."""
+START_TIME = 20.0
+"""Seconds within which a new guard must have written that, and have read about every tree."""
+READ_TIME = 1.0
 """Seconds within which a guard that runs must have made room for a message in its pipe."""
-DYING = 1.0
-"""Seconds for which the death of a killed guard is awaited."""
-START = (
+EXIT_TIME = 1.0  # seconds for which the death of a killed guard is awaited
+PROGRAM = (
     "import sys; sys.path[:] = sys.argv[3:]; "
-    "from proctree_kill._guard import main; main(sys.argv[1], sys.argv[2])"
+    "from proctree_kill._guard.start import main; main(sys.argv[1], sys.argv[2])"
 )
-"""What the guard's interpreter is told: with the owner's path it needs no ``site``."""
-OPTIONS = ("-I", "-S")
+"""What the guard's interpreter runs: with the owner's path it needs no ``site``."""
+PYTHON_OPTIONS = ("-I", "-S")
 """Isolated and without ``site``; ``docs/design.md`` has what that saves."""
 
 Message = Mapping[str, Any]
@@ -44,7 +43,7 @@ class Guard:
     """The small process that ends trees of this process when this process dies.
 
     It runs while there is a tree to watch.
-    One that has ended, or does not read, is replaced when there is something to tell it.
+    One that has ended, or does not read, is replaced when there is a message for it.
     """
 
     def __init__(self) -> None:
@@ -55,7 +54,7 @@ class Guard:
 
     @property
     def pid(self) -> int | None:
-        """Return the number of the process, None where none runs."""
+        """The number of the process; None where none runs."""
         return None if self._process is None else self._process.pid
 
     def watch(
@@ -70,7 +69,7 @@ class Guard:
 
         Once this returns the message is in the guard's pipe, and a stopped guard was continued:
         a guard that runs reads it, whatever happens to this process.
-        This takes ``READING`` seconds at most, and ``PATIENCE`` more where a new guard is started.
+        This takes ``READ_TIME`` at most, and ``START_TIME`` more where a new guard is started.
 
         Args:
             marker: the ``NAME=VALUE`` that every member of the tree carries; it names the tree.
@@ -98,15 +97,14 @@ class Guard:
         """Leave the guard to the process that this one was forked from."""
         if self._process is not None:
             self._process.returncode = 0  # no child of this process: Popen must not warn of it
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+            _input(self._process).close()
             self._process = None
 
     def _watch(self, tree: Message) -> None:
         with self._lock:
             self._trees[tree["marker"]] = tree
             try:
-                self._tell(tree)
+                self._send(tree)
             except BaseException:
                 del self._trees[tree["marker"]]
                 raise
@@ -116,44 +114,42 @@ class Guard:
             if self._trees.pop(marker, None) is None or self._process is None:
                 return
             if self._trees:
-                with contextlib.suppress(ContainmentError, OSError):  # the next word starts one
-                    self._tell({"forget": marker})
+                with contextlib.suppress(ContainmentError, OSError):  # the next tree starts one
+                    self._send({"forget": marker})
             else:
                 self._end()
 
-    def _tell(self, message: Message) -> None:
-        """Send a message; a new guard is told of every tree."""
-        if self._ensure():
+    def _send(self, message: Message) -> None:
+        if self._start():  # it was sent every tree
             return
         try:
-            self._send(message, READING)
+            self._write(message, READ_TIME)
         except OSError:  # it has ended, or does not read
             self._end()
-            self._ensure()
+            self._start()
 
-    def _ensure(self) -> bool:
-        """Start a guard where none runs, and tell it of every tree; return whether that was so."""
+    def _start(self) -> bool:
+        """Start a guard where none runs, and send it every tree; return whether that was so."""
         if self._process is not None and self._process.poll() is None:
             return False
         self._end()
         self._process = _start()
         try:
             for tree in self._trees.values():
-                self._send(tree, PATIENCE)
+                self._write(tree, START_TIME)
         except OSError as error:
             self._end()
-            raise ContainmentError(
-                KILL_ON_PARENT_EXIT, f"the guard does not read: {error}"
-            ) from error
+            reason = f"the guard does not read: {error}"
+            raise ContainmentError(KILL_ON_PARENT_EXIT, reason) from error
         return True
 
-    def _send(self, message: Message, seconds: float) -> None:
+    def _write(self, message: Message, seconds: float) -> None:
         """Write one line, in pieces where the pipe has no room for all of it.
 
         Raises:
             OSError: the guard has ended, or did not read within so many seconds.
         """
-        assert self._process is not None  # noqa: S101 - told after it was started
+        assert self._process is not None  # noqa: S101 - it was started before
         if hasattr(signal, "SIGCONT"):
             self._process.send_signal(signal.SIGCONT)  # one that runs does not notice
         pipe = _input(self._process).fileno()
@@ -163,27 +159,18 @@ class Guard:
             try:
                 rest = rest[os.write(pipe, rest) :]
             except BlockingIOError:
-                if not _is_ready(pipe, "POLLOUT", until - time.monotonic()):
+                if not _is_ready(pipe, "POLLOUT", until):
                     text = f"its pipe was full for {seconds:g} s"
                     raise TimeoutError(text) from None
 
     def _end(self) -> None:
-        """End the process, which has nothing left to watch, or does not read."""
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(OSError):
-                _input(process).close()
             _kill(process)
 
 
-def _input(process: subprocess.Popen[bytes]) -> IO[bytes]:
-    """Return our end of its pipe."""
-    assert process.stdin is not None  # noqa: S101 - it is started with a pipe
-    return process.stdin
-
-
 def _start() -> subprocess.Popen[bytes]:
-    """Start a guard for this process, and hear that it runs.
+    """Start a guard for this process, and wait for its hello.
 
     Raises:
         ContainmentError: there is no Python to run it, or it does not run.
@@ -197,11 +184,11 @@ def _start() -> subprocess.Popen[bytes]:
         reason = f"the guard needs a Python to run it, and sys.executable is {sys.executable!r}"
         raise ContainmentError(KILL_ON_PARENT_EXIT, reason)
     package = str(Path(__file__).absolute().parents[2])
-    paths = [package, *(os.path.abspath(one) for one in sys.path)]  # noqa: PTH100 - "" is here
+    paths = [package, *(os.path.abspath(path) for path in sys.path)]  # noqa: PTH100 - "" is here
     owner = identify(os.getpid()).model_dump_json()
     try:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
-            [sys.executable, *OPTIONS, "-c", START, owner, HELLO, *paths],
+            [sys.executable, *PYTHON_OPTIONS, "-c", PROGRAM, owner, HELLO, *paths],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -214,9 +201,8 @@ def _start() -> subprocess.Popen[bytes]:
         raise ContainmentError(KILL_ON_PARENT_EXIT, reason) from error
     try:
         os.set_blocking(_input(process).fileno(), False)  # type: ignore[attr-defined, unused-ignore] # POSIX
-        _hear(process)
+        _await_hello(process)
     except BaseException:
-        _input(process).close()
         _kill(process)
         raise
     finally:
@@ -225,43 +211,47 @@ def _start() -> subprocess.Popen[bytes]:
     return process
 
 
+def _await_hello(process: subprocess.Popen[bytes]) -> None:
+    """Read what the process writes first.
+
+    Raises:
+        ContainmentError: it is no hello.
+    """
+    assert process.stdout is not None  # noqa: S101 - it is started with a pipe
+    hello, read = HELLO.encode(), b""
+    until = time.monotonic() + START_TIME
+    while len(read) < len(hello) and _is_ready(process.stdout.fileno(), "POLLIN", until):
+        if not (part := process.stdout.read(len(hello) - len(read))):
+            break
+        read += part
+    if read != hello:
+        reason = f"sys.executable, {sys.executable!r}, does not run the guard"
+        raise ContainmentError(KILL_ON_PARENT_EXIT, reason)
+
+
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a guard and reap it, which may take longer than we wait: it may be frozen."""
+    """Kill a guard and reap it; a thread does that where it is frozen, and so dies late."""
+    with contextlib.suppress(OSError):
+        _input(process).close()
     process.kill()
     try:
-        process.wait(DYING)
+        process.wait(EXIT_TIME)
     except subprocess.TimeoutExpired:
         reaper = threading.Thread(target=process.wait, name="proctree_kill", daemon=True)
         with contextlib.suppress(RuntimeError):  # at the exit of the interpreter none starts
             reaper.start()
 
 
-def _hear(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the first word.
-
-    Raises:
-        ContainmentError: it is another one, or none.
-    """
-    assert process.stdout is not None  # noqa: S101 - it is started with a pipe
-    said = b""
-    hello = HELLO.encode()
-    until = time.monotonic() + PATIENCE
-    while len(said) < len(hello) and _is_ready(
-        process.stdout.fileno(), "POLLIN", until - time.monotonic()
-    ):
-        if not (part := process.stdout.read(len(hello) - len(said))):
-            break
-        said += part
-    if said != hello:
-        reason = f"sys.executable, {sys.executable!r}, does not run the guard"
-        raise ContainmentError(KILL_ON_PARENT_EXIT, reason)
+def _input(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    assert process.stdin is not None  # noqa: S101 - it is started with a pipe
+    return process.stdin
 
 
-def _is_ready(descriptor: int, event: str, seconds: float) -> bool:
-    """Wait until a descriptor is ready; poll(2) needs no descriptor of its own."""
+def _is_ready(descriptor: int, event: str, until: float) -> bool:
+    """Wait until a descriptor is ready, with poll(2), which needs no descriptor of its own."""
     poll = select.poll()  # type: ignore[attr-defined, unused-ignore] # POSIX
     poll.register(descriptor, getattr(select, event))
-    return bool(poll.poll(max(seconds, 0) * 1000))
+    return bool(poll.poll(max(until - time.monotonic(), 0) * 1000))  # milliseconds
 
 
 _guard = Guard()
@@ -272,12 +262,11 @@ def guard() -> Guard:
     return _guard
 
 
-def _forked() -> None:
-    """Give a forked child a guard of its own, once it wants one."""
-    global _guard  # noqa: PLW0603 - the one of this process
+def _replace_in_child() -> None:
+    global _guard  # noqa: PLW0603 - each process has its own
     _guard.abandon()
     _guard = Guard()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_replace_in_child)

@@ -12,6 +12,7 @@ from .._systems.contract import Reply, System
 from .._systems.member import Member
 from .events import EventSender
 from .plan import Escalation
+from .scan import scan
 from .steps import (
     Ask,
     CloseInput,
@@ -105,7 +106,7 @@ class Driver:
             case ProveStop(members, until):
                 self._system.prove_stopped(members, until)
             case Rescan(light):
-                appeared = self._tree.scan(light=light)
+                appeared = scan(self._tree, light=light)
             case Inspect(members):
                 self._system.inspect(members)
             case _:

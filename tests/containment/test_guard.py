@@ -16,8 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
-from proctree_kill import Containment, Evidence, TreePopen, _guard, errors, kill_tree
+from proctree_kill import Containment, Evidence, TreePopen, errors, kill_tree
 from proctree_kill._containment import guard as containment_guard
+from proctree_kill._guard.process import GuardProcess, end
 from proctree_kill._records.format import Intent, encode, intent_path
 from support.callers import apart
 from support.grow import Grow
@@ -141,14 +142,14 @@ class TestTheOwnersDeath:
 )
 def test_what_it_does_not_understand_does_not_end_it(said: bytes) -> None:
     tree: dict[str, Any] = {"marker": "A=1", "cgroup": None, "identity": None, "records": []}
-    (ear, mouth), (death, word) = os.pipe(), os.pipe()
-    os.write(mouth, b"%s\n%s\n" % (said, json.dumps(tree).encode()))
-    for fd in (mouth, word):
+    (reading, writing), (death, dying) = os.pipe(), os.pipe()
+    os.write(writing, b"%s\n%s\n" % (said, json.dumps(tree).encode()))
+    for fd in (writing, dying):
         os.close(fd)
-    watchman = _guard.GuardProcess(ear)
-    watchman.listen_until(death)
-    assert watchman.trees == {"A=1": tree}
-    for fd in (ear, death):
+    guard = GuardProcess(reading)
+    guard.read_until(death)
+    assert guard.trees == {"A=1": tree}
+    for fd in (reading, death):
         os.close(fd)
 
 
@@ -158,7 +159,7 @@ def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(grow: Grow) 
         {"marker": marker, "cgroup": None, "identity": identity, "records": []}
         for marker, identity in [("A=1", {"pid": "x"}), (process.containment.marker, None)]
     ]
-    assert _guard._end(trees) == trees[1:]
+    assert end(trees) == trees[1:]
     assert tree.all_dead(BOUND)
     process.stop()
 
@@ -166,12 +167,12 @@ def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(grow: Grow) 
 class TestTheGuard:
     """The process, and for how long it is there."""
 
-    def test_there_is_none_unless_somebody_wants_it(self) -> None:
+    def test_there_is_no_guard_unless_a_tree_wants_it(self) -> None:
         with TreePopen(["true"]) as process:
             assert not process.containment.parent_exit
             assert containment_guard.guard().pid is None
 
-    def test_one_serves_many_and_leaves_with_the_last(self) -> None:
+    def test_a_guard_serves_many_trees_and_leaves_with_the_last(self) -> None:
         first = TreePopen(SLEEP, kill_on_parent_exit=True)
         pid = containment_guard.guard().pid
         second = TreePopen(SLEEP, kill_on_parent_exit=True)
@@ -208,7 +209,7 @@ class TestTheGuard:
             assert pid not in {member.identity.pid for member in process.snapshot().members}
             process.stop(grace=0)
 
-    def test_a_stopped_one_is_continued_when_there_is_something_to_tell_it(self) -> None:
+    def test_a_stopped_guard_is_continued_before_it_is_written_to(self) -> None:
         with TreePopen(SLEEP, kill_on_parent_exit=True) as process:
             pid = stop_guard()
             with TreePopen(SLEEP, kill_on_parent_exit=True) as other:
@@ -218,11 +219,11 @@ class TestTheGuard:
             process.stop(grace=0)
 
     @pytest.mark.parametrize("found", ["replaced", "refused"])
-    def test_one_that_does_not_read_is_replaced_or_the_start_is_refused(
+    def test_a_guard_that_does_not_read_is_replaced_or_the_start_is_refused(
         self, found: str, grow: Grow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         process, tree = grow(FAMILY, kill_on_parent_exit=True)
-        monkeypatch.setattr(containment_guard, "READING", 0.01)
+        monkeypatch.setattr(containment_guard, "READ_TIME", 0.01)
         monkeypatch.setattr(signal, "SIGCONT", 0)  # it cannot be continued, as a frozen one
         pid = stop_guard()
         fill_pipe()
@@ -257,10 +258,10 @@ class TestTheGuard:
                 signal.raise_signal(signal.SIGUSR1)  # the main thread handles it
             return send(*arguments)  # type: ignore[arg-type] # what it was called with
 
-        send = containment_guard.Guard._send
+        send = containment_guard.Guard._write
         previous = signal.signal(signal.SIGUSR1, start_another)
         try:
-            monkeypatch.setattr(containment_guard.Guard, "_send", told)
+            monkeypatch.setattr(containment_guard.Guard, "_write", told)
             process = TreePopen(SLEEP, kill_on_parent_exit=True)
             assert threading.current_thread() is before
             assert process.stop(grace=0).ok
@@ -270,9 +271,7 @@ class TestTheGuard:
         finally:
             signal.signal(signal.SIGUSR1, previous)
 
-    def test_one_that_was_killed_is_followed_by_another_that_knows_everything(
-        self, grow: Grow
-    ) -> None:
+    def test_a_killed_guard_is_followed_by_another_that_knows_everything(self, grow: Grow) -> None:
         process, tree = grow(FAMILY, kill_on_parent_exit=True)
         pid = containment_guard.guard().pid
         assert pid is not None
@@ -333,11 +332,11 @@ def test_a_frozen_program_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         TreePopen(["true"], kill_on_parent_exit=True)
 
 
-def test_it_leaves_though_the_last_look_may_have_missed_somebody(
+def test_it_leaves_though_the_last_scan_may_have_missed_a_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     process = TreePopen(SLEEP, kill_on_parent_exit=True)
-    monkeypatch.setattr("proctree_kill._engine.tree.Tree._is_haunted", lambda _: True)
+    monkeypatch.setattr("proctree_kill._engine.scan._group_outlives_members", lambda _: True)
     result = process.stop(grace=0)
     assert result.ok
     assert result.verified == (Evidence.DESCENDANT,)

@@ -1,0 +1,146 @@
+"""A scan: one search for new members of a tree, by all evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .._systems.contract import Cell
+from .._systems.member import ALIVE, DESCENDANT, KEPT, MARKER, SESSION, ZOMBIE, Member
+from . import orphans
+from .tree import Tree
+
+PASSES = 3  # at most, of a scan during which processes vanish; after a freeze none does
+SCAN_TIME = 0.5  # seconds for each scan, also after the deadline: enough for all but a fork storm
+
+
+def scan(tree: Tree, *, light: bool = False) -> list[Member]:
+    """Add the members that are not known yet, and return them.
+
+    A light scan is skipped if no process was born since the last sure scan began.
+    """
+    system = tree.system
+    births = system.births()
+    if light and births is not None and births == tree.births:
+        return []
+    before = len(tree.members)
+    tree.scan_end = max(tree.deadline, system.now() + SCAN_TIME)
+    for _ in range(PASSES):
+        tree.births, tree.sure, tree.doubted = None, True, 0
+        tree.zombie_sessions.clear()
+        system.begin_scan()
+        _descend(tree, [*tree.parents, *tree.members])
+        populated = [_scan_cell(tree, cell) for cell in tree.cells]
+        # An orphan is in its cell, too. One that has left it (su, systemd-run) is found by the
+        # first scan, and by the last, when the cells are empty.
+        if _may_have_orphans(tree) and not (tree.scanned and any(populated)):
+            _find_orphans(tree)
+        tree.sure = tree.sure and not system.disturbed and not _group_outlives_members(tree)
+        if tree.sure:
+            tree.births = births
+        if tree.sure or tree.is_late():
+            break
+        births = system.births()
+    tree.scanned = True
+    return tree.members[before:]
+
+
+def _descend(tree: Tree, parents: Iterable[Member]) -> None:
+    """Add the descendants of these, a generation at a time."""
+    system = tree.system
+    while generation := [one for one in parents if one.state == ALIVE or system.keeps_links]:
+        if tree.is_late():  # a storm may grow faster than this loop
+            return
+        parents = []
+        for parent, child in system.children(generation, tree.known):
+            if child.pid == tree.caller:
+                tree.holds_caller = True
+                system.drop(child)
+            elif child.pid in tree.kept_out:
+                system.drop(child)
+            elif tree.is_new(child) and tree.accepts(child):
+                evidence = DESCENDANT | (SESSION if tree.leads(child.sid) else 0)
+                tree.add(child, evidence, parent.depth + 1, parent)
+                parents.append(child)
+
+
+def _scan_cell(tree: Tree, cell: Cell) -> bool:
+    """Add the processes in a cell and their descendants; return whether it holds any."""
+    evidence = KEPT[cell.kind]
+    tree.examined |= evidence
+    listed = _list(tree, cell)
+    populated = bool(listed)
+    while pids := _add_evidence(tree, listed, evidence):
+        bound = [member for pid in pids if (member := tree.bind(pid)) is not None]
+        listed = _list(tree, cell)
+        again = set(listed)
+        for member in bound:
+            # Listed again once it is bound, and alive: it is the process that was listed.
+            if member.pid in again and tree.system.owns_number(member):
+                tree.add(member, evidence, 1)
+            else:
+                tree.system.drop(member)
+        _descend(tree, [member for member in bound if member.evidence])
+        if not bound or tree.system.now() >= tree.scan_end:
+            break
+    return populated and tree.uid is None  # with a uid the rest may be another user's
+
+
+def _list(tree: Tree, cell: Cell) -> list[int]:
+    """List the processes in a cell, without the caller and others that were moved there."""
+    listed = cell.pids()
+    bystanders = (tree.protected | tree.kept_out).intersection(listed)
+    if not bystanders:
+        return listed
+    tree.holds_bystander = True  # so the cell is not killed as a whole
+    return [pid for pid in listed if pid not in bystanders]
+
+
+def _add_evidence(tree: Tree, pids: Iterable[int], evidence: int) -> list[int]:
+    """Note evidence for those that are members, and return the others."""
+    others = []
+    for pid in pids:
+        member = tree.known.get(pid)
+        if member is None or member.state != ALIVE:
+            others.append(pid)
+        elif member.evidence:  # a parent has none
+            member.evidence |= evidence
+    return others
+
+
+def _may_have_orphans(tree: Tree) -> bool:
+    """Whether an orphan could be recognised, by a marker or by the session of a member."""
+    leaders = (member.sid == member.pid for member in (*tree.parents, *tree.members))
+    return bool(tree.markers or tree.trusted or tree.sessions or any(leaders))
+
+
+def _find_orphans(tree: Tree) -> None:
+    """Add the orphans and their descendants."""
+    pids = orphans.candidates(tree)
+    if tree.markers:
+        tree.examined |= MARKER
+        _descend(tree, list(orphans.by_marker(tree, pids)))
+    if tree.system.session(tree.caller) is None:  # a system without sessions
+        return
+    tree.examined |= SESSION
+    while found := list(orphans.by_session(tree, pids)):
+        _descend(tree, found)
+
+
+def _group_outlives_members(tree: Tree) -> bool:
+    """Whether all known members are dead while a group led by one of them still has members.
+
+    Zombies stay in their group: in many containers no process ever reaps them.
+    """
+    system, members = tree.system, tree.members
+    if any(member.state == ALIVE and member.spared is None for member in members):
+        return False
+    leaders = [member for member in members if member.sid == member.pid and member.spared is None]
+    return any(
+        system.group_remains(leader)
+        and leader.pid not in tree.zombie_sessions
+        and not any(
+            member.sid == leader.pid and member.state == ZOMBIE and system.owns_number(member)
+            for member in members
+        )
+        for leader in leaders
+    )
