@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from ._models.tree import Evidence, TreeMember, TreeSnapshot
     from ._records.recover import arecover, recover
     from ._records.report import RecoveryReport
-    from ._sessions.agent import Session
     from ._sessions.manager import SessionManager
     from ._sessions.models import SessionEvent, SessionState, StopResult
+    from ._sessions.session import Session
     from ._spawn.popen import TreePopen
     from ._spawn.run import arun, run
 
@@ -33,7 +33,7 @@ _MODULES = {
     "ProcessIdentity": "_models.identity",
     "ProcessOutcome": "_models.result",
     "RecoveryReport": "_records.report",
-    "Session": "_sessions.agent",
+    "Session": "_sessions.session",
     "SessionEvent": "_sessions.models",
     "SessionManager": "_sessions.manager",
     "SessionState": "_sessions.models",

@@ -33,7 +33,7 @@ NOTHING_LEFT = "it is closed: no process is left."
 
 
 @pytest.mark.parametrize("system", ["posix", "windows"])
-def test_whoever_stays_is_described(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_stays_is_described(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_process, "POSIX", system == "posix")
     staying = set(cli_demo.roles("server")) - set(demo_process.SHORT_LIVED)
     assert {"shell", *staying} <= set(cli_demo.DESCRIPTIONS)
@@ -116,7 +116,7 @@ def test_an_ordinary_user_can_see_it() -> None:
     assert NOTHING_LEFT in out
 
 
-def test_a_tree_that_cannot_be_planted_is_told(
+def test_a_tree_that_cannot_be_planted_is_reported(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli_demo, "PROCESS_FILE", Path("/nowhere/node.py"))
@@ -124,7 +124,7 @@ def test_a_tree_that_cannot_be_planted_is_told(
     assert "the tree could not be started: " in capfd.readouterr().err
 
 
-def test_a_tree_that_stays_silent_is_told_and_ended(
+def test_a_tree_that_stays_silent_is_reported_and_ended(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     node = tmp_path / "node.py"
@@ -140,7 +140,7 @@ def test_a_tree_that_stays_silent_is_told_and_ended(
 
 
 @pytest.mark.needs("fork", "procfs")
-def test_somebody_who_holds_the_pipe_is_not_called_gone(
+def test_a_process_that_holds_the_pipe_is_not_called_gone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held: list[int] = []

@@ -132,11 +132,11 @@ class TestExitCodes:
             (BlockingIOError(errno.EAGAIN, ""), 125),
         ],
     )
-    def test_a_start_that_fails_is_told_as_by_timeout(self, error: OSError, expected: int) -> None:
+    def test_a_start_that_fails_exits_as_timeout_does(self, error: OSError, expected: int) -> None:
         assert start_failure(error) == expected
 
 
-def test_a_console_reaches_everybody() -> None:
+def test_a_console_reaches_every_process() -> None:
     with ConsoleTerminal() as console:
         assert console
         assert console.reaches(os.getpid())
@@ -201,7 +201,7 @@ class TestCommand:
                 done = run("sh", "-c", f"echo through > /dev/fd/{writing}", pass_fds=(writing,))
             assert (done.returncode, pipe.read()) == (0, "through\n")
 
-    def test_a_reader_who_leaves_ends_the_command(self) -> None:
+    def test_a_reader_that_leaves_ends_the_command(self) -> None:
         script = 'yes | { "$@"; echo "code $?" >&2; } | head -n 1'
         done = subprocess.run(
             ["sh", "-c", script, "sh", *RUN, "--", "cat"],
@@ -254,7 +254,7 @@ class TestCommand:
             out, err = command.communicate(timeout=BOUND)
         assert (command.returncode, out, err) == (128 + number, "heard\n", "")
 
-    def test_who_does_not_leave_when_asked_is_killed_after_the_grace(self, plant: Planter) -> None:
+    def test_a_command_that_does_not_leave_is_killed_after_the_grace(self, plant: Planter) -> None:
         with kept(plant, DEAF, "--grace", HASTE) as (command, tree):
             command.send_signal(signal.SIGTERM)
             assert command.wait(BOUND) == 143
@@ -277,7 +277,7 @@ class TestCommand:
             assert command.wait(BOUND) == 130
             assert command.stdout.read() == ""
 
-    def test_a_hangup_that_is_told_twice_is_one(self) -> None:
+    def test_two_reports_of_a_hangup_are_one_hangup(self) -> None:
         script = "trap 'echo hung up' HUP; trap 'exit 9' USR1;"
         with shell(script, "--grace", PATIENCE) as command:
             assert command.stdout
@@ -301,7 +301,7 @@ class TestCommand:
             assert command.wait(BOUND) == 143
         assert tree.all_dead()
 
-    def test_one_inside_another_ends_with_it(self, plant: Planter) -> None:
+    def test_a_run_inside_another_ends_with_it(self, plant: Planter) -> None:
         with kept(plant, DEAF, "--grace", HASTE, "--", *RUN, "--grace", PATIENCE) as (
             command,
             tree,
@@ -310,9 +310,7 @@ class TestCommand:
             assert command.wait(BOUND) == 143
         assert tree.all_dead()
 
-    def test_whom_the_system_protects_ends_by_himself(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_what_the_system_protects_ends_by_itself(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object) -> None:
             raise PermissionError
 
@@ -345,7 +343,7 @@ class TestCommand:
             ("kill -TERM $PPID; exec sleep 1000", [], ["SIGTERM came", "no process was left"]),
         ],
     )
-    def test_verbose_tells_the_end(
+    def test_verbose_prints_the_end(
         self,
         script: str,
         options: list[str],
@@ -442,7 +440,7 @@ def heed(name: str) -> str:
 class TestTerminal:
     """Real: a terminal of our own, on which the command is the foreground job."""
 
-    def test_ctrl_c_is_the_affair_of_the_command(self, terminal: Terminal) -> None:
+    def test_the_command_handles_ctrl_c(self, terminal: Terminal) -> None:
         terminal.run(*RUN, "--", sys.executable, "-I", "-c", ASKING)
         terminal.expect("waiting")
         terminal.type("\3")
@@ -477,7 +475,7 @@ class TestTerminal:
         terminal.expect("got swordfish")
         assert terminal.wait() == 0
 
-    def test_a_hangup_ends_everybody(self, terminal: Terminal, plant: Planter) -> None:
+    def test_a_hangup_ends_the_whole_tree(self, terminal: Terminal, plant: Planter) -> None:
         with plant.seed(os.environ) as seed, NODE.open() as source:
             terminal.run(
                 *RUN,

@@ -94,7 +94,7 @@ def test_parents_that_name_each_other_are_both_drawn() -> None:
     assert {member.identity.pid for _, member in branches(pair)} == {10, 11}
 
 
-def test_the_order_counts_those_who_would_be_asked() -> None:
+def test_the_order_counts_the_members_that_would_be_asked() -> None:
     spared = member(14, 10, 1, spared="by the caller")
     snapshot = TreeSnapshot(
         target=(),
@@ -120,7 +120,7 @@ def test_a_command_line_is_cut_where_the_terminal_ends() -> None:
     assert max(map(len, plain(table))) > 500
 
 
-def test_outcomes_are_told_in_the_order_asked_without_columns_that_say_nothing() -> None:
+def test_outcomes_are_listed_in_the_order_asked_without_empty_columns() -> None:
     told = result(
         outcome(
             12,
@@ -176,7 +176,7 @@ def test_outcomes_are_never_cut() -> None:
     ],
     ids=["gone", "all gone", "nobody", "spared", "one look", "several looks", "survivor"],
 )
-def test_a_verdict_is_one_line(told: KillResult, expected: str) -> None:
+def test_an_outcome_is_one_line(told: KillResult, expected: str) -> None:
     assert result_line(told) == expected
 
 
@@ -191,9 +191,9 @@ def test_a_verdict_is_one_line(told: KillResult, expected: str) -> None:
     ],
 )
 def test_each_event_is_a_line(kind: str, expected: str) -> None:
-    who = ProcessIdentity(pid=7) if kind in ("found", "gone") else None
+    identity = ProcessIdentity(pid=7) if kind in ("found", "gone") else None
     event = KillEvent.model_validate(
-        {"kind": kind, "seconds": 1.5, "identity": who, "remaining": 3}
+        {"kind": kind, "seconds": 1.5, "identity": identity, "remaining": 3}
     )
     assert event_line(event) == expected
 
@@ -226,7 +226,7 @@ def test_what_would_disturb_a_terminal_is_escaped(text: str, expected: str) -> N
         (86400 * 400, "400 d"),
     ],
 )
-def test_an_age_is_told_in_its_largest_unit(seconds: float | None, expected: str) -> None:
+def test_an_age_is_given_in_its_largest_unit(seconds: float | None, expected: str) -> None:
     assert age(seconds) == expected
 
 

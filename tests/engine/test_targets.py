@@ -72,7 +72,7 @@ def test_a_range_is_a_sequence() -> None:
     assert claims(range(7, 9)) == [Claim(7, bare=True), Claim(8, bare=True)]
 
 
-def test_an_empty_sequence_names_nobody() -> None:
+def test_an_empty_sequence_names_no_process() -> None:
     assert claims([]) == []
 
 
