@@ -48,7 +48,7 @@ def loaded_by(code: str) -> set[str]:
     return {*ran.stdout.split()}
 
 
-def test_the_door_gives_these_names_and_nothing_else() -> None:
+def test_the_package_gives_these_names_and_nothing_else() -> None:
     assert {*proctree_kill.__all__} == PROMISED
     assert dir(proctree_kill) == sorted(PROMISED)
 

@@ -19,7 +19,7 @@ def test_the_example_prints_what_the_readme_says() -> None:
 
 
 @pytest.mark.needs("fork")
-def test_the_example_that_starts_trees_leaves_nobody() -> None:
+def test_the_example_that_starts_trees_leaves_no_process() -> None:
     _, code, _ = blocks("python")
     first, second = run(code).splitlines()
     assert first == "back after half a second, and no process is left"

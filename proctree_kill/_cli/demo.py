@@ -1,4 +1,4 @@
-"""A stubborn tree of real processes: planted, shown, ended, and proved to be gone."""
+"""The command ``demo``: a stubborn tree of real processes is started, shown and ended."""
 
 from __future__ import annotations
 
@@ -12,170 +12,163 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from .._engine.kill import kill_tree, snapshot_tree
-from .demo_process import PASSING, POSIX, below
-from .screen import Watcher
+from .demo_process import POSIX, SHORT_LIVED, children_of
+from .tables import event_line
 
 if TYPE_CHECKING:
     from .screen import Screen
 
-BOUND = 30.0
-"""Seconds after which a process that does not speak, or whose end is not heard, is a failure."""
-HELD = "somebody still holds the pipe that all of them held"
-NODE = Path(__file__).with_name("demo_process.py")
+BOUND = 30.0  # seconds; a start or an end that takes longer is a failure
+PIPE_HELD = "a process still holds the pipe of the tree"
+PROCESS_FILE = Path(__file__).with_name("demo_process.py")
+# The true at the end keeps the shell: it would replace itself by its last command. Its standard
+# error is away, for it would print "Terminated" if its child dies first.
 WRAPPER = 'exec 3>&2 2>/dev/null; (exec "$0" "$@" 2>&3 3>&-); true'
-"""Run a command below a shell, which would say "Terminated" when its child dies first.
-
-The last command of a script would replace the shell.
-"""
-WHAT_IT_IS = {
+DESCRIPTIONS = {
     "shell": "a wrapper, as npx has one",
-    "server": "leaves when it is asked",
+    "server": "exits when it is asked",
     "worker": "a child of the server",
-    "deaf": "ignores the request",
+    "stubborn": "ignores the request",
     "stopped": "stopped by SIGSTOP",
     "orphan": "its parent is dead",
-    "loner": "leads a session of its own",
+    "leader": "leads a session of its own",
     "daemon": "left its parent and its session",
 }
 
 
 def run(grace: float, screen: Screen) -> bool:
-    """Plant the tree, show it, end it, and tell whether nobody is left.
+    """Start the tree, show it, end it; return whether no process is left.
 
     Args:
-        grace: seconds between the polite request and the force.
-        screen: where it is shown.
+        grace: seconds between the polite request and force.
+        screen: where to show it.
     """
-    tree = Stubborn()
+    tree = DemoTree()
     try:
         with tree:
             return _show(tree, grace, screen)
     except ChildProcessError as error:
-        screen.complain(str(error))
+        screen.error(str(error))
         return False
     except KeyboardInterrupt:
-        left = "nobody is left" if tree.is_gone() else HELD
-        screen.complain(f"interrupted; {left}")
+        screen.error(f"interrupted; {'no process is left' if tree.is_gone() else PIPE_HELD}")
         raise
 
 
-def _show(tree: Stubborn, grace: float, screen: Screen) -> bool:
-    """Show the tree, its end, and that it has ended."""
-    notes = {pid: WHAT_IT_IS[role] for role, pid in tree.grow().items()}
-    screen.say("A stubborn tree, planted for you:\n")
-    screen.draw(snapshot_tree(tree.pid, marker=tree.marker), notes)
-    screen.say(f"\nNow everybody is asked to leave; after {grace:g} s there is force:\n")
+def _show(tree: DemoTree, grace: float, screen: Screen) -> bool:
+    notes = {pid: DESCRIPTIONS[role] for role, pid in tree.wait_until_ready().items()}
+    screen.info("A stubborn tree, started for you:\n")
+    screen.tree(snapshot_tree(tree.pid, marker=tree.marker), notes)
+    screen.info(f"\nNow all are asked to exit; after {grace:g} s force follows:\n")
     with screen.progress() as progress:
-        watcher = Watcher(progress)
-        result = kill_tree(tree.pid, grace=grace, marker=tree.marker, on_event=watcher)
-    screen.report(result)
+        result = kill_tree(
+            tree.pid,
+            grace=grace,
+            marker=tree.marker,
+            on_event=lambda event: progress(event_line(event)),
+        )
+    screen.result(result)
     gone = tree.is_gone()
     if gone:
-        screen.say(
-            "\nProof: all of them held one pipe, and it has come to its end: nobody is left."
-        )
+        screen.info("\nProof: all of them held one pipe, and it is closed: no process is left.")
     else:
-        screen.complain(HELD)
+        screen.error(PIPE_HELD)
     return gone and result.ok
 
 
-class Stubborn:
-    """The tree, from its first process to the end of the last.
+class DemoTree:
+    """The tree, from the start of its first process to the end of the last.
 
-    All of them write to one pipe and read from another:
-    the first ends with the last of them, and they end with the second,
-    so that nobody stays even if this process is killed.
+    Its processes share two pipes. One they write to: it comes to its end with the last of them.
+    One they read from: at its end they exit, so that none stays even if this process is killed.
     """
 
     def __init__(self) -> None:
-        """Choose a marker that nobody else has."""
+        """Choose a marker of its own."""
         self.marker = f"PROCTREE_DEMO_{os.urandom(8).hex()}=1"
         self._root: subprocess.Popen[bytes]
-        self._births: SimpleQueue[tuple[str, int] | None] = SimpleQueue()
-        self._ear = threading.Thread(target=self._listen, name="demo", daemon=True)
+        self._started: SimpleQueue[tuple[str, int] | None] = SimpleQueue()
+        self._reader = threading.Thread(target=self._read, name="demo", daemon=True)
 
     def __enter__(self) -> Self:
-        """Listen, and start the first process."""
-        self._heard, spoken = os.pipe()
-        lease, self._hold = os.pipe()
+        self._output, writing = os.pipe()
+        reading, self._input = os.pipe()
         try:
-            self._ear.start()
-            self._root = self._start(lease, spoken)
+            self._reader.start()
+            self._root = self._start(reading, writing)
         except BaseException:
-            os.close(self._hold)
+            os.close(self._input)
             raise
         finally:
-            os.close(lease)
-            os.close(spoken)
+            os.close(reading)
+            os.close(writing)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End whoever is left, and let go."""
         try:
-            if self._ear.is_alive():
+            if self._reader.is_alive():
                 kill_tree(self.pid, grace=0, marker=self.marker)
         finally:
-            os.close(self._hold)
+            os.close(self._input)
             self._root.wait(BOUND)
             self.is_gone()
 
-    def _start(self, lease: int, spoken: int) -> subprocess.Popen[bytes]:
-        """Start the first process, in a session of its own: Ctrl-C must not reach it."""
+    def _start(self, reading: int, writing: int) -> subprocess.Popen[bytes]:
         name, _, value = self.marker.partition("=")
         return subprocess.Popen(  # noqa: S603 - our own interpreter and our own file
-            wrapped([sys.executable, "-I", "-S", str(NODE), "server"]),
-            stdin=lease,
-            stdout=spoken,
+            wrapped([sys.executable, "-I", "-S", str(PROCESS_FILE), "server"]),
+            stdin=reading,
+            stdout=writing,
             env={**os.environ, name: value},
-            start_new_session=True,
+            start_new_session=True,  # Ctrl-C must not reach it
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
 
     @property
     def pid(self) -> int:
-        """Return the number of the first process; it is ours as long as we do not reap it."""
+        """The pid of the first process. It stays its own: this process reaps it last."""
         return self._root.pid
 
-    def grow(self) -> dict[str, int]:
-        """Wait until all have spoken, and return who has which number.
+    def wait_until_ready(self) -> dict[str, int]:
+        """Wait until all processes run; return their pids by role.
 
         Raises:
-            ChildProcessError: somebody did not.
+            ChildProcessError: a process did not start.
         """
         pids = {"shell": self.pid}
         missing = set(roles("server"))
         while missing:
             try:
-                birth = self._births.get(timeout=BOUND)
+                started = self._started.get(timeout=BOUND)
             except Empty:
-                birth = None
-            if birth is None:
-                text = f"the tree could not be planted: {', '.join(sorted(missing))} did not start"
+                started = None
+            if started is None:
+                text = f"the tree could not be started: {', '.join(sorted(missing))} did not start"
                 raise ChildProcessError(text)
-            pids[birth[0]] = birth[1]
-            missing.discard(birth[0])
-        return {role: pid for role, pid in pids.items() if role not in PASSING}
+            role, pid = started
+            pids[role] = pid
+            missing.discard(role)
+        return {role: pid for role, pid in pids.items() if role not in SHORT_LIVED}
 
     def is_gone(self) -> bool:
-        """Tell whether the pipe that all of them hold has come to its end."""
-        if self._ear.is_alive():
-            self._ear.join(BOUND)
-        return not self._ear.is_alive()
+        """Wait for the end of the pipe that all processes hold; return whether it came."""
+        if self._reader.is_alive():
+            self._reader.join(BOUND)
+        return not self._reader.is_alive()
 
-    def _listen(self) -> None:
-        """Hear each birth, and then the end."""
-        with os.fdopen(self._heard, "rb") as voice:
-            for line in voice:
+    def _read(self) -> None:
+        with os.fdopen(self._output, "rb") as output:
+            for line in output:
                 role, pid = line.split()
-                self._births.put((role.decode(), int(pid)))
-        self._births.put(None)
+                self._started.put((role.decode(), int(pid)))
+        self._started.put(None)
 
 
 def roles(first: str) -> Iterator[str]:
-    """Yield a role and all below it."""
+    """Yield a role and all roles below it."""
     yield first
-    for one in below(first):
-        yield from roles(one)
+    for role in children_of(first):
+        yield from roles(role)
 
 
 def wrapped(command: list[str]) -> list[str] | str:

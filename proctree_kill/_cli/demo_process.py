@@ -1,9 +1,9 @@
-"""Play one process of the demo's tree, and start those below it.
+"""Be one process of the tree of the demo, and start those below it.
 
 Run as ``python -I -S demo_process.py ROLE``.
-Standard output is the pipe on which each process says who it is as soon as it is ready;
-it comes to its end when the last of them is dead.
-Standard input is the demo's hold on them: at its end, whoever still lives leaves.
+Each process writes its role and pid to standard output when it is ready. That pipe comes to
+its end when the last process is dead.
+At the end of standard input each process exits.
 """
 
 from __future__ import annotations
@@ -21,68 +21,63 @@ if TYPE_CHECKING:
 
 POSIX = hasattr(os, "setsid")
 CHILDREN = {
-    "server": ("deaf", "stopped", "middle", "loner", "launcher"),
+    "server": ("stubborn", "stopped", "middle", "leader", "launcher"),
     "middle": ("orphan",),
     "launcher": ("daemon",),
 }
-"""Who is started by whom; the shell starts the server."""
-LEADERS = ("loner", "launcher")
-"""Who leaves the session of its parent for one of its own."""
-PASSING = ("middle", "launcher")
-"""Who is gone once its child is started."""
-WINDOWS = {"server": ("worker", "deaf", "middle"), "middle": ("orphan",)}
+"""The children of each role; the shell starts the server."""
+WINDOWS_CHILDREN = {"server": ("worker", "stubborn", "middle"), "middle": ("orphan",)}
 """The same without sessions and stopping."""
+SESSION_LEADERS = ("leader", "launcher")
+SHORT_LIVED = ("middle", "launcher")
+"""The roles that exit once their child runs."""
 
-_os: Any = os  # half of what follows is there on POSIX only
+_os: Any = os  # half of what follows exists on POSIX only
 _signal: Any = signal
 
 
 def play(role: str) -> None:
-    """Be this process until something ends it, or until the demo lets go."""
-    take_name(role)
-    if role in LEADERS:
+    """Be this process until it is ended, or until standard input ends."""
+    if POSIX and (comm := Path("/proc/self/comm")).exists():  # proc_pid_comm(5)
+        comm.write_text(role)
+    if role in SESSION_LEADERS:
         _os.setsid()
-    if role == "deaf":
+    if role == "stubborn":
         signal.signal(getattr(signal, "SIGBREAK", signal.SIGTERM), signal.SIG_IGN)
-    children = [start(one) for one in below(role)]
-    for child, name in zip(children, below(role), strict=True):
-        settle(child, name)
+    children = [start(child) for child in children_of(role)]
+    for process, child in zip(children, children_of(role), strict=True):
+        wait_until_settled(process, child)
     os.write(1, f"{role} {os.getpid()}\n".encode())
-    if role in PASSING:
+    if role in SHORT_LIVED:
         return
     if role == "stopped":
         os.kill(os.getpid(), _signal.SIGSTOP)
     while os.read(0, 1):
         pass
-    for child in children:
-        child.kill()  # who is stopped does not notice the end of its input
+    for process in children:
+        process.kill()  # a stopped process does not notice the end of its input
 
 
-def below(role: str) -> tuple[str, ...]:
+def children_of(role: str) -> tuple[str, ...]:
     """Return the children of a role on this system."""
-    return (CHILDREN if POSIX else WINDOWS).get(role, ())
+    return (CHILDREN if POSIX else WINDOWS_CHILDREN).get(role, ())
 
 
 def start(role: str) -> subprocess.Popen[bytes]:
-    """Start a child that plays a role; what is not named is not handed down on Windows."""
+    """Start a child that plays a role."""
     command = [sys.executable, "-I", "-S", __file__, role]
+    # Windows hands down only the descriptors that are named
     return subprocess.Popen(command, stdin=0, stdout=1)  # noqa: S603 - this very file
 
 
-def settle(child: subprocess.Popen[bytes], role: str) -> None:
-    """Wait until a child that leaves or stops has done so."""
-    if role in PASSING:
-        child.wait()
+def wait_until_settled(process: subprocess.Popen[bytes], role: str) -> None:
+    """Wait until a child that exits or stops has done so."""
+    if role in SHORT_LIVED:
+        process.wait()
     if role == "stopped":
-        _os.waitid(_os.P_PID, child.pid, _os.WSTOPPED | _os.WNOWAIT)
-
-
-def take_name(role: str) -> None:
-    """Let lists of processes show the role, where the kernel allows it (proc_pid_comm(5))."""
-    if POSIX and (comm := Path("/proc/self/comm")).exists():
-        comm.write_text(role)
+        _os.waitid(_os.P_PID, process.pid, _os.WSTOPPED | _os.WNOWAIT)
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):  # the demo let go before we could speak
+    with contextlib.suppress(BrokenPipeError):  # the demo ended before we could write
         play(sys.argv[1])

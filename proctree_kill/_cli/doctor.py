@@ -1,10 +1,12 @@
-"""What this machine offers, and why not more."""
+"""The command ``doctor``: what this machine offers, and why something is missing."""
 
 from __future__ import annotations
 
 import getpass
 import os
 import platform
+from argparse import Namespace
+from typing import TYPE_CHECKING
 
 from .._containment.containment import Containment
 from .._models.errors import ContainmentError
@@ -12,63 +14,57 @@ from .._systems import offers
 from .._systems.contract import Offer
 from .tables import Row, Table
 
+if TYPE_CHECKING:
+    from .screen import Screen
+
 _MARKS = {True: "yes", False: "no", None: ""}
 _STYLES = {True: "green", False: "yellow", None: ""}
 
 
-def examine() -> list[Offer]:
-    """Look at everything; a cgroup is made and removed, and a guard started and ended."""
-    return [_system(), _user(), *offers(), _kernel(), _guard()]
-
-
-def table(found: list[Offer]) -> Table:
-    """Show what was found."""
-    rows = [
-        Row((one.name, _MARKS[one.available], one.detail), _STYLES[one.available]) for one in found
-    ]
-    return Table(("WHAT", "THERE", "WHAT IT MEANS"), rows)
-
-
-def as_json(found: list[Offer]) -> dict[str, dict[str, bool | str | None]]:
-    """Return what was found by its name, for programs."""
-    return {one.name: {"available": one.available, "detail": one.detail} for one in found}
-
-
-def _system() -> Offer:
-    """Name the system and the Python."""
+def run(options: Namespace, screen: Screen) -> None:
+    """Show what this machine offers."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return Offer("system", f"{platform.system()} {platform.release()}, {python}")
+    found = [
+        Offer("system", f"{platform.system()} {platform.release()}, {python}"),
+        _user(),
+        *offers(),
+        _try_kernel(),
+        _try_guard(),
+    ]
+    if options.json:
+        screen.json(
+            {offer.name: {"available": offer.available, "detail": offer.detail} for offer in found}
+        )
+        return
+    rows = [
+        Row((offer.name, _MARKS[offer.available], offer.detail), _STYLES[offer.available])
+        for offer in found
+    ]
+    screen.table(Table(("WHAT", "THERE", "WHAT IT MEANS"), rows))
 
 
 def _user() -> Offer:
-    """Name the user, and say what follows."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError):  # a number without a name
         name = "?"
-    uid = os.geteuid() if hasattr(os, "geteuid") else None
-    if uid == 0:
-        return Offer("user", f"{name}, who may signal everybody")
-    return Offer("user", f"{name}, who may signal processes of the same user")
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return Offer("user", f"{name}, may signal {'all' if root else 'their own'} processes")
 
 
-def _kernel() -> Offer:
-    """Try to contain a tree."""
+def _try_kernel() -> Offer:
     try:
-        contained = Containment.prepare("kernel")
+        Containment.prepare("kernel").release()
     except ContainmentError as error:
         return Offer("containment", f"session and marker only: {error.reason}", available=False)
-    contained.release()
     return Offer(
-        "containment", "by the kernel: nobody can leave a tree of TreePopen", available=True
+        "containment", "by the kernel: no process can leave a tree of TreePopen", available=True
     )
 
 
-def _guard() -> Offer:
-    """Try to have a tree ended with this process."""
+def _try_guard() -> Offer:
     try:
-        contained = Containment.prepare(kill_on_parent_exit=True)
+        Containment.prepare(kill_on_parent_exit=True).release()
     except ContainmentError as error:
         return Offer("guard", error.reason, available=False)
-    contained.release()
     return Offer("guard", "kill_on_parent_exit works", available=True)

@@ -1,128 +1,95 @@
-"""What can be said on the command line, and the help that tells it."""
+"""The arguments of the command line."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
-from .help import (
-    _DEMO,
-    _DEMO_EPILOG,
-    _DOCTOR,
-    _DOCTOR_EPILOG,
-    _KILL,
-    _KILL_EPILOG,
-    _MAIN,
-    _MAIN_EPILOG,
-    _RECOVER,
-    _RECOVER_EPILOG,
-    _RUN,
-    _RUN_EPILOG,
-    _SESSIONS,
-    _SESSIONS_EPILOG,
-    _STOP,
-    _STOP_EPILOG,
-    _TREE,
-    _TREE_EPILOG,
-)
-from .values import _folder, marker, pid, pids, seconds, time_limit
-
-USAGE = 2
-"""The exit code of wrong arguments, which argparse gives as well."""
-RUN_FAILED = 125
-"""That of ``run``, where 2 may be the command's own; timeout(1) gives the same."""
+from .exit_codes import Exit
+from .help import COMMANDS, MAIN
+from .values import folder, marker, pid, pids, seconds, time_limit
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """Read the command line; what is wrong with it is said, and ends the program with code 2."""
+    """Read the command line.
+
+    Raises:
+        SystemExit: the arguments are wrong, or ask for help or the version.
+    """
     parser = _parser()
     found, unknown = parser.parse_known_args(arguments)
     if unknown:
         found.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if found.command is None:
         parser.print_help(sys.stderr)
-        raise SystemExit(USAGE)
+        raise SystemExit(Exit.USAGE)
     return found
 
 
+class _Parser(argparse.ArgumentParser):
+    usage_code = Exit.USAGE
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options
+        )
+        self.set_defaults(parser=self)
+
+    def error(self, message: str) -> NoReturn:
+        """Write what is wrong, and exit."""
+        self.print_usage(sys.stderr)
+        self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
+
+
 def _parser() -> _Parser:
-    """Describe the whole command line."""
-    parser = _Parser(
-        prog="proctree-kill",
-        description=_MAIN,
-        epilog=_MAIN_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(parser=parser)
-    parser.add_argument("--version", action=_Version, help="show the version and leave")
+    parser = _Parser(prog="proctree-kill", description=MAIN.description, epilog=MAIN.epilog)
+    parser.add_argument("--version", action=_Version, help="show the version and exit")
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", prog="proctree-kill"
     )
-    _describe_kill(_command(commands, "kill", "end trees", _KILL, _KILL_EPILOG))
-    _describe_run(_command(commands, "run", "run a command and end it", _RUN, _RUN_EPILOG))
-    _describe_tree(_command(commands, "tree", "show who would be ended", _TREE, _TREE_EPILOG))
-    _describe_doctor(
-        _command(commands, "doctor", "show what this machine offers", _DOCTOR, _DOCTOR_EPILOG)
-    )
-    _describe_demo(_command(commands, "demo", "end a tree of its own", _DEMO, _DEMO_EPILOG))
-    _describe_sessions(partial(_command, commands))
+    for name, (summary, description, epilog) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=description, epilog=epilog)
+        _ADD_ARGUMENTS[name](command)
     return parser
 
 
-def _command(
-    commands: argparse._SubParsersAction[_Parser],
-    name: str,
-    summary: str,
-    description: str,
-    epilog: str,
-) -> _Parser:
-    """Add one command."""
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(parser=parser)
-    return parser
-
-
-def _describe_kill(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``kill``."""
+def _add_kill(parser: _Parser) -> None:
     _add_target(parser)
-    add_patience(parser)
+    _add_times(parser)
     parser.add_argument(
         "--terminate",
         choices=("tree", "root"),
-        help="who is asked: everybody, or only the root, which then sees to its own (default tree)",
+        help="which processes are asked: all, or only the root, which then ends the rest itself "
+        "(default tree)",
     )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    voice = parser.add_mutually_exclusive_group()
-    voice.add_argument("-q", "--quiet", action="store_true", help="print errors only")
-    voice.add_argument(
-        "-v", "--verbose", action="store_true", help="tell each step on stderr as it happens"
+    _add_json(parser)
+    output = parser.add_mutually_exclusive_group()
+    _add_quiet(output)
+    output.add_argument(
+        "-v", "--verbose", action="store_true", help="print each step to stderr as it happens"
     )
 
 
-def _describe_run(parser: _Parser) -> None:
-    """Add the arguments of ``run``; what follows the command's name is the command's."""
-    parser.usage_code = RUN_FAILED
+def _add_run(parser: _Parser) -> None:
+    parser.usage_code = Exit.FAILED  # 2 may be the command's own
     parser.usage = (
         "proctree-kill run [-h] [--timeout S] [--grace S] [--settle S] [-v] [--] COMMAND ..."
     )
     parser.add_argument(
-        "--timeout", type=time_limit, metavar="S", help="seconds that it has (default: no limit)"
+        "--timeout",
+        type=time_limit,
+        metavar="S",
+        help="seconds for the command (default: no limit)",
     )
-    add_grace(parser)
-    add_settle(parser)
+    _add_grace(parser)
+    _add_settle(parser)
     parser.add_argument(
-        "-v", "--verbose", action="store_true", help="tell on stderr how it ended, and who was left"
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="print to stderr how the command ended, and which processes were left",
     )
     parser.add_argument(
         "argv",
@@ -133,31 +100,52 @@ def _describe_run(parser: _Parser) -> None:
     )
 
 
-def _describe_tree(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``tree``."""
+def _add_tree(parser: _Parser) -> None:
     _add_target(parser)
-    parser.add_argument("--json", action="store_true", help="print the snapshot as JSON")
+    _add_json(parser)
 
 
-def _describe_doctor(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``doctor``."""
-    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+def _add_demo(parser: _Parser) -> None:
+    _add_grace(parser, default=1.0)
 
 
-def _describe_demo(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``demo``."""
-    add_grace(parser, default=1.0)
+def _add_sessions(parser: _Parser) -> None:
+    _add_folder(parser)
+    _add_json(parser)
 
 
-def _add_target(parser: argparse.ArgumentParser) -> None:
-    """Add what ``kill`` and ``tree`` have in common: which trees, and who is left out."""
+def _add_stop(parser: _Parser) -> None:
+    _add_folder(parser)
+    parser.add_argument("session_id", metavar="ID", help="the session")
+    _add_times(parser)
+    _add_quiet(parser)
+    _add_json(parser)
+
+
+def _add_recover(parser: _Parser) -> None:
+    _add_folder(parser)
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="only show what would become of each record"
+    )
+    parser.add_argument(
+        "--bare",
+        action="store_true",
+        help="also use bare files (a pid that another program wrote), if a process of your own "
+        "has that pid and is older than the file",
+    )
+    _add_times(parser)
+    _add_quiet(parser)
+    _add_json(parser)
+
+
+def _add_target(parser: _Parser) -> None:
     parser.add_argument("pids", nargs="+", type=pid, metavar="PID", help="the root of a tree")
     parser.add_argument(
         "--marker",
         type=marker,
         metavar="NAME=VALUE",
-        help="whoever was started with this in its environment belongs to the tree, "
-        "daemons that left it as well",
+        help="a variable of the environment: processes that were started with it belong to the "
+        "tree, daemons that left it included",
     )
     parser.add_argument(
         "--spare",
@@ -175,19 +163,64 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose exit code for wrong arguments can be chosen."""
+def _add_folder(parser: _Parser) -> None:
+    parser.add_argument("directory", type=folder, metavar="DIR", help="the folder of the records")
 
-    usage_code = USAGE
 
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and end the program."""
-        self.print_usage(sys.stderr)
-        self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
+def _add_json(parser: _Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_quiet(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+
+
+def _add_times(parser: _Parser) -> None:
+    patience = parser.add_mutually_exclusive_group()
+    _add_grace(patience)
+    patience.add_argument(
+        "--force",
+        dest="grace",
+        action="store_const",
+        const=0.0,
+        help="kill at once, as --grace 0",
+    )
+    _add_settle(parser)
+
+
+def _add_grace(parser: argparse._ActionsContainer, default: float | None = None) -> None:
+    parser.add_argument(
+        "--grace",
+        type=seconds,
+        metavar="S",
+        default=default,  # None: the policy's
+        help=f"seconds between the polite request and force (default {default or 2:g})",
+    )
+
+
+def _add_settle(parser: _Parser) -> None:
+    parser.add_argument(
+        "--settle",
+        type=seconds,
+        metavar="S",
+        help="seconds to wait for the deaths after force (default 5)",
+    )
+
+
+_ADD_ARGUMENTS = {
+    "kill": _add_kill,
+    "run": _add_run,
+    "tree": _add_tree,
+    "doctor": _add_json,
+    "demo": _add_demo,
+    "sessions": _add_sessions,
+    "stop": _add_stop,
+    "recover": _add_recover,
+}
 
 
 class _CommandLine(argparse.Action):
-    """Take a command with all its arguments, without the ``--`` before it."""
+    """Takes a command with all its arguments, without the ``--`` before it."""
 
     def __call__(
         self,
@@ -205,87 +238,11 @@ class _CommandLine(argparse.Action):
 
 
 class _Version(argparse.Action):
-    """Show the version, which is looked up only then."""
-
     def __init__(self, option_strings: list[str], dest: str, help: str | None = None) -> None:  # noqa: A002 - argparse's name
         super().__init__(option_strings, dest, nargs=0, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version  # noqa: PLC0415 - few ask for it
+        from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely needed
 
         sys.stdout.write(f"{parser.prog} {version('proctree_kill')}\n")
         parser.exit()
-
-
-Add = Callable[[str, str, str, str], argparse.ArgumentParser]
-"""Adds a command: its name, its line in the help, its description, its last words."""
-
-
-def _describe_sessions(add: Add) -> None:
-    """Add the commands about sessions."""
-    sessions = add("sessions", "list what is written down", _SESSIONS, _SESSIONS_EPILOG)
-    _add_folder(sessions)
-    stop = add("stop", "end a session by its record", _STOP, _STOP_EPILOG)
-    _add_folder(stop)
-    stop.add_argument("session_id", metavar="ID", help="the session")
-    _add_wishes(stop)
-    recover = add("recover", "end what dead owners left", _RECOVER, _RECOVER_EPILOG)
-    _add_folder(recover)
-    recover.add_argument(
-        "-n", "--dry-run", action="store_true", help="only say what would become of each record"
-    )
-    recover.add_argument(
-        "--bare",
-        action="store_true",
-        help="act upon bare numbers as well, which another program wrote: "
-        "on a process of your own that is older than the file",
-    )
-    _add_wishes(recover)
-    for one in (sessions, stop, recover):
-        one.add_argument("--json", action="store_true", help="print it as JSON")
-
-
-def _add_folder(parser: argparse.ArgumentParser) -> None:
-    """Add the folder, which has to be there."""
-    parser.add_argument("directory", type=_folder, metavar="DIR", help="the folder of the records")
-
-
-def _add_wishes(parser: argparse.ArgumentParser) -> None:
-    """Add how to end, and how to tell of it."""
-    add_patience(parser)
-    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
-
-
-def add_patience(parser: argparse.ArgumentParser) -> None:
-    """Add how long to wait for those who are asked, or not at all, and for the killed."""
-    patience = parser.add_mutually_exclusive_group()
-    add_grace(patience)
-    patience.add_argument(
-        "--force",
-        dest="grace",
-        action="store_const",
-        const=0.0,
-        help="kill at once, as --grace 0",
-    )
-    add_settle(parser)
-
-
-def add_grace(parser: argparse._ActionsContainer, default: float | None = None) -> None:
-    """Add how long to wait for those who are asked; None is left to the policy."""
-    parser.add_argument(
-        "--grace",
-        type=seconds,
-        metavar="S",
-        default=default,
-        help=f"seconds between the polite request and the force (default {default or 2:g})",
-    )
-
-
-def add_settle(parser: argparse.ArgumentParser) -> None:
-    """Add how long to wait for the killed."""
-    parser.add_argument(
-        "--settle",
-        type=seconds,
-        metavar="S",
-        help="seconds after the force within which death must be confirmed (default 5)",
-    )

@@ -1,9 +1,10 @@
-"""Where the command line writes: plain text, in colours on a terminal where rich is installed."""
+"""The output of the command line: plain text, in colours on a terminal where rich is installed."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import sys
@@ -11,11 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from .._engine.process import live
-from .._models.result import KillEvent, KillResult
+from .._models.result import Fate, KillEvent, KillResult
 from .._models.tree import ASCII, LINES, Glyphs, TreeSnapshot
 from .._systems.contract import Live
 from . import tables
-from .tables import step
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,33 +27,36 @@ PROGRAM = "proctree-kill"
 class Screen:
     """Standard output and standard error.
 
-    Whoever reads them may leave at any time: that is no error, and stops nothing.
+    A reader that closes its end is no error, and stops nothing.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        """Look at where the output goes; ``quiet`` leaves what was asked for and what is wrong."""
+        """Inspect the streams. ``quiet`` leaves JSON and what goes to standard error."""
         self._quiet = quiet
         self._terminal = _is_terminal(sys.stdout)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
 
-    @property
-    def glyphs(self) -> Glyphs:
-        """Return lines that the encoding of the output has."""
-        try:
-            "".join(LINES).encode(getattr(sys.stdout, "encoding", None) or "ascii")
-        except UnicodeEncodeError:
-            return ASCII
-        return LINES
-
-    def say(self, text: str) -> None:
-        """Write a line."""
+    def info(self, text: str) -> None:
+        """Write a line to standard output."""
         if not self._quiet:
             _write(sys.stdout, text)
 
-    def show(self, table: tables.Table) -> None:
-        """Write a table."""
+    def note(self, text: str) -> None:
+        """Write a line about the progress to standard error."""
+        _write(sys.stderr, text)
+
+    def error(self, text: str) -> None:
+        """Write a line about a problem to standard error."""
+        _write(sys.stderr, f"{PROGRAM}: {text}")
+
+    def json(self, value: object) -> None:
+        """Write JSON to standard output, in ASCII: every encoding has it, for surrogates too."""
+        _write(sys.stdout, json.dumps(value, indent=2))
+
+    def table(self, table: tables.Table) -> None:
+        """Write a table to standard output."""
         if self._quiet:
             return
         lines = tables.plain(table, shutil.get_terminal_size().columns if self._terminal else None)
@@ -64,36 +67,24 @@ class Screen:
         for line, style in zip(lines, ("bold", *(row.style for row in table.rows)), strict=True):
             console.print(_styled(line, style), soft_wrap=True)
 
-    def report(self, result: KillResult) -> None:
-        """Show what became of each process, and of all."""
-        if any(one.fate != "already_gone" for one in result.outcomes):
-            self.show(tables.outcomes(result))
-        self.say(tables.verdict(result))
+    def result(self, result: KillResult) -> None:
+        """Write what became of each process, and a summary."""
+        if any(outcome.fate != Fate.ALREADY_GONE for outcome in result.outcomes):
+            self.table(tables.outcome_table(result))
+        self.info(tables.result_line(result))
 
-    def draw(self, snapshot: TreeSnapshot, notes: Mapping[int, str] | None = None) -> None:
-        """Show a tree, each process as it is now, or with what is noted of its number."""
+    def tree(self, snapshot: TreeSnapshot, notes: Mapping[int, str] | None = None) -> None:
+        """Draw a tree, each process with its command line or with the note for its pid."""
         if notes is None:
-            looks = {one.identity.pid: live(one.identity) for one in snapshot.members}
+            shown = {member.identity.pid: live(member.identity) for member in snapshot.members}
         else:
-            looks = {pid: Live(command=note) for pid, note in notes.items()}
+            shown = {pid: Live(command=note) for pid, note in notes.items()}
         head = "COMMAND" if notes is None else "WHAT IT IS"
-        self.show(tables.drawing(snapshot, looks, head, self.glyphs))
-
-    def deliver(self, text: str) -> None:
-        """Write what was asked for, quiet or not."""
-        _write(sys.stdout, text)
-
-    def note(self, text: str) -> None:
-        """Write a line about the work on standard error."""
-        _write(sys.stderr, text)
-
-    def complain(self, text: str) -> None:
-        """Write a line about what is wrong on standard error."""
-        _write(sys.stderr, f"{PROGRAM}: {text}")
+        self.table(tables.tree_table(snapshot, shown, head, _glyphs()))
 
     @contextlib.contextmanager
     def progress(self, *, hidden: bool = False) -> Iterator[Callable[[str], None]]:
-        """Have a line that changes, where both outputs are a terminal with rich."""
+        """Show a line that changes, if both outputs are a terminal and rich is installed."""
         shown = self._terminal and _is_terminal(sys.stderr) and not (self._quiet or hidden)
         console = _console(stderr=True) if shown else None
         if console is None:
@@ -102,28 +93,54 @@ class Screen:
         with console.status("") as status:
             yield lambda text: status.update(_styled(text))
 
+    @contextlib.contextmanager
+    def events(self, *, verbose: bool = False) -> Iterator[Callable[[KillEvent], None]]:
+        """Show the events of a kill: a line for each if verbose, else one that changes."""
+        seen: list[KillEvent] = []
+
+        def show(event: KillEvent) -> None:
+            seen.append(event)
+            write(tables.event_line(event))
+
+        try:
+            with self.progress(hidden=verbose) as progress:
+                write = self.note if verbose else progress
+                yield show
+        except KeyboardInterrupt:
+            # a kill finishes what it began before it lets the interrupt through
+            if not seen:
+                self.error("interrupted; nothing was touched")
+            elif left := seen[-1].remaining:
+                self.error(f"interrupted; forced, {left} still alive")
+            else:
+                self.error("interrupted; forced, no process is left")
+            raise
+
 
 def _write(stream: TextIO | None, text: str) -> None:
-    """Write a line, and nothing more once that has failed: what is done to processes goes on."""
+    """Write a line. A failure ends the output, never the work on the processes."""
     if stream is None:
         return
     try:
         print(text, file=stream, flush=True)
     except OSError as error:
-        _silence(stream)
+        # lead it to the null device, so that the flush at exit fails no more
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
         if stream is sys.stdout and not isinstance(error, BrokenPipeError):
             _write(sys.stderr, f"{PROGRAM}: cannot write: {error.strerror}")
 
 
-def _silence(stream: TextIO) -> None:
-    """Lead a stream to the null device, so that its last flush at the exit is silent as well."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, stream.fileno())
-    os.close(null)
+def _glyphs() -> Glyphs:
+    try:
+        "".join(LINES).encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except UnicodeEncodeError:
+        return ASCII
+    return LINES
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether somebody looks at a stream."""
     return stream is not None and stream.isatty()
 
 
@@ -141,37 +158,3 @@ def _styled(text: str, style: str = "") -> Text:
     from rich.text import Text  # noqa: PLC0415 - an extra, and slow to import
 
     return Text(text, style)
-
-
-class Watcher:
-    """Is told of each event."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        """Begin before the first event; ``tell`` says what happens."""
-        self.tell = tell
-        self._last: KillEvent | None = None
-
-    def __call__(self, event: KillEvent) -> None:
-        """Take in what has just happened."""
-        self._last = event
-        self.tell(step(event))
-
-    def interrupted(self) -> str:
-        """Say what an interrupt left: the library finishes what it began, then raises it."""
-        if self._last is None:
-            return "interrupted; nothing was touched"
-        left = self._last.remaining
-        return f"interrupted; forced, {f'{left} still alive' if left else 'nobody is left'}"
-
-
-@contextlib.contextmanager
-def watching(screen: Screen, *, verbose: bool = False) -> Iterator[Watcher]:
-    """Show what happens, in lines that stay or in one that changes."""
-    watcher = Watcher(screen.note)
-    try:
-        with screen.progress(hidden=verbose) as progress:
-            watcher.tell = screen.note if verbose else progress
-            yield watcher
-    except KeyboardInterrupt:
-        screen.complain(watcher.interrupted())
-        raise

@@ -1,8 +1,7 @@
-"""The commands about sessions: sessions, stop, recover. Each tells whether nobody lives."""
+"""The commands ``sessions``, ``stop`` and ``recover``."""
 
 from __future__ import annotations
 
-import json
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping
@@ -15,75 +14,63 @@ from .screen import Screen
 
 
 def run(options: Namespace, screen: Screen) -> bool:
-    """Run a command.
+    """Run a command; return whether no process that should have ended is alive.
 
     Raises:
         RecordError: the folder cannot be read.
-        SessionError: that is no id.
+        SessionError: the id of the session is not valid.
         PolicyError: an option is out of range.
     """
     return _COMMANDS[options.command](options, screen)
 
 
 def _sessions(options: Namespace, screen: Screen) -> bool:
-    """List what is written down."""
     report = recover(options.directory, dry_run=True)
     now = time.time()
     if options.json:
-        screen.deliver(
-            _json(
-                {
-                    "sessions": [
-                        {
-                            "id": one.session_id,
-                            "tool": one.tool,
-                            "pid": one.pid,
-                            "age": None if one.created_at is None else now - one.created_at,
-                            "state": tables.state(one),
-                            "owner": one.owner,
-                            "path": one.path,
-                            "detail": one.detail,
-                        }
-                        for one in report.outcomes
-                    ]
-                }
-            )
-        )
+        sessions = [
+            {
+                "id": record.session_id,
+                "tool": record.tool,
+                "pid": record.pid,
+                "age": None if record.created_at is None else now - record.created_at,
+                "state": tables.session_state(record),
+                "owner": record.owner,
+                "path": record.path,
+                "detail": record.detail,
+            }
+            for record in report.outcomes
+        ]
+        screen.json({"sessions": sessions})
     elif report.outcomes:
-        screen.show(tables.sessions(report, now))
+        screen.table(tables.session_table(report, now))
     else:
-        screen.say("no sessions are written down there")
+        screen.info("no sessions are recorded there")
     return True
 
 
 def _stop(options: Namespace, screen: Screen) -> bool:
-    """End a session."""
-    result = SessionManager(options.directory, policy=_policy(options)).stop_agent(
-        options.session_id
-    )
+    manager = SessionManager(options.directory, policy=_policy(options))
+    result = manager.stop_agent(options.session_id)
     if options.json:
-        screen.deliver(_json(result.model_dump(mode="json")))
+        screen.json(result.model_dump(mode="json"))
         return result.success
     if result.kill is not None and result.kill.outcomes:
-        screen.report(result.kill)
-    if result.success:
-        screen.say(result.message)
-    else:
-        screen.complain(result.message)
+        screen.result(result.kill)
+    (screen.info if result.success else screen.error)(result.message)
     return result.success
 
 
 def _recover(options: Namespace, screen: Screen) -> bool:
-    """End what dead owners left behind."""
     report = recover(
         options.directory, policy=_policy(options), dry_run=options.dry_run, bare=options.bare
     )
     if options.json:
-        screen.deliver(_json({"ok": report.ok, **report.model_dump(mode="json")}))
+        screen.json({"ok": report.ok, **report.model_dump(mode="json")})
         return report.ok
     if report.outcomes:
-        screen.show(tables.recovery(report))
-    screen.say(report.summary())
+        screen.table(tables.record_table(report))
+    screen.info(report.summary())
     return report.ok
 
 
@@ -95,10 +82,4 @@ _COMMANDS: Mapping[str, Callable[[Namespace, Screen], bool]] = {
 
 
 def _policy(options: Namespace) -> KillPolicy:
-    """Return how long to wait."""
     return KillPolicy().but(grace=options.grace, settle=options.settle)
-
-
-def _json(value: object) -> str:
-    """Write JSON in ASCII, which every encoding has, lone surrogates too."""
-    return json.dumps(value, indent=2)

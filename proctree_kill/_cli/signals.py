@@ -1,4 +1,4 @@
-"""Signals and other news as one stream of numbers that is waited for without polling."""
+"""Signals as interrupts, and as a queue that is read without polling."""
 
 from __future__ import annotations
 
@@ -6,48 +6,32 @@ import contextlib
 import signal
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
-from typing import NoReturn, Self
+from typing import NoReturn
 
-LONGEST = 86400.0
-"""Seconds that one wait lasts at most: the system's own limits are somewhere above."""
+LONGEST_WAIT = 86400.0  # seconds of one wait; the limits of the systems are higher
+INTERRUPTS = ("SIGTERM", "SIGHUP", "SIGBREAK")
+"""The signals that end a program, besides Ctrl-C; SIGBREAK is Windows' Ctrl-Break."""
 
 
 class SignalQueue:
-    """Tells which signals came, and what else it was told, in the order in which it came.
+    """The numbers of the signals that came, and other numbers, in their order.
 
-    The interpreter writes the number of each signal into a socket as it arrives
-    (``signal.set_wakeup_fd``), so that none is missed between a look and a wait.
-    What is ignored on entry stays ignored (nohup).
-    To be entered in the main thread.
+    The interpreter writes each signal into a socket as it arrives (``signal.set_wakeup_fd``),
+    so that none is lost between a look and a wait.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        """Choose the signals by their names; those that this system lacks are left out."""
-        self._numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-        self._come = bytearray()
-
-    def __enter__(self) -> Self:
-        self._reading, self._writing = socket.socketpair()
-        self._writing.settimeout(0)  # the interpreter insists
-        self._wakeup = signal.set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
-        kept = (signal.SIG_IGN, None)  # None: set by somebody who is not Python
-        heeded = [one for one in self._numbers if signal.getsignal(one) not in kept]
-        self._before = {one: signal.signal(one, _heed) for one in heeded}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for one, handler in self._before.items():
-            signal.signal(one, handler)
-        signal.set_wakeup_fd(self._wakeup)
-        self._reading.close()
-        self._writing.close()
+    def __init__(self, reader: socket.socket, writer: socket.socket) -> None:
+        """Read from one end of a socket pair and write to the other."""
+        self._reader = reader
+        self._writer = writer
+        self._unread = bytearray()
 
     def put(self, number: int) -> None:
-        """Add a number that is no signal's; callable from any thread."""
-        with contextlib.suppress(OSError):  # nobody listens any more
-            self._writing.send(bytes([number]))
+        """Add a number that is no signal; callable from any thread."""
+        with contextlib.suppress(OSError):  # the queue is closed
+            self._writer.send(bytes([number]))
 
     def get(self, until: float | None = None) -> int | None:
         """Wait for the next number.
@@ -58,49 +42,68 @@ class SignalQueue:
         Returns:
             The number; None when the time is over.
         """
-        while not self._come:
-            left = LONGEST if until is None else until - time.monotonic()
-            self._reading.settimeout(max(0.0, min(left, LONGEST)))
+        while not self._unread:
+            left = LONGEST_WAIT if until is None else until - time.monotonic()
+            self._reader.settimeout(max(0.0, min(left, LONGEST_WAIT)))
             try:
-                self._come += self._reading.recv(4096)
+                self._unread += self._reader.recv(4096)
             except (TimeoutError, BlockingIOError):
-                if left <= LONGEST and until is not None:
+                if left <= LONGEST_WAIT and until is not None:
                     return None
-        return self._come.pop(0)
+        return self._unread.pop(0)
 
 
-def _heed(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: the number was written when the signal came."""
-
-
-LEAVING = ("SIGTERM", "SIGHUP", "SIGBREAK")
-"""What ends a program beside Ctrl-C; SIGBREAK is Windows' Ctrl-Break, which has no SIGHUP."""
+@contextlib.contextmanager
+def signal_queue(names: Iterable[str]) -> Iterator[SignalQueue]:
+    """Collect signals in a queue, in the main thread."""
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.settimeout(0)  # set_wakeup_fd insists
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        try:
+            # the interpreter writes the number, the handler has nothing to do
+            with _handled(names, lambda *_: None):
+                yield SignalQueue(reader, writer)
+        finally:
+            signal.set_wakeup_fd(before)
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt for each signal that asks to leave, unless it is ignored (nohup).
+    """Raise KeyboardInterrupt for each signal that ends a program.
 
-    A process that these end by default would leave a frozen tree behind.
+    Its default action would leave a frozen tree behind.
     """
-    numbers = [getattr(signal, name) for name in LEAVING if hasattr(signal, name)]
-    before = {one: signal.getsignal(one) for one in numbers}
-    kept = (signal.SIG_IGN, None)  # None: set by somebody who is not Python
-    changed = {one: handler for one, handler in before.items() if handler not in kept}
-    for one in changed:
-        signal.signal(one, _leave)
-    try:
+    with _handled(INTERRUPTS, _interrupt):
         yield
-    finally:
-        for one, handler in changed.items():
-            signal.signal(one, handler)
 
 
-def exit_code(interrupt: KeyboardInterrupt) -> int:
-    """Return what a shell calls the end by that signal."""
+def interrupt_code(interrupt: KeyboardInterrupt) -> int:
+    """Return the exit code of a program that was interrupted, as a shell shows it."""
     return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
 
 
-def _leave(number: int, _frame: FrameType | None) -> NoReturn:
-    """Raise what Ctrl-C raises."""
+def signal_numbers(names: Iterable[str]) -> list[int]:
+    """Return the numbers of the signals that this system has."""
+    return [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+
+@contextlib.contextmanager
+def _handled(
+    names: Iterable[str], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in signal_numbers(names)}
+    # ignored stays ignored (nohup); None was not set from Python, and cannot be restored
+    kept = (signal.SIG_IGN, None)
+    changed = {number: old for number, old in before.items() if old not in kept}
+    for number in changed:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, old in changed.items():
+            signal.signal(number, old)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt(number)

@@ -1,4 +1,4 @@
-"""What several commands have in common on the command line, and how values are read."""
+"""The types of the arguments."""
 
 from __future__ import annotations
 
@@ -6,28 +6,27 @@ import argparse
 import math
 from pathlib import Path
 
-HIGHEST_PID = 2**31 - 1
-"""What a pid_t holds."""
+HIGHEST_PID = 2**31 - 1  # the largest pid_t
 
 
 def pid(text: str) -> int:
-    """Read the number of a process; which ones are refused is the library's business."""
+    """Read a pid. Which pids are refused is the library's business."""
     if not (text.isascii() and text.removeprefix("-").isdecimal()):
-        message = f"{text!r} is not the number of a process"
+        message = f"{text!r} is not a pid"
         raise argparse.ArgumentTypeError(message)
     if abs(number := int(text)) > HIGHEST_PID:
-        message = f"no process has a number as high as {text}"
+        message = f"no pid is as large as {text}"
         raise argparse.ArgumentTypeError(message)
     return number
 
 
 def pids(text: str) -> list[int]:
-    """Read numbers with commas between them."""
-    return [pid(one) for one in text.split(",")]
+    """Read pids with commas between them."""
+    return [pid(part) for part in text.split(",")]
 
 
 def seconds(text: str) -> float:
-    """Read a number of seconds; its range is the policy's business."""
+    """Read a number of seconds. Its range is the policy's business."""
     try:
         return float(text)
     except ValueError:
@@ -36,16 +35,16 @@ def seconds(text: str) -> float:
 
 
 def time_limit(text: str) -> float:
-    """Read the seconds that a command has."""
+    """Read a time limit in seconds."""
     number = seconds(text)
     if not 0 < number < math.inf:
-        message = f"{text!r} is no time that a command could have"
+        message = f"{text!r} is not a time limit"
         raise argparse.ArgumentTypeError(message)
     return number
 
 
 def marker(text: str) -> str:
-    """Read a variable of the environment with its value."""
+    """Read an environment variable with its value."""
     name, _, value = text.partition("=")
     if not (name and value):
         message = f"{text!r} is not of the form NAME=VALUE"
@@ -53,8 +52,9 @@ def marker(text: str) -> str:
     return text
 
 
-def _folder(text: str) -> Path:
-    """Read the name of a folder: a wrong one would look like one without sessions."""
+def folder(text: str) -> Path:
+    """Read the path of a folder that exists."""
+    # a wrong path would look like a folder without sessions
     if not Path(text).is_dir():
         message = f"{text!r} is not a folder"
         raise argparse.ArgumentTypeError(message)

@@ -1,4 +1,4 @@
 """The values that callers see: identities, trees, results, policies, errors.
 
-All of it is pure: no clock, no signal, no system.
+All of them are pure: no clock, no signal, no system.
 """

@@ -1,4 +1,4 @@
-"""The base of every value: frozen, and strict about its fields."""
+"""The base of every value."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Model(BaseModel):
-    """A value that never changes; a field that it does not know is an error."""
+    """A value that never changes. An unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,28 +1,28 @@
-"""What is refused, and why: each error knows its facts."""
+"""The exceptions. Each keeps its facts as attributes."""
 
 from __future__ import annotations
 
 
 class ProctreeKillError(Exception):
-    """The base of every exception that this library raises on its own account."""
+    """The base of all exceptions of this library."""
 
     __module__ = "proctree_kill.errors"  # the public path, for tracebacks and pickles
 
     def __init_subclass__(cls) -> None:
-        """Give each error the public path as well."""
+        """Give each subclass the same public path."""
         cls.__module__ = ProctreeKillError.__module__
 
 
 class TargetRefusedError(ProctreeKillError, ValueError):
-    """The target must not be ended; nothing was touched.
+    """The target must not be ended. No process was touched.
 
     Attributes:
-        pid: the number that was asked for.
+        pid: the pid of the target.
         reason: why it is refused, as the end of a sentence.
     """
 
     def __init__(self, pid: int, reason: str) -> None:
-        """Keep the facts as the arguments, so that the exception pickles."""
+        """Pass all facts to the base, so that the exception pickles."""
         super().__init__(pid, reason)
         self.pid = pid
         self.reason = reason
@@ -32,14 +32,14 @@ class TargetRefusedError(ProctreeKillError, ValueError):
 
 
 class PolicyError(ProctreeKillError, ValueError):
-    """Options or configuration are wrong.
+    """An option or a configuration is wrong.
 
     Attributes:
-        problems: one sentence each, with the name, the value and what was expected.
+        problems: a sentence for each, with the name, the value and what was expected.
     """
 
     def __init__(self, *problems: str) -> None:
-        """Keep the problems as the arguments, so that the exception pickles."""
+        """Pass all facts to the base, so that the exception pickles."""
         super().__init__(*problems)
         self.problems = problems
 
@@ -48,15 +48,15 @@ class PolicyError(ProctreeKillError, ValueError):
 
 
 class ContainmentError(ProctreeKillError, RuntimeError):
-    """A tree cannot be contained as it was asked for; nothing was started.
+    """The requested containment is not available. No process was started.
 
     Attributes:
-        requested: what was asked for.
-        reason: why it is not to be had.
+        requested: the containment that was requested.
+        reason: why it is not available.
     """
 
     def __init__(self, requested: str, reason: str) -> None:
-        """Keep the facts as the arguments, so that the exception pickles."""
+        """Pass all facts to the base, so that the exception pickles."""
         super().__init__(requested, reason)
         self.requested = requested
         self.reason = reason
@@ -66,7 +66,7 @@ class ContainmentError(ProctreeKillError, RuntimeError):
 
 
 class RecordError(ProctreeKillError, RuntimeError):
-    """A record cannot be written, or a folder of records cannot be read; no process is left.
+    """A record cannot be written, or its folder cannot be read. No started process is left.
 
     Attributes:
         path: the file or the folder.
@@ -74,7 +74,7 @@ class RecordError(ProctreeKillError, RuntimeError):
     """
 
     def __init__(self, path: str, reason: str) -> None:
-        """Keep the facts as the arguments, so that the exception pickles."""
+        """Pass all facts to the base, so that the exception pickles."""
         super().__init__(path, reason)
         self.path = path
         self.reason = reason
@@ -84,19 +84,19 @@ class RecordError(ProctreeKillError, RuntimeError):
 
 
 class SessionError(ProctreeKillError, RuntimeError):
-    """A session cannot do what was asked of it; nothing was touched.
+    """A session or its manager refuses a request. No process was touched.
 
     Attributes:
-        session_id: which session; None where it is the manager that refuses.
+        session_id: the session; None if the manager refuses.
         reason: why, as the end of a sentence.
     """
 
     def __init__(self, session_id: str | None, reason: str) -> None:
-        """Keep the facts as the arguments, so that the exception pickles."""
+        """Pass all facts to the base, so that the exception pickles."""
         super().__init__(session_id, reason)
         self.session_id = session_id
         self.reason = reason
 
     def __str__(self) -> str:
-        who = "the manager" if self.session_id is None else f"session {self.session_id!r}"
-        return f"{who}: {self.reason}"
+        subject = "the manager" if self.session_id is None else f"session {self.session_id!r}"
+        return f"{subject}: {self.reason}"

@@ -1,27 +1,27 @@
-"""Which process a pid meant: the value that tells it from a later owner of its number."""
+"""The identity of a process: what tells it from a later process with the same pid."""
 
 from __future__ import annotations
 
 from .base import Model
 
-WEAK_TOLERANCE = 2.0
-"""Seconds by which wall-clock start times of one process may differ (macOS: 1.00 s was seen)."""
+WEAK_TOLERANCE = 2.0  # seconds between two start times of one process (macOS: 1.00 was seen)
 
 
 class ProcessIdentity(Model):
-    """Which process a pid meant when it was looked at.
+    """The process that had a pid when the identity was taken.
 
-    A pid alone is no identity: the number is used again.
-    What a system does not tell is None, and None never matches;
-    boot and inode, or boot and start, are enough.
+    A pid alone is not enough: the system reuses it.
+    Boot and inode, or boot and start, identify a process.
+    A field that the system does not provide is None, and None never matches.
 
     Args:
-        pid: the number, as seen from the caller's pid namespace.
+        pid: the pid in the caller's pid namespace.
         boot_id: Linux: the random id of this boot (``/proc/sys/kernel/random/boot_id``).
         start: Linux: start in clock ticks since boot (field 22 of ``/proc/PID/stat``, proc(5));
-            Windows: the creation FILETIME, in units of 100 ns.
+            Windows: the creation time (FILETIME), in units of 100 ns.
         inode: Linux 6.9 and later: the inode of a pidfd, unique for the boot.
-        create_time: macOS, BSD: start in seconds since the epoch; weak, for the clock may be set.
+        create_time: macOS, BSD: start time in seconds since the epoch. It is weak evidence:
+            the clock may be set.
     """
 
     pid: int
@@ -32,11 +32,11 @@ class ProcessIdentity(Model):
 
     @property
     def weak(self) -> bool:
-        """Whether only a wall-clock time tells this process from a later owner of its number."""
+        """Whether only a wall-clock time tells this process from a later one with the same pid."""
         return self.start is None and None in (self.boot_id, self.inode)
 
     def same_process(self, other: ProcessIdentity) -> bool | None:
-        """Tell whether two identities name one process; None where it cannot be known."""
+        """Return whether two identities name one process; None if that cannot be known."""
         boots, starts = (self.boot_id, other.boot_id), (self.start, other.start)
         inodes = (self.inode, other.inode)
         if self.pid != other.pid or any(map(_differ, (boots, starts, inodes))):
@@ -53,6 +53,5 @@ class ProcessIdentity(Model):
         return str(self.pid)
 
 
-def _differ(known: tuple[object, object]) -> bool:
-    """Whether both are known and are not the same."""
-    return None not in known and known[0] != known[1]
+def _differ(pair: tuple[object, object]) -> bool:
+    return None not in pair and pair[0] != pair[1]

@@ -1,12 +1,13 @@
-"""How long to wait and whom to ask: the options of a kill. Pure."""
+"""The options of a kill."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
+from .base import Model
 from .errors import PolicyError
 
 _CONFIG_KEYS = {
@@ -16,21 +17,22 @@ _CONFIG_KEYS = {
 }
 
 
-class KillPolicy(BaseModel):
+class KillPolicy(Model):
     """The five options of a kill, frozen.
 
     Args:
-        grace: seconds between the polite request and the force; 0 forces at once.
-        settle: seconds after the force within which death must be confirmed.
-        terminate: ``"tree"`` asks everybody, ``"root"`` only the root (systemd's *mixed* mode).
-        include_root: whether the root itself dies.
-        helper_timeout: seconds that an external helper may take (Windows only).
+        grace: seconds between the polite request and force (default 2 s); 0 forces at once.
+        settle: seconds to wait for the deaths after force (default 5 s).
+        terminate: which processes are asked: ``"tree"`` (default) all members, ``"root"`` only
+            the root (systemd.kill(5), ``KillMode=mixed``).
+        include_root: whether the root itself is ended (default True).
+        helper_timeout: seconds that an external program may take (default 5 s, Windows only).
 
     Raises:
-        PolicyError: an option is unknown, of the wrong type or out of range.
+        PolicyError: an option is unknown, has the wrong type or is out of range.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     grace: float = Field(default=2.0, ge=0)
     settle: float = Field(default=5.0, ge=0)
@@ -41,38 +43,39 @@ class KillPolicy(BaseModel):
     if not TYPE_CHECKING:  # a type checker reads the fields as the signature
 
         def __init__(self, **options: Any) -> None:
-            """Validate the options and say in one error what is wrong with them."""
+            """Validate the options; one error names all problems."""
             try:
                 super().__init__(**options)
             except ValidationError as error:
                 raise PolicyError(*_sentences(error, type(self).model_fields)) from None
 
     def but(self, **options: object) -> Self:
-        """Return this policy with some options replaced; None leaves one as it is.
+        """Return this policy with some options replaced. None keeps the present value.
 
         Raises:
             PolicyError: as for the constructor.
         """
-        given: dict[str, Any] = {name: one for name, one in options.items() if one is not None}
+        given: dict[str, Any] = {
+            name: value for name, value in options.items() if value is not None
+        }
         return type(self)(**{**self.model_dump(), **given}) if given else self
 
     @classmethod
     def from_config(
         cls, config: Mapping[str, Any], section: str = "mcp_session.termination"
     ) -> Self:
-        """Read the policy from an application's parsed configuration.
+        """Read the policy from the parsed configuration of an application.
 
-        The keys are the application's own: ``graceful_timeout_seconds`` (grace),
-        ``verification_wait_seconds`` (settle), ``tasklist_timeout_seconds`` (helper_timeout);
-        the names of the options serve as well.
-        Where the section is absent, the defaults hold.
+        Keys are the names of the options, or ``graceful_timeout_seconds`` (grace),
+        ``verification_wait_seconds`` (settle) and ``tasklist_timeout_seconds`` (helper_timeout).
+        Without the section the defaults hold.
 
         Args:
             config: the whole configuration, as a YAML or JSON parser returns it.
-            section: the dotted path of the section.
+            section: the dotted path of the section (default ``"mcp_session.termination"``).
 
         Raises:
-            PolicyError: one error that names every wrong key and value.
+            PolicyError: a key or a value is wrong; the error names all of them.
         """
         options: dict[str, Any] = {}
         problems: list[str] = []
@@ -81,7 +84,7 @@ class KillPolicy(BaseModel):
             if name not in cls.model_fields:
                 problems.append(f"{section}: {_unknown(key, [*_CONFIG_KEYS, *cls.model_fields])}")
             elif name in options:
-                problems.append(f"{section}: {key!r} is given twice, by two names of {name!r}")
+                problems.append(f"{section}: {key!r} is given twice: it is {name!r} as well")
             else:
                 options[name] = value
                 wrong = _wrong(cls, {name: value})
@@ -92,7 +95,6 @@ class KillPolicy(BaseModel):
 
 
 def _wrong(policy: type[KillPolicy], option: dict[str, Any]) -> tuple[str, ...]:
-    """Say what is wrong with one option."""
     try:
         policy(**option)
     except PolicyError as error:
@@ -101,7 +103,7 @@ def _wrong(policy: type[KillPolicy], option: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _section(config: object, section: str) -> Mapping[str, Any]:
-    """Descend to a dotted section; what is absent or empty counts as an empty section."""
+    # a part that is absent or empty counts as an empty section
     found: Any = config
     path = "the configuration"
     for name in [*section.split("."), None]:
@@ -115,17 +117,15 @@ def _section(config: object, section: str) -> Mapping[str, Any]:
 
 
 def _sentences(error: ValidationError, known: Iterable[str]) -> list[str]:
-    """Turn pydantic's findings into sentences that name the value and what was expected."""
     return [
-        _unknown(str(one["loc"][0]), known)
-        if one["type"] == "extra_forbidden"
-        else f"{'.'.join(map(str, one['loc']))} is {one['input']!r}: {one['msg']}"
-        for one in error.errors()
+        _unknown(str(problem["loc"][0]), known)
+        if problem["type"] == "extra_forbidden"
+        else f"{'.'.join(map(str, problem['loc']))} is {problem['input']!r}: {problem['msg']}"
+        for problem in error.errors()
     ]
 
 
 def _unknown(key: str, known: Iterable[str]) -> str:
-    """Name an unknown key and its neighbours."""
     import difflib  # noqa: PLC0415 - only a mistake needs it
 
     names = list(known)

@@ -1,4 +1,4 @@
-"""What a kill returns: a fate for each process."""
+"""What a kill returns: the fate of each process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .identity import ProcessIdentity
 from .tree import Evidence, TreeMember
 
 FORCE = frozenset({"SIGKILL", "TerminateProcess", "taskkill /F"})
-"""The signals, by name, that leave a process no choice."""
+"""The names in ``signals`` that a process cannot ignore."""
 
 
 class Fate(StrEnum):
@@ -21,26 +21,26 @@ class Fate(StrEnum):
     ALREADY_GONE = "already_gone"
     """It was dead before anything was sent."""
     TERMINATED = "terminated"
-    """It left after being asked, within the grace."""
+    """It exited after it was asked, within the grace."""
     KILLED = "killed"
-    """It died by force."""
+    """It was ended by force."""
     DENIED = "denied"
-    """The system refused; it lives."""
+    """The system refused the signal. It is alive."""
     SURVIVED = "survived"
-    """It was signalled and is alive at the deadline."""
+    """It was signalled, and was alive at the deadline."""
     SPARED = "spared"
-    """It was not to be touched."""
+    """The caller excluded it."""
 
 
 class ProcessOutcome(TreeMember):
-    """What was done to one process, and what became of it.
+    """What was done to one process, and the outcome.
 
     Args:
-        fate: what became of it.
-        signals: what was sent, in order, by name.
-        exit_code: as ``subprocess`` says it, negative for a signal; None where nobody told.
-        seconds: from the start of the call until its death was seen; None while it lives.
-        detail: what else there is to say.
+        fate: the outcome.
+        signals: the names of the signals sent to it, in order.
+        exit_code: the exit code as in ``subprocess``, negative for a signal; None if unknown.
+        seconds: from the start of the call until its death was seen; None while it is alive.
+        detail: a note for a reader, or None.
     """
 
     fate: Fate
@@ -51,14 +51,14 @@ class ProcessOutcome(TreeMember):
 
 
 class KillEvent(Model):
-    """A step of a kill, told while it happens.
+    """A step of a kill, reported while it happens.
 
     Args:
-        kind: ``asked``, ``escalated``, ``found`` (a process that was not known before),
+        kind: ``asked``, ``escalated`` (force began), ``found`` (a process not known before),
             ``gone`` or ``settled`` (the last event of every call).
         seconds: since the call began.
-        identity: which process; None for an event of the whole tree.
-        remaining: how many of those who are meant to die are alive.
+        identity: the process; None for an event of the whole tree.
+        remaining: how many of the processes to end are alive.
     """
 
     kind: Literal["asked", "escalated", "found", "gone", "settled"]
@@ -71,10 +71,10 @@ class KillResult(Model):
     """What a kill did to each process.
 
     Args:
-        target: what was asked for, one identity a target.
-        outcomes: one a process, in the order in which they were asked.
+        target: the identity of each target.
+        outcomes: one for each process, in the order in which they were asked.
         seconds: how long the call took.
-        verified: the evidence whose last scan found nobody; empty while somebody lives.
+        verified: the evidence whose last scan found no process; empty if a process survived.
     """
 
     target: tuple[ProcessIdentity, ...]
@@ -84,35 +84,37 @@ class KillResult(Model):
 
     @property
     def survivors(self) -> tuple[ProcessOutcome, ...]:
-        """Everybody who was meant to die and lives, the denied ones too."""
-        return tuple(one for one in self.outcomes if one.fate in (Fate.DENIED, Fate.SURVIVED))
+        """The processes that should have ended and are alive, denied ones included."""
+        alive = (Fate.DENIED, Fate.SURVIVED)
+        return tuple(outcome for outcome in self.outcomes if outcome.fate in alive)
 
     @property
     def ok(self) -> bool:
-        """Whether nobody who was meant to die lives."""
+        """Whether there are no survivors."""
         return not self.survivors
 
     @property
     def forced(self) -> bool:
         """Whether force was used."""
-        return any(FORCE.intersection(one.signals) for one in self.outcomes)
+        return any(FORCE.intersection(outcome.signals) for outcome in self.outcomes)
 
     @property
     def root(self) -> ProcessOutcome | None:
-        """The outcome of the (first) root; None where the root was not included."""
-        return next((one for one in self.outcomes if Evidence.ROOT in one.evidence), None)
+        """The outcome of the first root; None if the root was not included."""
+        roots = (outcome for outcome in self.outcomes if Evidence.ROOT in outcome.evidence)
+        return next(roots, None)
 
     def summary(self) -> str:
-        """Say the result in one line."""
-        count = Counter(one.fate for one in self.outcomes)
+        """Return the result in one line."""
+        count = Counter(outcome.fate for outcome in self.outcomes)
         parts = [f"{count[fate]} {fate.replace('_', ' ')}" for fate in Fate if count[fate]]
-        return f"{', '.join(parts) or 'nobody there'} in {self.seconds:.2f} s"
+        return f"{', '.join(parts) or 'no process'} in {self.seconds:.2f} s"
 
     def raise_for_survivors(self) -> Self:
-        """Return this result, or raise where somebody lives.
+        """Return this result if there are no survivors.
 
         Raises:
-            SurvivorsError: somebody who was meant to die lives.
+            SurvivorsError: there are survivors.
         """
         if self.survivors:
             raise SurvivorsError(self)
@@ -120,19 +122,20 @@ class KillResult(Model):
 
 
 class SurvivorsError(ProctreeKillError):
-    """Somebody who was meant to die lives.
+    """A process that should have ended is alive.
 
     Attributes:
-        result: the whole result, outcomes of the dead included.
+        result: the whole result, with the outcomes of the dead processes.
     """
 
     def __init__(self, result: KillResult) -> None:
-        """Keep the result as the argument, so that the exception pickles."""
+        """Pass all facts to the base, so that the exception pickles."""
         super().__init__(result)
         self.result = result
 
     def __str__(self) -> str:
         alive = ", ".join(
-            f"{one.name or '?'} ({one.identity.pid}, {one.fate})" for one in self.result.survivors
+            f"{survivor.name or '?'} ({survivor.identity.pid}, {survivor.fate})"
+            for survivor in self.result.survivors
         )
         return f"{len(self.result.survivors)} still alive: {alive}"

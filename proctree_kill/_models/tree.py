@@ -11,7 +11,7 @@ from .identity import ProcessIdentity
 
 
 class Glyphs(NamedTuple):
-    """What the lines are made of."""
+    """The characters that connect a process to its parent in a drawing."""
 
     child: str
     last_child: str
@@ -35,15 +35,15 @@ class Evidence(StrEnum):
 
 
 class TreeMember(Model):
-    """One process of a tree, and why it is one.
+    """One process of a tree, and the evidence for it.
 
     Args:
-        identity: which process.
-        name: its short name, as the kernel has it; None where it could not be read.
-        ppid: its parent when it was found.
-        depth: how far it is below its root; an orphan counts as a child of the root.
+        identity: the identity of the process.
+        name: its short name in the kernel; None if it could not be read.
+        ppid: the pid of its parent when it was found.
+        depth: its distance from the root; an orphan counts as a child of the root.
         evidence: why it belongs to the tree, sorted.
-        spared: why it is not to be touched, or None.
+        spared: why it is excluded from the kill, or None.
     """
 
     identity: ProcessIdentity
@@ -55,12 +55,12 @@ class TreeMember(Model):
 
 
 class TreeSnapshot(Model):
-    """A tree as it was found: the dry run of a kill, and itself a target.
+    """A tree as it was found: the dry run of a kill. It can be the target of one.
 
     Args:
-        target: what was asked for, one identity a target.
-        members: who belongs to it, in the order in which they would be asked.
-        refusal: why :func:`~proctree_kill.kill_tree` would refuse, or None.
+        target: the identity of each target.
+        members: the processes of the tree, in the order in which they would be asked.
+        refusal: why :func:`~proctree_kill.kill_tree` would refuse the target, or None.
     """
 
     target: tuple[ProcessIdentity, ...]
@@ -68,48 +68,47 @@ class TreeSnapshot(Model):
     refusal: str | None = None
 
     def render(self, *, ascii_only: bool = False) -> str:
-        """Draw the tree as text, parents above their children, a line a process.
+        """Draw the tree as text, a line for each process, parents above their children.
 
         Args:
-            ascii_only: whether to draw without the characters that older code pages lack.
+            ascii_only: whether to use ASCII lines, for old code pages (default False).
         """
         lines = [f"refused: {self.refusal}"] if self.refusal else []
         glyphs = ASCII if ascii_only else LINES
-        lines += [f"{indent}{_line(one)}" for indent, one in branches(self.members, glyphs)]
-        return "\n".join(lines) or "nobody"
+        lines += [f"{indent}{_line(member)}" for indent, member in branches(self.members, glyphs)]
+        return "\n".join(lines) or "no process"
 
 
 def branches(
     members: Iterable[TreeMember], glyphs: Glyphs = LINES
 ) -> Iterator[tuple[str, TreeMember]]:
-    """Yield everybody, parents above their children, each with the lines that lead to it.
+    """Yield each member with the lines that lead to it, parents above their children.
 
-    Whose parent is not a member stands at the margin.
-    A chain may be deeper than Python recurses.
+    A member without a parent in the tree stands at the margin.
     """
-    below = _families(sorted(members, key=lambda one: (one.depth, one.identity.pid)))
-    waiting = [("", "", one) for one in reversed(below.get(None, []))]
+    # no recursion: a chain of processes may be deeper than Python's limit
+    below = _families(sorted(members, key=lambda member: (member.depth, member.identity.pid)))
+    waiting = [("", "", member) for member in reversed(below.get(None, []))]
     while waiting:
-        indent, joint, one = waiting.pop()
-        yield indent + joint, one
+        indent, joint, member = waiting.pop()
+        yield indent + joint, member
         space = {glyphs.child: glyphs.passing, glyphs.last_child: glyphs.nothing}.get(joint, "")
-        children = below.pop(one.identity.pid, [])
+        children = below.pop(member.identity.pid, [])
         joints = [glyphs.child] * (len(children) - 1) + [glyphs.last_child]
         pairs = zip(joints, children, strict=False)
         waiting += [(indent + space, joint, child) for joint, child in pairs][::-1]
 
 
 def _families(members: list[TreeMember]) -> dict[int | None, list[TreeMember]]:
-    """Sort members under their parents, who are less deep, so that nobody is his own ancestor."""
-    depth = {one.identity.pid: one.depth for one in members}
+    depth = {member.identity.pid: member.depth for member in members}
     below: dict[int | None, list[TreeMember]] = {}
-    for one in members:
-        known = one.ppid is not None and depth.get(one.ppid, one.depth) < one.depth
-        below.setdefault(one.ppid if known else None, []).append(one)
+    for member in members:
+        # a parent must be less deep, so that no process becomes its own ancestor
+        known = depth.get(member.ppid or 0, member.depth) < member.depth
+        below.setdefault(member.ppid if known else None, []).append(member)
     return below
 
 
-def _line(one: TreeMember) -> str:
-    """Write a member in one line."""
-    reasons = [*one.evidence, *([f"spared: {one.spared}"] if one.spared else [])]
-    return f"{one.name or '?'} {one.identity.pid} [{', '.join(reasons)}]"
+def _line(member: TreeMember) -> str:
+    reasons = [*member.evidence, *([f"spared: {member.spared}"] if member.spared else [])]
+    return f"{member.name or '?'} {member.identity.pid} [{', '.join(reasons)}]"

@@ -30,8 +30,8 @@ from proctree_kill import (
 )
 from proctree_kill._cli import main
 from proctree_kill._cli.parser import parse
-from proctree_kill._cli.screen import Screen, watching
-from proctree_kill._cli.signals import exit_code, interruptible
+from proctree_kill._cli.screen import Screen
+from proctree_kill._cli.signals import interrupt_code, interruptible
 from proctree_kill._engine import kill
 from proctree_kill._engine.process import live
 from proctree_kill._systems.contract import Live
@@ -125,7 +125,7 @@ class TestArguments:
         assert "proctree-kill demo" in told.err
 
     @pytest.mark.parametrize("command", [[], ["kill"], ["tree"], ["demo"], ["doctor"]])
-    def test_help_tells_the_exit_codes(
+    def test_help_lists_the_exit_codes(
         self, command: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         with pytest.raises(SystemExit) as ended:
@@ -135,7 +135,7 @@ class TestArguments:
         assert "exit codes:" in told
         assert max(map(len, told.splitlines())) < 80
 
-    def test_the_version_is_told(
+    def test_the_version_is_printed(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("importlib.metadata.version", lambda _: "1.2.3")
@@ -160,7 +160,7 @@ class TestGivenResults:
         ],
     )
     @pytest.mark.parametrize("how", [[], ["--json"], ["--quiet"]])
-    def test_the_exit_code_says_whether_somebody_lives(
+    def test_the_exit_code_says_whether_a_process_survived(
         self,
         fate: Fate,
         code: int,
@@ -231,7 +231,7 @@ class TestGivenResults:
         assert main(["kill", "7"]) == 130
         assert capsys.readouterr().err == "proctree-kill: interrupted; nothing was touched\n"
 
-    def test_a_name_of_broken_bytes_is_told_as_json_and_as_text(
+    def test_a_name_of_broken_bytes_is_printed_as_json_and_as_text(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         given = result(
@@ -251,8 +251,8 @@ class TestGivenResults:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         monkeypatch.setenv("COLUMNS", "40")
         member = ProcessOutcome(identity=ProcessIdentity(pid=7), name="x" * 50, fate=Fate.KILLED)
-        with watching(screen := Screen()):
-            screen.draw(TreeSnapshot(target=(), members=(member,)), {7: "a note"})
+        with (screen := Screen()).events():
+            screen.tree(TreeSnapshot(target=(), members=(member,)), {7: "a note"})
         assert [len(line) for line in capsys.readouterr().out.splitlines()] == [40, 40]
 
 
@@ -269,14 +269,14 @@ def test_signals_that_are_not_ignored_become_interrupts() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with pytest.raises(KeyboardInterrupt) as interrupt, interruptible():
             signal.raise_signal(signal.SIGTERM)
-        assert exit_code(interrupt.value) == 128 + signal.SIGTERM
+        assert interrupt_code(interrupt.value) == 128 + signal.SIGTERM
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize("command", [["--help"], ["kill", "abc"]])
-def test_who_asks_for_help_or_is_wrong_does_not_wait_for_the_engine(command: list[str]) -> None:
+def test_help_and_usage_errors_do_not_load_the_engine(command: list[str]) -> None:
     assert imported(command).isdisjoint({"pydantic", "psutil", "rich"})
 
 
@@ -314,7 +314,7 @@ def test_a_tree_is_ended_on_every_system() -> None:
 class TestKill:
     """Real."""
 
-    def test_a_tree_is_ended_and_each_outcome_told(self, plant: Planter) -> None:
+    def test_a_tree_is_ended_and_each_outcome_printed(self, plant: Planter) -> None:
         tree = plant(chain("root", "child", "leaf"))
         done = run("kill", tree.root.pid, "--grace", PATIENCE)
         assert (done.returncode, done.stderr) == (0, "")
@@ -351,7 +351,7 @@ class TestKill:
         assert done.returncode == 0
         assert done.stdout == f"nothing to do: process {tree.root.pid} was gone already\n"
 
-    def test_force_asks_nobody(self, plant: Planter, tell: Tell) -> None:
+    def test_force_asks_no_process(self, plant: Planter, tell: Tell) -> None:
         tree = plant(DEAF)
         done = tell("kill", tree.root.pid, "--force")
         assert done.returncode == 0
@@ -375,7 +375,7 @@ class TestKill:
         done = tell("kill", tree.root.pid, "--keep-root")
         assert (done.returncode, done.stdout) == (
             0,
-            "nothing to do: nobody is there whom to end\n",
+            "nothing to do: no process to end\n",
         )
 
     def test_a_marker_leads_to_a_daemon(self, plant: Planter, tell: Tell) -> None:
@@ -388,24 +388,26 @@ class TestKill:
         assert done.returncode == 0
         assert tree.all_dead()
 
-    def test_verbose_tells_each_step_on_stderr(self, plant: Planter, tell: Tell) -> None:
+    def test_verbose_prints_each_step_on_stderr(self, plant: Planter, tell: Tell) -> None:
         tree = plant(DEAF)
         done = tell("kill", tree.root.pid, "--grace", HASTE, "--verbose")
         assert done.returncode == 0
         steps = [line.split("s  ")[1] for line in done.stderr.splitlines()]
-        assert steps[0] == "everybody is asked, 2 left"
+        assert steps[0] == "asked to exit, 2 left"
         assert steps[1] == "force, 2 left"
         assert steps[-1] == "settled, 0 left"
         assert f"{tree.pids['child']} is gone" in done.stderr
 
-    def test_quiet_tells_nothing(self, plant: Planter, tell: Tell) -> None:
+    def test_quiet_prints_nothing(self, plant: Planter, tell: Tell) -> None:
         tree = plant(chain("root"))
         done = tell("kill", tree.root.pid, "--grace", PATIENCE, "--quiet")
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         assert tree.all_dead()
 
     @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
-    def test_an_interrupt_forces_and_is_told(self, name: str, code: int, plant: Planter) -> None:
+    def test_an_interrupt_forces_and_is_reported(
+        self, name: str, code: int, plant: Planter
+    ) -> None:
         tree = plant(DEAF)
         with started("kill", tree.root.pid, "--grace", PATIENCE, "-v") as command:
             assert command.stderr
@@ -414,9 +416,9 @@ class TestKill:
             out, err = command.communicate(timeout=BOUND)
         assert tree.all_dead()
         assert (command.returncode, out) == (code, "")
-        assert err.splitlines()[-1] == "proctree-kill: interrupted; forced, nobody is left"
+        assert err.splitlines()[-1] == "proctree-kill: interrupted; forced, no process is left"
 
-    def test_a_reader_who_leaves_stops_nothing(self, plant: Planter) -> None:
+    def test_a_reader_that_leaves_stops_nothing(self, plant: Planter) -> None:
         tree = plant(chain("root", "child"))
         reading, writing = os.pipe()
         os.close(reading)
@@ -427,7 +429,7 @@ class TestKill:
         assert (done.returncode, done.stderr) == (0, "")
         assert tree.all_dead()
 
-    def test_a_full_disk_is_told_and_stops_nothing(self, plant: Planter) -> None:
+    def test_a_full_disk_is_reported_and_stops_nothing(self, plant: Planter) -> None:
         if not Path("/dev/full").exists():
             pytest.skip("this machine has no /dev/full")
         tree = plant(chain("root"))
@@ -450,7 +452,7 @@ class TestKill:
         assert tree.all_dead()
 
     @pytest.mark.needs("root", "ordinary user")
-    def test_what_the_system_protects_lives_and_is_told(self, plant: Planter) -> None:
+    def test_what_the_system_protects_lives_and_is_reported(self, plant: Planter) -> None:
         tree = plant(chain("root"))
         code, out, err = as_ordinary_user(
             "kill", tree.root.pid, "--grace", HASTE, "--settle", HASTE
@@ -476,7 +478,7 @@ class TestRefusals:
         ("pid", "reason"),
         [
             (0, "process 0 is refused: "),
-            (-9, "signals are not chosen here; --force kills at once"),
+            (-9, "a signal cannot be chosen; --force kills at once"),
             (1, "process 1 is refused: it is init"),
         ],
     )
@@ -521,7 +523,7 @@ class TestRefusals:
 class TestTree:
     """Real."""
 
-    def test_a_tree_is_drawn_in_its_order_and_nobody_is_touched(self, plant: Planter) -> None:
+    def test_a_tree_is_drawn_in_its_order_and_nothing_is_touched(self, plant: Planter) -> None:
         tree = plant(
             Node(name="root", children=(chain("child", "leaf"), chain("spared"))),
         )
@@ -547,10 +549,10 @@ class TestTree:
         assert kill_tree(snapshot, grace=float(PATIENCE)).ok
         assert tree.all_dead()
 
-    def test_nobody_is_told_as_nobody(self, plant: Planter, tell: Tell) -> None:
+    def test_an_empty_tree_is_reported_as_empty(self, plant: Planter, tell: Tell) -> None:
         tree = plant(chain("root"))
         done = tell("tree", tree.root.pid, "--keep-root")
-        assert (done.returncode, done.stdout) == (0, "nobody is there whom to end\n")
+        assert (done.returncode, done.stdout) == (0, "no process to end\n")
 
     @pytest.mark.needs("fork", "procfs")
     def test_broken_names_do_not_break_a_poor_encoding(self, plant: Planter) -> None:
@@ -611,13 +613,15 @@ class TestLive:
         assert live(before) == Live()
 
     @pytest.mark.needs("fork", "procfs")
-    def test_who_has_no_name_is_told_by_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_process_without_a_name_is_shown_by_number(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         import pwd  # noqa: PLC0415 - not on every system
 
-        def nobody(_: int) -> None:
+        def unknown(_: int) -> None:
             raise KeyError
 
-        monkeypatch.setattr(pwd, "getpwuid", nobody)
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
         assert live(identify(os.getpid())).user == str(os.geteuid())
 
     def test_a_process_that_is_gone_shows_nothing(self) -> None:

@@ -29,14 +29,14 @@ from support.trees import BOUND
 from support.users import ordinary_user
 
 COMMAND = [sys.executable, "-m", "proctree_kill", "demo"]
-NOBODY = "it has come to its end: nobody is left."
+NOTHING_LEFT = "it is closed: no process is left."
 
 
 @pytest.mark.parametrize("system", ["posix", "windows"])
-def test_whoever_stays_is_described(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_stays_is_described(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_process, "POSIX", system == "posix")
-    staying = set(cli_demo.roles("server")) - set(demo_process.PASSING)
-    assert {"shell", *staying} <= set(cli_demo.WHAT_IT_IS)
+    staying = set(cli_demo.roles("server")) - set(demo_process.SHORT_LIVED)
+    assert {"shell", *staying} <= set(cli_demo.DESCRIPTIONS)
     assert "orphan" in staying
     assert ("stopped" in staying) is (system == "posix")
 
@@ -53,10 +53,10 @@ def test_the_tree_is_shown_and_ended_and_nothing_stays() -> None:
         [*COMMAND, "--grace", "0.3"], capture_output=True, text=True, check=False, timeout=BOUND
     )
     assert (done.returncode, done.stderr) == (0, "")
-    drawn, _, ended = done.stdout.partition("Now everybody is asked")
-    staying = set(cli_demo.roles("server")) - set(demo_process.PASSING)
-    assert all(cli_demo.WHAT_IT_IS[role] in drawn for role in ("shell", *staying))
-    assert NOBODY in ended
+    drawn, _, ended = done.stdout.partition("Now all are asked")
+    staying = set(cli_demo.roles("server")) - set(demo_process.SHORT_LIVED)
+    assert all(cli_demo.DESCRIPTIONS[role] in drawn for role in ("shell", *staying))
+    assert NOTHING_LEFT in ended
     assert "killed" in ended
 
 
@@ -67,7 +67,7 @@ def test_an_interrupted_demo_leaves_nothing(name: str, code: int) -> None:
         demo.send_signal(getattr(signal, name))
         _, said = demo.communicate(timeout=BOUND)
     assert demo.returncode == code
-    assert said == b"proctree-kill: interrupted; nobody is left\n"
+    assert said == b"proctree-kill: interrupted; no process is left\n"
 
 
 @pytest.mark.needs("fork")
@@ -80,7 +80,7 @@ def test_a_demo_interrupted_while_it_plants_leaves_nothing() -> None:
         finally:
             demo.kill()
     assert (demo.returncode, out) == (130, b"")
-    assert err == b"proctree-kill: interrupted; nobody is left\n"
+    assert err == b"proctree-kill: interrupted; no process is left\n"
 
 
 @pytest.mark.needs("fork")
@@ -113,41 +113,45 @@ def test_an_ordinary_user_can_see_it() -> None:
 
     code, out, err = apart(call)
     assert (code, err) == (0, b"")
-    assert NOBODY in out
+    assert NOTHING_LEFT in out
 
 
-def test_a_tree_that_cannot_be_planted_is_told(
+def test_a_tree_that_cannot_be_planted_is_reported(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli_demo, "NODE", Path("/nowhere/node.py"))
+    monkeypatch.setattr(cli_demo, "PROCESS_FILE", Path("/nowhere/node.py"))
     assert main(["demo"]) == 1
-    assert "the tree could not be planted: " in capfd.readouterr().err
+    assert "the tree could not be started: " in capfd.readouterr().err
 
 
-def test_a_tree_that_stays_silent_is_told_and_ended(
+def test_a_tree_that_stays_silent_is_reported_and_ended(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     node = tmp_path / "node.py"
     node.write_text("import os; os.read(0, 1)")
-    monkeypatch.setattr(cli_demo, "NODE", node)
-    monkeypatch.setattr(cli_demo.Stubborn, "grow", in_haste(cli_demo.Stubborn.grow, monkeypatch))
+    monkeypatch.setattr(cli_demo, "PROCESS_FILE", node)
+    monkeypatch.setattr(
+        cli_demo.DemoTree,
+        "wait_until_ready",
+        in_haste(cli_demo.DemoTree.wait_until_ready, monkeypatch),
+    )
     assert main(["demo"]) == 1
     assert "server" in capfd.readouterr().err
 
 
 @pytest.mark.needs("fork", "procfs")
-def test_somebody_who_holds_the_pipe_is_not_called_gone(
+def test_a_process_that_holds_the_pipe_is_not_called_gone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held: list[int] = []
-    draw = Screen.draw
+    draw = Screen.tree
 
     def hold(screen: Screen, snapshot: TreeSnapshot, notes: dict[int, str]) -> None:
         draw(screen, snapshot, notes)
         held.append(os.open(f"/proc/{snapshot.target[0].pid}/fd/1", os.O_WRONLY))
         monkeypatch.setattr(cli_demo, "BOUND", 0.5)
 
-    monkeypatch.setattr(Screen, "draw", hold)
+    monkeypatch.setattr(Screen, "tree", hold)
     try:
         assert main(["demo", "--grace", "0"]) == 1
     finally:
@@ -156,15 +160,15 @@ def test_somebody_who_holds_the_pipe_is_not_called_gone(
         for thread in threading.enumerate():
             if thread.name == "demo":
                 thread.join(BOUND)
-    assert "somebody still holds the pipe" in capsys.readouterr().err
+    assert "a process still holds the pipe" in capsys.readouterr().err
 
 
 def in_haste(
-    grow: Callable[[cli_demo.Stubborn], dict[str, int]], monkeypatch: pytest.MonkeyPatch
-) -> Callable[[cli_demo.Stubborn], dict[str, int]]:
+    grow: Callable[[cli_demo.DemoTree], dict[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[cli_demo.DemoTree], dict[str, int]]:
     """Let nobody wait long for the births."""
 
-    def call(tree: cli_demo.Stubborn) -> dict[str, int]:
+    def call(tree: cli_demo.DemoTree) -> dict[str, int]:
         with monkeypatch.context() as patch:
             patch.setattr(cli_demo, "BOUND", 0.1)
             return grow(tree)
@@ -181,7 +185,7 @@ def shown(*options: str) -> Iterator[subprocess.Popen[bytes]]:
         try:
             assert demo.stdout
             for line in demo.stdout:
-                if line.startswith(b"Now everybody is asked"):
+                if line.startswith(b"Now all are asked"):
                     break
             yield demo
         finally:

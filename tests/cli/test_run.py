@@ -24,7 +24,7 @@ from proctree_kill import TreePopen
 from proctree_kill._cli import main
 from proctree_kill._cli.parser import parse
 from proctree_kill._cli.run import exit_code, start_failure
-from proctree_kill._cli.signals import SignalQueue
+from proctree_kill._cli.signals import signal_queue
 from proctree_kill._systems.windows.console import ConsoleTerminal
 from support.nodes import Node, chain
 from support.planter import NODE, Planter, node_argv
@@ -132,11 +132,11 @@ class TestExitCodes:
             (BlockingIOError(errno.EAGAIN, ""), 125),
         ],
     )
-    def test_a_start_that_fails_is_told_as_by_timeout(self, error: OSError, expected: int) -> None:
+    def test_a_start_that_fails_exits_as_timeout_does(self, error: OSError, expected: int) -> None:
         assert start_failure(error) == expected
 
 
-def test_a_console_reaches_everybody() -> None:
+def test_a_console_reaches_every_process() -> None:
     with ConsoleTerminal() as console:
         assert console
         assert console.reaches(os.getpid())
@@ -147,7 +147,7 @@ class TestSignalQueue:
 
     def test_numbers_come_in_their_order_and_the_handlers_come_back(self) -> None:
         before = signal.getsignal(signal.SIGTERM), signal.set_wakeup_fd(-1)
-        with SignalQueue(["SIGTERM", "SIGNONE"]) as signals:
+        with signal_queue(["SIGTERM", "SIGNONE"]) as signals:
             signal.raise_signal(signal.SIGTERM)
             signals.put(0)
             signal.raise_signal(signal.SIGTERM)
@@ -157,8 +157,8 @@ class TestSignalQueue:
         assert (signal.getsignal(signal.SIGTERM), signal.set_wakeup_fd(-1)) == before
 
     def test_a_long_wait_is_made_of_shorter_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("proctree_kill._cli.signals.LONGEST", 0.0)
-        with SignalQueue([]) as signals:
+        monkeypatch.setattr("proctree_kill._cli.signals.LONGEST_WAIT", 0.0)
+        with signal_queue([]) as signals:
             threading.Timer(0.01, signals.put, [7]).start()
             assert signals.get(math.inf) == 7
 
@@ -201,7 +201,7 @@ class TestCommand:
                 done = run("sh", "-c", f"echo through > /dev/fd/{writing}", pass_fds=(writing,))
             assert (done.returncode, pipe.read()) == (0, "through\n")
 
-    def test_a_reader_who_leaves_ends_the_command(self) -> None:
+    def test_a_reader_that_leaves_ends_the_command(self) -> None:
         script = 'yes | { "$@"; echo "code $?" >&2; } | head -n 1'
         done = subprocess.run(
             ["sh", "-c", script, "sh", *RUN, "--", "cat"],
@@ -254,7 +254,7 @@ class TestCommand:
             out, err = command.communicate(timeout=BOUND)
         assert (command.returncode, out, err) == (128 + number, "heard\n", "")
 
-    def test_who_does_not_leave_when_asked_is_killed_after_the_grace(self, plant: Planter) -> None:
+    def test_a_command_that_does_not_leave_is_killed_after_the_grace(self, plant: Planter) -> None:
         with kept(plant, DEAF, "--grace", HASTE) as (command, tree):
             command.send_signal(signal.SIGTERM)
             assert command.wait(BOUND) == 143
@@ -277,7 +277,7 @@ class TestCommand:
             assert command.wait(BOUND) == 130
             assert command.stdout.read() == ""
 
-    def test_a_hangup_that_is_told_twice_is_one(self) -> None:
+    def test_two_reports_of_a_hangup_are_one_hangup(self) -> None:
         script = "trap 'echo hung up' HUP; trap 'exit 9' USR1;"
         with shell(script, "--grace", PATIENCE) as command:
             assert command.stdout
@@ -301,7 +301,7 @@ class TestCommand:
             assert command.wait(BOUND) == 143
         assert tree.all_dead()
 
-    def test_one_inside_another_ends_with_it(self, plant: Planter) -> None:
+    def test_a_run_inside_another_ends_with_it(self, plant: Planter) -> None:
         with kept(plant, DEAF, "--grace", HASTE, "--", *RUN, "--grace", PATIENCE) as (
             command,
             tree,
@@ -310,9 +310,7 @@ class TestCommand:
             assert command.wait(BOUND) == 143
         assert tree.all_dead()
 
-    def test_whom_the_system_protects_ends_by_himself(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_what_the_system_protects_ends_by_itself(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object) -> None:
             raise PermissionError
 
@@ -334,14 +332,18 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("script", "options", "told"),
         [
-            ("exit 3", [], ["the command ended with exit code 3 after ", "nobody was left"]),
-            ("kill -KILL $$", [], ["the command was ended by SIGKILL after ", "nobody was left"]),
+            ("exit 3", [], ["the command ended with exit code 3 after ", "no process was left"]),
+            (
+                "kill -KILL $$",
+                [],
+                ["the command was ended by SIGKILL after ", "no process was left"],
+            ),
             ("sleep 1000 & exit 0", [], ["the command ended with exit code 0", "1 terminated in "]),
             ("exec sleep 1000", ["--timeout", HASTE], ["the time was over", "1 terminated in "]),
-            ("kill -TERM $PPID; exec sleep 1000", [], ["SIGTERM came", "nobody was left"]),
+            ("kill -TERM $PPID; exec sleep 1000", [], ["SIGTERM came", "no process was left"]),
         ],
     )
-    def test_verbose_tells_the_end(
+    def test_verbose_prints_the_end(
         self,
         script: str,
         options: list[str],
@@ -438,7 +440,7 @@ def heed(name: str) -> str:
 class TestTerminal:
     """Real: a terminal of our own, on which the command is the foreground job."""
 
-    def test_ctrl_c_is_the_affair_of_the_command(self, terminal: Terminal) -> None:
+    def test_the_command_handles_ctrl_c(self, terminal: Terminal) -> None:
         terminal.run(*RUN, "--", sys.executable, "-I", "-c", ASKING)
         terminal.expect("waiting")
         terminal.type("\3")
@@ -473,7 +475,7 @@ class TestTerminal:
         terminal.expect("got swordfish")
         assert terminal.wait() == 0
 
-    def test_a_hangup_ends_everybody(self, terminal: Terminal, plant: Planter) -> None:
+    def test_a_hangup_ends_the_whole_tree(self, terminal: Terminal, plant: Planter) -> None:
         with plant.seed(os.environ) as seed, NODE.open() as source:
             terminal.run(
                 *RUN,

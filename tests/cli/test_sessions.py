@@ -50,7 +50,7 @@ def orphan(plant: Planter, tmp_path: Path) -> Tree:
 
 
 class TestSessions:
-    def test_each_is_told_with_where_it_stands(
+    def test_each_session_is_listed_with_its_state(
         self, tell: Tell, manager: SessionManager, plant: Planter, orphan: Tree, tmp_path: Path
     ) -> None:
         _, tree = start(manager, plant, "mine", POLITE)
@@ -86,7 +86,7 @@ class TestSessions:
         assert line.split()[-2] == "orphaned"
 
     def test_where_none_are_it_is_said(self, tell: Tell, tmp_path: Path) -> None:
-        assert tell("sessions", tmp_path)[:2] == (0, "no sessions are written down there\n")
+        assert tell("sessions", tmp_path)[:2] == (0, "no sessions are recorded there\n")
         assert json.loads(tell("sessions", tmp_path, "--json")[1]) == {"sessions": []}
 
     def test_an_agent_that_left_while_its_owner_lives_has_exited(
@@ -98,7 +98,7 @@ class TestSessions:
 
 
 class TestStop:
-    def test_a_session_is_ended_whoever_owns_it(
+    def test_a_session_is_ended_for_any_owner(
         self, tell: Tell, manager: SessionManager, plant: Planter, tmp_path: Path
     ) -> None:
         session, tree = start(manager, plant, "a", POLITE)
@@ -116,14 +116,16 @@ class TestStop:
         _, tree = start(manager, plant, "a", DEAF)
         code, out, _ = tell("stop", tmp_path, "a", "--force")
         assert code == 0
-        assert "session a: it was ended by what its record says" in out
+        assert "session a: its record led to it, and it was ended" in out
         assert tree.all_dead()
 
-    def test_one_that_is_not_there_is_no_failure(self, tell: Tell, tmp_path: Path) -> None:
+    def test_a_session_that_is_not_there_is_no_failure(self, tell: Tell, tmp_path: Path) -> None:
         code, out, _ = tell("stop", tmp_path, "a")
         assert (code, out) == (0, "session a: it is not known, and has no record\n")
 
-    def test_a_record_that_may_not_be_acted_upon_is_one(self, tell: Tell, tmp_path: Path) -> None:
+    def test_a_record_that_may_not_be_acted_upon_is_a_failure(
+        self, tell: Tell, tmp_path: Path
+    ) -> None:
         record_path(tmp_path, "a").write_text("4711")
         code, out, err = tell("stop", tmp_path, "a")
         assert (code, out) == (1, "")
@@ -148,7 +150,7 @@ class TestRecover:
         assert files(tmp_path) == set()
         assert tell("recover", tmp_path)[:2] == (0, "no records\n")
 
-    def test_a_dry_run_touches_nobody(self, tell: Tell, orphan: Tree, tmp_path: Path) -> None:
+    def test_a_dry_run_touches_nothing(self, tell: Tell, orphan: Tree, tmp_path: Path) -> None:
         code, out, _ = tell("recover", tmp_path, "--dry-run")
         assert code == 0
         assert out.endswith("would be: 1 reaped\n")
@@ -203,4 +205,4 @@ def test_the_commands_are_there_for_a_shell(tmp_path: Path) -> None:
         timeout=BOUND,
         check=True,
     )
-    assert done.stdout == "no sessions are written down there\n"
+    assert done.stdout == "no sessions are recorded there\n"

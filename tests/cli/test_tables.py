@@ -18,12 +18,12 @@ from proctree_kill._cli.tables import (
     Row,
     Table,
     age,
-    drawing,
-    outcomes,
+    event_line,
+    outcome_table,
     plain,
     printable,
-    step,
-    verdict,
+    result_line,
+    tree_table,
 )
 from proctree_kill._models.tree import ASCII, branches
 from proctree_kill._systems.contract import Live
@@ -94,14 +94,14 @@ def test_parents_that_name_each_other_are_both_drawn() -> None:
     assert {member.identity.pid for _, member in branches(pair)} == {10, 11}
 
 
-def test_the_order_counts_those_who_would_be_asked() -> None:
+def test_the_order_counts_the_members_that_would_be_asked() -> None:
     spared = member(14, 10, 1, spared="by the caller")
     snapshot = TreeSnapshot(
         target=(),
         members=tuple(spared if member.identity.pid == 14 else member for member in FAMILY),
     )
     looks = {10: Live("me", "ten --secret", 61.0)}
-    lines = list(plain(drawing(snapshot, looks)))
+    lines = list(plain(tree_table(snapshot, looks)))
     assert lines == [
         "ORDER  PROCESS       EVIDENCE                          USER    AGE  COMMAND",
         "    5  p10 10        root                              me    1 min  ten --secret",
@@ -115,12 +115,12 @@ def test_the_order_counts_those_who_would_be_asked() -> None:
 
 def test_a_command_line_is_cut_where_the_terminal_ends() -> None:
     snapshot = TreeSnapshot(target=(), members=(member(10),))
-    table = drawing(snapshot, {10: Live(command="x" * 500)})
+    table = tree_table(snapshot, {10: Live(command="x" * 500)})
     assert {len(line) for line in plain(table, 60)} <= set(range(61))
     assert max(map(len, plain(table))) > 500
 
 
-def test_outcomes_are_told_in_the_order_asked_without_columns_that_say_nothing() -> None:
+def test_outcomes_are_listed_in_the_order_asked_without_empty_columns() -> None:
     told = result(
         outcome(
             12,
@@ -133,7 +133,7 @@ def test_outcomes_are_told_in_the_order_asked_without_columns_that_say_nothing()
         ),
         outcome(10, Fate.KILLED, name="root", evidence=(Evidence.ROOT,), seconds=2.0),
     )
-    assert list(plain(outcomes(told))) == [
+    assert list(plain(outcome_table(told))) == [
         "PID  NAME    FATE        SIGNALS    EXIT   AFTER  EVIDENCE",
         " 12  worker  terminated  TERM CONT   -15  0.01 s  descendant, session",
         " 10  root    killed                       2.00 s  root",
@@ -142,7 +142,7 @@ def test_outcomes_are_told_in_the_order_asked_without_columns_that_say_nothing()
 
 def test_outcomes_are_never_cut() -> None:
     told = result(outcome(12, Fate.DENIED, detail="a reason " * 30))
-    assert "a reason a reason" in "\n".join(plain(outcomes(told), 20))
+    assert "a reason a reason" in "\n".join(plain(outcome_table(told), 20))
 
 
 @pytest.mark.parametrize(
@@ -156,46 +156,46 @@ def test_outcomes_are_never_cut() -> None:
             result(outcome(5, Fate.ALREADY_GONE), outcome(6, Fate.ALREADY_GONE)),
             "nothing to do: processes 5, 6 were gone already",
         ),
-        (result(), "nothing to do: nobody is there whom to end"),
+        (result(), "nothing to do: no process to end"),
         (
             result(outcome(5, Fate.SPARED), outcome(6, Fate.ALREADY_GONE)),
-            "nothing to do: nobody is there whom to end",
+            "nothing to do: no process to end",
         ),
         (
             result(outcome(5, Fate.KILLED), verified=(Evidence.DESCENDANT,)),
-            "1 killed in 0.50 s; a last look for descendant found nobody",
+            "1 killed in 0.50 s; the last scan (descendant) found no process",
         ),
         (
             result(
                 outcome(5, Fate.KILLED),
                 verified=(Evidence.DESCENDANT, Evidence.MARKER, Evidence.SESSION),
             ),
-            "1 killed in 0.50 s; a last look for descendant, marker and session found nobody",
+            "1 killed in 0.50 s; the last scan (descendant, marker, session) found no process",
         ),
         (result(outcome(5, Fate.SURVIVED)), "1 survived in 0.50 s"),
     ],
     ids=["gone", "all gone", "nobody", "spared", "one look", "several looks", "survivor"],
 )
-def test_a_verdict_is_one_line(told: KillResult, expected: str) -> None:
-    assert verdict(told) == expected
+def test_an_outcome_is_one_line(told: KillResult, expected: str) -> None:
+    assert result_line(told) == expected
 
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("asked", "  1.500 s  everybody is asked, 3 left"),
+        ("asked", "  1.500 s  asked to exit, 3 left"),
         ("escalated", "  1.500 s  force, 3 left"),
-        ("found", "  1.500 s  7 is found, 3 left"),
-        ("gone", "  1.500 s  7 is gone, 3 left"),
+        ("found", "  1.500 s  process 7 is found, 3 left"),
+        ("gone", "  1.500 s  process 7 is gone, 3 left"),
         ("settled", "  1.500 s  settled, 3 left"),
     ],
 )
 def test_each_event_is_a_line(kind: str, expected: str) -> None:
-    who = ProcessIdentity(pid=7) if kind in ("found", "gone") else None
+    identity = ProcessIdentity(pid=7) if kind in ("found", "gone") else None
     event = KillEvent.model_validate(
-        {"kind": kind, "seconds": 1.5, "identity": who, "remaining": 3}
+        {"kind": kind, "seconds": 1.5, "identity": identity, "remaining": 3}
     )
-    assert step(event) == expected
+    assert event_line(event) == expected
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_what_would_disturb_a_terminal_is_escaped(text: str, expected: str) -> N
         (86400 * 400, "400 d"),
     ],
 )
-def test_an_age_is_told_in_its_largest_unit(seconds: float | None, expected: str) -> None:
+def test_an_age_is_given_in_its_largest_unit(seconds: float | None, expected: str) -> None:
     assert age(seconds) == expected
 
 

@@ -100,7 +100,7 @@ def test_what_a_command_leaves_behind_is_ended(garden: Garden) -> None:
     assert garden.all_dead()
 
 
-def test_ctrl_break_is_the_affair_of_the_command_and_leaves_nobody(garden: Garden) -> None:
+def test_the_command_handles_ctrl_break_and_no_process_is_left(garden: Garden) -> None:
     def by_us(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         ours = [*COMMAND, "run", "--grace", PATIENCE, "--", *command]
         return subprocess.Popen(ours, creationflags=GROUP, **options)
@@ -124,5 +124,5 @@ def test_ctrl_break_while_a_tree_is_being_asked_forces(garden: Garden) -> None:
         assert b"asked" in ours.stderr.readline()
         ours.send_signal(CTRL_BREAK)
         rest = ours.stderr.read()
-    assert b"interrupted; forced, nobody is left" in rest
+    assert b"interrupted; forced, no process is left" in rest
     assert garden.all_dead()

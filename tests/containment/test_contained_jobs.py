@@ -81,7 +81,7 @@ def test_a_tree_is_in_a_job_of_its_own(garden: Garden) -> None:
     assert [outcome.exit_code for outcome in result.outcomes] == [1, 1, 1]
 
 
-def test_whom_nothing_else_proves_is_ended(garden: Garden) -> None:
+def test_a_process_that_only_the_cgroup_proves_is_ended(garden: Garden) -> None:
     root = garden.grow(row("orphan", "below"), start=scrubbed)
     assert isinstance(root, TreePopen)
     root.wait(BOUND)
@@ -110,7 +110,7 @@ def test_no_more_than_a_marker_is_no_job() -> None:
 
 
 @pytest.mark.usefixtures("closed")
-def test_who_cannot_be_taken_in_runs_all_the_same(tmp_path: Path) -> None:
+def test_a_command_that_cannot_enter_runs_all_the_same(tmp_path: Path) -> None:
     with TreePopen([*PYTHON, TOUCH, str(tmp_path / "ran")]) as process:
         assert not process.containment.kernel
         assert "lets nobody be in another" in process.containment.notes[0]
@@ -139,7 +139,7 @@ def test_a_tree_dies_with_its_owner(garden: Garden) -> None:
     owner.wait(BOUND)
 
 
-def test_a_tree_outlives_its_owner_where_nobody_asked_for_its_death(garden: Garden) -> None:
+def test_a_tree_outlives_its_owner_unless_its_death_was_requested(garden: Garden) -> None:
     def owned(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", OWNER, "lives", *command], **options)
 
@@ -175,7 +175,7 @@ def test_a_manager_asks_for_that(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dies", [False, True])
-def test_to_forget_a_tree_ends_nobody(garden: Garden, dies: bool) -> None:  # noqa: FBT001
+def test_to_forget_a_tree_ends_nothing(garden: Garden, dies: bool) -> None:  # noqa: FBT001
     def forgotten(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         process = TreePopen(command, kill_on_parent_exit=dies, **options)
         pids.append(process.pid)
@@ -194,7 +194,7 @@ def test_to_forget_a_tree_ends_nobody(garden: Garden, dies: bool) -> None:  # no
 class TestByHand:
     """A process that another library spawns."""
 
-    def test_who_runs_already_is_taken_in(self, garden: Garden) -> None:
+    def test_a_running_process_enters(self, garden: Garden) -> None:
         contained = Containment.prepare()
         root = garden.grow(row("root", "child"), **contained.popen_kwargs())
         contained.attach(root)
@@ -202,7 +202,7 @@ class TestByHand:
         assert kill_tree(contained, grace=0).ok
         assert garden.all_dead()
 
-    def test_who_waits_is_in_it_from_the_beginning(self, garden: Garden) -> None:
+    def test_a_suspended_process_is_in_it_from_the_beginning(self, garden: Garden) -> None:
         contained = Containment.prepare("kernel")
 
         def spawn(command: list[str], **options: Any) -> subprocess.Popen[bytes]:

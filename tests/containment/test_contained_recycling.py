@@ -51,7 +51,7 @@ def end_a_recycled_root(way: str) -> tuple[str, list[str | None], bytes]:
 
 
 @pytest.mark.parametrize("way", ["kill", "stop"])
-def test_the_stranger_is_not_touched_and_whoever_was_left_is_ended(way: str) -> None:
+def test_the_stranger_is_not_touched_and_what_was_left_is_ended(way: str) -> None:
     harm, left, rest = in_namespace(lambda: end_a_recycled_root(way))
     assert harm == ""
     assert left == ["sleep"]

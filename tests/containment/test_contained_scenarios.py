@@ -53,7 +53,7 @@ DAEMONS = Node(
         for scenario in SCENARIOS
     ],
 )
-def test_nobody_survives(plant: Planter, scenario: Scenario, way: str, caller: Caller) -> None:
+def test_no_process_survives(plant: Planter, scenario: Scenario, way: str, caller: Caller) -> None:
     tree, result = contained(
         plant, scenario.node, caller, lambda process: WAYS[way](process, scenario)
     )

@@ -27,7 +27,7 @@ def plant() -> Iterator[Planter]:
 @pytest.mark.needs("cgroup")
 @pytest.mark.parametrize("run", range(STORMS))
 @pytest.mark.parametrize("kind", KINDS)
-def test_nobody_survives_a_storm_in_a_cgroup(
+def test_no_process_survives_a_storm_in_a_cgroup(
     plant: Planter, storm: Path, kind: Kind, run: int
 ) -> None:
     tree, result = end_contained_storm(plant, storm, kind, run)
@@ -38,7 +38,7 @@ def test_nobody_survives_a_storm_in_a_cgroup(
 @pytest.mark.usefixtures("no_cgroup")
 @pytest.mark.parametrize("run", range(STORMS))
 @pytest.mark.parametrize("kind", ["growing", "workers", "sessions"])
-def test_nobody_survives_a_storm_that_a_marker_knows(
+def test_no_process_survives_a_storm_that_carries_a_marker(
     plant: Planter, storm: Path, kind: Kind, run: int
 ) -> None:
     tree, result = end_contained_storm(plant, storm, kind, run)

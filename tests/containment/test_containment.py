@@ -138,7 +138,7 @@ def test_the_caller_may_keep_the_session(party: Party) -> None:
     assert_all_ended(party, kill_tree(containment, grace=0))
 
 
-def test_nobody_is_there_before_anything_was_spawned() -> None:
+def test_nothing_is_contained_before_the_spawn() -> None:
     containment = Containment.prepare()
     assert snapshot_tree(containment).members == ()
     assert kill_tree(containment, grace=0).outcomes == ()
@@ -154,7 +154,7 @@ def test_a_second_root_is_refused_and_the_first_stays(party: Party) -> None:
     assert_all_ended(party, kill_tree(containment, grace=0))
 
 
-def test_an_end_before_the_beginning_ends_nobody_who_comes_later(party: Party) -> None:
+def test_an_end_before_the_beginning_ends_nothing_that_comes_later(party: Party) -> None:
     containment = Containment.prepare()
     assert kill_tree(containment).outcomes == ()
     process = subprocess.Popen(party.argv(), **containment.popen_kwargs())

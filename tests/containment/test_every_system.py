@@ -70,7 +70,7 @@ def test_a_tree_is_asked_and_leaves(garden: Garden) -> None:
     assert root.returncode is not None
 
 
-def test_who_does_not_leave_is_killed_after_the_grace(garden: Garden) -> None:
+def test_a_process_that_does_not_leave_is_killed_after_the_grace(garden: Garden) -> None:
     root = grown(
         garden, Sprout(name="root", asked="stays", children=(Sprout(name="child", asked="leaves"),))
     )
@@ -86,14 +86,14 @@ def test_an_orphan_whose_middle_died_is_found_by_the_marker(garden: Garden) -> N
     assert {"root", "orphan", "below"} <= found.keys()
 
 
-def test_whom_a_reaped_root_left_is_ended(garden: Garden) -> None:
+def test_what_a_reaped_root_left_is_ended(garden: Garden) -> None:
     root = grown(garden, Sprout(name="root", dies=True, children=(row("orphan", "below"),)))
     assert root.wait(BOUND) == 0
     assert {"orphan", "below"} <= fates(garden, root, grace=PATIENCE).keys()
     assert garden.all_dead()
 
 
-def test_whom_the_root_left_is_ended_at_the_end_of_the_block(garden: Garden) -> None:
+def test_what_the_root_left_is_ended_at_the_end_of_the_block(garden: Garden) -> None:
     with grown(garden, Sprout(name="root", dies=True, children=(row("orphan", "below"),))):
         pass
     assert garden.all_dead()
@@ -118,7 +118,7 @@ def test_a_signal_to_the_tree_reaches_all_of_it(
 
 
 @pytest.mark.needs("console events")
-def test_where_nobody_can_be_asked_a_request_is_force(garden: Garden) -> None:
+def test_without_a_polite_way_a_request_is_force(garden: Garden) -> None:
     root = grown(garden, row("root", "child"), start_new_session=False)
     root.terminate()
     assert garden.all_dead()
@@ -167,7 +167,7 @@ def test_an_awaited_timeout_ends_the_whole_tree() -> None:
     assert (expired.value.stdout or b"").split() == [b"said"]
 
 
-def test_a_grandchild_that_holds_the_pipes_keeps_nobody_waiting() -> None:
+def test_a_grandchild_that_holds_the_pipes_delays_no_caller() -> None:
     done = run([*PYTHON, HOLDER.format(STAY) + SAY], capture_output=True)
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, [b"said"], b"")
 

@@ -167,12 +167,12 @@ def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(grow: Grow) 
 class TestTheGuard:
     """The process, and for how long it is there."""
 
-    def test_there_is_none_unless_somebody_wants_it(self) -> None:
+    def test_there_is_no_guard_unless_a_tree_wants_it(self) -> None:
         with TreePopen(["true"]) as process:
             assert not process.containment.parent_exit
             assert containment_guard.guard().pid is None
 
-    def test_one_serves_many_and_leaves_with_the_last(self) -> None:
+    def test_a_guard_serves_many_trees_and_leaves_with_the_last(self) -> None:
         first = TreePopen(SLEEP, kill_on_parent_exit=True)
         pid = containment_guard.guard().pid
         second = TreePopen(SLEEP, kill_on_parent_exit=True)
@@ -209,7 +209,7 @@ class TestTheGuard:
             assert pid not in {member.identity.pid for member in process.snapshot().members}
             process.stop(grace=0)
 
-    def test_a_stopped_one_is_continued_when_there_is_something_to_tell_it(self) -> None:
+    def test_a_stopped_guard_is_continued_before_it_is_written_to(self) -> None:
         with TreePopen(SLEEP, kill_on_parent_exit=True) as process:
             pid = stop_guard()
             with TreePopen(SLEEP, kill_on_parent_exit=True) as other:
@@ -219,7 +219,7 @@ class TestTheGuard:
             process.stop(grace=0)
 
     @pytest.mark.parametrize("found", ["replaced", "refused"])
-    def test_one_that_does_not_read_is_replaced_or_the_start_is_refused(
+    def test_a_guard_that_does_not_read_is_replaced_or_the_start_is_refused(
         self, found: str, grow: Grow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         process, tree = grow(FAMILY, kill_on_parent_exit=True)
@@ -271,9 +271,7 @@ class TestTheGuard:
         finally:
             signal.signal(signal.SIGUSR1, previous)
 
-    def test_one_that_was_killed_is_followed_by_another_that_knows_everything(
-        self, grow: Grow
-    ) -> None:
+    def test_a_killed_guard_is_followed_by_another_that_knows_everything(self, grow: Grow) -> None:
         process, tree = grow(FAMILY, kill_on_parent_exit=True)
         pid = containment_guard.guard().pid
         assert pid is not None
@@ -334,7 +332,7 @@ def test_a_frozen_program_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         TreePopen(["true"], kill_on_parent_exit=True)
 
 
-def test_it_leaves_though_the_last_look_may_have_missed_somebody(
+def test_it_leaves_though_the_last_scan_may_have_missed_a_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     process = TreePopen(SLEEP, kill_on_parent_exit=True)

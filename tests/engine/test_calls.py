@@ -132,7 +132,7 @@ def test_a_marker_needs_a_name_and_a_value(plant: Planter, marker: str) -> None:
         ({"on_event": 5}, TypeError),
     ],
 )
-def test_a_wrong_option_touches_nobody(
+def test_a_wrong_option_touches_nothing(
     plant: Planter, options: dict[str, Any], error: type[Exception]
 ) -> None:
     tree = plant(chain("root"))

@@ -86,7 +86,7 @@ def test_force_begins_at_the_first_step_after_the_grace(system: FakeSystem) -> N
     assert system.names("kill")[-1] == "root"
 
 
-def test_one_who_cannot_die_survives_on_time_and_the_rest_is_gone(system: FakeSystem) -> None:
+def test_a_member_that_cannot_die_survives_on_time_and_the_rest_is_gone(system: FakeSystem) -> None:
     root = deaf_family(system)
     system.spawn("stuck", root, leaves=None, dies=None)
     result = kill_tree(root.pid, grace=GRACE, settle=SETTLE)
@@ -96,7 +96,7 @@ def test_one_who_cannot_die_survives_on_time_and_the_rest_is_gone(system: FakeSy
     assert GRACE + SETTLE <= result.seconds < GRACE + SETTLE + FEW
 
 
-def test_one_whom_the_system_protects_is_denied_and_the_rest_is_gone(system: FakeSystem) -> None:
+def test_a_protected_process_is_denied_and_the_rest_is_gone(system: FakeSystem) -> None:
     root = deaf_family(system)
     system.spawn("setuid", root, leaves=None, refuses=("ask", "freeze", "kill", "release"))
     result = kill_tree(root.pid, grace=0, settle=SETTLE)
@@ -115,7 +115,7 @@ def test_the_orphan_of_a_parent_that_left_is_found_by_its_session(system: FakeSy
     assert fates(result)["orphan"] is Fate.KILLED
 
 
-def test_a_helper_born_during_the_grace_is_awaited(system: FakeSystem) -> None:
+def test_a_helper_started_during_the_grace_is_awaited(system: FakeSystem) -> None:
     root = system.spawn("root", leaves=0.5, leads=True)
     child = system.spawn("child", root, leaves=0.25)
 
@@ -175,7 +175,7 @@ def test_events_come_in_the_order_in_which_things_happen(system: FakeSystem) -> 
     assert [event.seconds for event in events] == sorted(event.seconds for event in events)
 
 
-def test_one_found_later_is_told_with_its_identity(system: FakeSystem) -> None:
+def test_a_member_found_later_is_reported_with_its_identity(system: FakeSystem) -> None:
     root = system.spawn("root", leaves=None)
     system.at(1.0, lambda: system.spawn("late", root, leaves=None))
     events: list[KillEvent] = []
@@ -197,7 +197,7 @@ def test_no_event_comes_between_freeze_and_kill(system: FakeSystem) -> None:
     assert "event found" in verbs[kill:]
 
 
-def test_one_who_cannot_be_frozen_holds_no_event_back(system: FakeSystem) -> None:
+def test_a_member_that_cannot_be_frozen_holds_no_event_back(system: FakeSystem) -> None:
     root = system.spawn("root", leaves=None, dies=1.0)
     system.spawn("setuid", root, leaves=None, refuses=("freeze", "kill"))
     system.spawn("child", root, leaves=None)
@@ -209,9 +209,7 @@ def test_one_who_cannot_be_frozen_holds_no_event_back(system: FakeSystem) -> Non
 
 
 @pytest.mark.parametrize("method", ["freeze", "births", "kill", "wait"])
-def test_whoever_was_frozen_and_not_killed_is_continued_when_a_step_raises(
-    system: FakeSystem, method: str
-) -> None:
+def test_a_frozen_member_is_continued_when_a_step_raises(system: FakeSystem, method: str) -> None:
     root = deaf_family(system)
     system.raises[method] = OSError("broken")
     with pytest.raises(OSError, match="broken"):
@@ -222,7 +220,7 @@ def test_whoever_was_frozen_and_not_killed_is_continued_when_a_step_raises(
     assert system.closed
 
 
-def test_one_that_could_be_frozen_but_not_killed_is_continued(system: FakeSystem) -> None:
+def test_a_member_that_is_frozen_but_not_killed_is_continued(system: FakeSystem) -> None:
     root = deaf_family(system)
     odd = system.spawn("odd", root, leaves=None, refuses=("kill",))
     result = kill_tree(root.pid, grace=0)
@@ -259,7 +257,7 @@ def test_a_parent_has_a_moment_to_notice_before_its_child_dies(system: FakeSyste
     assert 0.03125 <= result.seconds < 0.03125 + FEW
 
 
-def test_a_parent_that_does_not_notice_delays_nobody_for_long(system: FakeSystem) -> None:
+def test_a_parent_that_does_not_notice_delays_the_kill_briefly(system: FakeSystem) -> None:
     su = system.spawn("su", notices=60.0)
     result = kill_tree(system.spawn("root", su, leaves=None).pid, grace=0)
     assert result.ok
@@ -338,7 +336,7 @@ ALONE: dict[str, tuple[bool, Callable[[FakeSystem, Process], dict[str, Any]]]] =
 
 
 @pytest.mark.parametrize("why", ALONE)
-def test_nobody_is_signalled_as_a_group_where(system: FakeSystem, why: str) -> None:
+def test_no_group_is_signalled_where(system: FakeSystem, why: str) -> None:
     leads, options = ALONE[why]
     root = deaf_family(system, leads=leads)
     kill_tree(root.pid, grace=0, **options(system, root))
@@ -346,7 +344,7 @@ def test_nobody_is_signalled_as_a_group_where(system: FakeSystem, why: str) -> N
     assert [act.groups for act in system.acts("kill")] == [()]
 
 
-def test_one_that_a_predicate_spares_while_its_group_is_frozen_is_not_left_stopped(
+def test_a_member_spared_while_its_group_is_frozen_is_not_left_stopped(
     system: FakeSystem,
 ) -> None:
     root = deaf_family(system, leads=True)
@@ -484,7 +482,7 @@ def test_an_environment_that_stays_hidden_puts_the_marker_in_doubt(system: FakeS
     assert HIDDEN_TIME <= result.seconds < 2 * HIDDEN_TIME
 
 
-def test_who_hides_its_environment_and_is_older_than_the_marker_carries_none(
+def test_a_hidden_process_that_is_older_than_the_marker_carries_none(
     system: FakeSystem,
 ) -> None:
     system.spawn("agent", hides=True)
@@ -508,7 +506,7 @@ def test_where_the_kernel_keeps_the_tree_no_hidden_environment_is_in_doubt(
     assert tree.verified & MARKER
 
 
-def test_nothing_is_verified_while_somebody_lives(system: FakeSystem) -> None:
+def test_nothing_is_verified_while_a_process_lives(system: FakeSystem) -> None:
     root = system.spawn("root", leaves=None, dies=None)
     result = kill_tree(root.pid, grace=0, settle=SETTLE)
     assert not result.ok
@@ -588,7 +586,7 @@ def test_the_input_stays_open_where_the_force_begins_at_once(system: FakeSystem)
     assert not is_closed(owner)
 
 
-def test_where_only_the_input_is_polite_nobody_is_asked(system: FakeSystem) -> None:
+def test_where_only_the_input_is_polite_no_process_is_asked(system: FakeSystem) -> None:
     system.polite = False
     owner = owner_of(deaf_family(system))
     kill_tree(owner, grace=GRACE)
@@ -651,7 +649,7 @@ def worlds(draw: st.DrawFn) -> tuple[FakeSystem, list[Process]]:
 
 @settings(deadline=None, max_examples=100)
 @given(worlds(), st.floats(0, 2), st.sets(st.integers(0, 6)))
-def test_in_every_world_exactly_the_right_ones_die(
+def test_in_every_world_exactly_the_right_processes_die(
     world: tuple[FakeSystem, list[Process]], grace: float, spared: set[int]
 ) -> None:
     system, tree = world

@@ -57,13 +57,13 @@ class Told:
         return [event.remaining for event in self.events]
 
 
-def test_the_request_is_told_with_how_many_are_to_leave() -> None:
+def test_the_request_is_reported_with_how_many_are_to_leave() -> None:
     told = Told(member(7), member(8), member(9, spared="by the caller"))
     told.after(Ask([], 0.0))
     assert told.events == [KillEvent(kind="asked", seconds=1.0, remaining=2)]
 
 
-def test_a_death_is_told_with_its_identity() -> None:
+def test_a_death_is_reported_with_its_identity() -> None:
     first, other = member(7), member(8)
     told = Told(first, other)
     told.after(Wait([], 0), gone=[other])
@@ -79,7 +79,7 @@ def test_a_death_is_told_with_its_identity() -> None:
     }
 
 
-def test_a_death_that_was_told_is_not_told_again() -> None:
+def test_a_reported_death_is_not_reported_again() -> None:
     known = member(7)
     told = Told(known)
     told.after(Wait([], 0), gone=[known])
@@ -87,13 +87,13 @@ def test_a_death_that_was_told_is_not_told_again() -> None:
     assert told.after(Wait([], 0), gone=[known]) == ["gone"]
 
 
-def test_one_who_is_found_is_told_and_counted() -> None:
+def test_a_found_member_is_reported_and_counted() -> None:
     told = Told(member(7))
     told.after(Rescan(), appeared=[member(8)])
     assert (told.kinds, told.pids, told.remaining) == (["found"], [8], [2])
 
 
-def test_one_who_is_found_spared_or_dead_is_told_and_not_counted() -> None:
+def test_a_member_found_spared_or_dead_is_reported_and_not_counted() -> None:
     dead, spared = member(8), member(9, spared="below 7")
     dead.state = ZOMBIE
     told = Told(member(7))
@@ -118,7 +118,7 @@ def test_a_kill_without_a_freeze_is_announced_too() -> None:
     assert told.kinds == ["escalated"]
 
 
-def test_while_somebody_is_frozen_nothing_is_told() -> None:
+def test_while_a_member_is_frozen_nothing_is_reported() -> None:
     early, late = member(7), member(8)
     told = Told(early)
     assert told.after(Freeze([]), frozen=True, gone=[early]) == []
@@ -126,7 +126,7 @@ def test_while_somebody_is_frozen_nothing_is_told() -> None:
     assert told.after(Kill([])) == ["gone", "found"]
 
 
-def test_the_last_event_tells_that_it_is_over() -> None:
+def test_the_last_event_says_that_it_is_over() -> None:
     known = member(7)
     told = Told(known)
     told.after(Freeze([]), frozen=True, gone=[known])

@@ -58,14 +58,14 @@ def test_a_tree_of_three_levels_is_ended_and_reported(garden: Garden) -> None:
     assert root.returncode is not None
 
 
-def test_force_at_once_ends_everybody(garden: Garden) -> None:
+def test_force_at_once_ends_the_whole_tree(garden: Garden) -> None:
     root = garden.grow(row("root", "child", "grandchild"))
     result = kill_tree(root.pid, grace=0)
     assert garden.all_dead()
     assert fates(garden, result) == dict.fromkeys(("root", "child", "grandchild"), Fate.KILLED)
 
 
-def test_a_middle_that_restarts_its_worker_leaves_nobody(garden: Garden) -> None:
+def test_a_middle_that_restarts_its_worker_leaves_no_process(garden: Garden) -> None:
     middle = Sprout(name="middle", restarts=True, children=(row("worker"),))
     root = garden.grow(Sprout(name="root", children=(middle,)))
     result = kill_tree(root, grace=0)
@@ -99,7 +99,7 @@ def test_an_orphan_is_found_by_its_marker(garden: Garden) -> None:
     assert Evidence.MARKER in orphan.evidence or not was_orphan
 
 
-def test_the_dry_run_names_the_same_and_touches_nobody(garden: Garden) -> None:
+def test_the_dry_run_names_the_same_and_touches_nothing(garden: Garden) -> None:
     root = garden.grow(row("root", "child"))
     snapshot = snapshot_tree(root)
     assert snapshot.refusal is None
@@ -111,7 +111,7 @@ def test_the_dry_run_names_the_same_and_touches_nobody(garden: Garden) -> None:
     }
 
 
-def test_who_is_spared_lives_with_all_its_descendants(garden: Garden) -> None:
+def test_a_spared_process_lives_with_all_its_descendants(garden: Garden) -> None:
     root = garden.grow(Sprout(name="root", children=(row("spared", "below"), row("other"))))
     result = kill_tree(root, grace=PATIENCE, spare=[garden.pids["spared"]])
     assert fates(garden, result) == {

@@ -150,7 +150,7 @@ def test_the_session_of_a_bare_number_is_its_tree_even_when_it_is_gone(plant: Pl
 
 
 @pytest.mark.parametrize("grace", [0, BOUND])
-def test_the_dead_whom_nobody_reaps_leave_no_doubt(grace: float) -> None:
+def test_unreaped_dead_processes_leave_no_doubt(grace: float) -> None:
     command = [sys.executable, "-I", "-S", "-c", ADOPTS]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as adopter:
         assert adopter.stdout
@@ -226,7 +226,7 @@ def test_a_predicate_is_asked_once_for_each_process(plant: Planter) -> None:
     assert sorted(asked) == sorted(tree.pids.values())
 
 
-def test_a_predicate_that_raises_leaves_everybody_alone(plant: Planter) -> None:
+def test_a_predicate_that_raises_leaves_every_process_alone(plant: Planter) -> None:
     tree = plant(chain("root", "child"))
     with pytest.raises(ZeroDivisionError):
         kill_tree(tree.root, spare=lambda _: 1 // 0)

@@ -36,7 +36,7 @@ def let_go(leash: int) -> None:
     os.close(null)
 
 
-def test_a_living_process_is_told_from_one_that_has_ended(child: tuple[int, int]) -> None:
+def test_a_living_process_is_told_from_an_ended_one(child: tuple[int, int]) -> None:
     pid, leash = child
     with ExitWaiter(pid) as waiter:
         assert not waiter.wait(0)
@@ -45,7 +45,7 @@ def test_a_living_process_is_told_from_one_that_has_ended(child: tuple[int, int]
         assert waiter.wait(0)
 
 
-def test_whoever_has_ended_is_left_to_be_reaped_by_its_owner(child: tuple[int, int]) -> None:
+def test_a_dead_process_is_left_to_be_reaped_by_its_owner(child: tuple[int, int]) -> None:
     pid, leash = child
     let_go(leash)
     with ExitWaiter(pid) as waiter:
@@ -63,7 +63,7 @@ def test_a_zombie_has_ended_before_the_wait_begins(child: tuple[int, int]) -> No
         assert waiter.wait(0)
 
 
-def test_a_number_that_nobody_has_is_that_of_an_ended_process(plant: Planter) -> None:
+def test_a_number_of_no_process_is_that_of_an_ended_process(plant: Planter) -> None:
     tree = plant(Node(name="root", dies=True))
     tree.root.wait()
     with ExitWaiter(tree.root.pid) as waiter:
@@ -81,7 +81,7 @@ def test_a_wait_without_an_end_is_woken_from_another_thread(
         waker.join()
 
 
-def test_who_is_woken_beforehand_does_not_begin_to_wait(child: tuple[int, int]) -> None:
+def test_a_wait_that_was_woken_beforehand_does_not_begin(child: tuple[int, int]) -> None:
     with ExitWaiter(child[0]) as waiter:
         waiter.wake()
         assert not waiter.wait()

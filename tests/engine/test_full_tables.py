@@ -47,7 +47,7 @@ def fill(free: int) -> list[int]:
 
 
 @pytest.mark.needs("pidfd")
-def test_a_look_that_fails_leaves_no_descriptor() -> None:
+def test_an_inspection_that_fails_leaves_no_descriptor() -> None:
     """One is left: it goes to the pidfd, and none to what is read of the process."""
 
     def scene() -> tuple[int, int]:
@@ -113,7 +113,7 @@ def test_a_failed_watch_holds_nothing_and_is_forgotten(
     monkeypatch.setattr("proctree_kill._sessions.exits.current", full)
     with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
         watcher.watch(identify(os.getpid()), lambda: None)
-    assert not watcher._tasks
+    assert not watcher._new
 
 
 def test_a_process_whose_identity_cannot_be_built_is_let_go(

@@ -153,7 +153,7 @@ def fates(tree: Tree, result: KillResult) -> ByName:
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
-def test_nobody_survives(plant: Planter, over: str, case: Case) -> None:
+def test_no_process_survives(plant: Planter, over: str, case: Case) -> None:
     if case.by_session and over == "psutil":
         pytest.skip("psutil knows no sessions")
     tree = plant(case.node)
@@ -196,7 +196,7 @@ def test_what_was_sent_is_recorded_and_the_exit_code_is_the_owners(plant: Plante
 
 
 @pytest.mark.usefixtures("over")
-def test_a_root_that_nobody_reaps_is_dead_at_once(plant: Planter) -> None:
+def test_a_root_that_is_never_reaped_is_dead_at_once(plant: Planter) -> None:
     tree = plant(chain("root", "child"))
     result = kill_tree(tree.root.pid, grace=PATIENCE)
     assert fates(tree, result) == {"root": LEFT, "child": LEFT}
@@ -205,7 +205,7 @@ def test_a_root_that_nobody_reaps_is_dead_at_once(plant: Planter) -> None:
 
 
 @pytest.mark.usefixtures("over")
-def test_who_is_spared_is_not_stopped_and_not_signalled(plant: Planter) -> None:
+def test_a_spared_process_is_not_stopped_and_not_signalled(plant: Planter) -> None:
     tree = plant(Node(name="root", on_term="ignore", children=(chain("spared", "x"), chain("a"))))
     result = kill_tree(tree.root.pid, grace=HASTE, spare=[tree.pids["spared"]])
     assert fates(tree, result) == {

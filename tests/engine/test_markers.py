@@ -58,7 +58,7 @@ os.read(0, 1)
 """Be not dumpable, so that others of the same user may not read the environment (prctl(2))."""
 
 
-def test_trees_inside_trees_are_ended_one_by_one(tmp_path: Path) -> None:
+def test_trees_inside_trees_are_ended_each_by_itself(tmp_path: Path) -> None:
     with nest(tmp_path, depth=3) as (_, levels):
         for level in levels:
             result = kill_tree(Containment.recall(level["marker"]), grace=PATIENCE)
@@ -116,7 +116,7 @@ def test_a_daemon_with_a_clean_environment_is_out_of_reach() -> None:
     daemon.kill()
 
 
-def test_whoever_still_carries_the_marker_leads_to_its_children(tmp_path: Path) -> None:
+def test_a_process_that_still_carries_the_marker_leads_to_its_children(tmp_path: Path) -> None:
     """A daemon that kept its environment has a child that did not."""
     script = tmp_path / "daemon"
     script.write_text("env -i sleep 1000 & echo $!; wait")

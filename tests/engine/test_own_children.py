@@ -66,7 +66,7 @@ def test_what_a_thread_spawned_for_a_containment_is_found(attached: bool) -> Non
     assert (first.wait(), second.wait()) == (-9, -9)
 
 
-def test_a_marker_that_is_not_ours_may_be_anybody_s(other: TreePopen[bytes]) -> None:
+def test_a_marker_that_is_not_ours_may_belong_to_any_process(other: TreePopen[bytes]) -> None:
     root = TreePopen(SLEEP)
     second = TreePopen(SLEEP, env={**os.environ, "MINE": "1"})
     result = kill_tree(root, marker="MINE=1")
@@ -75,7 +75,7 @@ def test_a_marker_that_is_not_ours_may_be_anybody_s(other: TreePopen[bytes]) -> 
     assert other.poll() is None
 
 
-def test_who_is_reaped_is_not_told(other: TreePopen[bytes]) -> None:
+def test_a_reaped_process_is_not_reported(other: TreePopen[bytes]) -> None:
     assert other.pid in engine_markers.children_without(())
     other.stop(grace=0)
     assert other.pid not in engine_markers.children_without(())

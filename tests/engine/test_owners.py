@@ -120,7 +120,7 @@ def test_a_pexpect_child_knows_how_it_ended(grace: float, number: int) -> None:
         assert child.signalstatus == number
 
 
-def test_nobody_is_reaped_behind_the_back_of_a_foreign_parent(plant: Planter) -> None:
+def test_no_child_of_a_foreign_parent_is_reaped(plant: Planter) -> None:
     tree = plant(
         Node(name="root", children=(Node(name="idle", reaps=False, children=(chain("x"),)),))
     )

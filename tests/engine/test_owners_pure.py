@@ -102,7 +102,7 @@ def test_whether_the_owner_knows_of_the_end(owner: object, *, ended: bool) -> No
     assert has_ended(owner) is ended
 
 
-def test_asking_whether_it_has_ended_reaps_nobody() -> None:
+def test_asking_whether_it_has_ended_reaps_nothing() -> None:
     popen, worker = Polled(), Worker()
     assert not has_ended(popen)
     assert not has_ended(worker)
@@ -120,7 +120,7 @@ def test_asking_whether_it_has_ended_reaps_nobody() -> None:
         (SimpleNamespace(pid=7), False),
     ],
 )
-def test_who_knows_the_end_of_a_process_is_its_parent(owner: object, *, ours: bool) -> None:
+def test_the_parent_knows_the_end_of_a_process(owner: object, *, ours: bool) -> None:
     assert is_our_child(owner) is ours
 
 
@@ -176,7 +176,7 @@ def test_only_the_dead_get_an_exit_code(fate: Fate) -> None:
     assert code_from(SimpleNamespace(returncode=5), fate) == (5 if dead else None)
 
 
-def test_a_result_to_which_no_owner_adds_anything_is_the_same_one() -> None:
+def test_a_result_to_which_no_owner_adds_anything_is_the_same() -> None:
     before = result(Fate.KILLED)
     assert with_codes(before, [Claim(7, bare=True)]) is before
 
@@ -202,7 +202,7 @@ def test_a_survivor_is_not_awaited() -> None:
     assert owner.returncode is None
 
 
-def test_nobody_elses_code_is_taken() -> None:
+def test_the_code_of_another_process_is_not_taken() -> None:
     before = result(Fate.KILLED)
     claims = [Claim(8, owner=SimpleNamespace(returncode=1))]
     assert with_codes(before, claims).outcomes[0].exit_code is None

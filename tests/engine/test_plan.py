@@ -37,7 +37,7 @@ def play(*actors: Actor, **options: Any) -> Play:
     return Play(*actors, **given)
 
 
-def test_everybody_leaves_when_asked() -> None:
+def test_every_member_leaves_when_asked() -> None:
     done = play(Actor("root", leaves=0.5), Actor("child", 1, leaves=0.25)).run()
     assert done.fates == {"child": Fate.TERMINATED, "root": Fate.TERMINATED}
     assert [outcome.detail for outcome in done.outcomes] == [None, None]
@@ -46,21 +46,21 @@ def test_everybody_leaves_when_asked() -> None:
     assert done.is_scanned_last()
 
 
-def test_the_time_of_each_death_is_told() -> None:
+def test_the_time_of_each_death_is_reported() -> None:
     done = play(Actor("root", leaves=0.5), Actor("child", 1, leaves=0.25)).run()
     seconds = {outcome.member.name: outcome.seconds or 0 for outcome in done.outcomes}
     assert 0.25 <= seconds["child"] < 0.25 + FEW
     assert 0.5 <= seconds["root"] < 0.5 + FEW
 
 
-def test_whoever_was_born_before_the_request_is_asked_as_well() -> None:
+def test_a_process_started_before_the_request_is_asked_as_well() -> None:
     late = Actor("late", 1, appears=0.0, leaves=0.25)
     done = play(Actor("root", leaves=0.5), late).run()
     assert done.names(Ask) == [["late", "root"]]
 
 
 @pytest.mark.parametrize("grace", [0.25, 2.0, 60.0])
-def test_one_who_ignores_the_request_is_killed_at_the_first_step_after_the_grace(
+def test_a_member_that_ignores_the_request_is_killed_right_after_the_grace(
     grace: float,
 ) -> None:
     done = play(Actor("root"), Actor("child", 1, leaves=0.125), grace=grace).run()
@@ -70,12 +70,12 @@ def test_one_who_ignores_the_request_is_killed_at_the_first_step_after_the_grace
     assert done.names(Kill) == [["root"]]
 
 
-def test_nobody_is_asked_twice() -> None:
+def test_no_process_is_asked_twice() -> None:
     done = play(Actor("root"), Actor("child", 1, leaves=0.5)).run()
     assert len(done.times(Ask)) == 1
 
 
-def test_who_is_left_when_the_request_arrives_is_not_waited_for() -> None:
+def test_members_left_at_the_request_are_not_waited_for() -> None:
     done = play(Actor("root", ends=0)).run()
     assert done.seconds < FEW
 
@@ -105,14 +105,14 @@ def test_all_roots_are_asked_in_mixed_mode() -> None:
     assert done.names(Ask) == [["one", "two"]]
 
 
-def test_the_input_is_closed_before_anybody_is_asked() -> None:
+def test_the_input_is_closed_before_any_request() -> None:
     done = play(Actor("root", leaves=0.0), holds_input=True).run()
     assert done.kinds[0] is CloseInput
     share = GRACE * INPUT_SHARE
     assert share <= done.times(Ask)[0] < share + FEW
 
 
-def test_nobody_is_asked_where_all_leave_on_the_closed_input() -> None:
+def test_no_process_is_asked_where_all_leave_on_the_closed_input() -> None:
     done = play(Actor("root", reads=0.25), holds_input=True).run()
     assert not {Ask, Freeze, Kill} & {*done.kinds}
     assert done.fates == {"root": Fate.TERMINATED}
@@ -121,7 +121,7 @@ def test_nobody_is_asked_where_all_leave_on_the_closed_input() -> None:
     assert done.is_scanned_last()
 
 
-def test_whom_the_root_leaves_behind_on_the_closed_input_is_asked_at_once() -> None:
+def test_what_the_root_leaves_on_the_closed_input_is_asked_at_once() -> None:
     child = Actor("child", 1, leaves=0.125)
     done = play(Actor("root", reads=0.25), child, holds_input=True).run()
     assert done.names(Ask) == [["child"]]
@@ -141,13 +141,13 @@ def test_the_share_of_the_input_ends_with_the_grace_when_the_time_before_was_lon
     assert late.times(Freeze)[0] < GRACE + FEW
 
 
-def test_where_nobody_can_be_asked_the_force_begins_at_once() -> None:
+def test_where_no_member_can_be_asked_the_force_begins_at_once() -> None:
     done = play(Actor("root", leaves=0.0), can_ask=False).run()
     assert done.kinds[0] is Freeze
     assert done.fates == {"root": Fate.KILLED}
 
 
-def test_where_nobody_can_be_asked_the_closed_input_has_the_whole_grace() -> None:
+def test_without_a_polite_way_the_closed_input_has_the_whole_grace() -> None:
     slow, deaf = Actor("root", reads=1.5), Actor("root")
     done = play(slow, holds_input=True, can_ask=False).run()
     assert done.fates == {"root": Fate.TERMINATED}
@@ -157,7 +157,7 @@ def test_where_nobody_can_be_asked_the_closed_input_has_the_whole_grace() -> Non
     assert GRACE <= done.times(Freeze)[0] < GRACE + FEW
 
 
-def test_a_helper_born_during_the_grace_is_awaited_and_not_asked() -> None:
+def test_a_helper_started_during_the_grace_is_awaited_and_not_asked() -> None:
     helper = Actor("helper", 2, appears=0.25, ends=1.0)
     done = play(Actor("root", leaves=1.5), Actor("child", 1, leaves=0.5), helper).run()
     assert ["helper"] not in [[name] for asked in done.names(Ask) for name in asked]
@@ -173,14 +173,14 @@ def test_a_helper_that_stays_is_killed_at_the_end_of_the_grace() -> None:
     assert done.fates == {"helper": Fate.KILLED, "root": Fate.TERMINATED}
 
 
-def test_a_helper_that_the_last_one_leaves_behind_has_the_rest_of_the_grace() -> None:
+def test_a_helper_that_the_last_member_leaves_has_the_rest_of_the_grace() -> None:
     helper = Actor("helper", 1, appears=0.25, ends=1.0)
     done = play(Actor("root", leaves=0.5), helper).run()
     assert done.fates == {"helper": Fate.TERMINATED, "root": Fate.TERMINATED}
     assert not done.times(Freeze)
 
 
-def test_children_found_while_freezing_are_frozen_before_anybody_is_killed() -> None:
+def test_children_found_while_freezing_are_frozen_before_any_kill() -> None:
     late, later = Actor("late", 2, appears=Freeze), Actor("later", 3, appears=3 * TICK)
     done = play(Actor("root"), Actor("child", 1), late, later, grace=0.0).run()
     frozen = [name for names in done.names(Freeze) for name in names]
@@ -189,7 +189,7 @@ def test_children_found_while_freezing_are_frozen_before_anybody_is_killed() -> 
     assert done.names(Kill) == [["later", "late", "child", "root"]]
 
 
-def test_a_freeze_is_followed_by_scans_until_one_finds_nobody() -> None:
+def test_a_freeze_is_followed_by_scans_until_one_finds_nothing() -> None:
     done = play(Actor("root"), Actor("late", 1, appears=Freeze), grace=0.0).run()
     steps = done.kinds[: done.kinds.index(Kill)]
     assert steps == [Freeze, ProveStop, Rescan] * 2
@@ -202,7 +202,7 @@ def test_each_stop_is_proved_before_the_newborn_are_looked_for(way: Way) -> None
     assert done.names(ProveStop) == [["root", "child"]]
 
 
-def test_no_stop_is_proved_of_whom_the_system_protects_or_who_died_meanwhile() -> None:
+def test_no_stop_is_proved_of_a_protected_or_dead_process() -> None:
     denied, dead = Actor("denied", 1, denies=(Freeze,)), Actor("dead", 1, ends=0)
     done = play(Actor("root"), denied, dead, grace=0.0).run()
     assert done.names(ProveStop)[0] == ["root"]
@@ -225,7 +225,7 @@ def test_parents_are_frozen_before_their_children() -> None:
     assert done.names(Freeze) == [["root", "a", "b", "c"]]
 
 
-def test_one_found_after_the_kill_is_frozen_and_killed_too() -> None:
+def test_a_member_found_after_the_kill_is_frozen_and_killed_too() -> None:
     escaped = Actor("escaped", 1, appears=Kill)
     done = play(Actor("root"), escaped, grace=0.0).run()
     assert done.names(Freeze) == [["root"], ["escaped"]]
@@ -248,12 +248,12 @@ def test_scans_go_on_while_a_killed_process_takes_its_time() -> None:
     assert done.fates == {"escaped": Fate.KILLED, "root": Fate.KILLED}
 
 
-def test_nobody_is_killed_twice() -> None:
+def test_no_process_is_killed_twice() -> None:
     done = play(Actor("root", dies=None), Actor("child", 1, appears=Kill), grace=0.0).run()
     assert done.names(Kill) == [["root"], ["child"]]
 
 
-def test_one_who_cannot_die_survives_at_the_deadline() -> None:
+def test_a_member_that_cannot_die_survives_at_the_deadline() -> None:
     done = play(Actor("root"), Actor("stuck", 1, dies=None)).run()
     assert done.fates == {"stuck": Fate.SURVIVED, "root": Fate.KILLED}
     assert GRACE + SETTLE <= done.seconds < GRACE + SETTLE + FEW
@@ -261,20 +261,20 @@ def test_one_who_cannot_die_survives_at_the_deadline() -> None:
 
 
 @pytest.mark.parametrize("kinds", [(Ask, Freeze, Kill), (Freeze, Kill), (Kill,)])
-def test_the_denied_delay_nobody_and_are_not_waited_for(kinds: tuple[type[Kill], ...]) -> None:
+def test_denied_members_delay_nothing_and_are_not_waited_for(kinds: tuple[type[Kill], ...]) -> None:
     denied = Actor("denied", 1, denies=kinds)
     done = play(Actor("root", dies=0.25), denied, grace=0.0).run()
     assert done.fates == {"denied": Fate.DENIED, "root": Fate.KILLED}
     assert 0.25 <= done.seconds < 0.25 + FEW
 
 
-def test_one_denied_alone_is_reported_at_once() -> None:
+def test_a_lone_denied_member_is_reported_at_once() -> None:
     done = play(Actor("root", denies=(Freeze, Kill)), grace=0.0).run()
     assert done.fates == {"root": Fate.DENIED}
     assert done.seconds < FEW
 
 
-def test_one_denied_who_leaves_all_the_same_is_not_reported_as_alive() -> None:
+def test_a_denied_member_that_leaves_is_not_reported_as_alive() -> None:
     done = play(Actor("root"), Actor("denied", 1, denies=(Ask,), ends=1.0)).run()
     assert done.fates == {"denied": Fate.TERMINATED, "root": Fate.KILLED}
 
@@ -322,21 +322,21 @@ def test_where_all_are_spared_nothing_is_done() -> None:
     assert done.fates == {"root": Fate.SPARED}
 
 
-def test_one_who_is_dead_at_the_start_is_already_gone() -> None:
+def test_a_member_that_is_dead_at_the_start_is_already_gone() -> None:
     done = play(Actor("root", state=ZOMBIE), Actor("child", 1, leaves=0.0)).run()
     assert done.names(Ask) == [["child"]]
     assert done.fates == {"child": Fate.TERMINATED, "root": Fate.ALREADY_GONE}
     assert done.outcomes[-1].seconds is None
 
 
-def test_one_whom_a_scan_finds_dead_is_already_gone() -> None:
+def test_a_member_that_a_scan_finds_dead_is_already_gone() -> None:
     late = Actor("late", 1, appears=Freeze, state=ZOMBIE)
     done = play(Actor("root"), late, grace=0.0).run()
     assert not done.times(Freeze, "late")
     assert done.fates == {"late": Fate.ALREADY_GONE, "root": Fate.KILLED}
 
 
-def test_where_nobody_is_there_nothing_is_done() -> None:
+def test_an_empty_tree_needs_nothing() -> None:
     assert play().run().outcomes == []
 
 
@@ -344,7 +344,7 @@ def test_where_nobody_is_there_nothing_is_done() -> None:
     ("code", "fate"),
     [(None, Fate.KILLED), (-9, Fate.KILLED), (-15, Fate.TERMINATED), (0, Fate.TERMINATED)],
 )
-def test_the_exit_code_tells_which_of_two_signals_it_was(code: int | None, fate: Fate) -> None:
+def test_the_exit_code_says_which_of_two_signals_it_was(code: int | None, fate: Fate) -> None:
     done = play(Actor("root", code=code)).run()
     assert done.times(Ask)
     assert done.times(Kill)
@@ -358,7 +358,7 @@ def test_how_the_dead_ended_is_read_once_at_the_end() -> None:
     assert {*done.names(Inspect)[0]} == {"child", "root"}
 
 
-def test_where_a_scan_is_unsure_whole_groups_are_forced_though_nobody_is_known() -> None:
+def test_where_a_scan_is_unsure_whole_groups_are_forced_without_known_members() -> None:
     done = play(Actor("root", leaves=0.25), unsure=STEPS).run()
     assert done.names(Freeze)[0] == done.names(Kill)[0] == []
     assert done.fates == {"root": Fate.TERMINATED}
@@ -376,7 +376,7 @@ def test_a_sure_scan_ends_the_force_against_the_unknown() -> None:
     assert done.names(Kill) == []
 
 
-def test_one_found_after_an_unsure_scan_is_killed_like_the_others() -> None:
+def test_a_member_found_after_an_unsure_scan_is_killed_like_the_others() -> None:
     late = Actor("late", 1, appears=Freeze)
     done = play(Actor("root", leaves=0.25), late, unsure=4).run()
     assert done.fates == {"late": Fate.KILLED, "root": Fate.TERMINATED}
@@ -387,7 +387,7 @@ def test_scans_that_stay_unsure_do_not_keep_us_until_the_deadline() -> None:
     assert done.seconds < 1.0
 
 
-def test_whom_the_kernel_keeps_together_is_ended_at_once_and_unfrozen() -> None:
+def test_what_the_kernel_keeps_together_is_ended_at_once_and_unfrozen() -> None:
     done = play(
         Actor("root", kept=0.0), Actor("child", 1, kept=0.0), can_kill_cells=True, grace=0
     ).run()
@@ -398,7 +398,7 @@ def test_whom_the_kernel_keeps_together_is_ended_at_once_and_unfrozen() -> None:
     assert done.is_scanned_last()
 
 
-def test_who_was_never_kept_is_frozen_and_killed_after_the_others() -> None:
+def test_a_member_outside_the_kernel_s_reach_is_frozen_and_killed_last() -> None:
     done = play(Actor("root", kept=0.0), Actor("outside", 1), can_kill_cells=True, grace=0).run()
     assert done.names(KillCells) == [["root"]]
     assert done.names(Freeze) == done.names(Kill) == [["outside"]]
@@ -406,7 +406,7 @@ def test_who_was_never_kept_is_frozen_and_killed_after_the_others() -> None:
 
 
 @pytest.mark.parametrize("way", ["stop", "force"])
-def test_who_left_just_before_the_kernel_s_order_is_killed_alone(way: Way) -> None:
+def test_a_process_that_left_before_the_kernel_s_order_is_killed_alone(way: Way) -> None:
     leaver = Actor("leaver", 1, kept=None)
     done = play(Actor("root", kept=0.0), leaver, can_kill_cells=True, grace=0).run(way=way)
     assert done.names(KillCells) == [["leaver", "root"]]
@@ -415,7 +415,7 @@ def test_who_left_just_before_the_kernel_s_order_is_killed_alone(way: Way) -> No
     assert done.fates == {"leaver": Fate.KILLED, "root": Fate.KILLED}
 
 
-def test_where_the_kernel_refuses_everybody_is_killed_one_by_one() -> None:
+def test_where_the_kernel_refuses_each_process_is_killed_by_itself() -> None:
     kept = [
         Actor("root", kept=0.0, denies=(KillCells,)),
         Actor("child", 1, kept=0.0, denies=(KillCells,)),
@@ -497,7 +497,7 @@ def test_a_hurry_at_any_step_begins_the_force_at_once(tell: Callable[[], Play], 
 
 
 @at_any_moment
-def test_after_a_hurry_at_any_step_everybody_has_one_verdict(
+def test_after_a_hurry_at_any_step_every_member_has_one_outcome(
     tell: Callable[[], Play], index: int
 ) -> None:
     usual, done = tell().run(), tell().run(hurry_at=index)
@@ -521,19 +521,19 @@ def test_a_hurry_ends_the_wait_for_the_closed_input() -> None:
     assert done.seconds < FEW
 
 
-def test_asking_alone_waits_for_nobody_and_uses_no_force() -> None:
+def test_asking_alone_waits_for_nothing_and_uses_no_force() -> None:
     done = play(Actor("root"), Actor("child", 1), holds_input=True).run(way="ask")
     assert done.names(Ask) == [["child", "root"]]
     assert not {CloseInput, Wait, Freeze, Kill} & {*done.kinds}
     assert done.seconds < FEW
 
 
-def test_asking_alone_asks_nobody_where_there_is_no_polite_way_but_kills() -> None:
+def test_asking_alone_kills_where_there_is_no_polite_way() -> None:
     done = play(Actor("root"), can_ask=False).run(way="ask")
     assert done.fates == {"root": Fate.KILLED}
 
 
-def test_force_alone_asks_nobody_and_does_not_wait_for_the_dying() -> None:
+def test_force_alone_asks_no_process_and_does_not_wait_for_the_dying() -> None:
     root = Actor("root", leaves=0.0, dies=1.0)
     done = play(root, Actor("child", 1), holds_input=True).run(way="force")
     assert done.names(Kill) == [["child", "root"]]
@@ -541,7 +541,7 @@ def test_force_alone_asks_nobody_and_does_not_wait_for_the_dying() -> None:
     assert done.seconds < FEW
 
 
-def test_force_alone_looks_again_for_whoever_was_born_meanwhile() -> None:
+def test_force_alone_scans_again_for_processes_started_meanwhile() -> None:
     late = Actor("late", 1, appears=Kill)
     done = play(Actor("root"), late).run(way="force")
     assert [*itertools.chain(*done.names(Kill))] == ["root", "late"]

@@ -123,7 +123,7 @@ pytestmark = pytest.mark.timeout(120)  # only a failure that is being shrunk tak
 
 @whatever_happens
 @given(plays, moments)
-def test_no_step_names_whom_it_must_not_and_nobody_is_killed_unfrozen(
+def test_no_step_names_a_forbidden_member_and_none_is_killed_unfrozen(
     play: Watched, hurry_at: int | None
 ) -> None:
     play.run(hurry_at)
@@ -131,7 +131,7 @@ def test_no_step_names_whom_it_must_not_and_nobody_is_killed_unfrozen(
 
 @whatever_happens
 @given(plays, moments)
-def test_everybody_has_one_verdict(play: Watched, hurry_at: int | None) -> None:
+def test_every_member_has_one_outcome(play: Watched, hurry_at: int | None) -> None:
     play.run(hurry_at)
     judged = [outcome.member for outcome in play.outcomes]
     assert len(judged) == len({*judged})
@@ -198,7 +198,7 @@ def test_where_all_are_dead_a_scan_followed_the_last_death(
 
 @whatever_happens
 @given(plays)
-def test_who_can_die_and_is_not_denied_dies_where_there_is_time(play: Watched) -> None:
+def test_a_member_that_can_die_dies_where_there_is_time(play: Watched) -> None:
     play.run()
     if play.now < play.forced_by:
         assert Fate.SURVIVED not in play.fates.values()

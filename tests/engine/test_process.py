@@ -47,7 +47,7 @@ def test_a_zombie_still_has_an_identity(plant: Planter) -> None:
     assert identify(tree.root.pid).same_process(before) is True
 
 
-def test_identifying_nobody_is_a_lookup_error() -> None:
+def test_identifying_no_process_is_a_lookup_error() -> None:
     with subprocess.Popen([sys.executable, "-I", "-S", "-c", ""]) as child:
         pid = child.pid
     pid |= 0 if has("fork") else 1  # Windows keeps a number while anybody holds it; odd is nobody
@@ -81,12 +81,12 @@ def test_only_the_number_of_a_process_can_be_identified(bad: int) -> None:
         identify(bad)
 
 
-def test_a_number_wider_than_any_pid_is_nobodys() -> None:
+def test_a_number_wider_than_any_pid_is_no_process() -> None:
     with pytest.raises(ProcessLookupError):
         identify(2**31)
 
 
-def test_an_identity_whose_process_is_gone_touches_nobody(plant: Planter) -> None:
+def test_an_identity_whose_process_is_gone_touches_nothing(plant: Planter) -> None:
     tree = plant(Node(name="root"))
     old = identify(tree.root.pid).model_copy(update={"start": 1, "inode": 1, "create_time": 1.0})
     result = kill_tree(old)
@@ -106,7 +106,7 @@ def test_an_identity_that_cannot_be_compared_is_refused(plant: Planter) -> None:
 
 
 @pytest.mark.needs("pidfd")
-def test_without_an_inode_the_start_tells(plant: Planter) -> None:
+def test_without_an_inode_the_start_decides(plant: Planter) -> None:
     found = identify(plant(Node(name="root")).root.pid)
     assert found.same_process(found.model_copy(update={"inode": None})) is True
     if has("procfs"):

@@ -80,11 +80,11 @@ def test_an_mcp_server_under_npx_under_python(plant: Planter, tmp_path: Path, gr
     names = [member.name for member in reversed(snapshot_tree(tree.root.pid).members)]
     assert len(names) >= len(["python", "npm", "sh", "node"])
     assert "sh" in names
-    assert nobody_is_left(tree, kill_tree(tree.root.pid, grace=grace))
+    assert all_are_gone(tree, kill_tree(tree.root.pid, grace=grace))
 
 
 @pytest.mark.needs("npm package", "node")
-def test_an_mcp_server_started_by_path_is_told_by_its_input(plant: Planter) -> None:
+def test_an_mcp_server_started_by_path_ends_with_its_input(plant: Planter) -> None:
     prefix = npm_prefix()
     assert prefix
     tree = plant.program(
@@ -93,7 +93,7 @@ def test_an_mcp_server_started_by_path_is_told_by_its_input(plant: Planter) -> N
         stderr=subprocess.PIPE,
     )
     await_line(tree, "Starting default (STDIO) server")
-    assert nobody_is_left(tree, kill_tree(tree.root, grace=PATIENCE))
+    assert all_are_gone(tree, kill_tree(tree.root, grace=PATIENCE))
     assert tree.root.returncode is not None
 
 
@@ -121,7 +121,7 @@ def test_headless_chromium_with_its_zygotes_and_its_crash_handler(
     )
     await_line(tree, "DevTools listening on")
     result = caller.kill(tree.root.pid, marker=marker, grace=grace)
-    assert nobody_is_left(tree, result)
+    assert all_are_gone(tree, result)
     handlers = [
         outcome for outcome in result.outcomes if str(outcome.name).startswith("chrome_crashpad")
     ]
@@ -135,7 +135,7 @@ def test_a_shell_with_jobs(plant: Planter, job: str, grace: float) -> None:
     tree = plant.program(["bash", "-c", JOBS[job]], stdout=subprocess.PIPE)
     await_line(tree, "ready")
     short = min(grace, HASTE) if job == "trap" else grace
-    assert nobody_is_left(tree, kill_tree(tree.root.pid, grace=short))
+    assert all_are_gone(tree, kill_tree(tree.root.pid, grace=short))
 
 
 @pytest.mark.needs("bash")
@@ -145,7 +145,7 @@ def test_the_jobs_of_a_shell_that_is_gone(plant: Planter) -> None:
     await_line(tree, "ready")
     tree.root.wait()
     result = kill_tree(tree.root.pid, grace=PATIENCE)
-    assert nobody_is_left(tree, result)
+    assert all_are_gone(tree, result)
     found = [outcome for outcome in result.outcomes if outcome.evidence == (Evidence.SESSION,)]
     assert len(found) == 4
 
@@ -172,7 +172,7 @@ def test_a_tmux_server_that_was_started_inside_is_found_by_the_marker(
     )
     await_line(tree, "up")
     result = kill_tree(tree.root.pid, marker=marker, grace=grace)
-    assert nobody_is_left(tree, result)
+    assert all_are_gone(tree, result)
     servers = [outcome for outcome in result.outcomes if str(outcome.name).startswith("tmux")]
     assert (Evidence.MARKER,) in {server.evidence for server in servers}
 
@@ -184,7 +184,7 @@ def test_a_multiprocessing_pool(plant: Planter, method: str, grace: float) -> No
     await_line(tree, "ready")
     # A pool replaces a worker that died, if it still can: the new one is not asked.
     result = kill_tree(tree.root.pid, grace=min(grace, HASTE))
-    assert nobody_is_left(tree, result)
+    assert all_are_gone(tree, result)
     assert len(result.outcomes) >= len(["parent", *range(3)])
 
 
@@ -196,7 +196,7 @@ def test_a_parallel_make(plant: Planter, tmp_path: Path, grace: float) -> None:
     for _ in range(4):
         await_line(tree, "ready")
     result = kill_tree(tree.root.pid, grace=grace)
-    assert nobody_is_left(tree, result)
+    assert all_are_gone(tree, result)
 
 
 @pytest.fixture
@@ -220,8 +220,8 @@ def await_line(tree: Tree, expected: str) -> None:
     raise AssertionError(b"".join(said))
 
 
-def nobody_is_left(tree: Tree, result: KillResult) -> bool:
-    """Tell whether a result is good and true."""
+def all_are_gone(tree: Tree, result: KillResult) -> bool:
+    """Whether a result is good, and true."""
     assert result.ok, result.summary()
     return tree.all_dead()
 

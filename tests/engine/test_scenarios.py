@@ -50,7 +50,7 @@ def named(value: Any) -> str:  # noqa: ANN401 - pytest asks about every paramete
         for scenario in SCENARIOS
     ],
 )
-def test_nobody_survives(plant: Planter, scenario: Scenario, caller: Caller) -> None:
+def test_no_process_survives(plant: Planter, scenario: Scenario, caller: Caller) -> None:
     marker = f"PLANTED_{uuid.uuid4().hex}=1" if scenario.marker else None
     tree = plant(scenario.node, account=caller.account, marker=marker)
     if scenario.node.dies:
@@ -82,7 +82,7 @@ def test_five_hundred_processes_fit_under_sixty_four_descriptors(
     assert result.seconds < PATIENCE
 
 
-def test_a_root_that_nobody_reaps_is_dead_at_once(plant: Planter) -> None:
+def test_a_root_that_is_never_reaped_is_dead_at_once(plant: Planter) -> None:
     tree = plant(chain("root", "child"))
     result = Caller(name="somebody").kill(tree.root.pid, grace=PATIENCE)
     assert [outcome.fate for outcome in result.outcomes] == [LEFT, LEFT]
@@ -102,7 +102,7 @@ def test_the_session_of_a_root_that_is_dead_and_not_reaped_is_its_tree(plant: Pl
     assert tree.all_dead()
 
 
-def test_a_daemon_without_a_marker_is_out_of_reach_and_only_what_was_empty_is_verified(
+def test_a_daemon_without_a_marker_is_out_of_reach_and_not_verified(
     plant: Planter,
 ) -> None:
     node = Node(

@@ -27,7 +27,7 @@ def rule(spare: Spare) -> Sparing:
     return found
 
 
-def test_without_a_wish_there_is_nothing_to_ask() -> None:
+def test_without_a_spare_list_there_is_nothing_to_ask() -> None:
     assert sparing(None) is None
 
 
@@ -39,7 +39,7 @@ def test_numbers_objects_and_identities_spare_their_processes() -> None:
         assert asked(member(9)) is None
 
 
-def test_an_empty_wish_spares_nobody() -> None:
+def test_an_empty_spare_list_spares_nothing() -> None:
     assert rule([])(member()) is None
 
 
@@ -96,7 +96,7 @@ def test_what_a_predicate_raises_is_not_hidden() -> None:
 
 
 @pytest.mark.parametrize("spare", [7, True, "7", b"7", 7.0, SimpleNamespace(pid=7)], ids=repr)
-def test_one_that_is_no_collection_is_a_type_error(spare: Spare) -> None:
+def test_a_spare_list_that_is_no_collection_is_a_type_error(spare: Spare) -> None:
     with pytest.raises(TypeError, match="spare must be pids, identities or a predicate"):
         sparing(spare)
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.needs("fork", "cc")
 
 @pytest.mark.parametrize("run", range(STORMS))
 @pytest.mark.parametrize("kind", TRACEABLE)
-def test_nobody_survives_a_storm(plant: Planter, storm: Path, kind: Kind, run: int) -> None:
+def test_no_process_survives_a_storm(plant: Planter, storm: Path, kind: Kind, run: int) -> None:
     tree, result = end_storm(plant, storm, kind, run)
     assert result.ok, result.summary()
     assert tree.all_dead()

@@ -219,7 +219,7 @@ def test_an_identity_is_written_as_its_number() -> None:
 @pytest.mark.parametrize(
     ("fates", "ok", "summary"),
     [
-        ([], True, "nobody there in 0.12 s"),
+        ([], True, "no process in 0.12 s"),
         ([Fate.ALREADY_GONE], True, "1 already gone in 0.12 s"),
         ([Fate.KILLED, Fate.TERMINATED, Fate.KILLED], True, "1 terminated, 2 killed in 0.12 s"),
         ([Fate.SPARED, Fate.TERMINATED], True, "1 terminated, 1 spared in 0.12 s"),
@@ -233,7 +233,7 @@ def test_a_result_in_one_line(fates: list[Fate], *, ok: bool, summary: str) -> N
     assert done.summary() == summary
 
 
-def test_survivors_are_all_who_were_meant_to_die_and_live() -> None:
+def test_survivors_are_all_that_were_to_end_and_live() -> None:
     done = result(*(outcome(fate, number) for number, fate in enumerate(Fate, 1)))
     assert {outcome.fate for outcome in done.survivors} == {Fate.DENIED, Fate.SURVIVED}
 
@@ -317,13 +317,13 @@ def test_a_tree_is_drawn_for_old_code_pages() -> None:
     assert drawn == "p11 11 [root]\n|- p12 12 [descendant]\n`- p13 13 [descendant]"
 
 
-def test_one_without_a_name_is_drawn_all_the_same() -> None:
+def test_a_member_without_a_name_is_drawn_all_the_same() -> None:
     nameless = TreeMember(identity=ProcessIdentity(pid=11), evidence=(ROOT,))
     assert drawing(nameless) == ["? 11 [root]"]
 
 
-def test_nobody_is_drawn_as_nobody() -> None:
-    assert drawing() == ["nobody"]
+def test_an_empty_tree_is_drawn_as_no_process() -> None:
+    assert drawing() == ["no process"]
 
 
 def test_a_refusal_is_the_first_line() -> None:
@@ -343,7 +343,7 @@ def test_a_chain_deeper_than_python_recurses_is_drawn() -> None:
 
 @unhurried
 @given(st.lists(members, max_size=8, unique_by=lambda outcome: outcome.identity.pid))
-def test_everybody_is_drawn_once(members: list[TreeMember]) -> None:
+def test_every_member_is_drawn_once(members: list[TreeMember]) -> None:
     drawn = TreeSnapshot(target=(), members=tuple(members)).render()
     for member in members:
         assert f" {member.identity.pid} [{', '.join(member.evidence)}" in drawn

@@ -110,7 +110,7 @@ def test_replacing_an_option_checks_it() -> None:
         KillPolicy().but(grace=-1)
 
 
-def test_a_policy_of_ones_own_stays_one() -> None:
+def test_a_policy_of_the_caller_stays_the_same() -> None:
     class Patient(KillPolicy):
         grace: float = 60.0
 

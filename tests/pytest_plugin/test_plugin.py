@@ -50,7 +50,7 @@ def test_a_leftover_is_reported_at_the_end_where_that_is_asked_for(
     ran.stdout.fnmatch_lines(["*leftover processes, ended by proctree_kill*", LEFT_ONE])
 
 
-def test_nobody_is_looked_for_where_nothing_is_asked_for(pytester: pytest.Pytester) -> None:
+def test_nothing_is_searched_where_nothing_is_requested(pytester: pytest.Pytester) -> None:
     source = """
     import os, sys
     def test_nothing_is_there(request):
@@ -109,7 +109,7 @@ def test_a_forked_child_is_found_though_it_shows_the_environment_of_its_parent(
     ran.assert_outcomes(passed=1, errors=1)
 
 
-def test_a_failing_test_is_told_whom_it_left_as_well(pytester: pytest.Pytester) -> None:
+def test_a_failing_test_reports_its_leftovers_as_well(pytester: pytest.Pytester) -> None:
     source = f"""
     import subprocess
     def test_that_leaves_one():
@@ -137,7 +137,7 @@ def test_a_fixture_of_the_module_may_keep_its_processes_until_its_end(
     run(pytester, source, "--orphans=error").assert_outcomes(passed=2)
 
 
-def test_a_fixture_of_the_module_that_leaves_somebody_is_named(pytester: pytest.Pytester) -> None:
+def test_a_module_fixture_that_leaves_a_process_is_named(pytester: pytest.Pytester) -> None:
     source = f"""
     import subprocess, pytest
     @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_helpers_of_the_standard_library_are_no_leftovers(pytester: pytest.Pytes
     run(pytester, source, "--orphans=error").assert_outcomes(passed=1)
 
 
-def test_whom_the_run_inherited_is_nobodys_leftover(
+def test_what_the_run_inherited_is_not_a_leftover(
     pytester: pytest.Pytester, tmp_path: Path
 ) -> None:
     test = pytester.makepyfile("def test_one(): ...")
@@ -175,7 +175,7 @@ def test_whom_the_run_inherited_is_nobodys_leftover(
 
 
 @pytest.mark.parametrize("mode", ["error", "report"])
-def test_leftovers_are_told_through_xdist_too(pytester: pytest.Pytester, mode: str) -> None:
+def test_leftovers_are_reported_through_xdist_too(pytester: pytest.Pytester, mode: str) -> None:
     pytest.importorskip("xdist")
     ran = run(pytester, LEAVES_ONE, f"--orphans={mode}", "-p", "xdist", "-n", "1")
     ran.assert_outcomes(passed=1, errors=mode == "error")

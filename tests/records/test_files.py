@@ -113,7 +113,7 @@ def test_a_file_that_was_opened_is_removed_unless_another_is_in_its_place(tmp_pa
 
 
 @pytest.mark.needs("file locks")
-def test_only_one_has_the_lock(tmp_path: Path) -> None:
+def test_only_one_process_has_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "session_a.pid"
     record_files.create(path, OLD)
     with Opened(path) as first, Opened(path) as second:

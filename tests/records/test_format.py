@@ -196,7 +196,7 @@ def test_no_id_leads_out_of_the_folder(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["a.pid", "session_.pid", "session_a", "session_..pid", "session_con.pid", ".pid"]
 )
-def test_other_names_are_nobody_s(name: str) -> None:
+def test_other_names_belong_to_no_record(name: str) -> None:
     with pytest.raises(UnreadableError):
         id_of(Path(name))
 

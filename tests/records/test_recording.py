@@ -34,7 +34,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "sessions" / "session_a.pid"
 
 
-def test_the_record_is_there_before_anybody_has_the_process(place: Path) -> None:
+def test_the_record_is_there_before_the_caller_has_the_process(place: Path) -> None:
     with TreePopen(["cat"], stdin=subprocess.PIPE, record=place) as process:
         record = parse(place, place.read_bytes())
         assert isinstance(record, Record)
@@ -140,7 +140,7 @@ def test_a_stop_leaves_a_record_alone_that_is_another_s(place: Path) -> None:
     assert place.read_bytes() == b"4711"
 
 
-def test_an_owner_that_is_killed_at_any_step_leaves_whole_files_and_nobody_unknown(
+def test_an_owner_killed_at_any_step_leaves_whole_files_and_no_unknown_process(
     plant: Planter, tmp_path: Path
 ) -> None:
     quiet = die_at(NEVER, plant, tmp_path / "quiet")

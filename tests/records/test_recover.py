@@ -101,7 +101,7 @@ class TestReaped:
         assert tree.all_dead()
         assert files(folder) == set()
 
-    def test_an_intent_leads_to_whoever_carries_its_marker(
+    def test_an_intent_leads_to_the_carriers_of_its_marker(
         self, plant: Planter, tmp_path: Path
     ) -> None:
         tree, told = marked(plant, DAEMON)
@@ -110,9 +110,7 @@ class TestReaped:
         assert tree.all_dead()
         assert files(tmp_path) == set()
 
-    def test_a_record_with_its_intent_still_beside_it_is_one(
-        self, plant: Planter, tmp_path: Path
-    ) -> None:
+    def test_a_record_beside_its_intent_is_one_record(self, plant: Planter, tmp_path: Path) -> None:
         tree, told = marked(plant)
         owner = dead_owner(plant)
         write(tmp_path, "a", owner=owner, **told)
@@ -169,7 +167,7 @@ class TestReaped:
 
 
 class TestLeftAlone:
-    def test_a_living_owner_keeps_what_is_his(self, plant: Planter, tmp_path: Path) -> None:
+    def test_a_living_owner_keeps_its_own(self, plant: Planter, tmp_path: Path) -> None:
         tree, told = marked(plant)
         write(tmp_path, "a", **told)
         write(tmp_path, "b", marker=told["marker"])
@@ -268,7 +266,7 @@ class TestLeftAlone:
         assert outcome.fate is not RecordFate.REAPED
         assert tree.root.poll() is None
 
-    def test_a_tree_that_holds_who_recovers_is_left_alone(
+    def test_a_tree_that_holds_the_recovering_process_is_left_alone(
         self, plant: Planter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         tree, told = marked(plant)
@@ -281,7 +279,7 @@ class TestLeftAlone:
             assert "the caller itself carries" in str(outcome.detail)
         assert tree.root.poll() is None
 
-    def test_a_dry_run_touches_nobody(self, plant: Planter, tmp_path: Path) -> None:
+    def test_a_dry_run_touches_nothing(self, plant: Planter, tmp_path: Path) -> None:
         tree, told = marked(plant)
         owner = dead_owner(plant)
         write(tmp_path, "a", owner=owner, **told)
@@ -296,7 +294,7 @@ class TestLeftAlone:
 
 
 class TestDropped:
-    def test_a_tree_of_which_nobody_is_left_is_gone(self, plant: Planter, tmp_path: Path) -> None:
+    def test_a_tree_without_living_members_is_gone(self, plant: Planter, tmp_path: Path) -> None:
         owner = dead_owner(plant)
         write(tmp_path, "a", owner=owner, identity=dead_owner(plant))
         write(tmp_path, "b", owner=owner)
@@ -372,7 +370,7 @@ class TestBare:
         assert tree.all_dead()
         assert files(tmp_path) == set()
 
-    def test_a_process_that_is_younger_than_the_file_is_another_one(
+    def test_a_process_that_is_younger_than_the_file_is_another_process(
         self, plant: Planter, tmp_path: Path
     ) -> None:
         tree = plant(POLITE)
@@ -394,12 +392,12 @@ class TestBare:
         assert tree.root.poll() is None
 
     @pytest.mark.parametrize("number", [os.getpid(), os.getppid()])
-    def test_who_recovers_is_not_ended(self, tmp_path: Path, number: int) -> None:
+    def test_the_recovering_process_is_not_ended(self, tmp_path: Path, number: int) -> None:
         (tmp_path / "session_a.pid").write_text(str(number))
         assert only(recover(tmp_path, bare=True)).fate is RecordFate.BARE
         assert files(tmp_path) == {"session_a.pid"}
 
-    def test_a_number_that_nobody_has_is_gone(self, plant: Planter, tmp_path: Path) -> None:
+    def test_a_number_of_no_process_is_gone(self, plant: Planter, tmp_path: Path) -> None:
         (tmp_path / "session_a.pid").write_text(str(dead_owner(plant).pid))
         assert only(recover(tmp_path, bare=True)).fate is RecordFate.GONE
 
@@ -422,7 +420,7 @@ class TestCalls:
         assert all(tree.all_dead() for tree in trees)
         assert files(tmp_path) == set()
 
-    def test_a_second_one_leaves_alone_what_the_first_is_at(
+    def test_a_second_recovery_leaves_alone_what_the_first_works_on(
         self, plant: Planter, tmp_path: Path
     ) -> None:
         tree, told = marked(plant)

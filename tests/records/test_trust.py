@@ -374,7 +374,7 @@ class TestAnotherUser:
         assert tree.root.wait(BOUND)
         assert not is_zombie(child)
 
-    def test_one_that_became_another_user_s_is_not_forced(
+    def test_a_process_that_became_another_user_s_is_not_forced(
         self, plant: Planter, shared: Path, stranger: Account
     ) -> None:
         # A setuid program is that user's until it changes its real uid, here when it is asked.
@@ -487,7 +487,7 @@ class TestCgroups:
             assert secret.read_text() == "as it was"
             assert (folder / "cgroup.procs").read_text() == f"{told.tree.root.pid}\n"
 
-    def test_one_that_a_link_leads_to_is_none(self, told: Told, tmp_path: Path) -> None:
+    def test_a_cgroup_that_a_link_leads_to_is_none(self, told: Told, tmp_path: Path) -> None:
         owner = told.facts["owner"]
         with cgroup_of(owner) as folder:
             (folder / "cgroup.procs").write_text(str(told.tree.root.pid))
@@ -499,14 +499,16 @@ class TestCgroups:
                 recover(tmp_path, policy=HASTY)
                 assert told.lives
 
-    def test_one_of_another_owner_is_none(self, plant: Planter, told: Told, tmp_path: Path) -> None:
+    def test_a_cgroup_of_another_owner_is_none(
+        self, plant: Planter, told: Told, tmp_path: Path
+    ) -> None:
         with cgroup_of(dead_owner(plant)) as folder:
             (folder / "cgroup.procs").write_text(str(told.tree.root.pid))
             write(tmp_path, "a", owner=told.facts["owner"], cgroup=str(folder))
             recover(tmp_path, policy=HASTY)
             assert told.lives
 
-    def test_its_dead_owner_s_is_one(self, told: Told, tmp_path: Path) -> None:
+    def test_the_cgroup_of_its_dead_owner_is_one(self, told: Told, tmp_path: Path) -> None:
         owner = told.facts["owner"]
         with cgroup_of(owner) as folder:
             (folder / "cgroup.procs").write_text(str(told.tree.root.pid))
@@ -532,7 +534,7 @@ class TestCgroups:
             assert inside.all_dead()
             assert not entry.exists()
 
-    def test_a_look_opens_nothing_to_be_written_and_removes_nothing(
+    def test_a_dry_run_opens_nothing_for_writing_and_removes_nothing(
         self, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         owner = told.facts["owner"]

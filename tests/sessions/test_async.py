@@ -47,7 +47,7 @@ def test_a_session_from_its_start_to_its_end(
 
 
 @on_both
-def test_the_end_of_the_block_stops_everybody(
+def test_the_end_of_the_block_stops_every_session(
     loop: Callable[..., Any], plant: Planter, tmp_path: Path
 ) -> None:
     async def scene() -> list[Any]:
@@ -106,7 +106,7 @@ def test_a_second_stop_forces(loop: Callable[..., Any], plant: Planter, tmp_path
 
 
 @on_both
-def test_a_recovery_is_awaited_and_told(
+def test_a_recovery_is_awaited_and_reported(
     loop: Callable[..., Any], plant: Planter, tmp_path: Path, listener: Listener
 ) -> None:
     marker = new_marker()
@@ -162,7 +162,7 @@ def test_an_agent_that_dies_with_its_parent_s_thread_outlives_the_call(
 
 @on_both
 @pytest.mark.parametrize("seed", range(CANCELLATIONS))
-def test_a_cancellation_at_any_moment_leaves_nobody(
+def test_a_cancellation_at_any_moment_leaves_no_process(
     loop: Callable[..., Any], tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - it decides a moment, no key

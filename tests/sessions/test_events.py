@@ -113,7 +113,7 @@ def test_of_too_many_events_the_oldest_are_lost_and_it_is_said(
     assert [vars(record)["session_id"] for record in lost] == ["a", "a"]
 
 
-def test_a_broadcaster_that_raises_is_told_the_next_event_all_the_same(
+def test_a_broadcaster_that_raises_gets_the_next_event_all_the_same(
     tmp_path: Path, listener: Listener, caplog: pytest.LogCaptureFixture
 ) -> None:
     def raising(event: SessionEvent) -> None:
@@ -170,7 +170,7 @@ def test_a_signal_handler_may_tell_at_any_moment_while_its_thread_tells(
         frame.f_trace_opcodes = True
         if what == "opcode":
             sys.settrace(None)
-            queue.tell(event)
+            queue.send(event)
             told += 1
             sys.settrace(handle)
         return handle
@@ -179,7 +179,7 @@ def test_a_signal_handler_may_tell_at_any_moment_while_its_thread_tells(
     sys._getframe().f_trace_opcodes = True  # or Python 3.12 tells of none in other frames
     sys.settrace(handle)
     try:
-        queue.tell(event)
+        queue.send(event)
         assert queue.flush(BOUND)
     finally:
         sys.settrace(before)

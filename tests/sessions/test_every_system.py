@@ -96,7 +96,7 @@ def test_what_a_killed_owner_left_is_recovered(
     assert files(tmp_path) == set()
 
 
-def test_a_record_of_another_process_touches_nobody(garden: Garden, tmp_path: Path) -> None:
+def test_a_record_of_another_process_touches_nothing(garden: Garden, tmp_path: Path) -> None:
     manager = SessionManager(tmp_path, policy=PATIENT)
     garden.grow(row("root"), start=session_of(manager, "a"))
     record = tmp_path / "session_a.pid"

@@ -26,7 +26,7 @@ def test_nothing_is_there(manager: SessionManager) -> None:
     assert "has no record" in result.message
 
 
-def test_a_lost_session_is_ended_by_its_record_whoever_owns_it(
+def test_a_lost_session_is_ended_by_its_record_for_any_owner(
     manager: SessionManager, plant: Planter, tmp_path: Path, listener: Listener
 ) -> None:
     other = SessionManager(tmp_path, policy=PATIENT)
@@ -86,7 +86,7 @@ def test_a_second_stop_of_a_lost_session_forces_too(
     assert tree.all_dead()
 
 
-def test_the_manager_recovers_and_tells(
+def test_the_manager_recovers_and_reports(
     manager: SessionManager, plant: Planter, tmp_path: Path, listener: Listener
 ) -> None:
     marker = new_marker()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proctree_kill import SessionManager, SessionState, errors
-from proctree_kill._sessions.agent import Agent
+from proctree_kill._sessions.session import ManagedSession
 from support.agents import POLITE, files, options, start
 from support.callers import apart
 from support.listener import Listener
@@ -74,7 +74,7 @@ def test_a_manager_that_was_left_starts_nothing(tmp_path: Path) -> None:
         manager.spawn_agent("a", ["cat"], stdin=subprocess.DEVNULL)
 
 
-def test_a_forked_child_is_refused_and_stops_nobody(
+def test_a_forked_child_is_refused_and_stops_nothing(
     manager: SessionManager, plant: Planter
 ) -> None:
     session, _ = start(manager, plant, "a", POLITE)
@@ -108,23 +108,23 @@ def test_a_broadcaster_has_to_be_callable(tmp_path: Path) -> None:
         SessionManager(tmp_path, event_broadcaster="mqtt")  # type: ignore[arg-type] # the point
 
 
-@pytest.mark.parametrize("where", ["started", "settle"])
-def test_an_interrupted_start_leaves_nobody(
+@pytest.mark.parametrize("where", ["set_running", "end_start"])
+def test_an_interrupted_start_leaves_no_process(
     manager: SessionManager,
     plant: Planter,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     where: str,
 ) -> None:
-    real = getattr(Agent, where)
+    real = getattr(ManagedSession, where)
 
-    def interrupted(agent: Agent, *args: object) -> None:
+    def interrupted(session: ManagedSession, *args: object) -> None:
         monkeypatch.undo()
-        if where == "settle":
-            real(agent, *args)
+        if where == "end_start":
+            real(session, *args)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Agent, where, interrupted)
+    monkeypatch.setattr(ManagedSession, where, interrupted)
     with options(plant) as (seed, given), pytest.raises(KeyboardInterrupt):
         manager.spawn_agent("a", node_argv(POLITE), **given)
     assert seed.tree.all_dead()

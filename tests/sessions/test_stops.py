@@ -65,7 +65,7 @@ def test_a_session_from_its_start_to_its_end(
     assert StopResult.model_validate_json(result.model_dump_json()) == result
 
 
-def test_one_that_ignores_everything_is_killed(
+def test_a_process_that_ignores_everything_is_killed(
     plant: Planter, tmp_path: Path, listener: Listener
 ) -> None:
     manager = SessionManager(tmp_path, policy=HASTY, event_broadcaster=listener)
@@ -76,7 +76,7 @@ def test_one_that_ignores_everything_is_killed(
     assert session.exit_code == -9
 
 
-def test_one_that_leaves_when_its_input_is_closed(manager: SessionManager) -> None:
+def test_a_server_that_leaves_when_its_input_is_closed(manager: SessionManager) -> None:
     session = manager.spawn_agent("a", ["cat"], stdin=subprocess.PIPE)
     assert manager.stop_agent("a").method == "closed_stdin"
     assert session.exit_code == 0
@@ -186,7 +186,7 @@ def test_a_stop_waits_for_a_start_that_is_under_way(
     assert session.state is SessionState.STOPPED
 
 
-def test_leaving_the_block_stops_everybody(plant: Planter, tmp_path: Path) -> None:
+def test_leaving_the_block_stops_every_session(plant: Planter, tmp_path: Path) -> None:
     with SessionManager(tmp_path, policy=PATIENT) as manager:
         trees = [start(manager, plant, str(number), POLITE)[1] for number in range(3)]
     assert all(tree.all_dead() for tree in trees)

@@ -30,7 +30,7 @@ A_MEGABYTE = 1 << 20
 ROUNDS = 5
 
 
-def test_an_owner_that_is_killed_at_any_step_leaves_whole_files_and_nobody_unknown(
+def test_an_owner_killed_at_any_step_leaves_whole_files_and_no_unknown_process(
     tmp_path: Path,
 ) -> None:
     with Planter() as plant:
@@ -104,7 +104,7 @@ def test_a_hung_session_that_is_stopped_delays_no_other(tmp_path: Path) -> None:
     assert beside < 2 * alone + 0.01
 
 
-def test_cancellations_at_any_moment_leave_nobody(tmp_path: Path) -> None:
+def test_cancellations_at_any_moment_leave_no_process(tmp_path: Path) -> None:
     for seed in range(SOAK_CANCELLATIONS):
         chance = random.Random(seed)  # noqa: S311 - it decides a moment, no key
         cancel_at_random((on_asyncio, on_trio)[seed % 2], tmp_path, chance)

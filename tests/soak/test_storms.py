@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.needs("fork", "cc")]
 
 
 @pytest.mark.parametrize("kind", TRACEABLE)
-def test_nobody_survives_any_storm(plant: Planter, storm: Path, kind: Kind) -> None:
+def test_no_process_survives_any_storm(plant: Planter, storm: Path, kind: Kind) -> None:
     survived = []
     for run in range(SOAK_STORMS):
         tree, result = end_storm(plant, storm, kind, run)
@@ -36,7 +36,7 @@ def test_nobody_survives_any_storm(plant: Planter, storm: Path, kind: Kind) -> N
 
 @pytest.mark.needs("cgroup")
 @pytest.mark.parametrize("kind", KINDS)
-def test_nobody_survives_any_storm_in_a_cgroup(storm: Path, kind: Kind) -> None:
+def test_no_process_survives_any_storm_in_a_cgroup(storm: Path, kind: Kind) -> None:
     survived = []
     for run in range(SOAK_STORMS):
         with Planter(in_cgroups=False) as plant:

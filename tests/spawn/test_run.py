@@ -104,7 +104,7 @@ HALF = "import os, signal; os.write(1, b'\\xc3'); signal.pause()"
 class TestTheTree:
     """What subprocess.run leaves behind."""
 
-    def test_the_timeout_ends_grandchildren_who_hold_the_pipes(self) -> None:
+    def test_the_timeout_ends_grandchildren_that_hold_the_pipes(self) -> None:
         begin = time.monotonic()
         script = f"echo $$; sleep {LONG} & sleep {LONG}"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
@@ -112,7 +112,7 @@ class TestTheTree:
         assert time.monotonic() - begin < 0.5 + MARGIN
         assert_empty(int(expired.value.stdout or 0))
 
-    def test_the_timeout_forces_whoever_is_deaf(self) -> None:
+    def test_the_timeout_forces_what_ignores_the_request(self) -> None:
         script = f"trap '' TERM; echo $$; sleep {LONG} & sleep {LONG}"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
             run(["sh", "-c", script], timeout=0.3, capture_output=True)
@@ -124,19 +124,19 @@ class TestTheTree:
             run(["sh", "-c", polite], timeout=0.3, grace=10, capture_output=True)
         assert expired.value.stdout == b"early\nasked\n"
 
-    def test_whoever_holds_a_pipe_after_the_root_does_not_keep_the_caller(self) -> None:
+    def test_a_process_that_holds_a_pipe_after_the_root_delays_no_caller(self) -> None:
         script = f"setsid sleep {LONG} & sleep {LONG} & echo $$"
         done = run(["sh", "-c", script], capture_output=True)
         assert done.returncode == 0
         assert_empty(int(done.stdout))
 
-    def test_the_last_words_of_whom_the_root_left_are_heard(self, tmp_path: Path) -> None:
+    def test_the_last_output_of_what_the_root_left_is_read(self, tmp_path: Path) -> None:
         until_the_root_is_dead = "(cat pipe; echo last) & exec 3>pipe"
         script = f"mkfifo pipe; {until_the_root_is_dead}; echo first"
         done = run(["sh", "-c", script], capture_output=True, cwd=tmp_path)
         assert done.stdout == b"first\nlast\n"
 
-    def test_without_pipes_whoever_was_left_is_ended_as_well(self) -> None:
+    def test_without_pipes_what_was_left_is_ended_as_well(self) -> None:
         reading, writing = os.pipe()
         run(["sh", "-c", f"setsid sleep {LONG} & sleep {LONG} & true"], pass_fds=[writing])
         os.close(writing)

@@ -55,7 +55,7 @@ def test_a_server_that_exits_at_the_end_of_its_input_gets_no_signal(start: Start
     assert process.returncode == 7
 
 
-def test_one_that_does_not_read_is_signalled_after_its_share_of_the_grace(start: Start) -> None:
+def test_a_root_that_does_not_read_is_signalled_after_its_share(start: Start) -> None:
     root = ended(start(IDLE).stop(grace=HASTE))
     assert (root.fate, root.signals) == (Fate.TERMINATED, ("SIGTERM", "SIGCONT"))
     assert root.seconds

@@ -139,7 +139,7 @@ def test_what_a_signal_handler_starts_during_a_start_is_no_member() -> None:
 
 
 @pytest.mark.needs("cgroup")
-def test_a_thread_that_is_born_in_the_block_of_a_containment_goes_home() -> None:
+def test_a_thread_started_in_the_block_of_a_containment_returns() -> None:
     def scene() -> None:
         done = threading.Event()
         thread = threading.Thread(target=done.wait)

@@ -98,10 +98,10 @@ class TestAsPopen:
     @POPENS
     @pytest.mark.needs("root")
     def test_user_and_groups(self, popen: Start) -> None:
-        who = popen(
+        process = popen(
             ["id", "-u"], user="nobody", group=0, extra_groups=[], stdout=subprocess.PIPE, cwd="/"
         )
-        assert int(who.communicate()[0]) > 0
+        assert int(process.communicate()[0]) > 0
 
     @POPENS
     def test_a_shell(self, popen: Start) -> None:
@@ -227,25 +227,25 @@ class TestTheTree:
         assert result.ok
         assert all(tree.all_dead() for _, tree in grown)
 
-    def test_terminate_asks_everybody_and_waits_for_nobody(self, grow: Grow) -> None:
+    def test_terminate_asks_the_whole_tree_and_does_not_wait(self, grow: Grow) -> None:
         process, tree = grow(FAMILY)
         process.terminate()
         assert tree.all_dead(within=BOUND)
         assert process.wait() == -15
 
-    def test_terminate_leaves_whoever_is_deaf(self, grow: Grow) -> None:
+    def test_terminate_leaves_what_ignores_it(self, grow: Grow) -> None:
         process, _ = grow(DEAF)
         process.terminate()
         assert process.poll() is None
 
-    def test_kill_ends_the_deaf_as_well(self, grow: Grow) -> None:
+    def test_kill_ends_what_ignores_requests_as_well(self, grow: Grow) -> None:
         process, tree = grow(DEAF)
         process.kill()
         assert tree.all_dead(within=BOUND)
         assert process.wait() == -9
 
     @pytest.mark.parametrize("way", ["terminate", "kill"])
-    def test_both_reach_whom_a_reaped_root_left_behind(self, grow: Grow, way: str) -> None:
+    def test_both_reach_what_a_reaped_root_left_behind(self, grow: Grow, way: str) -> None:
         process, tree = grow(ORPHANS)
         process.wait()
         getattr(process, way)()
@@ -259,7 +259,7 @@ class TestTheTree:
 
     @pytest.mark.needs("procfs")
     @pytest.mark.usefixtures("no_cgroup")
-    def test_whoever_lost_the_marker_is_known_by_the_session_that_was_seen(self) -> None:
+    def test_a_process_that_lost_the_marker_is_known_by_its_session(self) -> None:
         script = "env -i sh -c 'echo $$; exec sleep 1000' &"
         process = TreePopen(["sh", "-c", script], stdout=subprocess.PIPE)
         assert process.stdout
@@ -282,14 +282,14 @@ class TestTheBlock:
         assert process.returncode == 0
         assert tree.all_dead()
 
-    def test_an_exception_ends_everybody_at_once(self, grow: Grow) -> None:
+    def test_an_exception_ends_the_whole_tree_at_once(self, grow: Grow) -> None:
         process, tree = grow(DEAF)
         with pytest.raises(ZeroDivisionError), process:
             raise ZeroDivisionError
         assert process.returncode == -9
         assert tree.all_dead()
 
-    def test_an_interrupted_wait_ends_everybody_at_once(
+    def test_an_interrupted_wait_ends_the_whole_tree_at_once(
         self, grow: Grow, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         process, tree = grow(DEAF)
@@ -334,7 +334,7 @@ class TestTheStart:
         with TreePopen(["true"], containment="session") as process:
             assert process.containment.notes == ()
 
-    def test_an_interrupt_right_after_the_spawn_leaves_nobody(
+    def test_an_interrupt_right_after_the_spawn_leaves_no_process(
         self, grow: Grow, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         started: list[int] = []
@@ -409,7 +409,7 @@ class TestTheOwner:
             apart(lambda: (process.poll(), act(process)))
         assert not tree.all_dead()
 
-    def test_a_forked_child_is_told_why_by_a_snapshot(self, grow: Grow) -> None:
+    def test_a_snapshot_tells_a_forked_child_why(self, grow: Grow) -> None:
         process, _ = grow(FAMILY)
         refusal = apart(lambda: process.snapshot().refusal)
         assert refusal is not None
@@ -433,7 +433,7 @@ class TestTheOwner:
         assert process.poll() is None
         assert not tree.all_dead()
 
-    def test_garbage_collection_warns_and_kills_nobody(self) -> None:
+    def test_garbage_collection_warns_and_kills_nothing(self) -> None:
         process = TreePopen(["cat"], stdin=subprocess.PIPE)
         pid, stdin = process.pid, process.stdin
         assert stdin
@@ -455,7 +455,7 @@ class TestTheOwner:
         assert psutil.Process().children() == []
 
 
-def test_the_look_before_a_root_is_reaped_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_scan_before_a_root_is_reaped_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     deadlines = []
 
     def noted(*args: Any) -> Tree:

@@ -40,7 +40,7 @@ def garden(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> P
     return Planter()
 
 
-def test_everybody_is_born_as_described_and_ends_with_the_planter(garden: Planter) -> None:
+def test_every_node_starts_as_described_and_ends_with_the_planter(garden: Planter) -> None:
     with garden:
         tree = garden(WILD)
         assert tree.pids.keys() == set(WILD.names())
@@ -61,7 +61,7 @@ def test_an_ordinary_user_grows_the_same(garden: Planter) -> None:
         assert psutil.Process(tree.pids["daemon"]).uids().real == account.uid
 
 
-def test_the_end_of_the_last_process_is_heard(garden: Planter) -> None:
+def test_the_end_of_the_last_process_is_seen(garden: Planter) -> None:
     with garden:
         tree = garden(chain("root", "child"))
         end(tree, "root")

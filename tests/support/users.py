@@ -1,4 +1,4 @@
-"""The ordinary user of the tests: somebody without any privilege."""
+"""The ordinary user of the tests: an account without any privilege."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Account(NamedTuple):
-    """Who runs a process."""
+    """The user that runs a process."""
 
     uid: int
     gid: int
@@ -19,7 +19,9 @@ class Account(NamedTuple):
 
 @functools.cache
 def ordinary_user() -> Account | None:
-    """Return whom root becomes, or ourselves if we are ordinary; None without an interpreter.
+    """Return the account that root becomes, or our own if we are ordinary.
+
+    None without an interpreter that it may run.
 
     Root's own Python may lie where an ordinary user must not look: then the system's Python serves.
     """
@@ -29,9 +31,9 @@ def ordinary_user() -> Account | None:
         return Account(os.getuid(), os.getgid(), sys.executable)
     import pwd  # noqa: PLC0415 - not on every system
 
-    nobody = pwd.getpwnam("nobody")
+    entry = pwd.getpwnam("nobody")
     for interpreter in (sys.executable, "/usr/bin/python3"):
-        account = Account(nobody.pw_uid, nobody.pw_gid, interpreter)
+        account = Account(entry.pw_uid, entry.pw_gid, interpreter)
         if _can_run(account):
             return account
     return None

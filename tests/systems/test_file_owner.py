@@ -97,7 +97,7 @@ def test_our_own_file_is_ours_on_windows(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("procfs", "ordinary user")
-def test_linux_and_psutil_tell_the_same_users(plant: Planter) -> None:
+def test_linux_and_psutil_name_the_same_users(plant: Planter) -> None:
     from proctree_kill._systems.linux.system import LinuxSystem  # noqa: PLC0415 - not on every system
 
     account = ordinary_user()

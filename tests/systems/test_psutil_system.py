@@ -121,7 +121,7 @@ def test_a_zombie_is_no_living_child(plant: Planter, system: PsutilSystem) -> No
     assert descendants(system, bound(system, tree.root.pid)) == {}
 
 
-def test_who_is_known_is_not_found_again(plant: Planter, system: PsutilSystem) -> None:
+def test_a_known_member_is_not_found_again(plant: Planter, system: PsutilSystem) -> None:
     tree = plant(chain("root", "child"))
     root, child = bound(system, tree.root.pid), bound(system, tree.pids["child"])
     assert system.children([root], {child.pid: child}) == []
@@ -251,7 +251,7 @@ def test_a_frozen_process_stands_still_until_it_is_released(
     assert root.signals == ["SIGSTOP", "SIGCONT", "SIGKILL"]
 
 
-def test_nobody_is_signalled_but_the_member(plant: Planter, system: PsutilSystem) -> None:
+def test_only_the_member_is_signalled(plant: Planter, system: PsutilSystem) -> None:
     tree = plant(chain("root"))
     stranger = recycled(system, tree.root.pid)
     gone = Reply([stranger], [])
@@ -263,7 +263,7 @@ def test_nobody_is_signalled_but_the_member(plant: Planter, system: PsutilSystem
     assert not system.stopped(tree.root.pid)
 
 
-def test_one_that_refuses_is_denied_and_the_rest_is_killed(
+def test_a_process_that_refuses_is_denied_and_the_rest_is_killed(
     plant: Planter, system: PsutilSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = plant(Node(name="root", children=(chain("a"), chain("b"))))
@@ -281,7 +281,7 @@ def test_one_that_refuses_is_denied_and_the_rest_is_killed(
     assert system.wait([a, b], system.now() + PATIENCE) == [b]
 
 
-def test_one_that_refuses_because_it_dies_is_gone(
+def test_a_process_that_refuses_because_it_dies_is_gone(
     plant: Planter, system: PsutilSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = plant(chain("root"))
@@ -312,7 +312,7 @@ def test_another_users_process_is_denied(plant: Planter) -> None:
     assert apart(ask) == ([], [tree.root.pid])
 
 
-def test_a_wait_for_the_past_only_looks(plant: Planter, system: PsutilSystem) -> None:
+def test_a_wait_for_the_past_only_polls(plant: Planter, system: PsutilSystem) -> None:
     tree = plant(chain("root"))
     root = bound(system, tree.root.pid)
     assert system.wait([root], system.now() - 1) == []
@@ -354,7 +354,9 @@ def test_the_code_of_our_child_is_read_and_left_to_its_owner(
     assert tree.root.wait() == code
 
 
-def test_the_code_of_another_ones_child_is_unknown(plant: Planter, system: PsutilSystem) -> None:
+def test_the_code_of_another_process_s_child_is_unknown(
+    plant: Planter, system: PsutilSystem
+) -> None:
     tree = plant(Node(name="root", reaps=False, children=(chain("child"),)))
     child = bound(system, tree.pids["child"])
     system.kill([child], [])
@@ -439,7 +441,7 @@ def test_a_kernel_thread_is_refused(system: PsutilSystem) -> None:
         assert "kernel thread" in (system.refusal(pid, bound(system, pid)) or "")
 
 
-def test_nobody_is_refused_where_nobody_is(system: PsutilSystem) -> None:
+def test_nothing_is_refused_where_there_is_no_process(system: PsutilSystem) -> None:
     with subprocess.Popen(["true"]) as process:
         process.wait()
     assert system.refusal(process.pid, None) is None

@@ -91,7 +91,7 @@ def every_option(policy: KillPolicy, tell: Callable[[KillEvent], None]) -> KillR
     )
 
 
-def whom_to_spare(identity: ProcessIdentity) -> None:
+def what_to_spare(identity: ProcessIdentity) -> None:
     """Numbers, identities, or a predicate over a member."""
     kill_tree(1234, spare=[4321, identity])
     kill_tree(1234, spare={4321})

@@ -110,7 +110,7 @@ class TestWhereThereIsOne:
         assert process.containment.cgroup
         assert not process.containment.cgroup.exists()
 
-    def test_it_goes_with_the_object_where_nobody_looked(self) -> None:
+    def test_it_is_removed_with_the_object_that_was_never_stopped(self) -> None:
         process = TreePopen(["true"])
         cgroup = process.containment.cgroup
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -129,7 +129,7 @@ class TestWhereThereIsOne:
             assert [outcome.signals for outcome in result.outcomes] == [("SIGKILL",)] * 2
             assert Evidence.CGROUP in result.verified
 
-    def test_who_is_spared_lives_in_it(self) -> None:
+    def test_a_spared_process_lives_in_it(self) -> None:
         pipe = subprocess.PIPE
         with TreePopen(["sh", "-c", "sleep 1000 & echo $!; cat"], stdin=pipe, stdout=pipe) as root:
             assert root.stdout
@@ -149,7 +149,7 @@ class TestWhereThereIsOne:
         with TreePopen(["sh", "-c", "cat & cat"], stdin=subprocess.PIPE) as process:
             assert process.stop(grace=0).ok
 
-    def test_sixteen_threads_start_at_once_and_nobody_gets_into_anothers(self) -> None:
+    def test_sixteen_threads_start_at_once_and_no_child_enters_anothers_cgroup(self) -> None:
         strangers: list[str] = []
         barrier = threading.Barrier(16)
 
@@ -226,7 +226,7 @@ class TestOtherSpawners:
             assert kill_tree(containment, grace=0).ok
         assert not containment.cgroup.exists()
 
-    def test_it_is_born_inside_where_the_spawn_is_in_the_block(self) -> None:
+    def test_it_starts_inside_where_the_spawn_is_in_the_block(self) -> None:
         containment = Containment.prepare("kernel")
         with containment.spawning():
             process = subprocess.Popen(["sleep", "1000"], **containment.popen_kwargs())
@@ -235,7 +235,7 @@ class TestOtherSpawners:
         assert kill_tree(containment, grace=0).ok
         assert process.wait() == -9
 
-    def test_one_that_was_never_used_is_removed(self) -> None:
+    def test_a_cgroup_that_was_never_used_is_removed(self) -> None:
         containment = Containment.prepare()
         cgroup = containment.cgroup
         del containment
@@ -243,7 +243,7 @@ class TestOtherSpawners:
         assert cgroup
         assert not cgroup.exists()
 
-    def test_one_that_vanishes_while_it_is_looked_at_is_gone(
+    def test_a_cgroup_that_vanishes_while_it_is_read_is_gone(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from proctree_kill._systems.linux import procfs  # noqa: PLC0415 - not on every system
@@ -274,7 +274,7 @@ class TestADeadOwner:
         assert result.ok
         assert not Path(cgroup).exists()
 
-    def test_the_next_owner_removes_what_is_empty_and_touches_nobody(self) -> None:
+    def test_the_next_owner_removes_empty_cgroups_and_touches_no_process(self) -> None:
         def crash() -> tuple[str, str]:
             process = TreePopen(["sleep", "1000"])
             return str(process.containment.cgroup), str(Containment.prepare().cgroup)
@@ -303,7 +303,7 @@ class TestWhereThereIsNone:
     """A fallback to session and marker, or a refusal."""
 
     @pytest.mark.needs("ordinary user", "root")
-    def test_whoever_has_no_subtree_is_told_so(self) -> None:
+    def test_a_caller_without_a_subtree_is_refused_with_a_reason(self) -> None:
         def scene() -> tuple[bool, str]:
             with TreePopen(["true"]) as process:
                 kept = process.containment
@@ -322,7 +322,7 @@ class TestWhereThereIsNone:
         assert "systemd-run --user --scope" in apart(as_user(account, refused))
 
     @pytest.mark.needs("root", "unshare")
-    def test_one_that_is_mounted_read_only(self) -> None:
+    def test_a_cgroup_that_is_mounted_read_only(self) -> None:
         parent = usable_cgroup()
         command = (
             f'mount --bind {parent} {parent} && mount -o remount,bind,ro {parent} && exec "$@"'
@@ -342,7 +342,7 @@ class TestWhereThereIsNone:
         with pytest.raises(errors.ContainmentError, match="no cgroups"):
             Containment.prepare("kernel")
 
-    def test_a_door_that_stays_shut_is_noted_or_refused(
+    def test_an_entry_that_stays_shut_is_noted_or_refused(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from proctree_kill._systems.linux import cgroupfs  # noqa: PLC0415 - not on every system

@@ -98,7 +98,7 @@ def test_a_strangers_name_says_nothing(name: str) -> None:
 class TestTheOwner:
     """Real: an owner is known to be dead, or is left alone."""
 
-    def test_we_live(self) -> None:
+    def test_this_process_lives(self) -> None:
         assert owner_of(owner_name())
         assert not is_deserted(f"{owner_name()}-00ff00ff")
 
@@ -116,7 +116,7 @@ class TestTheOwner:
         boot, namespace, pid, start = owner_of(owner_name()) or ("", 0, 0, 0)
         assert not is_deserted(f"proctree-{boot}-{namespace + 1}-{pid}-{start + 1}")
 
-    def test_one_that_is_hidden_lives(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_hidden_owner_lives(self, monkeypatch: pytest.MonkeyPatch) -> None:
         boot, namespace, _, _ = owner_of(owner_name()) or ("", 0, 0, 0)
         monkeypatch.setattr(procfs, "stat", lambda _: None)
         assert not is_deserted(f"proctree-{boot}-{namespace}-1-1")

@@ -112,7 +112,7 @@ def test_a_later_owner_of_the_number_is_not_waited_for(plant: Planter, system: P
     assert system.wait([owner], system.now() + PATIENCE) == [owner]
 
 
-def test_who_may_not_be_watched_is_looked_at(plant: Planter, system: PosixSystem) -> None:
+def test_a_process_that_may_not_be_watched_is_polled(plant: Planter, system: PosixSystem) -> None:
     tree = plant(chain("root"))
     root = bound(system, tree.root.pid)
     queue_of(system).refused.add(root.pid)
@@ -160,7 +160,7 @@ def test_a_whole_group_is_stopped_and_killed_with_its_session_leader(
     assert tree.all_dead(within=PATIENCE)
 
 
-def test_no_group_is_signalled_by_the_number_of_somebody_who_leads_no_session(
+def test_no_group_is_signalled_by_the_number_of_a_process_that_leads_none(
     plant: Planter, system: PosixSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree = plant(chain("root", "child"))
@@ -199,7 +199,7 @@ def test_a_session_that_cannot_be_read_is_none(
     assert system.session(os.getpid()) is None
 
 
-def test_the_session_of_a_dead_leader_is_its_own_until_somebody_has_the_number(
+def test_the_session_of_a_dead_leader_is_its_own_until_the_number_is_reused(
     plant: Planter, system: PosixSystem
 ) -> None:
     tree = plant(Node(name="root", dies=True, children=(chain("child"),)))

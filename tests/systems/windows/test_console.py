@@ -38,7 +38,7 @@ def test_each_obstacle_is_named() -> None:
     assert reason(GROUPS, LEADER) == "its console group has others in it"
 
 
-def test_who_hides_its_group_could_be_in_any() -> None:
+def test_a_process_that_hides_its_group_could_be_in_any() -> None:
     reached, reasons = ConsoleGroups(CALLER, {**GROUPS, OTHER: None}).reach([LEADER, CHILD])
     assert reached == {}
     assert set(reasons.values()) == {"its console group has others in it"}

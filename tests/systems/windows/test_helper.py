@@ -40,13 +40,13 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.setattr(taskkill, "look_up", lambda *_: [sys.executable, "-I", "-S", "-c", code])
 
 
-def test_tasklist_knows_who_is_there(grip: WindowsHandles) -> None:
+def test_tasklist_lists_the_living_processes(grip: WindowsHandles) -> None:
     helper = Helper(LONG, grip.wait_for)
     assert helper.lists(os.getpid(), far()) is True
     assert helper.lists(os.getpid() + 1, far()) is False
 
 
-def test_taskkill_ends_whom_it_is_told(grip: WindowsHandles) -> None:
+def test_taskkill_ends_the_given_processes(grip: WindowsHandles) -> None:
     with subprocess.Popen([sys.executable], creationflags=4) as child:
         assert Helper(LONG, grip.wait_for).force([child.pid], far()) is Answer.DONE
         assert child.wait() == 1

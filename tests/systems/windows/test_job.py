@@ -111,7 +111,7 @@ def test_a_job_within_a_job_belongs_to_the_outer_one(garden: Garden, job: Job) -
     assert garden.all_dead()
 
 
-def test_nobody_breaks_away(garden: Garden, job: Job) -> None:
+def test_no_process_breaks_away(garden: Garden, job: Job) -> None:
     # Windows refuses the flag in a job that does not allow it; Wine ignores it.
     tries = (
         "import subprocess, sys\n"
@@ -132,7 +132,7 @@ def test_a_launcher_and_the_interpreter_behind_it_are_both_in_the_job(
     assert sorted(job.pids()) == sorted([launcher.pid, garden.pids["python"]])
 
 
-def test_who_is_gone_cannot_be_adopted(job: Job) -> None:
+def test_a_process_that_is_gone_cannot_be_adopted(job: Job) -> None:
     with pytest.raises(OSError, match=r".*"):
         job.adopt(os.getpid() + 1 << 20)
     assert not job.holds(os.getpid() + 1 << 20)

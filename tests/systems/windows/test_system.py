@@ -66,7 +66,7 @@ def end(system: WindowsSystem, monkeypatch: pytest.MonkeyPatch, root: Process) -
     return kill_tree(root.pid, grace=0.01, settle=0.01)
 
 
-def test_a_member_is_bound_with_what_its_handle_tells(
+def test_a_member_is_bound_with_the_facts_of_its_handle(
     windows: Windows, system: WindowsSystem
 ) -> None:
     member = bound(system, process := windows.spawn(name="npx.exe"))
@@ -75,7 +75,7 @@ def test_a_member_is_bound_with_what_its_handle_tells(
     assert member.boot_id is None  # FILETIMEs span boots
 
 
-def test_a_number_that_only_looks_like_a_process_is_nobody(
+def test_a_number_that_only_looks_like_a_process_is_none(
     windows: Windows, system: WindowsSystem
 ) -> None:
     # OpenProcess finds the process of 1000 by 1001, 1002 and 1003 as well.
@@ -99,7 +99,7 @@ def test_the_number_of_a_thread_is_refused(windows: Windows, system: WindowsSyst
     assert f"process of that thread is {process.pid}" in (system.refusal(thread, None) or "")
 
 
-def test_a_dead_process_that_somebody_holds_is_a_zombie(
+def test_a_dead_process_with_an_open_handle_is_a_zombie(
     windows: Windows, system: WindowsSystem
 ) -> None:
     process = windows.spawn()
@@ -123,7 +123,7 @@ def test_one_table_serves_a_whole_scan(windows: Windows, system: WindowsSystem) 
     assert windows.tables == before + 1
 
 
-def test_who_is_older_than_the_parent_was_somebody_elses_child(
+def test_a_child_older_than_its_parent_had_another_parent(
     windows: Windows, system: WindowsSystem
 ) -> None:
     root = windows.spawn()
@@ -132,7 +132,7 @@ def test_who_is_older_than_the_parent_was_somebody_elses_child(
     assert under(system, bound(system, root)) == [young.pid]
 
 
-def test_who_was_replaced_since_the_table_was_read_is_not_bound(
+def test_a_process_replaced_since_the_table_was_read_is_not_bound(
     windows: Windows, system: WindowsSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = windows.spawn()
@@ -153,7 +153,7 @@ def test_the_children_of_a_dead_member_are_found(windows: Windows, system: Windo
     assert under(system, root) == [orphan.pid]
 
 
-def test_the_children_of_who_vanished_meanwhile_are_found(
+def test_the_children_of_a_vanished_process_are_found(
     windows: Windows, system: WindowsSystem
 ) -> None:
     root = windows.spawn()
@@ -170,7 +170,7 @@ def test_the_host_of_a_console_belongs_to_no_tree(windows: Windows, system: Wind
     assert host.pid not in system.strays([], ours=False, children=False, everywhere=True)
 
 
-def test_whom_we_may_not_even_watch_is_known_by_the_table(
+def test_a_process_that_may_not_be_watched_is_known_by_the_table(
     windows: Windows, system: WindowsSystem
 ) -> None:
     root = windows.spawn()
@@ -235,7 +235,7 @@ def test_there_are_no_sessions(system: WindowsSystem) -> None:
     assert not system.group_remains(Member(os.getpid()))
 
 
-def test_only_whom_we_suspended_counts_as_stopped(windows: Windows, system: WindowsSystem) -> None:
+def test_only_what_we_suspended_counts_as_stopped(windows: Windows, system: WindowsSystem) -> None:
     member = bound(system, process := windows.spawn())
     system.release([member])
     assert not system.stopped(member.pid)
@@ -247,7 +247,7 @@ def test_only_whom_we_suspended_counts_as_stopped(windows: Windows, system: Wind
     assert member.signals == ["NtSuspendProcess", "NtResumeProcess"]
 
 
-def test_force_is_told_in_the_words_of_windows(windows: Windows, system: WindowsSystem) -> None:
+def test_force_is_reported_in_the_words_of_windows(windows: Windows, system: WindowsSystem) -> None:
     member = bound(system, windows.spawn())
     assert system.kill([member], []) == Reply([], [])
     assert system.wait([member], 0.0) == [member]
@@ -267,7 +267,7 @@ def test_a_dying_process_refuses_and_is_not_called_denied(
 
 
 @pytest.mark.parametrize("rights", [{"opens": WATCH, "grants": WATCH}, {"grants": WATCH}])
-def test_who_does_not_let_itself_be_ended_is_denied(
+def test_a_process_that_cannot_be_ended_is_denied(
     windows: Windows, system: WindowsSystem, rights: dict[str, object]
 ) -> None:
     member = bound(system, windows.spawn(**rights))
@@ -317,7 +317,7 @@ def test_a_denied_process_is_reported_with_all_that_was_tried(
     assert windows.handles == {}
 
 
-def test_who_taskkill_ends_counts_as_killed(
+def test_a_process_that_taskkill_ends_counts_as_killed(
     windows: Windows, system: WindowsSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = end(system, monkeypatch, windows.spawn(grants=WATCH))
@@ -363,14 +363,18 @@ def test_one_window_that_cannot_be_closed_does_not_hide_the_others(
     assert [member.signals for member in members] == [["WM_CLOSE"], [], ["WM_CLOSE"]]
 
 
-def test_who_has_left_is_not_asked(windows: Windows, system: WindowsSystem, tools: Tools) -> None:
+def test_a_member_that_has_left_is_not_asked(
+    windows: Windows, system: WindowsSystem, tools: Tools
+) -> None:
     member = bound(system, process := windows.spawn(window=True))
     process.end(0)
     assert system.ask([member], 1.0) == Reply([member], [])
     assert tools.asked == []
 
 
-def test_more_are_waited_for_than_one_wait_holds(windows: Windows, system: WindowsSystem) -> None:
+def test_more_handles_are_waited_for_than_one_wait_holds(
+    windows: Windows, system: WindowsSystem
+) -> None:
     processes = [windows.spawn() for _ in range(200)]
     members = [bound(system, process) for process in processes]
     assert system.wait(members, 0.0) == []
@@ -400,7 +404,7 @@ def test_every_handle_is_given_back(windows: Windows, system: WindowsSystem) -> 
     assert windows.handles == {}
 
 
-def test_a_command_line_that_cannot_be_read_yet_is_not_told(
+def test_a_command_line_that_cannot_be_read_yet_is_not_reported(
     windows: Windows, system: WindowsSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_process: psutil.Process) -> list[str]:

@@ -69,7 +69,7 @@ def test_the_name_of_a_program_may_hold_commas_quotes_and_numbers() -> None:
         "",
     ],
 )
-def test_a_sentence_in_any_language_lists_nobody(sentence: str) -> None:
+def test_a_sentence_in_any_language_lists_no_process(sentence: str) -> None:
     for page in (*PAGES, "utf-8", "utf-16-le"):
         assert not taskkill.lists(sentence.encode(page, "replace"), 1234)
 

@@ -49,7 +49,7 @@ def fates(garden: Garden, result: KillResult) -> dict[str, Fate]:
     }
 
 
-def test_who_handles_ctrl_break_leaves_by_itself(garden: Garden) -> None:
+def test_a_process_that_handles_ctrl_break_leaves_by_itself(garden: Garden) -> None:
     root = garden.grow(Sprout(name="root", asked="leaves"), creationflags=GROUP)
     result = kill_tree(root, grace=PATIENCE)
     [outcome] = result.outcomes
@@ -62,14 +62,14 @@ def test_who_handles_ctrl_break_leaves_by_itself(garden: Garden) -> None:
     assert not result.forced
 
 
-def test_who_has_no_handler_dies_of_ctrl_break(garden: Garden) -> None:
+def test_a_process_without_a_handler_dies_of_ctrl_break(garden: Garden) -> None:
     root = garden.grow(row("root", "child"), creationflags=GROUP)
     result = kill_tree(root, grace=PATIENCE)
     assert fates(garden, result) == {"root": Fate.TERMINATED, "child": Fate.TERMINATED}
     assert {outcome.exit_code for outcome in result.outcomes} == {BROKEN}
 
 
-def test_who_ignores_ctrl_break_is_killed_after_the_grace(garden: Garden) -> None:
+def test_a_process_that_ignores_ctrl_break_is_killed_after_the_grace(garden: Garden) -> None:
     root = garden.grow(Sprout(name="root", asked="stays"), creationflags=GROUP)
     result = kill_tree(root, grace=0.2)
     [outcome] = result.outcomes
@@ -78,7 +78,7 @@ def test_who_ignores_ctrl_break_is_killed_after_the_grace(garden: Garden) -> Non
     assert (outcome.seconds or 0) >= 0.2
 
 
-def test_who_is_in_our_own_group_is_not_asked_and_costs_no_grace(garden: Garden) -> None:
+def test_a_process_in_our_own_group_is_not_asked_and_costs_no_grace(garden: Garden) -> None:
     root = garden.grow(row("root", "child"))
     result = kill_tree(root, grace=1000)
     assert garden.all_dead()

@@ -89,7 +89,7 @@ def test_the_table_is_that_of_psutil() -> None:
 
 
 @real
-def test_a_handle_tells_what_the_table_tells() -> None:
+def test_a_handle_gives_the_facts_of_the_table() -> None:
     row = process_table.read().rows[os.getpid()]
     handle = win32.open_process(os.getpid(), win32.PROCESS_QUERY_LIMITED_INFORMATION)
     assert handle

@@ -1,0 +1,22 @@
+"""The exit codes of the command line."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """The exit codes of all commands; those from 124 on are of ``run``, as in timeout(1).
+
+    128 + N means that signal N came, or for ``run`` that it ended the command.
+    Any other code of ``run`` is the command's own.
+    """
+
+    GONE = 0
+    ALIVE = 1
+    USAGE = 2
+    REFUSED = 3
+    TIMEOUT = 124
+    FAILED = 125
+    NOT_EXECUTABLE = 126
+    NOT_FOUND = 127
