@@ -44,14 +44,14 @@ def scan(tree: Tree, *, light: bool = False) -> list[Member]:
     return tree.members[before:]
 
 
-def _descend(tree: Tree, parents: Iterable[Member]) -> None:
+def _descend(tree: Tree, parents: list[Member]) -> None:
     """Add the descendants of these, a generation at a time."""
     system = tree.system
-    while generation := [one for one in parents if one.state == ALIVE or system.keeps_links]:
+    while parents := [p for p in parents if p.state == ALIVE or system.keeps_links]:
         if tree.is_late():  # a storm may grow faster than this loop
             return
-        parents = []
-        for parent, child in system.children(generation, tree.known):
+        children = []
+        for parent, child in system.children(parents, tree.known):
             if child.pid == tree.caller:
                 tree.holds_caller = True
                 system.drop(child)
@@ -60,7 +60,8 @@ def _descend(tree: Tree, parents: Iterable[Member]) -> None:
             elif tree.is_new(child) and tree.accepts(child):
                 evidence = DESCENDANT | (SESSION if tree.leads(child.sid) else 0)
                 tree.add(child, evidence, parent.depth + 1, parent)
-                parents.append(child)
+                children.append(child)
+        parents = children
 
 
 def _scan_cell(tree: Tree, cell: Cell) -> bool:

@@ -163,7 +163,7 @@ class Tree:
         """
         if self.uid is None:
             return members, []
-        foreign = [one for one in members if tuple(self.system.users(one))[:1] != (self.uid,)]
+        foreign = [m for m in members if [*self.system.users(m)][:1] != [self.uid]]
         return [member for member in members if member not in foreign], foreign
 
     def is_member(self, pid: int) -> bool:
