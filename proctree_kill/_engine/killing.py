@@ -130,7 +130,7 @@ class Killing:
                 sure=gathered.tree.sure,
             )
             teller = EventSender(self._listener, escalation, self._interrupt)
-            driver = Driver(escalation, system, gathered.tree, teller, close_inputs)
+            driver = Driver(escalation, gathered.tree, teller, close_inputs)
             outcomes = driver.run(self._way)
             if self._is_over(outcomes):
                 for call in self._aim.ended:
