@@ -283,7 +283,7 @@ class Containment(Contained):
         cell = self._cell.kernel
         return Aim(
             [*claims, *member_claims(self._left or ())],
-            [self.marker],
+            [os.fsencode(self.marker)],
             self._everywhere,
             [] if cell is None else [cell],
             [self._end],

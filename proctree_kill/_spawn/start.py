@@ -92,14 +92,14 @@ class ProcessStart:
             try:
                 containment = self._containment = self._prepare()
                 if recording is not None:
-                    recording.announce(containment, process.args)
+                    recording.write_intent(containment, process.args)
                     containment.also_remove(*recording.files)
                 with containment.spawning():
                     self._spawn(containment)
                     self._spawned = True
                 containment.attach_by(system, process, process.pid)
                 if recording is not None:
-                    recording.confirm(containment)
+                    recording.write_record(containment)
             except BaseException:
                 self._over = True
                 reserve.close()
