@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from .._containment.guard import KILL_ON_PARENT_EXIT
 from .._models.errors import ContainmentError
 from .._spawn.popen import TreePopen
+from .models import SessionState
 from .registry import Registry
 from .session import ManagedSession, Session
-from .stop import SessionStop, handle_exit
+from .stop import SessionStop
 
 if TYPE_CHECKING:
     from .._spawn.options import Command
@@ -45,7 +46,8 @@ class SessionStart:
             session.set_running(process.identity, time.time())
             registry.announce(session, "started")
             session.end_start()  # from now on a stop may begin, and announce itself
-            registry.watcher.watch(process.identity, lambda: handle_exit(session, registry))
+            stop = SessionStop(session, registry, SessionState.EXITED)
+            registry.watcher.watch(process.identity, stop.after_exit)
         except BaseException:
             self.undo()
             raise

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import Literal
 
+from .._engine.killing import Hurry
 from .._models.errors import TargetRefusedError
 from .._models.result import Fate, KillResult, SurvivorsError
 from .._records.recover_record import RecordRecovery
@@ -22,16 +24,22 @@ _MESSAGES: dict[StopMethod, str] = {
     "recovered_record": "its record led to it, and it was ended",
     "nothing_to_stop": "no process was left",
 }
-_ABANDONED = "the stop was abandoned"
+ABANDONED = "the stop was abandoned"
 
 
 class SessionStop:
     """The stop of a session; a second one hurries the first and waits for it."""
 
-    def __init__(self, session: ManagedSession, registry: Registry) -> None:
-        """Take the session; nothing is done yet."""
+    def __init__(
+        self,
+        session: ManagedSession,
+        registry: Registry,
+        success: Literal[SessionState.STOPPED, SessionState.EXITED] = SessionState.STOPPED,
+    ) -> None:
+        """Take the session, and its state after success; nothing is done yet."""
         self._session = session
         self._registry = registry
+        self._success = success
         self._ongoing: OngoingStop | None = None
         self._hurried = threading.Event()
 
@@ -53,91 +61,79 @@ class SessionStop:
             ongoing.hurry()
         if is_new:
             self._registry.announce(session, "stopping")
-            _carry_out(session, self._registry, ongoing, SessionState.STOPPED)
+            self._carry_out(ongoing)
         ongoing.over.wait()
-        return ongoing.result or _failed(session, _ABANDONED)
+        return ongoing.result or _failed(session, ABANDONED)
 
-
-def handle_exit(session: ManagedSession, registry: Registry) -> None:
-    """Reap an agent that has exited, and end the rest of its tree; do nothing beside a stop."""
-    ongoing, is_new = session.begin_stop()
-    if ongoing is None or not is_new or session.process is None:
-        return
-    session.process.poll()
-    if session.process.containment.is_empty:
-        _finish(
-            session, registry, ongoing, nothing_to_stop(session.session_id), SessionState.EXITED
+    def after_exit(self) -> None:
+        """Reap an agent that has exited, and end the rest of its tree; do nothing beside a stop."""
+        ongoing, is_new = self._session.begin_stop()
+        process = self._session.process
+        if ongoing is None or not is_new or process is None:
+            return
+        process.poll()
+        if process.containment.is_empty:
+            self._finish(ongoing, nothing_to_stop(self._session.session_id))
+            return
+        # It may take long, and the thread that calls this watches the other agents.
+        thread = threading.Thread(
+            target=self._carry_out, args=(ongoing,), name="proctree_kill exit", daemon=True
         )
-        return
-    arguments = (session, registry, ongoing, SessionState.EXITED)
-    try:  # in a thread of its own, because a stop may take long
-        threading.Thread(
-            target=_carry_out, args=arguments, name="proctree_kill", daemon=True
-        ).start()
-    except RuntimeError:  # the system has no thread left
-        _carry_out(*arguments)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no thread left
+            self._carry_out(ongoing)
+
+    def _carry_out(self, ongoing: OngoingStop) -> None:
+        session = self._session
+        result = _failed(session, ABANDONED)
+        try:
+            result = self._end_tree(ongoing.hurry)
+        except TargetRefusedError as error:
+            result = _failed(session, str(error))
+        except Exception as error:  # noqa: BLE001 - the result reports it; a stop raises nothing
+            _log.exception("a stop failed", extra={"session_id": session.session_id})
+            result = _failed(session, f"{type(error).__name__}: {error}")
+        finally:  # also after an interrupt: other stops wait for the result
+            self._finish(ongoing, result)
+
+    def _end_tree(self, hurry: Hurry) -> StopResult:
+        session, policy = self._session, self._registry.policy
+        if session.process is not None:
+            return _of_kill(session, hurry.kill(session.process, policy))
+        path = self._registry.entry_path(session.session_id)
+        if path is None:
+            return nothing_to_stop(session.session_id)
+        return _of_record(session, RecordRecovery(path, policy, owned=True, hurry=hurry).run())
+
+    def _finish(self, ongoing: OngoingStop, result: StopResult) -> None:
+        """Remove the record, set the state, update the table, announce, release other stops."""
+        session, registry = self._session, self._registry
+        extra = {"session_id": session.session_id}
+        exited = self._success is SessionState.EXITED
+        try:
+            recording = session.recording
+            if result.success and recording is not None and not recording.forget():
+                _log.warning("the record %s cannot be removed", recording.path, extra=extra)
+            session.end_stop(self._success if result.success else SessionState.FAILED)
+            if result.success or session.recovered:
+                registry.remove(session)
+            if not result.success:
+                if exited:  # no caller gets this result
+                    _log.warning("%s", result.message, extra=extra)
+                registry.announce(session, "stop_failed", method=result.method, error=result.error)
+            elif exited:
+                registry.announce(session, "exited")
+            else:
+                registry.announce(session, "stopped", method=result.method)
+        finally:
+            ongoing.result = result
+            ongoing.over.set()
 
 
 def nothing_to_stop(session_id: str, detail: str | None = None) -> StopResult:
     """Return the result of a stop that found no process."""
     return _result(session_id, "nothing_to_stop", detail or _MESSAGES["nothing_to_stop"])
-
-
-def _carry_out(
-    session: ManagedSession, registry: Registry, ongoing: OngoingStop, state: SessionState
-) -> None:
-    """End the tree of a session, then the session; ``state`` is the state after success."""
-    result = _failed(session, _ABANDONED)
-    try:
-        result = _end_tree(session, registry, ongoing)
-    except TargetRefusedError as error:
-        result = _failed(session, str(error))
-    except Exception as error:  # noqa: BLE001 - the result reports it; a stop raises nothing
-        _log.exception("a stop failed", extra={"session_id": session.session_id})
-        result = _failed(session, f"{type(error).__name__}: {error}")
-    finally:  # also for what no Exception is: other stops wait for the result
-        _finish(session, registry, ongoing, result, state)
-
-
-def _end_tree(session: ManagedSession, registry: Registry, ongoing: OngoingStop) -> StopResult:
-    """End the tree of the agent, or of the record that another process wrote."""
-    if session.process is not None:
-        return _of_kill(session, ongoing.hurry.kill(session.process, registry.policy))
-    path = registry.entry_path(session.session_id)
-    if path is None:
-        return nothing_to_stop(session.session_id)
-    return _of_record(
-        session, RecordRecovery(path, registry.policy, owned=True, hurry=ongoing.hurry).run()
-    )
-
-
-def _finish(
-    session: ManagedSession,
-    registry: Registry,
-    ongoing: OngoingStop,
-    result: StopResult,
-    state: SessionState,
-) -> None:
-    """Remove the record, set the state, update the table, announce, and release waiting stops."""
-    extra = {"session_id": session.session_id}
-    try:
-        recording = session.recording
-        if result.success and recording is not None and not recording.forget():
-            _log.warning("the record %s cannot be removed", recording.path, extra=extra)
-        session.end_stop(state if result.success else SessionState.FAILED)
-        if result.success or session.recovered:
-            registry.remove(session)
-        if not result.success:
-            if state is SessionState.EXITED:  # no caller waits for this result
-                _log.warning("%s", result.message, extra=extra)
-            registry.announce(session, "stop_failed", method=result.method, error=result.error)
-        elif state is SessionState.EXITED:
-            registry.announce(session, "exited")
-        else:
-            registry.announce(session, "stopped", method=result.method)
-    finally:
-        ongoing.result = result
-        ongoing.over.set()
 
 
 def _of_kill(session: ManagedSession, kill: KillResult) -> StopResult:
