@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import closing
 from typing import Literal
 
 from .._models.errors import TargetRefusedError
@@ -141,7 +140,7 @@ def snapshot_tree(
     """
     aimed = aim(target, marker, spare)
     refusal = None
-    with closing(current()) as system:
+    with current() as system:
         try:
             gathered = gather(system, aimed, include_root=include_root)
         except TargetRefusedError as error:
