@@ -15,7 +15,7 @@ HIDDEN_PAUSE = 0.005  # seconds between two reads
 
 def candidates(tree: Tree) -> list[int]:
     """Return the pids of processes that may be orphans of the tree."""
-    adopted = tree.system.strays(
+    adopted = tree.system.candidates(
         tree.roots,
         ours=tree.ours,
         children=not engine_markers.are_ours(tree.markers),

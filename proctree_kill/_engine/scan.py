@@ -19,7 +19,7 @@ def scan(tree: Tree, *, light: bool = False) -> list[Member]:
     A light scan is skipped if no process was born since the last sure scan began.
     """
     system = tree.system
-    births = system.births()
+    births = system.last_start()
     if light and births is not None and births == tree.births:
         return []
     before = len(tree.members)
@@ -39,7 +39,7 @@ def scan(tree: Tree, *, light: bool = False) -> list[Member]:
             tree.births = births
         if tree.sure or tree.is_late():
             break
-        births = system.births()
+        births = system.last_start()
     tree.scanned = True
     return tree.members[before:]
 

@@ -91,7 +91,7 @@ class Tree:
 
     def trust_session(self, pid: int) -> None:
         """Take a session with a dead root's pid for the root's: a bare pid is the caller's word."""
-        self.trusted[pid] = self.system.moment()
+        self.trusted[pid] = self.system.start_clock()
 
     def look_for_orphans(self, *, everywhere: bool) -> None:
         """Look for orphans of a dead root among the descendants of init and of our ancestors.
@@ -149,7 +149,7 @@ class Tree:
 
     def accepts(self, member: Member) -> bool:
         """Whether a bound process may be a member; another user's process is dropped."""
-        users = () if self.uid is None else self.system.users(member)
+        users = () if self.uid is None else self.system.uids(member)
         if self.uid is None or (users and users[0] == self.uid):
             return True
         self.sure = self.sure and bool(users)  # without users it died, and may have left children
@@ -163,7 +163,7 @@ class Tree:
         """
         if self.uid is None:
             return members, []
-        foreign = [m for m in members if [*self.system.users(m)][:1] != [self.uid]]
+        foreign = [m for m in members if [*self.system.uids(m)][:1] != [self.uid]]
         return [member for member in members if member not in foreign], foreign
 
     def is_member(self, pid: int) -> bool:

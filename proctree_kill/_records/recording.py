@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from .._containment.containment import Containment
-from .._engine.process import identify, live
+from .._engine.process import details, identify
 from .._models.errors import RecordError
 from .._models.identity import ProcessIdentity
 from .._systems.machine import machine_id, pid_namespace
@@ -110,7 +110,7 @@ class Recording:
         intent, identity = self._intent, containment.identity
         if intent is None or identity is None:
             raise RecordError(str(self.path), "nothing was started that it could be of")
-        age = live(identity).seconds
+        age = details(identity).seconds
         record = Record(
             **intent.model_dump(exclude={"owner"}),
             owner=intent.owner,

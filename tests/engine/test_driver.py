@@ -208,7 +208,7 @@ def test_a_member_that_cannot_be_frozen_holds_no_event_back(system: FakeSystem) 
     assert told[1] >= 1.0
 
 
-@pytest.mark.parametrize("method", ["freeze", "births", "kill", "wait"])
+@pytest.mark.parametrize("method", ["freeze", "last_start", "kill", "wait"])
 def test_a_frozen_member_is_continued_when_a_step_raises(system: FakeSystem, method: str) -> None:
     root = deaf_family(system)
     system.raises[method] = OSError("broken")
@@ -487,7 +487,7 @@ def test_a_hidden_process_that_is_older_than_the_marker_carries_none(
 ) -> None:
     system.spawn("agent", hides=True)
     system.time += 1
-    tree = Tree(system, markers=[*MARK], since=system.moment())
+    tree = Tree(system, markers=[*MARK], since=system.start_clock())
     assert scan(tree) == []
     assert tree.verified == DESCENDANT | SESSION | MARKER
     system.spawn("agent", hides=True)
