@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
-from .._systems.contract import Reply, System
+from .._systems.contract import Reply
 from .._systems.member import Member
 from .events import EventSender
 from .plan import Escalation
@@ -44,15 +44,14 @@ class Driver:
     def __init__(
         self,
         escalation: Escalation,
-        system: System,
         tree: Tree,
         events: EventSender,
         close_input: Callable[[], None] | None,
     ) -> None:
         """Begin before the first step."""
         self._escalation = escalation
-        self._system = system
         self._tree = tree
+        self._system = tree.system
         self._events = events
         self._close_input = close_input
         self._frozen: list[Member] = []
@@ -80,13 +79,11 @@ class Driver:
 
         An error would leave a tree that was asked, or killed in part.
         """
-        policy = self._escalation.policy
-        deadline = self._escalation.start + policy.grace + policy.settle
         while True:
             try:
                 return act()
             except OSError:
-                if self._system.now() >= deadline:
+                if self._system.now() >= self._tree.deadline:
                     raise
             with contextlib.suppress(OSError):
                 self._system.wait([], self._system.now() + POLL)
@@ -159,7 +156,7 @@ class Driver:
         return Reply(reply.gone, [*reply.denied, *foreign])
 
     def _kill_cells(self, members: list[Member]) -> Reply:
-        cells = self._tree.cells
+        cells = self._tree.aim.cells
         killed = [cell.kill() for cell in cells]
         if not all(killed):
             return Reply([], members)
@@ -195,7 +192,7 @@ class Driver:
 
     def _groups(self) -> list[Member]:
         """Return the roots whose whole session may die: their groups may be signalled at once."""
-        if self._tree.spared is not None or self._tree.uid is not None:
+        if self._tree.spared is not None or self._tree.aim.uid is not None:
             return []
         ours = self._system.session(os.getpid())
         included = set(self._tree.members)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
 from .._systems.contract import System
-from .._systems.member import ALIVE, ROOT, Member, identity_of, mask
+from .._systems.member import ALIVE, ROOT, Member, identity_of, is_same, mask
 from . import markers as engine_markers
 from .owners import has_ended, is_our_child
 from .scan import scan
@@ -45,9 +45,7 @@ def gather(
     if aimed.refusal is not None:
         raise TargetRefusedError(claims[0].pid if claims else os.getpid(), aimed.refusal)
     _refuse_named_caller(system, aimed, include_root=include_root)
-    tree = Tree(
-        system, aimed.spared, markers, deadline, aimed.cells, uid=aimed.uid, since=aimed.since
-    )
+    tree = Tree(system, aimed, deadline)
     tree.rooted = _is_rooted(claims, markers)
     gathered = Gathered(tree, [], [])
     for identity in aimed.bystanders:
@@ -95,7 +93,7 @@ def _is_rooted(claims: Sequence[Claim], markers: Sequence[bytes]) -> bool:
 def _keep_out(tree: Tree, bystander: ProcessIdentity) -> None:
     member = tree.system.bind(bystander.pid)
     if member is not None:
-        if bystander.same_process(identity_of(member)) is not False:
+        if is_same(member, bystander) is not False:
             tree.kept_out.update([member.pid, *tree.system.ancestors(member.pid)])
         tree.system.drop(member)
 
@@ -154,7 +152,7 @@ def _is_claimed(claim: Claim, member: Member) -> bool:
     Raises:
         TargetRefusedError: it cannot be known.
     """
-    same = claim.identity.same_process(identity_of(member)) if claim.identity else None
+    same = is_same(member, claim.identity) if claim.identity else None
     if same is False:
         return False
     if claim.owner is not None:

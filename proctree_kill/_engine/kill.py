@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import closing
 from typing import Literal
 
 from .._models.errors import TargetRefusedError
@@ -98,7 +97,7 @@ async def akill_tree(
 
     The target may also be a process object of asyncio, anyio or trio; its ``returncode`` is true
     on return. The event loop is not blocked: a thread does the work, and calls ``on_event``.
-    Cancelled, it forces at once, finishes, and lets the cancellation through.
+    A cancellation or an interrupt (Ctrl-C) forces at once, and is raised when the tree is gone.
     asyncio needs nothing more; trio goes through anyio (``pip install proctree_kill[trio]``).
     """
     options = (policy or KillPolicy()).but(
@@ -141,7 +140,7 @@ def snapshot_tree(
     """
     aimed = aim(target, marker, spare)
     refusal = None
-    with closing(current()) as system:
+    with current() as system:
         try:
             gathered = gather(system, aimed, include_root=include_root)
         except TargetRefusedError as error:

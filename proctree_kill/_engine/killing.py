@@ -124,7 +124,7 @@ class Killing:
                 sure=tree.sure,
             )
             events = EventSender(self._listener, escalation, self._interrupt)
-            outcomes = Driver(escalation, system, tree, events, close_inputs).run(self._way)
+            outcomes = Driver(escalation, tree, events, close_inputs).run(self._way)
             if self._is_over(outcomes):
                 for call in self._aim.ended:
                     call(tree.proved)

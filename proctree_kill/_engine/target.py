@@ -11,7 +11,7 @@ from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
 from .._models.tree import TreeMember, TreeSnapshot
 from .._systems.contract import Cell
-from .._systems.member import Member, identity_of, model_of
+from .._systems.member import Member, is_same, model_of
 
 LARGEST_PID = 2**32 - 1  # Windows' are 32 bits wide; other systems have smaller ones
 
@@ -223,6 +223,5 @@ def _identity(process: object) -> ProcessIdentity:
 def _is_wanted(member: Member, wanted: Iterable[ProcessIdentity]) -> bool:
     # Where identities are too weak to compare, the process is spared.
     return any(
-        identity.pid == member.pid and identity.same_process(identity_of(member)) is not False
-        for identity in wanted
+        identity.pid == member.pid and is_same(member, identity) is not False for identity in wanted
     )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import closing
 from typing import NamedTuple
 
 from .._containment.containment import Containment
-from .._engine.process import Presence, Sighting, sight
+from .._engine.process import Presence, Sighting, look_up
 from .._engine.target import Target
 from .._systems import boot_id, current
 from .._systems.machine import machine_id, pid_namespace
@@ -66,12 +65,12 @@ def assess_bare(pid: int, written: float) -> Assessment:
         pid: the number; its process is meant if it is older than the file, and our user's.
         written: when the file was written, in seconds since the epoch.
     """
-    with closing(current()) as system:
+    with current() as system:
         member, caller = system.bind(pid), system.bind(os.getpid())
         if member is None:
             return Assessment(RecordFate.GONE)
-        shown = system.show(member)
-        user = None if caller is None else system.show(caller).user
+        shown = system.details(member)
+        user = None if caller is None else system.details(caller).user
     root = Sighting(Presence.LIVES, member.name)
     if shown.seconds is None or shown.user is None or shown.user != user:
         detail = f"{member.name or 'its process'} is not known to be of our user"
@@ -102,14 +101,14 @@ def _assess_origin(entry: Intent) -> Assessment | None:
 def _assess_processes(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Assessment:
     """Assess by the owner and the root: where one is in doubt, no process is touched."""
     identity = entry.identity if isinstance(entry, Record) else None
-    root = Sighting(Presence.DEAD) if identity is None else sight(identity)
-    owner = sight(entry.owner)
+    root = Sighting(Presence.DEAD) if identity is None else look_up(identity)
+    owner = look_up(entry.owner)
     if not owned and owner.presence in (Presence.LIVES, Presence.UNKNOWN):
         return Assessment(RecordFate.OWNED, root=root)
-    if owner.presence is Presence.LIVES and writer not in (0, *owner.users):
+    if owner.presence is Presence.LIVES and writer not in (0, *owner.uids):
         detail = f"uid {writer} wrote it about process {entry.owner.pid}, which is another user's"
         return Assessment(RecordFate.UNTRUSTED, detail, root=root)
-    if uid is not None and root.presence is Presence.LIVES and root.users[:1] != (uid,):
+    if uid is not None and root.presence is Presence.LIVES and root.uids[:1] != (uid,):
         detail = f"uid {uid} wrote it, and its root is a process of another user"
         return Assessment(RecordFate.UNTRUSTED, detail, root=root)
     if identity is None and owner.presence in (Presence.LIVES, Presence.UNKNOWN):

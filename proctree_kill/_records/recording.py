@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .._containment.containment import Containment
-from .._engine.process import identify, live
+from .._engine.process import details, identify
 from .._models.errors import RecordError
 from .._models.identity import ProcessIdentity
 from .._systems.machine import machine_id, pid_namespace
@@ -108,7 +108,7 @@ class Recording:
         intent, identity = self._intent, containment.identity
         if intent is None or identity is None:
             raise RecordError(str(self.path), "no tree was started for it")
-        age = live(identity).seconds
+        age = details(identity).seconds
         record = Record(
             **dict(intent),
             identity=identity,

@@ -27,34 +27,34 @@ class _Completion(NamedTuple):
     Args:
         done: the event.
         finished: sets it, from any other thread.
-        cancelled: what a cancellation raises.
+        interrupts: what a cancellation raises, and Ctrl-C, which trio raises in a task that waits.
     """
 
     done: Any
     finished: Callable[[], object]
-    cancelled: type[BaseException]
+    interrupts: tuple[type[BaseException], ...]
 
 
 async def run(work: Work[_T], *, settle: Callable[[_T], Awaitable[_T]] | None = None) -> _T:
-    """Run work in a thread of its own; a cancellation hurries it and waits until it has finished.
+    """Run work in a thread of its own; an interrupt hurries it, and is raised when it has finished.
 
     Args:
         work: what is done.
         settle: awaited with the result afterwards, and returns the final one.
     """
-    done, finished, cancelled = _completion()
+    done, finished, interrupts = _completion()
     thread = WorkThread(work, finished)
     interruption = _start(work, thread, done.set)
     try:
         await done.wait()
-    except cancelled as error:
+    except interrupts as error:
         interruption = error
         threads.hurry(work)
     with _shield():
         while not done.is_set():
             try:
                 await done.wait()
-            except cancelled:
+            except interrupts:
                 threads.hurry(work)
         if settle is not None and thread.results:
             thread.results[0] = await settle(thread.results[0])
@@ -86,7 +86,9 @@ def _completion() -> _Completion:
 
         done = asyncio.Event()
         return _Completion(
-            done, lambda: loop.call_soon_threadsafe(done.set), asyncio.CancelledError
+            done,
+            lambda: loop.call_soon_threadsafe(done.set),
+            (asyncio.CancelledError, KeyboardInterrupt),
         )
     import anyio.from_thread  # noqa: PLC0415 - an extra; only trio's users have it
     import anyio.lowlevel  # noqa: PLC0415 - as above
@@ -96,7 +98,7 @@ def _completion() -> _Completion:
     return _Completion(
         event,
         lambda: anyio.from_thread.run_sync(event.set, token=token),
-        anyio.get_cancelled_exc_class(),
+        (anyio.get_cancelled_exc_class(), KeyboardInterrupt),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from .._models.identity import ProcessIdentity
 from .._systems import current
 from .._systems.contract import System
-from .._systems.member import ALIVE, Member, identity_of
+from .._systems.member import ALIVE, Member, is_same
 
 RECHECK = 60.0  # seconds; a process that got no descriptor is noticed by such a check only
 
@@ -73,8 +73,7 @@ class ExitWatcher:
         member = system.bind(identity.pid)
         if member is not None:
             try:
-                same = identity.same_process(identity_of(member))
-                if member.state == ALIVE and same is not False:
+                if is_same(member, identity) is not False and member.state == ALIVE:
                     self._watched[member] = ended
                     return
             finally:

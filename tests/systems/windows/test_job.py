@@ -10,19 +10,20 @@ from typing import Any
 
 import pytest
 
-from proctree_kill._systems.windows.job import CREATE_SUSPENDED, Job, resume
+from proctree_kill._systems.windows.handles import FORCE_CODE
+from proctree_kill._systems.windows.job import TreeJob
 from support.garden import Garden, Sprout, Start, row
 
 pytestmark = pytest.mark.needs("job objects")
 
 INNER = """
 import subprocess, sys
-from proctree_kill._systems.windows.job import CREATE_SUSPENDED, Job, resume
-with Job() as job:
-    child = subprocess.Popen(sys.argv[1:], creationflags=CREATE_SUSPENDED)
-    job.adopt(child.pid)
-    resume(child.pid)
-    child.wait()
+from proctree_kill._systems.windows.job import TreeJob
+job = TreeJob.make(dies_with_owner=False)
+child = subprocess.Popen(sys.argv[1:], creationflags=job.creation_flags)
+job.adopt(child.pid)
+job.start(child.pid)
+child.wait()
 """
 LAUNCHER = "import subprocess, sys; raise SystemExit(subprocess.call(sys.argv[1:]))"
 BREAKAWAY = 0x01000000
@@ -36,50 +37,50 @@ def garden() -> Iterator[Garden]:
 
 
 @pytest.fixture
-def job() -> Iterator[Job]:
-    with Job() as job:
-        yield job
+def job() -> Iterator[TreeJob]:
+    job = TreeJob.make(dies_with_owner=False)
+    yield job
+    job.abandon()
 
 
-def within(job: Job, *before: str) -> Start:
+def within(job: TreeJob, *before: str) -> Start:
     """Return what starts a command in a job, perhaps by way of a Python program."""
 
     def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         via = [sys.executable, "-c", *before] if before else []
-        root = subprocess.Popen([*via, *command], creationflags=CREATE_SUSPENDED, **options)
+        root = subprocess.Popen([*via, *command], creationflags=job.creation_flags, **options)
         assert job.pids() == []
         job.adopt(root.pid)
-        resume(root.pid)
+        job.start(root.pid)
         return root
 
     return start
 
 
-def test_a_tree_is_in_the_job_that_adopted_its_root(garden: Garden, job: Job) -> None:
+def test_a_tree_is_in_the_job_that_adopted_its_root(garden: Garden, job: TreeJob) -> None:
     garden.grow(row("root", "child", "grandchild"), start=within(job))
     assert sorted(job.pids()) == sorted(garden.pids.values())
-    assert all(job.holds(pid) for pid in garden.pids.values())
-    assert not job.holds(os.getpid())
+    assert os.getpid() not in job.pids()
 
 
-def test_an_orphan_stays_in_the_job(garden: Garden, job: Job) -> None:
+def test_an_orphan_stays_in_the_job(garden: Garden, job: TreeJob) -> None:
     middle = Sprout(name="middle", dies=True, children=(row("orphan"),))
     garden.grow(Sprout(name="root", children=(middle,)), start=within(job))
     assert garden.pids["orphan"] in job.pids()
-    job.terminate()
+    assert job.kill()
     assert garden.all_dead()
 
 
-def test_all_are_ended_at_once_with_the_code(garden: Garden, job: Job) -> None:
+def test_all_are_ended_at_once_with_the_code(garden: Garden, job: TreeJob) -> None:
     root = garden.grow(row("root", "child"), start=within(job))
-    job.terminate(9)
+    assert job.kill()
     assert garden.all_dead()
-    assert root.wait() == 9
+    assert root.wait() == FORCE_CODE
     assert job.pids() == []
 
 
 def test_more_than_a_first_guess_are_listed(
-    garden: Garden, job: Job, monkeypatch: pytest.MonkeyPatch
+    garden: Garden, job: TreeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proctree_kill._systems.windows.job.FIRST_ROOM", 1)
     garden.grow(row("root", "child", "grandchild"), start=within(job))
@@ -87,31 +88,30 @@ def test_more_than_a_first_guess_are_listed(
 
 
 def test_a_closed_job_leaves_its_processes_alone(garden: Garden) -> None:
-    job = Job()
+    job = TreeJob.make(dies_with_owner=False)
     root = garden.grow(row("root"), start=within(job))
-    job.close()
-    job.close()
-    job.terminate()
+    job.abandon()
+    job.abandon()
+    assert job.kill()
     assert job.pids() == []
-    assert not job.holds(root.pid)
     assert root.poll() is None
 
 
 def test_its_processes_die_with_it_where_that_was_asked_for(garden: Garden) -> None:
-    job = Job(kill_on_close=True)
+    job = TreeJob.make(dies_with_owner=True)
     garden.grow(row("root", "child"), start=within(job))
-    job.close()
+    job._close()
     assert garden.all_dead()
 
 
-def test_a_job_within_a_job_belongs_to_the_outer_one(garden: Garden, job: Job) -> None:
+def test_a_job_within_a_job_belongs_to_the_outer_one(garden: Garden, job: TreeJob) -> None:
     owner = garden.grow(row("root", "child"), start=within(job, INNER))
     assert sorted(job.pids()) == sorted([owner.pid, *garden.pids.values()])
-    job.terminate()
+    assert job.kill()
     assert garden.all_dead()
 
 
-def test_no_process_breaks_away(garden: Garden, job: Job) -> None:
+def test_no_process_breaks_away(garden: Garden, job: TreeJob) -> None:
     # Windows refuses the flag in a job that does not allow it; Wine ignores it.
     tries = (
         "import subprocess, sys\n"
@@ -125,14 +125,13 @@ def test_no_process_breaks_away(garden: Garden, job: Job) -> None:
 
 
 def test_a_launcher_and_the_interpreter_behind_it_are_both_in_the_job(
-    garden: Garden, job: Job
+    garden: Garden, job: TreeJob
 ) -> None:
     # py.exe and the python.exe of a virtual environment start another process and wait for it.
     launcher = garden.grow(row("python"), start=within(job, LAUNCHER))
     assert sorted(job.pids()) == sorted([launcher.pid, garden.pids["python"]])
 
 
-def test_a_process_that_is_gone_cannot_be_adopted(job: Job) -> None:
+def test_a_process_that_is_gone_cannot_be_adopted(job: TreeJob) -> None:
     with pytest.raises(OSError, match=r".*"):
         job.adopt(os.getpid() + 1 << 20)
-    assert not job.holds(os.getpid() + 1 << 20)
