@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Literal
 
-from .._models.result import KillEvent
+from .._models.result import EventKind, KillEvent
 from .._systems.member import ALIVE, Member, identity_of
 from .plan import Escalation
 from .steps import Ask, Facts, Freeze, Kill, KillCells, Step
 
 Listener = Callable[[KillEvent], object]
-Kind = Literal["asked", "escalated", "found", "gone", "settled"]
 
 _log = logging.getLogger("proctree_kill")
 
@@ -72,7 +70,7 @@ class EventSender:
         self._note("settled", now)
         self._flush()
 
-    def _note(self, kind: Kind, now: float, member: Member | None = None) -> None:
+    def _note(self, kind: EventKind, now: float, member: Member | None = None) -> None:
         if self._listener is None:
             return
         self._queue.append(

@@ -97,7 +97,7 @@ async def akill_tree(
 
     The target may also be a process object of asyncio, anyio or trio; its ``returncode`` is true
     on return. The event loop is not blocked: a thread does the work, and calls ``on_event``.
-    Cancelled, it forces at once, finishes, and lets the cancellation through.
+    A cancellation or an interrupt (Ctrl-C) forces at once, and is raised when the tree is gone.
     asyncio needs nothing more; trio goes through anyio (``pip install proctree_kill[trio]``).
     """
     options = (policy or KillPolicy()).but(

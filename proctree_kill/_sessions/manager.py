@@ -109,6 +109,9 @@ class SessionManager:
             tool: the kind of agent, the first word of its events; default ``"mcp"``.
             popen: all other options of :class:`TreePopen` except ``record``.
 
+        Returns:
+            The session; its record is on disk.
+
         Raises:
             SessionError: the id is not valid or in use, the block of the manager has ended,
                 or this process is a fork.
@@ -186,10 +189,11 @@ class SessionManager:
         return _by_id(await loops.run(self._stops(self._registry.sessions())))
 
     def recover(self, *, dry_run: bool = False, bare: bool = False) -> RecoveryReport:
-        """End what dead owners left, as :func:`recover` does in the folder, and send its events.
+        """End what dead owners left, as :func:`recover` does in the folder, and broadcast it.
+
+        The options, the result and the exceptions are those of :func:`recover`.
 
         Raises:
-            RecordError: as for :func:`recover`.
             SessionError: this process is a fork.
         """
         return self._announced(threads.run(self._recovery(dry_run=dry_run, bare=bare)))

@@ -84,7 +84,7 @@ class Registry:
         known = self._table.setdefault(session.session_id, session)
         if known is not session:
             raise SessionError(session.session_id, f"it is there already, and {known.state}")
-        if self._closed:  # read after the table was changed: either close() sees it or this does
+        if self._closed:  # after the table: either close() sees the session, or this sees the close
             self.remove(session)
             reason = "the manager was left and starts nothing any more"
             raise SessionError(session.session_id, reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from typing import Any
 
 from .._engine.killing import Hurry
@@ -14,23 +15,16 @@ from .models import MOVES, SessionState, StopResult
 
 
 class OngoingStop:
-    """A stop under way. A later call hurries it and waits for the same result.
-
-    Attributes:
-        hurry: starts the force.
-        over: set when there is a result.
-        result: the result.
-    """
+    """A stop under way. A later call hurries it and waits for the same result."""
 
     def __init__(self) -> None:
         """Begin without a result."""
         self.hurry = Hurry()
-        self.over = threading.Event()
-        self.result: StopResult | None = None
+        self.result: Future[StopResult] = Future()
 
 
 class ManagedSession:
-    """A session as its manager changes it. Its lock is held only to read or change its fields.
+    """A session as its manager changes it. The lock is held for changes, never during a wait.
 
     Attributes:
         recording: its record; None for a session that another process started.
@@ -128,7 +122,7 @@ class Session:
 
     @property
     def started_at(self) -> float | None:
-        """The time of its start, in seconds since the epoch."""
+        """The time of its start, in seconds since the epoch; None while it is unknown."""
         return self._managed.started_at
 
     @property

@@ -24,7 +24,6 @@ _MESSAGES: dict[StopMethod, str] = {
     "recovered_record": "its record led to it, and it was ended",
     "nothing_to_stop": "no process was left",
 }
-ABANDONED = "the stop was abandoned"
 
 
 class SessionStop:
@@ -62,8 +61,7 @@ class SessionStop:
         if is_new:
             self._registry.announce(session, "stopping")
             self._carry_out(ongoing)
-        ongoing.over.wait()
-        return ongoing.result or _failed(session, ABANDONED)
+        return ongoing.result.result()
 
     def after_exit(self) -> None:
         """Reap an agent that has exited, and end the rest of its tree; do nothing beside a stop."""
@@ -86,7 +84,7 @@ class SessionStop:
 
     def _carry_out(self, ongoing: OngoingStop) -> None:
         session = self._session
-        result = _failed(session, ABANDONED)
+        result = _failed(session, "the stop was abandoned")
         try:
             result = self._end_tree(ongoing.hurry)
         except TargetRefusedError as error:
@@ -127,8 +125,7 @@ class SessionStop:
             else:
                 registry.announce(session, "stopped", method=result.method)
         finally:
-            ongoing.result = result
-            ongoing.over.set()
+            ongoing.result.set_result(result)
 
 
 def nothing_to_stop(session_id: str, detail: str | None = None) -> StopResult:

@@ -125,9 +125,8 @@ def test_without_a_thread_to_be_had_the_watcher_ends_what_an_exit_left(
     start_thread = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:
-        if thread.name == "proctree_kill exit" and threading.current_thread().name.endswith(
-            "watch"
-        ):
+        caller = threading.current_thread().name
+        if (caller, thread.name) == ("proctree_kill watch", "proctree_kill exit"):
             text = "can't start new thread"
             raise RuntimeError(text)
         start_thread(thread)
