@@ -14,7 +14,7 @@ import psutil
 from ..contract import Reply
 from ..member import Member
 from ..psutil_system import PsutilSystem
-from .signals import may_signal
+from ..signals import may_signal
 
 KQUEUE = hasattr(select, "kqueue")
 """Whether the kernel announces exits; else they are polled for."""
