@@ -156,7 +156,7 @@ class Driver:
         return Reply(reply.gone, [*reply.denied, *foreign])
 
     def _kill_cells(self, members: list[Member]) -> Reply:
-        cells = self._tree.cells
+        cells = self._tree.aim.cells
         killed = [cell.kill() for cell in cells]
         if not all(killed):
             return Reply([], members)
@@ -192,7 +192,7 @@ class Driver:
 
     def _groups(self) -> list[Member]:
         """Return the roots whose whole session may die: their groups may be signalled at once."""
-        if self._tree.spared is not None or self._tree.uid is not None:
+        if self._tree.spared is not None or self._tree.aim.uid is not None:
             return []
         ours = self._system.session(os.getpid())
         included = set(self._tree.members)

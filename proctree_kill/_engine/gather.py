@@ -45,9 +45,7 @@ def gather(
     if aimed.refusal is not None:
         raise TargetRefusedError(claims[0].pid if claims else os.getpid(), aimed.refusal)
     _refuse_named_caller(system, aimed, include_root=include_root)
-    tree = Tree(
-        system, aimed.spared, markers, deadline, aimed.cells, uid=aimed.uid, since=aimed.since
-    )
+    tree = Tree(system, aimed, deadline)
     tree.rooted = _is_rooted(claims, markers)
     gathered = Gathered(tree, [], [])
     for identity in aimed.bystanders:
@@ -145,7 +143,7 @@ def _place(tree: Tree, claim: Claim, member: Member, depth: int, *, include_root
     elif include_root and not claim.excluded:
         tree.add_root(member, evidence=ROOT, depth=depth)
     else:
-        tree.add_parent(member)
+        tree.add_excluded(member)
 
 
 def _is_claimed(claim: Claim, member: Member) -> bool:

@@ -18,11 +18,11 @@ def candidates(tree: Tree) -> list[int]:
     adopted = tree.system.candidates(
         tree.roots,
         ours=tree.ours,
-        children=not engine_markers.are_ours(tree.markers),
+        children=not engine_markers.are_ours(tree.aim.markers),
         everywhere=tree.everywhere,
     )
-    others = engine_markers.children_without(tree.markers)
-    pids = dict.fromkeys([*adopted, *engine_markers.children_with(tree.markers)])
+    others = engine_markers.children_without(tree.aim.markers)
+    pids = dict.fromkeys([*adopted, *engine_markers.children_with(tree.aim.markers)])
     return [pid for pid in pids if pid not in others and not tree.is_member(pid)]
 
 
@@ -45,10 +45,10 @@ def _carriers(tree: Tree, pids: Iterable[int], hidden: list[int]) -> Iterator[Me
     for pid in pids:
         if tree.is_late():
             return
-        found = carries(pid, tree.markers)
+        found = carries(pid, tree.aim.markers)
         if found and (member := tree.bind(pid)) is not None:
             # The first read may have been of an earlier process with this pid.
-            found = carries(pid, tree.markers)
+            found = carries(pid, tree.aim.markers)
             if found and tree.system.owns_number(member):
                 in_session = tree.leads(member.sid) and _is_same_session(tree, member)
                 tree.add(member, MARKER | (SESSION if in_session else 0), 1)
@@ -61,13 +61,13 @@ def _carriers(tree: Tree, pids: Iterable[int], hidden: list[int]) -> Iterator[Me
 
 def _may_carry(tree: Tree, pid: int) -> bool:
     """Whether a process with a hidden environment is younger than the markers."""
-    if tree.cells or pid in tree.protected:  # with cells the marker is not needed
+    if tree.aim.cells or pid in tree.protected:  # with cells the marker is not needed
         return False
     member = tree.system.bind(pid)
     if member is None:
         return False
     tree.system.drop(member)
-    return member.state == ALIVE and (member.start is None or member.start >= tree.since)
+    return member.state == ALIVE and (member.start is None or member.start >= tree.aim.since)
 
 
 def by_session(tree: Tree, pids: Iterable[int]) -> Iterator[Member]:
@@ -78,9 +78,7 @@ def by_session(tree: Tree, pids: Iterable[int]) -> Iterator[Member]:
         sid = tree.system.session(pid)
         if sid is None:
             tree.sure = False  # it died just now or is hidden, and may have left children
-        elif tree.leads(sid) and not tree.is_member(pid):
-            if (member := tree.bind(pid)) is None:
-                continue
+        elif tree.leads(sid) and not tree.is_member(pid) and (member := tree.bind(pid)):
             if member.sid == sid and _is_same_session(tree, member):
                 leader = tree.known.get(sid)
                 tree.add(member, SESSION, leader.depth + 1 if leader else 1, leader)

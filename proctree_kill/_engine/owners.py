@@ -58,16 +58,14 @@ def _is_awaited(owner: object) -> bool:
 def poll_all(claims: Iterable[Claim]) -> None:
     """Let the owners see the ends of their processes, so that exit codes are true from now on."""
     for claim in claims:
-        if not _is_awaited(claim.owner):  # else only its event loop may ask it
-            _poll(claim.owner)
-
-
-def _poll(owner: object) -> None:
-    for name in ("poll", "isalive"):  # Popen; pexpect
-        if callable(method := getattr(owner, name, None)):
-            method()
-            return
-    getattr(owner, "exitcode", None)  # multiprocessing: reading it polls
+        owner = claim.owner
+        if _is_awaited(owner):
+            continue  # only its event loop may ask it
+        poll = getattr(owner, "poll", None) or getattr(owner, "isalive", None)  # Popen; pexpect
+        if callable(poll):
+            poll()
+        else:
+            getattr(owner, "exitcode", None)  # multiprocessing: reading it polls
 
 
 async def settle(result: KillResult, claims: Iterable[Claim], deadline: float) -> KillResult:
@@ -120,15 +118,10 @@ def _closer(owner: object, call_soon: CallSoon | None) -> Callable[[], object] |
         return lambda: call_soon(stdin.close)
     with contextlib.suppress(AttributeError, OSError, ValueError):  # nothing, no file, closed
         fd = stdin.fileno()
-        if _is_pipe(fd):
+        mode = os.fstat(fd).st_mode  # pexpect's stdin is the caller's own terminal
+        if fd > STDERR and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
             return lambda: _flush_and_cut(stdin, fd)
     return None
-
-
-def _is_pipe(fd: int) -> bool:
-    mode = os.fstat(fd).st_mode
-    # pexpect's ``stdin`` is the caller's own terminal.
-    return fd > STDERR and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
 
 
 def _flush_and_cut(stdin: IO[Any], fd: int) -> None:

@@ -16,30 +16,30 @@ SCAN_TIME = 0.5  # seconds for each scan, also after the deadline: enough for al
 def scan(tree: Tree, *, light: bool = False) -> list[Member]:
     """Add the members that are not known yet, and return them.
 
-    A light scan is skipped if no process was born since the last sure scan began.
+    A light scan is skipped if no process was started since the last sure scan began.
     """
     system = tree.system
-    births = system.last_start()
-    if light and births is not None and births == tree.births:
+    last_start = system.last_start()
+    if light and last_start is not None and last_start == tree.last_start:
         return []
     before = len(tree.members)
     tree.scan_end = max(tree.deadline, system.now() + SCAN_TIME)
     for _ in range(PASSES):
-        tree.births, tree.sure, tree.doubted = None, True, 0
+        tree.last_start, tree.sure, tree.doubted = None, True, 0
         tree.zombie_sessions.clear()
         system.begin_scan()
-        _descend(tree, [*tree.parents, *tree.members])
-        populated = [_scan_cell(tree, cell) for cell in tree.cells]
+        _descend(tree, [*tree.excluded, *tree.members])
+        populated = [_scan_cell(tree, cell) for cell in tree.aim.cells]
         # An orphan is in its cell, too. One that has left it (su, systemd-run) is found by the
         # first scan, and by the last, when the cells are empty.
         if _may_have_orphans(tree) and not (tree.scanned and any(populated)):
             _find_orphans(tree)
         tree.sure = tree.sure and not system.disturbed and not _group_outlives_members(tree)
         if tree.sure:
-            tree.births = births
+            tree.last_start = last_start
         if tree.sure or tree.is_late():
             break
-        births = system.last_start()
+        last_start = system.last_start()
     tree.scanned = True
     return tree.members[before:]
 
@@ -83,7 +83,7 @@ def _scan_cell(tree: Tree, cell: Cell) -> bool:
         _descend(tree, [member for member in bound if member.evidence])
         if not bound or tree.system.now() >= tree.scan_end:
             break
-    return populated and tree.uid is None  # with a uid the rest may be another user's
+    return populated and tree.aim.uid is None  # with a uid the rest may be another user's
 
 
 def _list(tree: Tree, cell: Cell) -> list[int]:
@@ -103,21 +103,21 @@ def _add_evidence(tree: Tree, pids: Iterable[int], evidence: int) -> list[int]:
         member = tree.known.get(pid)
         if member is None or member.state != ALIVE:
             others.append(pid)
-        elif member.evidence:  # a parent has none
+        elif member.evidence:  # an excluded root has none
             member.evidence |= evidence
     return others
 
 
 def _may_have_orphans(tree: Tree) -> bool:
     """Whether an orphan could be recognised, by a marker or by the session of a member."""
-    leaders = (member.sid == member.pid for member in (*tree.parents, *tree.members))
-    return bool(tree.markers or tree.trusted or tree.sessions or any(leaders))
+    leaders = (member.sid == member.pid for member in (*tree.excluded, *tree.members))
+    return bool(tree.aim.markers or tree.trusted or tree.sessions or any(leaders))
 
 
 def _find_orphans(tree: Tree) -> None:
     """Add the orphans and their descendants."""
     pids = orphans.candidates(tree)
-    if tree.markers:
+    if tree.aim.markers:
         tree.examined |= MARKER
         _descend(tree, list(orphans.by_marker(tree, pids)))
     if tree.system.session(tree.caller) is None:  # a system without sessions

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Sequence
 from functools import cached_property
 
-from .._systems.contract import Cell, System
+from .._systems.contract import System
 from .._systems.member import ALIVE, DESCENDANT, GONE, ROOT, SESSION, Member
-from .target import Sparing
+from .target import Aim
 
 _log = logging.getLogger("proctree_kill")
 
@@ -18,41 +17,24 @@ _log = logging.getLogger("proctree_kill")
 class Tree:
     """The roots and all members found so far, and what the last scan may have missed."""
 
-    def __init__(
-        self,
-        system: System,
-        spared: Sparing | None = None,
-        markers: Sequence[bytes] = (),
-        deadline: float = math.inf,
-        cells: Sequence[Cell] = (),
-        *,
-        uid: int | None = None,
-        since: int = 0,
-    ) -> None:
+    def __init__(self, system: System, aim: Aim, deadline: float = math.inf) -> None:
         """Begin without members.
 
         Args:
             system: where the processes run.
-            spared: returns why a member is spared; None spares none.
-            markers: ``NAME=VALUE``, one of which members carry in their environment.
+            aim: what belongs to the tree.
             deadline: when a scan gives up, on the system's clock.
-            cells: the cgroups or jobs that hold members.
-            uid: the real uid of every member; None: any.
-            since: the start, as :attr:`Member.start`, before which no process carries a marker.
         """
         self.system = system
-        self.spared = spared
-        self.markers = markers
+        self.aim = aim
+        self.spared = aim.spared
         self.deadline = deadline
-        self.cells = cells
-        self.uid = uid
-        self.since = since
 
         self.members: list[Member] = []
         self.roots: list[Member] = []
-        self.parents: list[Member] = []  # roots that are no members: only their descendants are
-        self.known: dict[int, Member] = {}  # members and parents by pid
-        self.rooted = False
+        self.excluded: list[Member] = []  # roots that are no members: only their descendants are
+        self.known: dict[int, Member] = {}  # members and excluded roots, by pid
+        self.rooted = False  # then an orphan that is a child of ours was adopted
         self.trusted: dict[int, int] = {}  # the session of a dead root: when it was known last
         self.sessions: set[int] = set()  # of survivors of an earlier snapshot
         self.ours = self.everywhere = False  # where to look for orphans
@@ -64,7 +46,7 @@ class Tree:
 
         self.scanned = False
         self.scan_end = deadline
-        self.births: int | None = None  # the system's count when the last sure scan began
+        self.last_start: int | None = None  # of the system, when the last sure scan began
         self.sure = True
         self.examined = DESCENDANT
         self.doubted = 0
@@ -77,11 +59,11 @@ class Tree:
         self.roots.append(root)
         self.add(root, evidence, depth)
 
-    def add_parent(self, root: Member) -> None:
+    def add_excluded(self, root: Member) -> None:
         """Add a process that the caller named, and of which only the descendants are members."""
         self.roots.append(root)
         self.known[root.pid] = root
-        self.parents.append(root)
+        self.excluded.append(root)
 
     def add_survivor(self, member: Member, *, evidence: int, depth: int) -> None:
         """Add a member of an earlier snapshot; its session is still the one of that time."""
@@ -90,26 +72,26 @@ class Tree:
             self.sessions.add(member.sid)
 
     def trust_session(self, pid: int) -> None:
-        """Take a session with a dead root's pid for the root's: a bare pid is the caller's word."""
+        """Take the session with a dead root's pid for the root's: the caller gave its word."""
         self.trusted[pid] = self.system.start_clock()
 
     def look_for_orphans(self, *, everywhere: bool) -> None:
-        """Look for orphans of a dead root among the descendants of init and of our ancestors.
+        """Look for orphans of a dead root: children of init, of this process or of its ancestors.
 
-        That is enough for a child of ours; for any other process look ``everywhere``.
+        That is enough if the root was a child of ours; else they may be ``everywhere``.
         """
         self.ours = True
         self.everywhere = self.everywhere or everywhere
 
     @property
     def verified(self) -> int:
-        """The evidence by which the last scan cannot have missed a process."""
+        """The evidence, as a mask, by which the last scan cannot have missed a process."""
         return (self.examined if self.sure else DESCENDANT) & ~self.system.unseen & ~self.doubted
 
     @property
     def proved(self) -> bool:
         """Whether the last scan cannot have missed a process by any evidence."""
-        return self.sure and (bool(self.cells) or self.verified == self.examined)
+        return self.sure and (bool(self.aim.cells) or self.verified == self.examined)
 
     @cached_property
     def protected(self) -> set[int]:
@@ -149,10 +131,10 @@ class Tree:
 
     def accepts(self, member: Member) -> bool:
         """Whether a bound process may be a member; another user's process is dropped."""
-        users = () if self.uid is None else self.system.uids(member)
-        if self.uid is None or (users and users[0] == self.uid):
+        uids = () if self.aim.uid is None else self.system.uids(member)
+        if self.aim.uid is None or (uids and uids[0] == self.aim.uid):
             return True
-        self.sure = self.sure and bool(users)  # without users it died, and may have left children
+        self.sure = self.sure and bool(uids)  # without uids it died, and may have left children
         self.system.drop(member)
         return False
 
@@ -161,9 +143,9 @@ class Tree:
 
         A setuid program is its caller's until it changes its real uid, as su(1) does.
         """
-        if self.uid is None:
+        if self.aim.uid is None:
             return members, []
-        foreign = [m for m in members if [*self.system.uids(m)][:1] != [self.uid]]
+        foreign = [m for m in members if [*self.system.uids(m)][:1] != [self.aim.uid]]
         return [member for member in members if member not in foreign], foreign
 
     def is_member(self, pid: int) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY = ".tmp"
@@ -25,12 +26,15 @@ def create(path: Path, data: bytes) -> None:
         FileExistsError: there is one.
         OSError: it cannot be written; nothing is left of it.
     """
-    draft = _draft(path, data)
-    try:
-        _link(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    sync(path.parent)
+    with _draft(path, data) as draft:
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links: a file may still come between this look and the renaming
+            if path.exists():
+                raise FileExistsError(path) from None
+            draft.rename(path)
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -39,24 +43,8 @@ def replace(path: Path, data: bytes) -> None:
     Raises:
         OSError: it cannot be written; the file that was there still is.
     """
-    draft = _draft(path, data)
-    try:
+    with _draft(path, data) as draft:
         retry(lambda: draft.replace(path))
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    sync(path.parent)
-
-
-def sync(folder: Path) -> None:
-    """Bring the names in a folder to disk, where the system lets folders be opened."""
-    if DIRECTORY is None:
-        return
-    fd = os.open(folder, os.O_RDONLY | DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def make_folder(folder: Path) -> None:
@@ -87,12 +75,9 @@ def retry(change: Callable[[], object]) -> None:
             return
 
 
-def _draft(path: Path, data: bytes) -> Path:
-    """Write a file beside its place, and bring it to disk.
-
-    Raises:
-        OSError: it cannot be written; nothing is left of it.
-    """
+@contextmanager
+def _draft(path: Path, data: bytes) -> Iterator[Path]:
+    """Write a file beside its place, to be named in the block; then bring its name to disk."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     fd = os.open(draft, _WRITE, 0o600)
     try:
@@ -102,19 +87,12 @@ def _draft(path: Path, data: bytes) -> Path:
             os.fsync(fd)
         finally:
             os.close(fd)
-    except BaseException:
+        yield draft
+    finally:
         draft.unlink(missing_ok=True)
-        raise
-    return draft
-
-
-def _link(draft: Path, path: Path) -> None:
-    """Give a file its name, if no file has that."""
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        raise
-    except OSError:  # no hard links here: another file may come between the look and the renaming
-        if path.exists():
-            raise FileExistsError(path) from None
-        draft.rename(path)
+    if DIRECTORY is not None:
+        folder = os.open(path.parent, os.O_RDONLY | DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

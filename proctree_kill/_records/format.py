@@ -164,14 +164,10 @@ def parse(path: Path, data: bytes) -> Entry:
     if is_record and (number := _NUMBER.fullmatch(data)):
         return Bare(int(number[1]))
     first, _, rest = data.partition(b"\n") if is_record else (b"", b"", data)
-    version = _object(rest).get("version")
-    if isinstance(version, int) and version > VERSION:
-        text = "its version is of a newer release"
-        raise UnreadableError(text)
     try:
         entry = (Record if is_record else Intent).model_validate_json(rest)
     except ValidationError as error:
-        raise UnreadableError(_first_problem(error)) from None
+        raise UnreadableError(_reason(error)) from None
     if isinstance(entry, Record) and first.strip() != str(entry.identity.pid).encode():
         text = "its two lines name different processes"
         raise UnreadableError(text)
@@ -189,22 +185,12 @@ def digest(args: object) -> str:
     return hashlib.sha256(b"\0".join(map(os.fsencode, parts))).hexdigest()
 
 
-def _object(line: bytes) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        UnreadableError: it is none.
-    """
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        text = "it holds no JSON object"
-        raise UnreadableError(text)
-    return value
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]  # its value is not shown: it may hold a secret
-    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+def _reason(error: ValidationError) -> str:
+    """Return what is wrong with an entry, without its values, which may be secrets."""
+    problem = error.errors()[0]  # in the order of the fields: the version comes first
+    name, value = ".".join(map(str, problem["loc"])), problem["input"]
+    if not name:
+        return "it holds no JSON object"
+    if name == "version" and isinstance(value, int) and value > VERSION:
+        return "its version is of a newer release"
+    return f"{name}: {problem['msg']}"

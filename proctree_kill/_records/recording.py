@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from .._containment.containment import Containment
@@ -84,19 +86,15 @@ class Recording:
             argv_digest=digest(args),
             created_at=time.time(),
         )
-        try:
+        with _writing(path):
             record_files.make_folder(path.parent)
-        except OSError as error:
-            raise RecordError(str(path), _reason(error)) from error
-        try:
-            record_files.create(path, encode(intent))
-            self._intent = intent
-            _warn_if_untrusted(path)
-            taken = os.path.lexists(self.path)  # after the intent: now the id is ours
-        except FileExistsError:
-            taken = True
-        except OSError as error:
-            raise RecordError(str(path), _reason(error)) from error
+            try:
+                record_files.create(path, encode(intent))
+                self._intent = intent
+                _warn_if_untrusted(path)
+                taken = os.path.lexists(self.path)  # after the intent: now the id is ours
+            except FileExistsError:
+                taken = True
         if taken:
             self.forget()
             raise RecordError(str(self.path), "this id has one; recover it or stop it first")
@@ -109,20 +107,17 @@ class Recording:
         """
         intent, identity = self._intent, containment.identity
         if intent is None or identity is None:
-            raise RecordError(str(self.path), "nothing was started that it could be of")
+            raise RecordError(str(self.path), "no tree was started for it")
         age = details(identity).seconds
         record = Record(
-            **intent.model_dump(exclude={"owner"}),
-            owner=intent.owner,
+            **dict(intent),
             identity=identity,
             session=containment.session,
             create_time=None if age is None else time.time() - age,
         )
-        try:
+        with _writing(self.path):
             record_files.replace(self.path, encode(record))
             intent_path(self.path).unlink()
-        except OSError as error:
-            raise RecordError(str(self.path), _reason(error)) from error
 
     def forget(self) -> bool:
         """Remove what was written; return whether nothing of it is left.
@@ -189,5 +184,11 @@ def _warn_if_untrusted(path: Path) -> None:
         )
 
 
-def _reason(error: OSError) -> str:
-    return f"it cannot be written: {error.strerror or error}"
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raise RecordError for an OSError of the block."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"it cannot be written: {error.strerror or error}"
+        raise RecordError(str(path), reason) from error

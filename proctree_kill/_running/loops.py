@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import threads
 from .threads import Act, Work, WorkThread
@@ -19,20 +20,6 @@ CLOSED_LOOP_POLL = 1.0  # seconds between two checks whether an event loop was c
 
 Runner = Callable[[Awaitable[Any]], object]
 """Has something awaited on an event loop, and blocks until that is done."""
-
-
-class _Completion(NamedTuple):
-    """An event of the running loop.
-
-    Args:
-        done: the event.
-        finished: sets it, from any other thread.
-        interrupts: what a cancellation raises, and Ctrl-C, which trio raises in a task that waits.
-    """
-
-    done: Any
-    finished: Callable[[], object]
-    interrupts: tuple[type[BaseException], ...]
 
 
 async def run(work: Work[_T], *, settle: Callable[[_T], Awaitable[_T]] | None = None) -> _T:
@@ -80,26 +67,25 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _completion() -> _Completion:
+def _completion() -> tuple[Any, Callable[[], object], tuple[type[BaseException], ...]]:
+    """Return an event of the loop, what sets it from another thread, and what interrupts a wait.
+
+    That is a cancellation, or Ctrl-C, which trio raises in a task that waits.
+    """
     if (loop := running_loop()) is not None:
         import asyncio  # noqa: PLC0415 - a loop of it runs: nothing is loaded here
 
         done = asyncio.Event()
-        return _Completion(
-            done,
-            lambda: loop.call_soon_threadsafe(done.set),
-            (asyncio.CancelledError, KeyboardInterrupt),
-        )
+        interrupts = (asyncio.CancelledError, KeyboardInterrupt)
+        return done, lambda: loop.call_soon_threadsafe(done.set), interrupts
     import anyio.from_thread  # noqa: PLC0415 - an extra; only trio's users have it
     import anyio.lowlevel  # noqa: PLC0415 - as above
 
     event = anyio.Event()
     token = anyio.lowlevel.current_token()
-    return _Completion(
-        event,
-        lambda: anyio.from_thread.run_sync(event.set, token=token),
-        (anyio.get_cancelled_exc_class(), KeyboardInterrupt),
-    )
+    cancelled = anyio.get_cancelled_exc_class()
+    finished = partial(anyio.from_thread.run_sync, event.set, token=token)
+    return event, finished, (cancelled, KeyboardInterrupt)
 
 
 def _shield() -> contextlib.AbstractContextManager[object]:
