@@ -143,7 +143,10 @@ class WindowsSystem(System):
         self._close_windows([member for member in living if member.pid in windows], reasons, until)
         for member in living:
             if not member.signals:
-                member.deaf, member.note = True, f"it could not be asked: {reasons[member.pid]}"
+                member.unreachable, member.note = (
+                    True,
+                    f"it could not be asked: {reasons[member.pid]}",
+                )
         return Reply(gone, [])
 
     def freeze(
