@@ -1,4 +1,4 @@
-"""The project's chores: `nox -l` lists them, `nox -s NAME` does one."""
+"""The tasks of the project: `nox -l` lists them, `nox -s NAME` runs one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 WHEEL = f"dist/proctree_kill-{PROJECT['project']['version']}-py3-none-any.whl"
 CODE = ("proctree_kill", "tests", "benchmarks", "noxfile.py", "docs")
 PLATFORMS = ("linux", "darwin", "win32")
-WINDOWS_FILES = "*/_systems/windows/*.py"
-"""What no other system executes."""
+WINDOWS_FILES = "*/_systems/windows/*.py"  # no other system executes them
 
 nox.needs_version = ">=2025.11"
 nox.options.sessions = ["lint", "types", "docs", "tests"]
@@ -23,13 +22,13 @@ nox.options.download_python = "never"
 
 
 def needs(*groups: str) -> tuple[str, ...]:
-    """Expand dependency groups: an older pip does not know them."""
+    """Expand dependency groups, which an older pip does not know."""
     return nox.project.dependency_groups(PROJECT, *groups)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the suite with coverage, on the Python that runs nox; arguments go to pytest."""
+    """Run the suite with coverage on the Python that runs nox. Arguments go to pytest."""
     session.install("-e", ".[cli,trio]", *needs("test"))
     session.run("pytest", "--cov", *session.posargs)
 
@@ -43,7 +42,7 @@ def pythons(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Run the long tests, twenty minutes at most; a test that hangs ends the session."""
+    """Run the long tests: 20 minutes at most, and a test that hangs ends the session."""
     session.install("-e", ".[cli,trio]", *needs("test"))
     limits = ("--timeout=460", "--session-timeout=1200")
     session.run("pytest", "-m", "soak", "--durations=0", *limits, *session.posargs)
@@ -51,9 +50,9 @@ def soak(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def windows(session: nox.Session) -> None:
-    """Run the suite on the Windows Python that PROCTREE_WINDOWS_PYTHON names: Wine's.
+    """Run the suite on the Windows Python (in Wine) that PROCTREE_WINDOWS_PYTHON names.
 
-    On Windows itself, where nox runs, it is the session ``tests`` that does it.
+    On Windows itself the session ``tests`` does it.
     """
     python = os.environ.get("PROCTREE_WINDOWS_PYTHON")
     if not python:
@@ -65,18 +64,19 @@ def windows(session: nox.Session) -> None:
     with tempfile.TemporaryDirectory() as folder:
         env["COVERAGE_FILE"] = _on_drive_z(f"{folder}/coverage")
         coverage("run", "-m", *pytest, *session.posargs)
-        coverage("combine", "--quiet", success_codes=(0, 1), silent=True)  # some died midway
+        # killed processes leave incomplete data
+        coverage("combine", "--quiet", success_codes=(0, 1), silent=True)
         coverage("report", f"--include={WINDOWS_FILES}")
 
 
 def _on_drive_z(path: str) -> str:
-    """Name a file as Wine does: its drive Z is /."""
+    """Return the path of a file in Wine, where drive Z is /."""
     return "Z:" + str(Path(path).absolute()).replace("/", "\\")
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format and the floors."""
+    """Check style, format and the layers of imports."""
     session.install(*needs("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -85,7 +85,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types on every platform, and the public ones as a user would."""
+    """Check the types for every platform, and the public ones as a user of the package."""
     session.install("-e", ".[cli,trio]", *needs("type", "bench"))
     for platform in PLATFORMS:
         session.run("mypy", "--platform", platform, "proctree_kill")
@@ -95,7 +95,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the pages, where a warning is an error, and run their examples."""
+    """Build the pages and run their examples; a warning is an error."""
     session.install("-e", ".[cli,trio]", *needs("docs"))
     for builder in ("html", "doctest"):
         session.run("sphinx-build", "-W", "-n", "-b", builder, "docs", f"docs/_build/{builder}")
@@ -103,7 +103,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Build the wheel and the source distribution, and check what a registry would."""
+    """Build and check the wheel and the source distribution."""
     session.install("build", "twine")
     session.run("python", "-m", "build", "--outdir", "dist")
     session.run("twine", "check", "--strict", WHEEL, WHEEL.replace("-py3-none-any.whl", ".tar.gz"))
@@ -111,13 +111,13 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session(requires=["wheel"])
 def demo(session: nox.Session) -> None:
-    """Install the wheel as a user would, into an environment of its own, and run the demo."""
+    """Install the wheel into an environment of its own, as a user does, and run the demo."""
     session.install(f"{WHEEL}[cli]")
     session.run("proctree-kill", "demo")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure against the peers; arguments go to the harness."""
+    """Measure against other tools. Arguments go to the harness."""
     session.install("-e", ".", *needs("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)

@@ -30,7 +30,7 @@ from proctree_kill import KillPolicy, SessionManager, kill_tree
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "docs.examples.session_console.agent", "octo/app"]
 GRACE = 2.0
-KINDS: dict[str, list[str]] = {"leaves when asked": [], "ignores everything": ["--deaf"]}
+KINDS: dict[str, list[str]] = {"leaves when asked": [], "ignores everything": ["--stubborn"]}
 PORT = re.compile(r"listens on http://127\.0\.0\.1:(\d+)")
 QUESTION = '"say": "question"'
 

@@ -1,4 +1,4 @@
-"""How the pages are built."""
+"""The configuration of Sphinx."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ myst_heading_anchors = 3
 python_use_unqualified_type_names = True  # the public name, wherever it was defined
 autodoc_default_options = {"exclude-members": "model_config"}
 autodoc_member_order = "bysource"
-autodoc_type_aliases = {"Target": "Target"}  # told in words
+autodoc_type_aliases = {"Target": "Target"}  # the text describes it
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
 autoclass_content = "class"
 napoleon_use_rtype = False
 
-for name in proctree_kill.__all__:  # a model has its signature once it is built
+for name in proctree_kill.__all__:  # a model gets its signature when it is built
     if hasattr(model := getattr(proctree_kill, name), "model_rebuild"):
         model.model_rebuild(force=True)
 
-# The build asks no other site, so that it works alone: what is documented elsewhere has no link.
+# The build works offline, so what other projects document gets no link.
 nitpick_ignore = [
     ("py:class", "proctree_kill._engine.target.HasPid"),  # a protocol for type checkers
-    ("py:class", "proctree_kill._records.report.RecordOutcome"),  # told in words
+    ("py:class", "proctree_kill._records.report.RecordOutcome"),  # the text describes it
 ]
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!proctree_kill).*"),

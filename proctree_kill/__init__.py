@@ -1,10 +1,10 @@
-"""End process trees: all of them, soon, politely if possible, and never anything else."""
+"""End process trees: all processes of a tree, politely if possible, and no other process."""
 
 from __future__ import annotations
 
 import importlib
 
-TYPE_CHECKING = False  # importing it from typing would cost more than all the rest here
+TYPE_CHECKING = False  # importing typing takes longer than all the rest here
 
 if TYPE_CHECKING:
     from . import errors
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from ._models.tree import Evidence, TreeMember, TreeSnapshot
     from ._records.recover import arecover, recover
     from ._records.report import RecoveryReport
-    from ._sessions.agent import Session
     from ._sessions.manager import SessionManager
     from ._sessions.models import SessionEvent, SessionState, StopResult
+    from ._sessions.session import Session
     from ._spawn.popen import TreePopen
     from ._spawn.run import arun, run
 
-_HOME = {
+_MODULES = {
     "Containment": "_containment.containment",
     "Evidence": "_models.tree",
     "Fate": "_models.result",
@@ -33,7 +33,7 @@ _HOME = {
     "ProcessIdentity": "_models.identity",
     "ProcessOutcome": "_models.result",
     "RecoveryReport": "_records.report",
-    "Session": "_sessions.agent",
+    "Session": "_sessions.session",
     "SessionEvent": "_sessions.models",
     "SessionManager": "_sessions.manager",
     "SessionState": "_sessions.models",
@@ -51,7 +51,7 @@ _HOME = {
     "run": "_spawn.run",
     "snapshot_tree": "_engine.kill",
 }
-"""Where each public name lives; a module is imported when one of its names is first touched."""
+"""The module of each public name, imported at the first use of the name (PEP 562)."""
 
 __all__ = [
     "Containment",
@@ -84,12 +84,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import the home of a public name (PEP 562)."""
-    if name not in _HOME:
+    """Import a public name."""
+    if name not in _MODULES:
         text = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(text)
-    module = importlib.import_module(f".{_HOME[name]}", __name__)
-    found = globals()[name] = module if name == _HOME[name] else getattr(module, name)
+    module = importlib.import_module(f".{_MODULES[name]}", __name__)
+    found = globals()[name] = module if name == _MODULES[name] else getattr(module, name)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Let ``python -m proctree_kill`` be the command line."""
+"""The command line as ``python -m proctree_kill``."""
 
 from __future__ import annotations
 

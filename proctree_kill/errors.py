@@ -1,14 +1,14 @@
-"""What this library refuses or reports by an exception.
+"""The exceptions of this library.
 
 ::
 
     ProctreeKillError
-    +-- TargetRefusedError   also a ValueError: nothing was touched
-    +-- SurvivorsError       raised by KillResult.raise_for_survivors() only
+    +-- TargetRefusedError   also a ValueError: the target must not be ended; nothing was touched
+    +-- SurvivorsError       a process is alive; only KillResult.raise_for_survivors() raises it
     +-- PolicyError          also a ValueError: an option or a configuration is wrong
-    +-- ContainmentError     also a RuntimeError: what was asked for is not to be had
+    +-- ContainmentError     also a RuntimeError: the requested containment is not available
     +-- RecordError          also a RuntimeError: a record cannot be written, or its folder read
-    +-- SessionError         also a RuntimeError: a session cannot do what was asked of it
+    +-- SessionError         also a RuntimeError: a session or its manager refuses a request
 
 A process that survives or is denied is a value (:class:`~proctree_kill.ProcessOutcome`),
 never an exception.

@@ -121,7 +121,7 @@ def no_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
         from proctree_kill._systems.linux import cgroup, cgroupfs  # noqa: PLC0415 - not on every system
 
         monkeypatch.setattr(cgroupfs, "CGROUPS", False)
-        monkeypatch.setattr(cgroup, "_places", {})  # as nobody has asked yet
+        monkeypatch.setattr(cgroup, "_parents", {})  # as nobody has asked yet
 
 
 @pytest.fixture(scope="session")

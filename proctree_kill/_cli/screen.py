@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TextIO
 
-from .._engine.process import live
+from .._engine.process import details
 from .._models.result import Fate, KillEvent, KillResult
 from .._models.tree import ASCII, LINES, Glyphs, TreeSnapshot
-from .._systems.contract import Live
+from .._systems.contract import Details
 from . import tables
 
 if TYPE_CHECKING:
@@ -76,9 +76,9 @@ class Screen:
     def tree(self, snapshot: TreeSnapshot, notes: Mapping[int, str] | None = None) -> None:
         """Draw a tree, each process with its command line or with the note for its pid."""
         if notes is None:
-            shown = {member.identity.pid: live(member.identity) for member in snapshot.members}
+            shown = {member.identity.pid: details(member.identity) for member in snapshot.members}
         else:
-            shown = {pid: Live(command=note) for pid, note in notes.items()}
+            shown = {pid: Details(command=note) for pid, note in notes.items()}
         head = "COMMAND" if notes is None else "WHAT IT IS"
         self.table(tables.tree_table(snapshot, shown, head, _glyphs()))
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .._models.result import Fate, KillEvent, KillResult, ProcessOutcome
 from .._models.tree import LINES, Glyphs, TreeSnapshot, branches
 from .._records.report import RecordFate, RecordOutcome, RecoveryReport
-from .._systems.contract import Live
+from .._systems.contract import Details
 
 _STYLES = {
     Fate.ALREADY_GONE: "dim",
@@ -80,7 +80,7 @@ def outcome_table(result: KillResult) -> Table:
 
 def tree_table(
     snapshot: TreeSnapshot,
-    shown: Mapping[int, Live],
+    shown: Mapping[int, Details],
     head: str = "COMMAND",
     glyphs: Glyphs = LINES,
 ) -> Table:
@@ -97,7 +97,7 @@ def tree_table(
     rows = []
     for lines, member in branches(snapshot.members, glyphs):
         pid = member.identity.pid
-        facts = shown.get(pid, Live())
+        facts = shown.get(pid, Details())
         spared = "" if member.spared is None else f"; spared {printable(member.spared)}"
         cells = (
             order.get(pid, "-"),

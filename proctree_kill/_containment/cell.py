@@ -146,6 +146,6 @@ def _move_in(kernel: Cell, system: System, aim: Aim) -> None:
             with suppress(OSError):
                 kernel.adopt(member.pid)
                 if not system.owns_number(member):  # another process has the number by now
-                    kernel.expel(member.pid)
+                    kernel.move_back(member.pid)
         if not outside:
             break

@@ -6,7 +6,7 @@ import os
 import subprocess
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -194,7 +194,7 @@ class Containment(Contained):
             reason = f"it contains process {self.identity.pid} already; prepare one for each tree"
             raise ContainmentError(self.requested, reason)
         pid = started_pid(process)
-        with closing(current()) as system:
+        with current() as system:
             self.attach_by(system, process, pid)
 
     def attach_by(self, system: System, process: HasPid, pid: int) -> None:
@@ -257,7 +257,7 @@ class Containment(Contained):
         """
         if self.is_empty:  # a kill has just seen it
             return
-        with closing(current()) as system:
+        with current() as system:
             if self.identity is not None and system.is_youngest(self.identity.pid):
                 self._end()
                 return
@@ -283,7 +283,7 @@ class Containment(Contained):
         cell = self._cell.kernel
         return Aim(
             [*claims, *member_claims(self._left or ())],
-            [self.marker],
+            [os.fsencode(self.marker)],
             self._everywhere,
             [] if cell is None else [cell],
             [self._end],

@@ -218,13 +218,9 @@ def _await_hello(process: subprocess.Popen[bytes]) -> None:
         ContainmentError: it is no hello.
     """
     assert process.stdout is not None  # noqa: S101 - it is started with a pipe
-    hello, read = HELLO.encode(), b""
-    until = time.monotonic() + START_TIME
-    while len(read) < len(hello) and _is_ready(process.stdout.fileno(), "POLLIN", until):
-        if not (part := process.stdout.read(len(hello) - len(read))):
-            break
-        read += part
-    if read != hello:
+    ready = _is_ready(process.stdout.fileno(), "POLLIN", time.monotonic() + START_TIME)
+    # One read is enough: so short a write arrives as a whole (PIPE_BUF, pipe(7)).
+    if not ready or process.stdout.read(len(HELLO)) != HELLO.encode():
         reason = f"sys.executable, {sys.executable!r}, does not run the guard"
         raise ContainmentError(KILL_ON_PARENT_EXIT, reason)
 

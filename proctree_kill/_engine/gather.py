@@ -10,11 +10,11 @@ from typing import NamedTuple
 from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
 from .._systems.contract import System
-from .._systems.member import ALIVE, ROOT, Member, identity_of, mask
+from .._systems.member import ALIVE, ROOT, Member, identity_of, is_same, mask
 from . import markers as engine_markers
 from .owners import has_ended, is_our_child
 from .scan import scan
-from .target import Aim, Claim, Sparing
+from .target import Aim, Claim
 from .tree import Tree
 
 
@@ -34,68 +34,28 @@ class Gathered(NamedTuple):
 
 
 def gather(
-    system: System,
-    aimed: Aim,
-    spared: Sparing | None,
-    markers: Sequence[bytes],
-    *,
-    include_root: bool,
-    deadline: float = math.inf,
+    system: System, aimed: Aim, *, include_root: bool, deadline: float = math.inf
 ) -> Gathered:
     """Bind what was claimed, scan once, and refuse what must not be ended.
 
     Raises:
         TargetRefusedError: before anything was touched.
     """
-    claims = aimed.claims
+    claims, markers = aimed.claims, aimed.markers
     if aimed.refusal is not None:
         raise TargetRefusedError(claims[0].pid if claims else os.getpid(), aimed.refusal)
-    _refuse_caller(system, claims, markers, include_root=include_root)
-    since = aimed.since if len(markers) <= len(aimed.markers) else 0  # the caller's is of any age
-    tree = Tree(system, spared, markers, deadline, aimed.cells, uid=aimed.uid, since=since)
+    _refuse_named_caller(system, aimed, include_root=include_root)
+    tree = Tree(system, aimed, deadline)
     tree.rooted = _is_rooted(claims, markers)
     gathered = Gathered(tree, [], [])
     for identity in aimed.bystanders:
         _keep_out(tree, identity)
     if aimed.everywhere or not claims:
-        gathered.tree.look_for_orphans(everywhere=aimed.everywhere)
+        tree.look_for_orphans(everywhere=aimed.everywhere)
     for claim in claims:
-        _add(system, gathered, claim, _depth(system, claim, claims), include_root=include_root)
-    scan(gathered.tree)
+        _add(gathered, claim, _depth(system, claim, claims), include_root=include_root)
+    scan(tree)
     return gathered
-
-
-def _keep_out(tree: Tree, bystander: ProcessIdentity) -> None:
-    """Keep a process and its ancestors out of a tree, if it is still there."""
-    member = tree.system.bind(bystander.pid)
-    if member is not None:
-        if bystander.same_process(identity_of(member)) is not False:
-            tree.kept_out.update([member.pid, *tree.system.ancestors(member.pid)])
-        tree.system.drop(member)
-
-
-def _is_rooted(claims: Sequence[Claim], markers: Sequence[bytes]) -> bool:
-    """Whether all markers are of trees that a TreePopen of this process started.
-
-    Then what else carries one, or is in the cgroup, was not started by the caller itself.
-    """
-    roots = [one for one in claims if one.identity is not None and one.found is None]
-    return bool(markers) and engine_markers.are_ours(markers) and len(roots) == len(markers)
-
-
-def _refuse_caller(
-    system: System, claims: Sequence[Claim], markers: Sequence[bytes], *, include_root: bool
-) -> None:
-    """Refuse the caller's own number and a marker that it carries."""
-    caller = os.getpid()
-    if include_root and any(one.pid == caller for one in claims):
-        reason = "it is the caller itself; include_root=False means its children"
-        raise TargetRefusedError(caller, reason)
-    for marker in markers:
-        if _in_environment(marker) or system.carries(caller, [marker]):
-            name = os.fsdecode(marker.partition(b"=")[0])
-            reason = f"the caller itself carries the marker {name}"
-            raise TargetRefusedError(caller, reason)
 
 
 def refuse_caller(gathered: Gathered) -> None:
@@ -109,50 +69,67 @@ def refuse_caller(gathered: Gathered) -> None:
         raise TargetRefusedError(pid, f"its tree holds the caller ({os.getpid()})")
 
 
-def _in_environment(marker: bytes) -> bool:
-    """Tell whether our children would inherit the marker."""
-    name, _, value = marker.partition(b"=")
-    return os.fsencode(os.environ.get(os.fsdecode(name), "")) == value
+def _refuse_named_caller(system: System, aimed: Aim, *, include_root: bool) -> None:
+    caller = os.getpid()
+    if include_root and any(claim.pid == caller for claim in aimed.claims):
+        reason = "it is the caller itself; include_root=False means its children"
+        raise TargetRefusedError(caller, reason)
+    for marker in aimed.markers:
+        name, _, value = map(os.fsdecode, marker.partition(b"="))
+        # The caller may have set it after its start: then only its children carry it.
+        if os.environ.get(name, "") == value or system.carries(caller, [marker]):
+            raise TargetRefusedError(caller, f"the caller itself carries the marker {name}")
 
 
-def _add(
-    system: System, gathered: Gathered, claim: Claim, depth: int, *, include_root: bool
-) -> None:
+def _is_rooted(claims: Sequence[Claim], markers: Sequence[bytes]) -> bool:
+    """Whether all markers are of trees that a TreePopen of this process started.
+
+    Then what else carries one, or is in the cgroup, was not started by the caller itself.
+    """
+    roots = [claim for claim in claims if claim.identity is not None and claim.found is None]
+    return bool(markers) and engine_markers.are_ours(markers) and len(roots) == len(markers)
+
+
+def _keep_out(tree: Tree, bystander: ProcessIdentity) -> None:
+    member = tree.system.bind(bystander.pid)
+    if member is not None:
+        if is_same(member, bystander) is not False:
+            tree.kept_out.update([member.pid, *tree.system.ancestors(member.pid)])
+        tree.system.drop(member)
+
+
+def _add(gathered: Gathered, claim: Claim, depth: int, *, include_root: bool) -> None:
     """Add one claim to the tree, or to the missing."""
+    tree, system = gathered.tree, gathered.tree.system
+    known = claim.known
     ended = claim.owner is not None and has_ended(claim.owner)
     member = None if ended else system.bind(claim.pid)
-    if member is not None and not gathered.tree.accepts(member):
+    if member is not None and not tree.accepts(member):
         member = None
     claimed = member is not None and _is_claimed(claim, member)
-    if claimed or (claim.bare and member is None):
-        _refuse_special(system, claim.pid, member)
-    if claimed and claim.pid in gathered.tree.kept_out:
+    # The system refuses its own processes, and the number of a thread.
+    named = claimed or (claim.bare and member is None)
+    if named and (reason := system.refusal(claim.pid, member)) is not None:
+        raise TargetRefusedError(claim.pid, reason)
+    if claimed and claim.pid in tree.kept_out:
         reason = "it is the owner of what was to be ended, or started that"
         raise TargetRefusedError(claim.pid, reason)
     if member is not None and claimed:
         known = identity_of(member)
         # A note at this point: nothing below it can be listed, so not the caller either.
         if member.note and member.pid in system.ancestors(os.getpid()):
-            gathered.tree.holds_caller = True
-        _place(gathered.tree, claim, member, depth, include_root=include_root)
+            tree.holds_caller = True
+        _place(tree, claim, member, depth, include_root=include_root)
     else:
-        known = claim.identity or ProcessIdentity(pid=claim.pid)
         gathered.missing.append(Missing(claim, _lost(system, member)))
-        gathered.tree.look_for_orphans(everywhere=not is_our_child(claim.owner))
+        tree.look_for_orphans(everywhere=not is_our_child(claim.owner))
         if claim.bare:
-            gathered.tree.trust_session(claim.pid)
+            tree.trust_session(claim.pid)
     if claim.found is None or ROOT & mask(claim.found.evidence):
         gathered.target.append(known)
 
 
-def _refuse_special(system: System, pid: int, member: Member | None) -> None:
-    """Refuse the system's own processes, and the number of a thread."""
-    if (reason := system.refusal(pid, member)) is not None:
-        raise TargetRefusedError(pid, reason)
-
-
 def _lost(system: System, stranger: Member | None) -> str:
-    """Say what was found in the place of a process that is gone."""
     if stranger is None:
         return "it was gone already"
     system.drop(stranger)
@@ -160,7 +137,6 @@ def _lost(system: System, stranger: Member | None) -> str:
 
 
 def _place(tree: Tree, claim: Claim, member: Member, depth: int, *, include_root: bool) -> None:
-    """Put a bound process into the tree."""
     if claim.found is not None:
         tree.add_survivor(member, evidence=mask(claim.found.evidence), depth=claim.found.depth)
         member.spared = member.spared or claim.found.spared
@@ -171,14 +147,12 @@ def _place(tree: Tree, claim: Claim, member: Member, depth: int, *, include_root
 
 
 def _is_claimed(claim: Claim, member: Member) -> bool:
-    """Tell whether the process that has the number is the one that was meant.
+    """Whether the process that has the number is the one that was meant.
 
     Raises:
         TargetRefusedError: it cannot be known.
     """
-    same = None
-    if claim.identity is not None:
-        same = claim.identity.same_process(identity_of(member))
+    same = is_same(member, claim.identity) if claim.identity else None
     if same is False:
         return False
     if claim.owner is not None:
@@ -197,6 +171,6 @@ def _depth(system: System, claim: Claim, claims: Sequence[Claim]) -> int:
     """Count how far a target is below the topmost other target."""
     if len(claims) == 1 or claim.found is not None:
         return 0
-    others = {one.pid for one in claims}
+    others = {other.pid for other in claims}
     line = enumerate(system.ancestors(claim.pid), 1)
     return max((depth for depth, pid in line if pid in others), default=0)

@@ -12,28 +12,29 @@ from . import owners as engine_owners
 from . import report
 from .driver import Driver
 from .events import EventSender, Listener
-from .gather import Gathered, gather, refuse_caller
+from .gather import gather, refuse_caller
 from .owners import CallSoon
 from .plan import Escalation
 from .steps import Outcome, Way
-from .target import Spare, Target, aim, read_markers, sparing
+from .target import Spare, Target, aim
+from .tree import Tree
 
 
 class Hurry:
-    """What is to be hurried: the kill that is under way, and any that begins later.
+    """Hurries the kill that is under way, and any that begins later.
 
     Attributes:
         wanted: set once it was called.
     """
 
     def __init__(self) -> None:
-        """Begin without any haste."""
+        """Begin without a kill."""
         self.wanted = threading.Event()
         self._changing = threading.Lock()
         self._killing: Killing | None = None
 
     def __call__(self) -> None:
-        """Let the force begin, now or as soon as there is somebody to end; from any thread."""
+        """Let the force begin, now or as soon as there is a kill; from any thread."""
         with self._changing:
             self.wanted.set()
             killing = self._killing
@@ -69,79 +70,70 @@ class Killing:
         way: Way = "stop",
         call_soon: CallSoon | None = None,
     ) -> None:
-        """Check the arguments; nothing is looked at yet.
+        """Check the arguments, those of ``kill_tree``; no process is looked at yet.
 
         Args:
             target: what to end.
-            policy: how.
-            marker: as for ``kill_tree``.
-            spare: as for ``kill_tree``.
+            policy: how to end it.
+            marker: of more processes that belong to it.
+            spare: the processes that are not touched.
             listener: called with each event.
-            way: how far to go.
+            way: which part of the escalation is run.
             call_soon: of the event loop that owns a process of the target, if one does.
         """
         if listener is not None and not callable(listener):
             text = f"on_event must be callable, not {listener!r}"
             raise TypeError(text)
-        self._aim = aim(target)
+        self._aim = aim(target, marker, spare)
         self._policy = policy
-        self._markers = read_markers(self._aim.markers, marker)
         self._listener = listener
         self._way = way
-        self._system = current(policy.helper_timeout)
-        try:
-            self._spared = sparing(spare)
-        except BaseException:
-            self._system.close()
-            raise
+        self._call_soon = call_soon
         self._interruption: BaseException | None = None
         self._ending = threading.Lock()
         self._ended = False
+        self._system = current(policy.helper_timeout)
         self._start = self._system.now()
         self._deadline = self._start + policy.grace + policy.settle
-        self._call_soon = call_soon
 
     def run(self) -> KillResult:
         """Gather the tree, run the escalation, report."""
-        system = self._system
+        system, claims = self._system, self._aim.claims
         try:
             gathered = gather(
                 system,
                 self._aim,
-                self._spared,
-                self._markers,
                 include_root=self._policy.include_root,
                 deadline=self._deadline,
             )
             refuse_caller(gathered)
-            gathered.tree.spared = self._spared and self._ask_spared
-            doomed = {one.pid for one in gathered.tree.members if one.spared is None}
-            owners = [one.owner for one in self._aim.claims if one.pid in doomed]
+            tree = gathered.tree
+            tree.spared = self._aim.spared and self._ask_spared
+            to_end = {member.pid for member in tree.members if member.spared is None}
+            owners = [claim.owner for claim in claims if claim.pid in to_end]
             close_inputs = engine_owners.input_closer(owners, self._call_soon)
             escalation = Escalation(
                 self._policy,
-                gathered.tree.members,
+                tree.members,
                 self._start,
                 holds_input=close_inputs is not None,
                 can_ask=system.polite,
-                can_kill_cells=self._can_kill_cells(gathered),
+                can_kill_cells=self._can_kill_cells(tree),
                 can_insist=system.insists,
                 force_code=system.force_code,
-                sure=gathered.tree.sure,
+                sure=tree.sure,
             )
-            teller = EventSender(self._listener, escalation, self._interrupt)
-            driver = Driver(escalation, system, gathered.tree, teller, close_inputs)
-            outcomes = driver.run(self._way)
+            events = EventSender(self._listener, escalation, self._interrupt)
+            outcomes = Driver(escalation, tree, events, close_inputs).run(self._way)
             if self._is_over(outcomes):
                 for call in self._aim.ended:
-                    call(gathered.tree.proved)
+                    call(tree.proved)
         finally:
             with self._ending:
                 self._ended = True
                 system.close()
-        claims = self._aim.claims
         engine_owners.poll_all(claims)  # now, for it may need the descriptors that were closed
-        teller.settled(system.now())
+        events.settled(system.now())
         if self._interruption is not None:
             raise self._interruption
         result = report.result(gathered, outcomes, system.now() - self._start)
@@ -151,11 +143,16 @@ class Killing:
         """Await the owners that only an event loop may ask; add the exit codes that they know."""
         return await engine_owners.settle(result, self._aim.claims, self._deadline)
 
+    def hurry(self) -> None:
+        """Let the force begin now; do nothing once the kill is over."""
+        with self._ending:
+            if not self._ended:
+                self._system.hurry()
+
     def _ask_spared(self, member: Member) -> str | None:
-        """Ask the predicate about a process found on the way; what it raises waits for the end."""
-        assert self._spared is not None  # noqa: S101 - called in its place
+        assert self._aim.spared is not None  # noqa: S101 - called in its place
         try:
-            return self._spared(member)
+            return self._aim.spared(member)
         except Exception:
             raise  # the tree logs it, and spares the process
         except BaseException as error:  # noqa: BLE001 - raised when the tree has ended
@@ -163,23 +160,16 @@ class Killing:
             return "the predicate raised"
 
     def _interrupt(self, error: BaseException) -> None:
-        """Force at once, and raise this when the tree has ended."""
-        self._interruption = self._interruption or error
+        self._interruption = self._interruption or error  # raised when the tree has ended
         self.hurry()
 
-    def _can_kill_cells(self, gathered: Gathered) -> bool:
-        """Tell whether everybody whom the kernel keeps together may die."""
-        tree = gathered.tree
-        spared = self._spared or tree.holds_bystander or any(one.spared for one in tree.members)
-        return bool(self._aim.cells) and self._policy.include_root and not spared
+    def _can_kill_cells(self, tree: Tree) -> bool:
+        """Whether every process that the kernel keeps together may die."""
+        if self._aim.spared or tree.holds_bystander or not self._policy.include_root:
+            return False
+        return bool(self._aim.cells) and not any(member.spared for member in tree.members)
 
     def _is_over(self, outcomes: list[Outcome]) -> bool:
-        """Tell whether the whole tree was to be ended, and everybody who was found is dead."""
+        """Whether the whole tree was to be ended, and every process that was found is dead."""
         whole = self._way == "stop" and self._policy.include_root
-        return whole and all(one.fate in engine_owners.ENDED for one in outcomes)
-
-    def hurry(self) -> None:
-        """Let the force begin now; nothing, once it is over."""
-        with self._ending:
-            if not self._ended:
-                self._system.hurry()
+        return whole and all(outcome.fate in engine_owners.ENDED for outcome in outcomes)

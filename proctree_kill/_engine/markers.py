@@ -1,7 +1,7 @@
-"""The children that we started ourselves: of none of them is it in doubt whose orphan it is.
+"""Markers: their format, and which children of this process were given which.
 
-Without this, each of many trees that are ended at the same time would read the environment
-of all the others' roots, again and again.
+The children are known, so they are not searched for as orphans of another tree. Many trees that
+end at the same time would else read the environments of each other's roots, again and again.
 """
 
 from __future__ import annotations
@@ -9,34 +9,29 @@ from __future__ import annotations
 import os
 import secrets
 import weakref
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 MARKER_PREFIX = "PROCTREE_MARK_"
-"""How the names of our markers begin.
-
-The random rest stands in the name too, so that an inner tree keeps the outer tree's marker.
-"""
+"""How a marker's name begins; its random rest follows, so an inner tree keeps the outer marker."""
 MARKER_PATTERN = rf"{MARKER_PREFIX}[0-9a-f]{{32}}=1"
 """The pattern of our markers: a record with a common variable would end unrelated processes."""
 
 
 class _Child(Protocol):
-    """A ``Popen``: while it has no ``returncode`` its number is its own."""
+    """A ``Popen``: its pid is its own until it has a ``returncode``."""
 
     pid: int
     returncode: int | None
 
 
 class _Started(NamedTuple):
-    """Who started a child, and which markers of ours it was given."""
-
     parent: int
     markers: frozenset[bytes]
 
 
+# Changed and copied in single steps: a signal handler may read it while a child is noted.
 _children: dict[weakref.ref[Any], _Started] = {}
-"""Changed and copied in single steps: a signal handler may look while a child is noted."""
 
 
 def new() -> str:
@@ -46,41 +41,40 @@ def new() -> str:
 
 def note_child(child: _Child, env: Mapping[Any, Any]) -> None:
     """Note a child that was just started with this environment."""
-    given = (os.fsencode(name) + b"=" + os.fsencode(value) for name, value in env.items())
-    markers = frozenset(one for one in given if one.startswith(MARKER_PREFIX.encode()))
-    _children[weakref.ref(child, _forget)] = _Started(os.getpid(), markers)
+    variables = (os.fsencode(name) + b"=" + os.fsencode(value) for name, value in env.items())
+    markers = frozenset(filter(_is_ours, variables))
+    reference = weakref.ref(child, lambda dead: _children.pop(dead, None))
+    _children[reference] = _Started(os.getpid(), markers)
 
 
 def are_ours(markers: Collection[bytes]) -> bool:
-    """Tell whether each of these markers is one that we gave to a child that is noted."""
-    given = frozenset[bytes]().union(*(birth.markers for birth in _children.copy().values()))
+    """Whether each of these markers was given to a child that is noted."""
+    given = frozenset[bytes]().union(*(child.markers for child in _children.copy().values()))
     return given.issuperset(markers)
 
 
 def children_with(markers: Collection[bytes]) -> set[int]:
-    """Return the numbers of those that are not reaped and were given one of these markers."""
+    """Return the pids of unreaped children that were given one of these markers."""
     return {pid for pid, given in _unreaped() if not given.isdisjoint(markers)}
 
 
-def children_without(markers: Collection[bytes]) -> Iterable[int]:
-    """Return the numbers of those that are not reaped and carry none of these markers.
+def children_without(markers: Collection[bytes]) -> Collection[int]:
+    """Return the pids of unreaped children that carry none of these markers.
 
-    A marker that is not ours has no such children: anything may carry that.
+    If one of the markers is not ours there are none: any child may carry that.
     """
-    if not all(one.startswith(MARKER_PREFIX.encode()) for one in markers):
+    if not all(map(_is_ours, markers)):
         return ()
     return {pid for pid, given in _unreaped() if given.isdisjoint(markers)}
 
 
+def _is_ours(variable: bytes) -> bool:
+    return variable.startswith(MARKER_PREFIX.encode())
+
+
 def _unreaped() -> Iterator[tuple[int, frozenset[bytes]]]:
-    """Yield the children of this process whose numbers are still their own."""
-    ourselves = os.getpid()
-    for reference, birth in _children.copy().items():
+    caller = os.getpid()  # after a fork the table also holds the parent's children
+    for reference, started in _children.copy().items():
         child = reference()
-        if child is not None and child.returncode is None and birth.parent == ourselves:
-            yield child.pid, birth.markers
-
-
-def _forget(reference: weakref.ref[Any]) -> None:
-    """Forget a child whose object is gone."""
-    _children.pop(reference, None)
+        if child is not None and child.returncode is None and started.parent == caller:
+            yield child.pid, started.markers

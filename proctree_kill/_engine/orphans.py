@@ -15,14 +15,14 @@ HIDDEN_PAUSE = 0.005  # seconds between two reads
 
 def candidates(tree: Tree) -> list[int]:
     """Return the pids of processes that may be orphans of the tree."""
-    adopted = tree.system.strays(
+    adopted = tree.system.candidates(
         tree.roots,
         ours=tree.ours,
-        children=not engine_markers.are_ours(tree.markers),
+        children=not engine_markers.are_ours(tree.aim.markers),
         everywhere=tree.everywhere,
     )
-    others = engine_markers.children_without(tree.markers)
-    pids = dict.fromkeys([*adopted, *engine_markers.children_with(tree.markers)])
+    others = engine_markers.children_without(tree.aim.markers)
+    pids = dict.fromkeys([*adopted, *engine_markers.children_with(tree.aim.markers)])
     return [pid for pid in pids if pid not in others and not tree.is_member(pid)]
 
 
@@ -45,10 +45,10 @@ def _carriers(tree: Tree, pids: Iterable[int], hidden: list[int]) -> Iterator[Me
     for pid in pids:
         if tree.is_late():
             return
-        found = carries(pid, tree.markers)
+        found = carries(pid, tree.aim.markers)
         if found and (member := tree.bind(pid)) is not None:
             # The first read may have been of an earlier process with this pid.
-            found = carries(pid, tree.markers)
+            found = carries(pid, tree.aim.markers)
             if found and tree.system.owns_number(member):
                 in_session = tree.leads(member.sid) and _is_same_session(tree, member)
                 tree.add(member, MARKER | (SESSION if in_session else 0), 1)
@@ -61,13 +61,13 @@ def _carriers(tree: Tree, pids: Iterable[int], hidden: list[int]) -> Iterator[Me
 
 def _may_carry(tree: Tree, pid: int) -> bool:
     """Whether a process with a hidden environment is younger than the markers."""
-    if tree.cells or pid in tree.protected:  # with cells the marker is not needed
+    if tree.aim.cells or pid in tree.protected:  # with cells the marker is not needed
         return False
     member = tree.system.bind(pid)
     if member is None:
         return False
     tree.system.drop(member)
-    return member.state == ALIVE and (member.start is None or member.start >= tree.since)
+    return member.state == ALIVE and (member.start is None or member.start >= tree.aim.since)
 
 
 def by_session(tree: Tree, pids: Iterable[int]) -> Iterator[Member]:

@@ -1,7 +1,7 @@
-"""The objects that started a process: asked how it ended, never overtaken.
+"""The objects that started a process: they tell how it ended, and they alone reap it.
 
-What the standard library, psutil, anyio, trio and pexpect call these things differs;
-this file is the only one that knows their names.
+The standard library, psutil, anyio, trio and pexpect have different names for the same things.
+This file is the only one that knows them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,8 @@ from .._models.result import Fate, KillResult, ProcessOutcome
 from .._running import loops
 from .target import Claim
 
-SENDING = 0.1
-"""Seconds within which a process must have taken what a buffer of ours still holds for it."""
-STDERR = 2
-"""Descriptors up to this one are the caller's own, whatever they are."""
-
+FLUSH_TIME = 0.1  # seconds in which a process must read what a buffer still holds for it
+STDERR = 2  # descriptors up to this one are the caller's own, whatever they are
 ENDED = {Fate.ALREADY_GONE, Fate.TERMINATED, Fate.KILLED}
 
 CallSoon = Callable[[Callable[[], object]], object]
@@ -32,12 +29,18 @@ CallSoon = Callable[[Callable[[], object]], object]
 
 
 def has_ended(owner: object) -> bool:
-    """Tell whether the owner knows the process to have ended, so that its number is free."""
+    """Whether the owner knows that the process has ended, so that its number is free."""
     returncode = getattr(_inner(owner), "returncode", None)
     if returncode is not None or getattr(owner, "terminated", None) is True:
         return True
     running = getattr(owner, "is_running", None)  # psutil, which compares start times
     return callable(running) and not running()
+
+
+def is_our_child(owner: object) -> bool:
+    """Whether an object stands for a child of this process, as all do that know its end."""
+    names = ("_popen", "exitstatus")
+    return hasattr(_inner(owner), "returncode") or any(hasattr(owner, name) for name in names)
 
 
 def _inner(owner: object) -> object:
@@ -48,66 +51,59 @@ def _inner(owner: object) -> object:
     return getattr(owner, "_popen", owner)  # multiprocessing, whose exitcode reaps
 
 
-def is_our_child(owner: object) -> bool:
-    """Tell whether an object stands for a child of this process, as all do that know its end."""
-    names = ("_popen", "exitstatus")
-    return hasattr(_inner(owner), "returncode") or any(hasattr(owner, name) for name in names)
-
-
 def _is_awaited(owner: object) -> bool:
     return inspect.iscoroutinefunction(getattr(owner, "wait", None))
 
 
 def poll_all(claims: Iterable[Claim]) -> None:
     """Let the owners see the ends of their processes, so that exit codes are true from now on."""
-    for one in claims:
-        _poll(one.owner)
-
-
-def _poll(owner: object) -> None:
-    """Let one owner see the end of its process.
-
-    One whose ``wait`` has to be awaited is not asked: only its event loop may.
-    """
-    if _is_awaited(owner):
-        return
-    for name in ("poll", "isalive"):  # Popen, trio; pexpect
-        if callable(method := getattr(owner, name, None)):
-            method()
-            return
-    getattr(owner, "exitcode", None)  # multiprocessing: reading it polls
+    for claim in claims:
+        owner = claim.owner
+        if _is_awaited(owner):
+            continue  # only its event loop may ask it
+        poll = getattr(owner, "poll", None) or getattr(owner, "isalive", None)  # Popen; pexpect
+        if callable(poll):
+            poll()
+        else:
+            getattr(owner, "exitcode", None)  # multiprocessing: reading it polls
 
 
 async def settle(result: KillResult, claims: Iterable[Claim], deadline: float) -> KillResult:
-    """Await the owners whose ``wait`` is a coroutine function; add the exit codes they know.
-
-    asyncio's waits for the pipes as well (cpython#119710), so that it needs a bound.
-    """
-    alive = {one.identity.pid for one in result.survivors}
+    """Await the owners whose ``wait`` is a coroutine function; add the exit codes they know."""
+    alive = {survivor.identity.pid for survivor in result.survivors}
     for claim in claims:
         if claim.pid not in alive and _is_awaited(claim.owner):
+            # asyncio's waits for the pipes as well (cpython#119710), so it needs a bound.
             await loops.wait_within(claim.owner.wait, max(deadline - time.monotonic(), 0))
     return with_codes(result, claims)
 
 
 def with_codes(result: KillResult, claims: Iterable[Claim]) -> KillResult:
     """Fill in exit codes that only the owners know, for they reaped first."""
-    codes = {one.pid: _code(one.owner) for one in claims}
+    codes = {claim.pid: _code(claim.owner) for claim in claims}
 
-    def fill(one: ProcessOutcome) -> ProcessOutcome:
-        code = codes.get(one.identity.pid)
-        if one.exit_code is None and one.fate in ENDED and code is not None:
-            return one.model_copy(update={"exit_code": code})
-        return one
+    def fill(outcome: ProcessOutcome) -> ProcessOutcome:
+        code = codes.get(outcome.identity.pid)
+        if outcome.exit_code is None and outcome.fate in ENDED and code is not None:
+            return outcome.model_copy(update={"exit_code": code})
+        return outcome
 
     if not any(code is not None for code in codes.values()):
         return result
     return result.model_copy(update={"outcomes": tuple(map(fill, result.outcomes))})
 
 
+def _code(owner: object) -> int | None:
+    for code in (getattr(_inner(owner), "returncode", None), getattr(owner, "exitcode", None)):
+        if isinstance(code, int):
+            return code
+    signal = getattr(owner, "signalstatus", None)  # pexpect
+    return -signal if isinstance(signal, int) else getattr(owner, "exitstatus", None)
+
+
 def input_closer(owners: Iterable[object], call_soon: CallSoon | None) -> Callable[[], None] | None:
-    """Return what closes the standard inputs that we hold, or None where we hold none."""
-    closers = [closer for one in owners if (closer := _closer(one, call_soon)) is not None]
+    """Return what closes the standard inputs that this process holds; None if it holds none."""
+    closers = [closer for owner in owners if (closer := _closer(owner, call_soon)) is not None]
 
     def close() -> None:
         for closer in closers:
@@ -117,34 +113,29 @@ def input_closer(owners: Iterable[object], call_soon: CallSoon | None) -> Callab
 
 
 def _closer(owner: object, call_soon: CallSoon | None) -> Callable[[], object] | None:
-    """Return what closes one standard input."""
     stdin: Any = getattr(owner, "stdin", None)
     if call_soon is not None and callable(getattr(stdin, "is_closing", None)):  # asyncio
         return lambda: call_soon(stdin.close)
     with contextlib.suppress(AttributeError, OSError, ValueError):  # nothing, no file, closed
         fd = stdin.fileno()
-        if _is_pipe(fd):
-            return lambda: _send_and_cut(stdin, fd)
+        mode = os.fstat(fd).st_mode  # pexpect's stdin is the caller's own terminal
+        if fd > STDERR and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            return lambda: _flush_and_cut(stdin, fd)
     return None
 
 
-def _is_pipe(fd: int) -> bool:
-    """Tell whether a descriptor is a pipe's; pexpect's ``stdin`` is the caller's own terminal."""
-    mode = os.fstat(fd).st_mode
-    return fd > STDERR and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
-
-
-def _send_and_cut(stdin: IO[Any], fd: int) -> None:
-    """Send what a file of Python still holds, if the process takes it soon, and close the pipe.
+def _flush_and_cut(stdin: IO[Any], fd: int) -> None:
+    """Write what a file of Python still holds, if the process reads it soon; then cut the pipe.
 
     ``close()`` could wait for ever: for a process that does not read, or for a thread that writes.
-    So the null device takes the place of the pipe, and whoever waits is told when the reader dies.
+    So the null device takes the place of the pipe. A thread that waits in a write returns when
+    the reader dies.
     """
     if callable(getattr(stdin, "flush", None)) and not isinstance(stdin, io.RawIOBase):
-        sender = threading.Thread(target=_flush, args=[stdin], name="proctree_kill", daemon=True)
+        writer = threading.Thread(target=_flush, args=[stdin], name="proctree_kill", daemon=True)
         with contextlib.suppress(RuntimeError):  # at the exit of the interpreter none starts
-            sender.start()
-            sender.join(SENDING)
+            writer.start()
+            writer.join(FLUSH_TIME)
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, fd, inheritable=False)
@@ -153,15 +144,5 @@ def _send_and_cut(stdin: IO[Any], fd: int) -> None:
 
 
 def _flush(stdin: IO[Any]) -> None:
-    """Write the buffer of a file; the reader may be gone, or the file closed."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError):  # the reader is dead, or the file closed
         stdin.flush()
-
-
-def _code(owner: object) -> int | None:
-    """Return the exit code that an owner knows."""
-    for code in (getattr(_inner(owner), "returncode", None), getattr(owner, "exitcode", None)):
-        if isinstance(code, int):
-            return code
-    signal = getattr(owner, "signalstatus", None)  # pexpect
-    return -signal if isinstance(signal, int) else getattr(owner, "exitstatus", None)

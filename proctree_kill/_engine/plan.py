@@ -31,7 +31,7 @@ from .steps import (
 
 INPUT_SHARE = 0.25  # of the grace, from the closing of the input to the first signal
 SCAN_PAUSE = 10  # times the length of the last scan: the pause before the next in the grace
-FIRST_LOOK = 0.1  # seconds from the kill to the scan for escaped members; doubles each round
+FIRST_PAUSE = 0.1  # seconds from the kill to the scan for escaped members; doubles each round
 STOP_SHARE = 0.25  # of the time until the deadline, in which members must be seen stopped
 UNSURE_ROUNDS = 10  # at most, on unsure scans: unrelated processes may come and go for ever
 SIGKILL_CODE = -9
@@ -96,16 +96,16 @@ class Escalation:
             if self.living and not self.asked:  # no polite signal reaches any of them
                 yield from self._force(wait=False)
         else:
-            can_be_polite = self.policy.grace and (self.can_ask or self.holds_input)
-            if way == "stop" and self.living and can_be_polite:
-                yield from self._be_polite(grace_end)
+            can_request = self.policy.grace and (self.can_ask or self.holds_input)
+            if way == "stop" and self.living and can_request:
+                yield from self._ask_and_wait(grace_end)
             if self.living or not self.sure:
                 yield from self._force(wait=way == "stop")
         meant = [member for member in self.members if member.spared is None]
         yield from self._do(Inspect([member for member in meant if member not in self.living]))
         return [self._outcome(member) for member in leaves_first(self.members)]
 
-    def _be_polite(self, until: float) -> Steps:
+    def _ask_and_wait(self, until: float) -> Steps:
         if self.holds_input:
             yield from self._do(CloseInput())
             if self.can_ask:
@@ -115,7 +115,7 @@ class Escalation:
             yield from self._do(Rescan(light=True))  # what was born since is asked as well
             yield from self._ask(until)
             if self.living and not (self.asked or self.holds_input):
-                return  # nothing polite reached any member, so a wait has no purpose
+                return  # no request reached a member, so there is nothing to wait for
         yield from self._wait_for_exits(until)
 
     def _ask(self, until: float) -> Steps:
@@ -149,16 +149,16 @@ class Escalation:
         Without ``wait`` it is enough that each member was sent the kill.
         """
         deadline = self.now + self.policy.settle
-        look = FIRST_LOOK
+        pause = FIRST_PAUSE
         yield from self._kill_cells()
         for rounds in itertools.count(1):
             yield from self._freeze(deadline)
             yield from self._kill()
             if wait:
-                yield from self._wait(self._not_denied(), min(deadline, self.now + look))
+                yield from self._wait(self._not_denied(), min(deadline, self.now + pause))
             yield from self._check_cells()
             yield from self._do(Rescan())
-            look *= 2
+            pause *= 2
             if self.now >= deadline:
                 break
             left = [member for member in self._not_denied() if wait or member not in self.killed]
@@ -183,7 +183,7 @@ class Escalation:
             self.killed |= self.killed_in_cells
 
     def _check_cells(self) -> Steps:
-        """Leave survivors of the kill of cells to the next round, once.
+        """Let the next round freeze and kill survivors of the cells one by one.
 
         They are slow to die, or had left their cell just before.
         """

@@ -19,7 +19,7 @@ def scan(tree: Tree, *, light: bool = False) -> list[Member]:
     A light scan is skipped if no process was born since the last sure scan began.
     """
     system = tree.system
-    births = system.births()
+    births = system.last_start()
     if light and births is not None and births == tree.births:
         return []
     before = len(tree.members)
@@ -29,7 +29,7 @@ def scan(tree: Tree, *, light: bool = False) -> list[Member]:
         tree.zombie_sessions.clear()
         system.begin_scan()
         _descend(tree, [*tree.parents, *tree.members])
-        populated = [_scan_cell(tree, cell) for cell in tree.cells]
+        populated = [_scan_cell(tree, cell) for cell in tree.aim.cells]
         # An orphan is in its cell, too. One that has left it (su, systemd-run) is found by the
         # first scan, and by the last, when the cells are empty.
         if _may_have_orphans(tree) and not (tree.scanned and any(populated)):
@@ -39,19 +39,19 @@ def scan(tree: Tree, *, light: bool = False) -> list[Member]:
             tree.births = births
         if tree.sure or tree.is_late():
             break
-        births = system.births()
+        births = system.last_start()
     tree.scanned = True
     return tree.members[before:]
 
 
-def _descend(tree: Tree, parents: Iterable[Member]) -> None:
+def _descend(tree: Tree, parents: list[Member]) -> None:
     """Add the descendants of these, a generation at a time."""
     system = tree.system
-    while generation := [one for one in parents if one.state == ALIVE or system.keeps_links]:
+    while parents := [p for p in parents if p.state == ALIVE or system.keeps_links]:
         if tree.is_late():  # a storm may grow faster than this loop
             return
-        parents = []
-        for parent, child in system.children(generation, tree.known):
+        children = []
+        for parent, child in system.children(parents, tree.known):
             if child.pid == tree.caller:
                 tree.holds_caller = True
                 system.drop(child)
@@ -60,7 +60,8 @@ def _descend(tree: Tree, parents: Iterable[Member]) -> None:
             elif tree.is_new(child) and tree.accepts(child):
                 evidence = DESCENDANT | (SESSION if tree.leads(child.sid) else 0)
                 tree.add(child, evidence, parent.depth + 1, parent)
-                parents.append(child)
+                children.append(child)
+        parents = children
 
 
 def _scan_cell(tree: Tree, cell: Cell) -> bool:
@@ -82,7 +83,7 @@ def _scan_cell(tree: Tree, cell: Cell) -> bool:
         _descend(tree, [member for member in bound if member.evidence])
         if not bound or tree.system.now() >= tree.scan_end:
             break
-    return populated and tree.uid is None  # with a uid the rest may be another user's
+    return populated and tree.aim.uid is None  # with a uid the rest may be another user's
 
 
 def _list(tree: Tree, cell: Cell) -> list[int]:
@@ -110,13 +111,13 @@ def _add_evidence(tree: Tree, pids: Iterable[int], evidence: int) -> list[int]:
 def _may_have_orphans(tree: Tree) -> bool:
     """Whether an orphan could be recognised, by a marker or by the session of a member."""
     leaders = (member.sid == member.pid for member in (*tree.parents, *tree.members))
-    return bool(tree.markers or tree.trusted or tree.sessions or any(leaders))
+    return bool(tree.aim.markers or tree.trusted or tree.sessions or any(leaders))
 
 
 def _find_orphans(tree: Tree) -> None:
     """Add the orphans and their descendants."""
     pids = orphans.candidates(tree)
-    if tree.markers:
+    if tree.aim.markers:
         tree.examined |= MARKER
         _descend(tree, list(orphans.by_marker(tree, pids)))
     if tree.system.session(tree.caller) is None:  # a system without sessions

@@ -1,4 +1,4 @@
-"""Reading what a caller names as a target."""
+"""Reading what a caller passes: targets, markers, and what is to be spared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
 from .._models.tree import TreeMember, TreeSnapshot
 from .._systems.contract import Cell
-from .._systems.member import Member, identity_of, model_of
+from .._systems.member import Member, is_same, model_of
+
+LARGEST_PID = 2**32 - 1  # Windows' are 32 bits wide; other systems have smaller ones
 
 
 class HasPid(Protocol):
@@ -22,13 +24,19 @@ class HasPid(Protocol):
         """The number; None while it is not started."""
 
 
+Predicate = Callable[[TreeMember], object]
+Spare = Predicate | Iterable[int | ProcessIdentity | HasPid]
+Sparing = Callable[[Member], str | None]
+"""Returns why a member is spared, or None."""
+
+
 class Claim(NamedTuple):
     """One process that a target names.
 
     Args:
         pid: its number.
         identity: which process the number meant, where the target says it.
-        bare: whether the number is the caller's word that nobody else had it since.
+        bare: whether the number is the caller's word that no other process had it since.
         owner: the object that may be asked how the process ended.
         found: the member of a snapshot that this is.
         excluded: whether a snapshot meant only the descendants of this one.
@@ -41,24 +49,30 @@ class Claim(NamedTuple):
     found: TreeMember | None = None
     excluded: bool = False
 
+    @property
+    def known(self) -> ProcessIdentity:
+        """The identity; where the target has none, the number alone."""
+        return self.identity or ProcessIdentity(pid=self.pid)
+
 
 class Aim(NamedTuple):
     """What a target comes to.
 
     Args:
         claims: the processes that it names, each number once.
-        markers: ``NAME=VALUE``; whoever carries one of these belongs to it as well.
-        everywhere: whether those may be anybody's orphans, not only those of our own line.
-        cells: whoever the kernel keeps in one of these belongs to it as well.
-        ended: what is called once everybody is dead, and told whether nobody can be left.
-        refusal: why it must not be touched here.
+        markers: ``NAME=VALUE``; processes that carry one of these belong to it.
+        everywhere: whether those may be orphans of any process, not only of our own line.
+        cells: processes that the kernel keeps in one of these belong to it.
+        ended: called once all members are dead, with whether no other can be left.
+        refusal: why this process must not touch it.
         bystanders: processes that never belong to it, nor do their ancestors.
         uid: the real uid that each process of it has; None: any.
         since: the start, as :attr:`Member.start`, before which no process carries such a marker.
+        spared: which members are not touched; None spares none.
     """
 
     claims: Sequence[Claim]
-    markers: Sequence[str] = ()
+    markers: Sequence[bytes] = ()
     everywhere: bool = False
     cells: Sequence[Cell] = ()
     ended: Sequence[Callable[[bool], object]] = ()
@@ -66,10 +80,11 @@ class Aim(NamedTuple):
     bystanders: Sequence[ProcessIdentity] = ()
     uid: int | None = None
     since: int = 0
+    spared: Sparing | None = None
 
 
 class Contained(ABC):
-    """A tree that was contained from its birth, and says itself what it comes to."""
+    """A tree that was contained from its start, and knows what belongs to it."""
 
     @abstractmethod
     def aim(self) -> Aim:
@@ -80,38 +95,44 @@ SingleTarget = int | ProcessIdentity | TreeSnapshot | Contained | HasPid
 Target = SingleTarget | Sequence[SingleTarget]
 
 
-def aim(target: Target) -> Aim:
-    """Return what a target comes to.
+def aim(target: Target, marker: str | None = None, spare: Spare | None = None) -> Aim:
+    """Return what a target comes to, with the other things that a caller passes.
 
     Raises:
-        TypeError: it is nothing that names a process.
-        ValueError: it is not started, or its number is no process's.
+        TypeError: the target names no process, or another argument has the wrong type.
+        ValueError: the target is not started, a number is no process's, or the marker is no
+            ``NAME=VALUE``.
     """
     raw = isinstance(target, str | bytes | bytearray | memoryview)
     several = isinstance(target, Sequence) and not raw and not hasattr(target, "pid")
     singles: Iterable[object] = target if isinstance(target, Sequence) and several else [target]
-    aims = [one.aim() if isinstance(one, Contained) else Aim(_claims(one)) for one in singles]
-    named: dict[int, Claim] = {}
-    for claim in (claim for one in aims for claim in one.claims):
-        named.setdefault(claim.pid, claim)
-    markers = dict.fromkeys(marker for one in aims for marker in one.markers)
-    cells = [cell for one in aims for cell in one.cells]
-    ended = [call for one in aims for call in one.ended]
+    aims = [
+        single.aim() if isinstance(single, Contained) else Aim(_claims(single))
+        for single in singles
+    ]
+    claims: dict[int, Claim] = {}
+    for claim in (claim for aimed in aims for claim in aimed.claims):
+        claims.setdefault(claim.pid, claim)
+    markers = dict.fromkeys(marker for aimed in aims for marker in aimed.markers)
+    since = min((aimed.since for aimed in aims if aimed.markers), default=0)
+    if marker is not None:
+        markers[_check_marker(marker)] = None
+        since = 0  # the caller's marker is of any age
     return Aim(
-        list(named.values()),
-        list(markers),
-        any(one.everywhere for one in aims),
-        cells,
-        ended,
-        next((one.refusal for one in aims if one.refusal is not None), None),
-        [identity for one in aims for identity in one.bystanders],
-        next((one.uid for one in aims if one.uid is not None), None),
-        min((one.since for one in aims if one.markers), default=0),
+        claims=list(claims.values()),
+        markers=list(markers),
+        everywhere=any(aimed.everywhere for aimed in aims),
+        cells=[cell for aimed in aims for cell in aimed.cells],
+        ended=[call for aimed in aims for call in aimed.ended],
+        refusal=next((aimed.refusal for aimed in aims if aimed.refusal is not None), None),
+        bystanders=[identity for aimed in aims for identity in aimed.bystanders],
+        uid=next((aimed.uid for aimed in aims if aimed.uid is not None), None),
+        since=since,
+        spared=sparing(spare),
     )
 
 
 def _claims(target: object) -> Sequence[Claim]:
-    """Return what a single target names."""
     if isinstance(target, ProcessIdentity):
         return [Claim(check_pid(target.pid), target)]
     if isinstance(target, TreeSnapshot):
@@ -138,28 +159,18 @@ def started_pid(process: object) -> int:
 
 
 def _snapshot_claims(snapshot: TreeSnapshot) -> list[Claim]:
-    """Name the members of a snapshot, and a root that was not to be included."""
-    numbers = {one.identity.pid for one in snapshot.members}
-    roots = [
-        Claim(one.pid, one, excluded=True) for one in snapshot.target if one.pid not in numbers
-    ]
-    return [*roots, *member_claims(snapshot.members)]
+    members = member_claims(snapshot.members)
+    numbers = {claim.pid for claim in members}
+    roots = [root for root in snapshot.target if root.pid not in numbers]
+    return [*(Claim(root.pid, root, excluded=True) for root in roots), *members]
 
 
 def member_claims(members: Iterable[TreeMember]) -> list[Claim]:
-    """Name members that were found by an earlier look."""
-    return [Claim(one.identity.pid, one.identity, found=one) for one in members]
+    """Name members that an earlier scan found."""
+    return [Claim(member.identity.pid, member.identity, found=member) for member in members]
 
 
-def read_markers(known: Iterable[str], marker: str | None) -> list[bytes]:
-    """Return the markers that a target knows and the one that was given, checked, as bytes.
-
-    Raises:
-        TypeError: it is no string.
-        ValueError: it is no ``NAME=VALUE``.
-    """
-    if marker is None:
-        return [os.fsencode(one) for one in known]
+def _check_marker(marker: object) -> bytes:
     if not isinstance(marker, str):
         text = f"marker must be a string NAME=VALUE, not {marker!r}"
         raise TypeError(text)
@@ -167,11 +178,7 @@ def read_markers(known: Iterable[str], marker: str | None) -> list[bytes]:
     if not name or not value or "\0" in marker:
         text = f"marker is {marker!r}, expected NAME=VALUE with both parts"
         raise ValueError(text)
-    return [os.fsencode(one) for one in (*known, marker)]
-
-
-LARGEST = 2**32 - 1
-"""Windows' process ids are 32 bits wide; other systems have smaller ones."""
+    return os.fsencode(marker)
 
 
 def check_pid(pid: object) -> int:
@@ -184,23 +191,13 @@ def check_pid(pid: object) -> int:
     if isinstance(pid, bool) or not isinstance(pid, int):
         text = f"a pid must be an int, not {type(pid).__name__} ({pid!r})"
         raise TypeError(text)
-    if not 0 < pid <= LARGEST:
-        raise TargetRefusedError(pid, f"the numbers of processes are from 1 to {LARGEST}")
+    if not 0 < pid <= LARGEST_PID:
+        raise TargetRefusedError(pid, f"the numbers of processes are from 1 to {LARGEST_PID}")
     return pid
 
 
-Predicate = Callable[[TreeMember], object]
-
-
-Spare = Predicate | Iterable[int | ProcessIdentity | HasPid]
-
-
-Sparing = Callable[[Member], str | None]
-"""Says why a member is spared, or None."""
-
-
 def sparing(spare: Spare | None) -> Sparing | None:
-    """Turn a caller's wish into a question that is put once to each member.
+    """Return the question that is put once to each member.
 
     Raises:
         TypeError: it is neither a predicate nor processes.
@@ -213,18 +210,18 @@ def sparing(spare: Spare | None) -> Sparing | None:
     if isinstance(spare, str | bytes) or not isinstance(spare, Iterable):
         text = f"spare must be pids, identities or a predicate, not {spare!r}"
         raise TypeError(text)
-    wanted = [_identity(one) for one in spare]
+    wanted = [_identity(process) for process in spare]
     return lambda member: "by the caller" if _is_wanted(member, wanted) else None
 
 
+def _identity(process: object) -> ProcessIdentity:
+    if isinstance(process, ProcessIdentity):
+        return process
+    return ProcessIdentity(pid=check_pid(getattr(process, "pid", process)))
+
+
 def _is_wanted(member: Member, wanted: Iterable[ProcessIdentity]) -> bool:
-    """Tell whether a member is one of these; a doubt keeps it alive."""
-    same = [one for one in wanted if one.pid == member.pid]
-    return any(one.same_process(identity_of(member)) is not False for one in same)
-
-
-def _identity(one: object) -> ProcessIdentity:
-    """Read one process that is to be spared."""
-    if isinstance(one, ProcessIdentity):
-        return one
-    return ProcessIdentity(pid=check_pid(getattr(one, "pid", one)))
+    # Where identities are too weak to compare, the process is spared.
+    return any(
+        identity.pid == member.pid and is_same(member, identity) is not False for identity in wanted
+    )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Sequence
 from functools import cached_property
 
-from .._systems.contract import Cell, System
+from .._systems.contract import System
 from .._systems.member import ALIVE, DESCENDANT, GONE, ROOT, SESSION, Member
-from .target import Sparing
+from .target import Aim
 
 _log = logging.getLogger("proctree_kill")
 
@@ -18,35 +17,18 @@ _log = logging.getLogger("proctree_kill")
 class Tree:
     """The roots and all members found so far, and what the last scan may have missed."""
 
-    def __init__(
-        self,
-        system: System,
-        spared: Sparing | None = None,
-        markers: Sequence[bytes] = (),
-        deadline: float = math.inf,
-        cells: Sequence[Cell] = (),
-        *,
-        uid: int | None = None,
-        since: int = 0,
-    ) -> None:
+    def __init__(self, system: System, aim: Aim, deadline: float = math.inf) -> None:
         """Begin without members.
 
         Args:
             system: where the processes run.
-            spared: returns why a member is spared; None spares none.
-            markers: ``NAME=VALUE``, one of which members carry in their environment.
+            aim: what belongs to the tree.
             deadline: when a scan gives up, on the system's clock.
-            cells: the cgroups or jobs that hold members.
-            uid: the real uid of every member; None: any.
-            since: the start, as :attr:`Member.start`, before which no process carries a marker.
         """
         self.system = system
-        self.spared = spared
-        self.markers = markers
+        self.aim = aim
+        self.spared = aim.spared
         self.deadline = deadline
-        self.cells = cells
-        self.uid = uid
-        self.since = since
 
         self.members: list[Member] = []
         self.roots: list[Member] = []
@@ -90,13 +72,13 @@ class Tree:
             self.sessions.add(member.sid)
 
     def trust_session(self, pid: int) -> None:
-        """Take a session with a dead root's pid for the root's: a bare pid is the caller's word."""
-        self.trusted[pid] = self.system.moment()
+        """Take the session with a dead root's pid for the root's: the caller gave its word."""
+        self.trusted[pid] = self.system.start_clock()
 
     def look_for_orphans(self, *, everywhere: bool) -> None:
-        """Look for orphans of a dead root among the descendants of init and of our ancestors.
+        """Look for orphans of a dead root: children of init, of this process or of its ancestors.
 
-        That is enough for a child of ours; for any other process look ``everywhere``.
+        That is enough if the root was a child of ours; else they may be ``everywhere``.
         """
         self.ours = True
         self.everywhere = self.everywhere or everywhere
@@ -109,7 +91,7 @@ class Tree:
     @property
     def proved(self) -> bool:
         """Whether the last scan cannot have missed a process by any evidence."""
-        return self.sure and (bool(self.cells) or self.verified == self.examined)
+        return self.sure and (bool(self.aim.cells) or self.verified == self.examined)
 
     @cached_property
     def protected(self) -> set[int]:
@@ -149,8 +131,8 @@ class Tree:
 
     def accepts(self, member: Member) -> bool:
         """Whether a bound process may be a member; another user's process is dropped."""
-        users = () if self.uid is None else self.system.users(member)
-        if self.uid is None or (users and users[0] == self.uid):
+        users = () if self.aim.uid is None else self.system.uids(member)
+        if self.aim.uid is None or (users and users[0] == self.aim.uid):
             return True
         self.sure = self.sure and bool(users)  # without users it died, and may have left children
         self.system.drop(member)
@@ -161,9 +143,9 @@ class Tree:
 
         A setuid program is its caller's until it changes its real uid, as su(1) does.
         """
-        if self.uid is None:
+        if self.aim.uid is None:
             return members, []
-        foreign = [one for one in members if tuple(self.system.users(one))[:1] != (self.uid,)]
+        foreign = [m for m in members if [*self.system.uids(m)][:1] != [self.aim.uid]]
         return [member for member in members if member not in foreign], foreign
 
     def is_member(self, pid: int) -> bool:

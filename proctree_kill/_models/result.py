@@ -14,6 +14,8 @@ from .tree import Evidence, TreeMember
 FORCE = frozenset({"SIGKILL", "TerminateProcess", "taskkill /F"})
 """The names in ``signals`` that a process cannot ignore."""
 
+EventKind = Literal["asked", "escalated", "found", "gone", "settled"]
+
 
 class Fate(StrEnum):
     """What became of a process."""
@@ -61,7 +63,7 @@ class KillEvent(Model):
         remaining: how many of the processes to end are alive.
     """
 
-    kind: Literal["asked", "escalated", "found", "gone", "settled"]
+    kind: EventKind
     seconds: float
     identity: ProcessIdentity | None = None
     remaining: int

@@ -1,7 +1,7 @@
-"""A plugin of pytest: ends what a test started, and names what it left behind.
+"""The pytest plugin: it ends the processes that a test started, and names those it left behind.
 
-It is loaded into every run of pytest beside which the library is installed,
-so whatever costs time is imported where it is used.
+Each run of pytest loads it where the library is installed. So each function imports for itself
+what takes time.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ MODES = ("off", "report", "error")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--orphans``, and what holds where it is not given."""
-    told = "processes that outlive their test: 'report' names and ends them, 'error' fails, too"
+    """Add the option ``--orphans`` and the setting ``proctree_orphans``."""
+    text = "processes that outlive their test: 'report' names and ends them, 'error' also fails"
     group = parser.getgroup("proctree_kill", "leftover processes")
-    group.addoption("--orphans", dest="proctree_orphans", choices=MODES, help=told)
-    parser.addini("proctree_orphans", f"{told} (default: off)", default="off")
+    group.addoption("--orphans", dest="proctree_orphans", choices=MODES, help=text)
+    parser.addini("proctree_orphans", f"{text} (default: off)", default="off")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Look for orphans, if that was asked for."""
+    """Load the search for orphans, if it was asked for."""
     mode = config.getoption("proctree_orphans") or config.getini("proctree_orphans")
     if mode not in MODES:
         text = f"proctree_orphans is {mode!r}, expected one of {', '.join(MODES)}"
         raise pytest.UsageError(text)
     if mode != "off":
-        from .orphans import Orphans  # noqa: PLC0415 - the engine, for those who ask
+        from .orphans import OrphanPlugin  # noqa: PLC0415 - slow to import
 
-        config.pluginmanager.register(Orphans(strict=mode == "error"), "proctree_kill_orphans")
+        config.pluginmanager.register(OrphanPlugin(strict=mode == "error"), "proctree_kill_orphans")
 
 
 @pytest.fixture
 def tree_popen() -> Iterator[TreeStarter]:
-    """Start processes as ``subprocess.Popen`` does; their trees end with the test, by force.
+    """Start processes as ``subprocess.Popen`` does. Their trees are killed after the test.
 
-    Give ``tree_popen.grace`` some seconds to have them asked first.
+    Set ``tree_popen.grace`` (seconds, default 0) to have them asked first.
     """
-    from .starter import TreeStarter  # noqa: PLC0415 - the engine, for those who ask
+    from .starter import TreeStarter  # noqa: PLC0415 - slow to import
 
     starter = TreeStarter()
     yield starter

@@ -1,4 +1,4 @@
-"""Finding the test, or the fixture, that leaves processes behind."""
+"""The search for tests and fixtures that leave processes behind: ``--orphans``."""
 
 from __future__ import annotations
 
@@ -7,101 +7,97 @@ from typing import Any
 
 import pytest
 
-from .watch import Watch
+from .tracker import StartTracker
 
 KEY = "proctree_orphans"
-"""The property of a test under which its report says whom it left, through xdist as well."""
+"""The property of a test report that names the processes left; xdist transfers it."""
 
 Wrapped = Generator[None, Any, Any]
 
 
-class Orphans:
-    """A plugin that watches each test, and each fixture of a broader scope for itself."""
+class OrphanPlugin:
+    """Tracks the processes of each test, and of each fixture with a broader scope by itself."""
 
     def __init__(self, *, strict: bool) -> None:
-        """Begin before the session; ``strict`` makes an error of what is left."""
+        """Begin before the session. ``strict`` makes each leftover an error."""
         self._strict = strict
-        self._watches: list[Watch] = []
-        self._fixtures: dict[pytest.FixtureDef[Any], Watch] = {}
+        self._trackers: list[StartTracker] = []
+        self._fixtures: dict[pytest.FixtureDef[Any], StartTracker] = {}
         self._found: list[str] = []
-        self._told: list[str] = []
+        self._summary: list[str] = []
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Wrapped:
-        """Watch from before the first fixture."""
-        self._watches = [Watch(item.nodeid)]
+        """Begin before the first fixture."""
+        self._trackers = [StartTracker(item.nodeid)]
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Wrapped:
-        """Look when the last fixture has ended."""
+        """Search after the last fixture has ended."""
         try:
             result = yield
         except BaseException as error:
-            for one in self._end_test():
-                item.user_properties.append((KEY, one))
-                error.add_note(one)
+            for text in self._end_test():
+                item.user_properties.append((KEY, text))
+                error.add_note(text)
             raise
         if found := self._end_test():
-            item.user_properties += [(KEY, one) for one in found]
+            item.user_properties += [(KEY, text) for text in found]
             if self._strict:
                 pytest.fail("\n".join(found), pytrace=False)
         return result
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Wrapped:
-        """Watch a fixture that outlives the test for itself."""
-        if fixturedef.scope == "function" or not self._watches:
+        """Track a fixture that outlives the test by itself."""
+        if fixturedef.scope == "function" or not self._trackers:
             return (yield)
-        outer = self._watches[-1]
+        outer = self._trackers[-1]
         outer.pause()
-        watch = Watch(f"the {fixturedef.scope} fixture {fixturedef.argname!r}")
-        self._watches.append(watch)
-        self._fixtures[fixturedef] = watch
+        tracker = StartTracker(f"the {fixturedef.scope} fixture {fixturedef.argname!r}")
+        self._trackers.append(tracker)
+        self._fixtures[fixturedef] = tracker
         try:
             return (yield)
         finally:
-            self._watches.pop()
-            outer.leave(watch.close())
+            self._trackers.pop()
+            outer.ignore(tracker.close())
             outer.resume()
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        """Look whom such a fixture left."""
-        if watch := self._fixtures.pop(fixturedef, None):
-            self._end(watch)
+        """End what such a fixture left."""
+        if tracker := self._fixtures.pop(fixturedef, None):
+            self._end(tracker)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Look once more: an interrupted test, or fixtures after it, may have left somebody."""
+        """Search once more: a test was interrupted, or a fixture ended after the last test."""
         late = self._end_test()
-        self._told += late
+        self._summary += late
         if late and self._strict and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep what a report says, also one that comes from another process (xdist).
-
-        What became an error is told as one.
-        """
-        if report.when == "teardown" and not self._strict:
-            self._told += [str(text) for name, text in report.user_properties if name == KEY]
+        """Keep the leftovers of a report, also of one from another process (xdist)."""
+        if report.when == "teardown" and not self._strict:  # else pytest shows them as errors
+            self._summary += [str(text) for name, text in report.user_properties if name == KEY]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say all of it together."""
-        if self._told:
+        """Write all leftovers."""
+        if self._summary:
             terminalreporter.section("leftover processes, ended by proctree_kill")
-            for one in self._told:
-                terminalreporter.line(one)
+            for text in self._summary:
+                terminalreporter.line(text)
 
     def _end_test(self) -> list[str]:
-        """End the test's own watch, and return what was found since the last test."""
-        for watch in self._watches:
-            if watch.close():  # else the second look could find no more
-                self._end(watch)
-        found, self._watches, self._found = self._found, [], []
+        """End what the test left; return all leftovers since the last test."""
+        for tracker in self._trackers:
+            if tracker.close():  # else there is nothing to end, and a second scan is saved
+                self._end(tracker)
+        found, self._trackers, self._found = self._found, [], []
         return found
 
-    def _end(self, watch: Watch) -> None:
-        """End whom a watch finds, and note it."""
-        if (text := watch.end()) is not None:
+    def _end(self, tracker: StartTracker) -> None:
+        if (text := tracker.end()) is not None:
             self._found.append(text)

@@ -1,4 +1,4 @@
-"""What the fixture ``tree_popen`` gives: trees that end together."""
+"""The value of the fixture ``tree_popen``."""
 
 from __future__ import annotations
 
@@ -13,43 +13,35 @@ if TYPE_CHECKING:
 
 
 class TreeStarter:
-    """Starts trees, and ends them all at once.
+    """Starts trees, and ends them together.
 
     Attributes:
-        grace: seconds between the polite request and the force; 0 forces at once.
+        grace: seconds between the polite request and force (default 0: force at once).
     """
 
     def __init__(self) -> None:
-        """Begin with no tree, and with little patience."""
+        """Begin with no tree."""
         self.grace = 0.0
         self._started: list[TreePopen[Any]] = []
 
     def __call__(self, args: Command, **options: Any) -> TreePopen[Any]:
-        """Start a process.
-
-        Args:
-            args: as for :class:`TreePopen`.
-            options: as for :class:`TreePopen`.
-
-        Raises:
-            Exception: as for :class:`TreePopen`.
-        """
+        """Start a tree, as :class:`TreePopen` does."""
         process: TreePopen[Any] = TreePopen(args, **options)
         self._started.append(process)
         return process
 
     def end(self) -> None:
-        """End all trees, under one deadline.
+        """End all trees within one deadline.
 
         Raises:
-            SurvivorsError: somebody lives.
+            SurvivorsError: a process is alive.
         """
         started, self._started = self._started, []
         if not started:
             return
         result = kill_tree(started, grace=self.grace)
-        for pipe in (one for tree in started for one in (tree.stdin, tree.stdout, tree.stderr)):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):  # it may hold what nobody will read
+        for tree in started:
+            for pipe in filter(None, (tree.stdin, tree.stdout, tree.stderr)):
+                with contextlib.suppress(BrokenPipeError):  # unread input is still buffered
                     pipe.close()
         result.raise_for_survivors()

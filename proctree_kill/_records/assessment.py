@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import closing
 from typing import NamedTuple
 
 from .._containment.containment import Containment
-from .._engine.process import Presence, Sighting, sight
+from .._engine.process import Presence, Sighting, look_up
 from .._engine.target import Target
 from .._systems import boot_id, current
 from .._systems.machine import machine_id, pid_namespace
@@ -16,7 +15,7 @@ from .._systems.member import identity_of
 from .format import Intent, Record
 from .report import RecordFate
 
-GRAIN = 0.02
+START_ERROR = 0.02
 """Seconds by which a start may seem late: it is told in clock ticks, rounded twice."""
 
 
@@ -26,7 +25,7 @@ class Assessment(NamedTuple):
     Args:
         fate: what becomes of it; None where its target is to be ended first.
         detail: why.
-        target: whom to end.
+        target: the tree that is to be ended.
         root: what was found under the number of its root.
     """
 
@@ -36,52 +35,53 @@ class Assessment(NamedTuple):
     root: Sighting = Sighting(Presence.DEAD)
 
     @property
-    def recycled(self) -> bool:
-        """Whether somebody else has the number of the root by now."""
-        return self.root.presence is Presence.RECYCLED
+    def new_owner(self) -> str | None:
+        """A sentence about the process that has the number of the root now, if it is another."""
+        return _new_owner(self.root.name) if self.root.presence is Presence.RECYCLED else None
 
     @property
-    def stranger(self) -> str | None:
-        """Say who has the number of the root by now, if it is somebody else."""
-        return _belongs_to(self.root.name) if self.recycled else None
+    def fate_if_empty(self) -> RecordFate:
+        """What becomes of the record where no member of the tree is found."""
+        return RecordFate.GONE if self.new_owner is None else RecordFate.RECYCLED
 
 
-def judge(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Assessment:
-    """Say what may be done about an intent or a record.
+def assess(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Assessment:
+    """Return what may be done about an intent or a record.
 
     Args:
-        entry: which.
+        entry: the intent or the record.
         owned: whether its tree is ended though its owner lives.
-        writer: the uid of the owner of its file; 0 where there are none.
+        writer: the uid of the owner of its file; 0 where the system has none.
         uid: the user with whose rights alone it may be acted upon; None: with ours.
     """
-    return _of_elsewhere(entry) or _of_here(entry, owned=owned, writer=writer, uid=uid)
+    origin = _assess_origin(entry)
+    return origin or _assess_processes(entry, owned=owned, writer=writer, uid=uid)
 
 
-def judge_bare(pid: int, written: float) -> Assessment:
-    """Say what may be done about a number that is all there is.
+def assess_bare(pid: int, written: float) -> Assessment:
+    """Return what may be done about a number that is all a file holds.
 
     Args:
         pid: the number; its process is meant if it is older than the file, and our user's.
         written: when the file was written, in seconds since the epoch.
     """
-    with closing(current()) as system:
-        member = system.bind(pid)
+    with current() as system:
+        member, caller = system.bind(pid), system.bind(os.getpid())
         if member is None:
             return Assessment(RecordFate.GONE)
-        identity = identity_of(member)
-        shown, ourselves = system.show(member), _our_user()
+        shown = system.details(member)
+        user = None if caller is None else system.details(caller).user
     root = Sighting(Presence.LIVES, member.name)
-    if shown.seconds is None or shown.user is None or shown.user != ourselves:
+    if shown.seconds is None or shown.user is None or shown.user != user:
         detail = f"{member.name or 'its process'} is not known to be of our user"
         return Assessment(RecordFate.BARE, detail, root=root)
-    if time.time() - shown.seconds > written + GRAIN:
-        return Assessment(RecordFate.RECYCLED, _belongs_to(member.name))
-    return Assessment(target=identity, root=root)
+    if time.time() - shown.seconds > written + START_ERROR:
+        return Assessment(RecordFate.RECYCLED, _new_owner(member.name))
+    return Assessment(target=identity_of(member), root=root)
 
 
-def _of_elsewhere(entry: Intent) -> Assessment | None:
-    """Judge what is not of this machine, boot and pid namespace."""
+def _assess_origin(entry: Intent) -> Assessment | None:
+    """Assess an entry of another machine, boot or pid namespace; None where it is of this one."""
     boot = boot_id()
     known = None not in (entry.machine_id, machine_id())
     same_boot = entry.owner.boot_id == boot
@@ -98,17 +98,17 @@ def _of_elsewhere(entry: Intent) -> Assessment | None:
     return None
 
 
-def _of_here(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Assessment:
-    """Judge by the owner and the root: where one of them is in doubt, nobody is touched."""
+def _assess_processes(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Assessment:
+    """Assess by the owner and the root: where one is in doubt, no process is touched."""
     identity = entry.identity if isinstance(entry, Record) else None
-    root = Sighting(Presence.DEAD) if identity is None else sight(identity)
-    owner = sight(entry.owner)
+    root = Sighting(Presence.DEAD) if identity is None else look_up(identity)
+    owner = look_up(entry.owner)
     if not owned and owner.presence in (Presence.LIVES, Presence.UNKNOWN):
         return Assessment(RecordFate.OWNED, root=root)
-    if owner.presence is Presence.LIVES and writer not in (0, *owner.users):
+    if owner.presence is Presence.LIVES and writer not in (0, *owner.uids):
         detail = f"uid {writer} wrote it about process {entry.owner.pid}, which is another user's"
         return Assessment(RecordFate.UNTRUSTED, detail, root=root)
-    if uid is not None and root.presence is Presence.LIVES and root.users[:1] != (uid,):
+    if uid is not None and root.presence is Presence.LIVES and root.uids[:1] != (uid,):
         detail = f"uid {uid} wrote it, and its root is a process of another user"
         return Assessment(RecordFate.UNTRUSTED, detail, root=root)
     if identity is None and owner.presence in (Presence.LIVES, Presence.UNKNOWN):
@@ -120,13 +120,5 @@ def _of_here(entry: Intent, *, owned: bool, writer: int, uid: int | None) -> Ass
     return Assessment(target=target, root=root)
 
 
-def _our_user() -> str | None:
-    """Return in whose name we act."""
-    with closing(current()) as system:
-        member = system.bind(os.getpid())
-        return None if member is None else system.show(member).user
-
-
-def _belongs_to(name: str | None) -> str:
-    """Name a new owner of a number."""
+def _new_owner(name: str | None) -> str:
     return f"its number belongs to {name or 'another process'} now, which was not touched"

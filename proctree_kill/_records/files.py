@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 TEMPORARY = ".tmp"
-READERS, PAUSE = 1.0, 0.01
-"""Seconds that a reader is waited for, and between two looks whether it has left."""
+RETRY_TIME = 1.0  # seconds for which Windows' readers of a file are waited for
+RETRY_POLL = 0.01  # seconds between two tries
 DIRECTORY = getattr(os, "O_DIRECTORY", None)
 """The flag that opens a folder; None on Windows, which opens none."""
 _WRITE = (
@@ -25,42 +26,29 @@ def create(path: Path, data: bytes) -> None:
         FileExistsError: there is one.
         OSError: it cannot be written; nothing is left of it.
     """
-    draft = _draft(path, data)
-    try:
-        _link(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    sync(path.parent)
+    with _draft(path, data) as draft:
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links: a file may still come between this look and the renaming
+            if path.exists():
+                raise FileExistsError(path) from None
+            draft.rename(path)
 
 
 def replace(path: Path, data: bytes) -> None:
     """Put a file in its place, whole and on disk, over the one that is there.
 
     Raises:
-        OSError: it cannot be written; whatever was there still is.
+        OSError: it cannot be written; the file that was there still is.
     """
-    draft = _draft(path, data)
-    try:
-        patiently(lambda: draft.replace(path))
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    sync(path.parent)
-
-
-def sync(folder: Path) -> None:
-    """Have the names in a folder on disk as well, where the system lets folders be opened."""
-    if DIRECTORY is None:
-        return
-    fd = os.open(folder, os.O_RDONLY | DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    with _draft(path, data) as draft:
+        retry(lambda: draft.replace(path))
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for ourselves alone; one that is there stays as it is.
+    """Make a folder for our user alone; one that is there stays as it is.
 
     Raises:
         OSError: it cannot be made.
@@ -69,60 +57,42 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def patiently(act: Callable[[], object]) -> None:
-    """Change a name; Windows refuses while anybody has that file open, and readers are quick.
+def retry(change: Callable[[], object]) -> None:
+    """Change a name, again while Windows refuses because a reader has the file open.
 
     Raises:
         OSError: it cannot be changed.
     """
-    until = time.monotonic() + READERS
+    until = time.monotonic() + RETRY_TIME
     while True:
         try:
-            act()
+            change()
         except PermissionError:
             if DIRECTORY is not None or time.monotonic() >= until:
                 raise
-            time.sleep(PAUSE)
+            time.sleep(RETRY_POLL)
         else:
             return
 
 
-def _draft(path: Path, data: bytes) -> Path:
-    """Write a file beside its place, and have it on disk.
-
-    Raises:
-        OSError: it cannot be written; nothing is left of it.
-    """
+@contextmanager
+def _draft(path: Path, data: bytes) -> Iterator[Path]:
+    """Write a file beside its place, to be named in the block; then bring its name to disk."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
     fd = os.open(draft, _WRITE, 0o600)
     try:
         try:
-            _write(fd, data)
+            while data:  # a disk that is full takes a part before it refuses
+                data = data[os.write(fd, data) :]
             os.fsync(fd)
         finally:
             os.close(fd)
-    except BaseException:
+        yield draft
+    finally:
         draft.unlink(missing_ok=True)
-        raise
-    return draft
-
-
-def _write(fd: int, data: bytes) -> None:
-    """Write all of it; a disk that is full takes a part before it says so."""
-    while data:
-        data = data[os.write(fd, data) :]
-
-
-def _link(draft: Path, path: Path) -> None:
-    """Give a file its name, if nobody has that.
-
-    A file system without hard links leaves a moment between the look and the renaming.
-    """
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        if path.exists():
-            raise FileExistsError(path) from None
-        draft.rename(path)
+    if DIRECTORY is not None:
+        folder = os.open(path.parent, os.O_RDONLY | DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

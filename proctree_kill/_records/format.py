@@ -1,4 +1,4 @@
-"""Intents and records: what is written down about a tree, under which name, and read with doubt."""
+"""Intents and records: what they hold, how files are named after them, and how they are read."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Intent(BaseModel):
 
     Args:
         version: of this layout.
-        session_id: whose tree it is.
+        session_id: the session whose tree it is.
         tool: what kind of agent it is, the first word of its events.
-        marker: the ``NAME=VALUE`` in the environment of everybody in the tree.
+        marker: the ``NAME=VALUE`` in the environment of each member.
         cgroup: the folder of the tree's own cgroup, where it has one.
         owner: the process that writes this.
         machine_id: a digest of the machine's id, where it has one.
@@ -64,7 +64,7 @@ class Record(Intent):
     Args:
         identity: the root.
         session: whether it leads a session of its own.
-        create_time: when it started, in seconds since the epoch; for people, no evidence.
+        create_time: when it started, in seconds since the epoch; shown, but no evidence.
     """
 
     identity: ProcessIdentity
@@ -73,7 +73,7 @@ class Record(Intent):
 
 
 class Bare(NamedTuple):
-    """A number that another program wrote."""
+    """A bare number, which another program wrote."""
 
     pid: int
 
@@ -107,25 +107,25 @@ def check_id(session_id: object) -> str:
 
 
 def record_path(folder: Path, session_id: str) -> Path:
-    """Return where the record of a session is."""
+    """Return the path of the record of a session."""
     return folder / f"{PREFIX}{session_id}{RECORD}"
 
 
 def intent_path(record: Path) -> Path:
-    """Return where the intent is that comes before a record."""
+    """Return the path of the intent that comes before a record."""
     return record.with_name(record.name.removesuffix(RECORD) + INTENT)
 
 
 def record_of(path: Path) -> Path:
-    """Return where the record is that an intent comes before; a record is its own."""
+    """Return the path of the record of an intent, or of the record itself."""
     return path.with_name(path.name.removesuffix(INTENT).removesuffix(RECORD) + RECORD)
 
 
 def id_of(path: Path) -> str:
-    """Return whose record or intent a file is, by its name.
+    """Return the session whose record or intent a file is, by its name.
 
     Raises:
-        UnreadableError: nobody's.
+        UnreadableError: it is no name of a record or an intent.
     """
     name = path.name
     for suffix in (RECORD, INTENT):
@@ -145,7 +145,7 @@ def entries(names: Iterable[str]) -> list[str]:
 
 
 def encode(entry: Intent) -> bytes:
-    """Write an entry: a record's first line is the bare number, for tools that read no more."""
+    """Return an entry as bytes: a record begins with the bare number, for tools that read that."""
     line = json.dumps(entry.model_dump(mode="json"), separators=(",", ":")) + "\n"
     number = f"{entry.identity.pid}\n" if isinstance(entry, Record) else ""
     return (number + line).encode("ascii")
@@ -154,7 +154,7 @@ def encode(entry: Intent) -> bytes:
 def parse(path: Path, data: bytes) -> Entry:
     """Read an entry.
 
-    An unknown key is a newer writer's and does no harm; an unknown version may mean anything.
+    An unknown key comes from a newer writer and does no harm; a newer version may mean anything.
 
     Raises:
         UnreadableError: it is no entry of this version, or not the one of this name.
@@ -164,15 +164,10 @@ def parse(path: Path, data: bytes) -> Entry:
     if is_record and (number := _NUMBER.fullmatch(data)):
         return Bare(int(number[1]))
     first, _, rest = data.partition(b"\n") if is_record else (b"", b"", data)
-    told = _object(rest)
-    version = told.get("version")
-    if isinstance(version, int) and version > VERSION:
-        text = "its version is of a newer release"
-        raise UnreadableError(text)
     try:
         entry = (Record if is_record else Intent).model_validate_json(rest)
     except ValidationError as error:
-        raise UnreadableError(_first_problem(error)) from None
+        raise UnreadableError(_reason(error)) from None
     if isinstance(entry, Record) and first.strip() != str(entry.identity.pid).encode():
         text = "its two lines name different processes"
         raise UnreadableError(text)
@@ -190,23 +185,12 @@ def digest(args: object) -> str:
     return hashlib.sha256(b"\0".join(map(os.fsencode, parts))).hexdigest()
 
 
-def _object(line: bytes) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        UnreadableError: it is none.
-    """
-    try:
-        told = json.loads(line)
-    except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
-        text = "it holds no JSON object"
-        raise UnreadableError(text)
-    return told
-
-
-def _first_problem(error: ValidationError) -> str:
-    """Say what is wrong with an entry, without its values."""
-    found = error.errors()[0]
-    return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
+def _reason(error: ValidationError) -> str:
+    """Return what is wrong with an entry, without its values, which may be secrets."""
+    problem = error.errors()[0]  # in the order of the fields: the version comes first
+    name, value = ".".join(map(str, problem["loc"])), problem["input"]
+    if not name:
+        return "it holds no JSON object"
+    if name == "version" and isinstance(value, int) and value > VERSION:
+        return "its version is of a newer release"
+    return f"{name}: {problem['msg']}"

@@ -1,15 +1,17 @@
-"""Writing down a tree of ours: the intent before its start, the record before anybody has it."""
+"""Writing the intent before a tree starts, and the record before the caller has its root."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from .._containment.containment import Containment
-from .._engine.process import identify, live
+from .._engine.process import details, identify
 from .._models.errors import RecordError
 from .._models.identity import ProcessIdentity
 from .._systems.machine import machine_id, pid_namespace
@@ -31,8 +33,8 @@ from .trusted_files import Folder, Opened, UntrustedError
 
 _log = logging.getLogger("proctree_kill")
 
-_read_back: set[Path] = set()
-"""The folders in which a file of ours was looked at."""
+_checked: set[Path] = set()
+"""The folders in which a file of ours was read back."""
 
 
 class Recording:
@@ -42,10 +44,10 @@ class Recording:
     """
 
     def __init__(self, path: str | os.PathLike[str], tool: str = DEFAULT_TOOL) -> None:
-        """Say where the record will be; nothing is written yet.
+        """Prepare a record at this path; nothing is written yet.
 
         Raises:
-            RecordError: that is no name of a record.
+            RecordError: it is no name of a record.
         """
         self.path = Path(path).absolute()
         self._tool = tool
@@ -59,14 +61,14 @@ class Recording:
 
     @classmethod
     def at(cls, place: str | os.PathLike[str]) -> Recording:
-        """Return what was prepared, or prepare it."""
+        """Return a recording as it is, or prepare one at a path."""
         return place if isinstance(place, Recording) else cls(place)
 
     def __fspath__(self) -> str:
-        """Return where the record is, so that a recording goes wherever its path does."""
+        """Return the path of the record: a recording serves as one."""
         return os.fspath(self.path)
 
-    def announce(self, containment: Containment, args: object) -> None:
+    def write_intent(self, containment: Containment, args: object) -> None:
         """Put the intent on disk: what carries the marker from now on belongs to it.
 
         Raises:
@@ -78,30 +80,26 @@ class Recording:
             tool=self._tool,
             marker=containment.marker,
             cgroup=None if containment.cgroup is None else str(containment.cgroup),
-            owner=_ourselves(os.getpid()),
+            owner=_own_identity(os.getpid()),
             machine_id=machine_id(),
             pid_namespace=pid_namespace(),
             argv_digest=digest(args),
             created_at=time.time(),
         )
-        try:
+        with _writing(path):
             record_files.make_folder(path.parent)
-        except OSError as error:
-            raise RecordError(str(path), _reason(error)) from error
-        try:
-            record_files.create(path, encode(intent))
-            self._intent = intent
-            _read_first(path)
-            taken = os.path.lexists(self.path)  # looked at once the id is ours
-        except FileExistsError:
-            taken = True
-        except OSError as error:
-            raise RecordError(str(path), _reason(error)) from error
+            try:
+                record_files.create(path, encode(intent))
+                self._intent = intent
+                _warn_if_untrusted(path)
+                taken = os.path.lexists(self.path)  # after the intent: now the id is ours
+            except FileExistsError:
+                taken = True
         if taken:
             self.forget()
             raise RecordError(str(self.path), "this id has one; recover it or stop it first")
 
-    def confirm(self, containment: Containment) -> None:
+    def write_record(self, containment: Containment) -> None:
         """Put the record in the place of the intent.
 
         Raises:
@@ -109,25 +107,22 @@ class Recording:
         """
         intent, identity = self._intent, containment.identity
         if intent is None or identity is None:
-            raise RecordError(str(self.path), "nothing was started that it could be of")
-        age = live(identity).seconds
+            raise RecordError(str(self.path), "no tree was started for it")
+        age = details(identity).seconds
         record = Record(
-            **intent.model_dump(exclude={"owner"}),
-            owner=intent.owner,
+            **dict(intent),
             identity=identity,
             session=containment.session,
             create_time=None if age is None else time.time() - age,
         )
-        try:
+        with _writing(self.path):
             record_files.replace(self.path, encode(record))
             intent_path(self.path).unlink()
-        except OSError as error:
-            raise RecordError(str(self.path), _reason(error)) from error
 
     def forget(self) -> bool:
-        """Remove what we wrote; tell whether nothing of it is left.
+        """Remove what was written; return whether nothing of it is left.
 
-        A recovery that took our record meanwhile removes it itself.
+        A recovery that has locked the record meanwhile removes it itself.
         """
         if self._intent is None:
             return True
@@ -141,17 +136,12 @@ class Recording:
 
     @property
     def files(self) -> tuple[Path, Path]:
-        """Return where the record is, and where the intent."""
+        """The paths of the record and of the intent."""
         return self.path, intent_path(self.path)
-
-    @property
-    def announced(self) -> bool:
-        """Whether something is on disk that :meth:`forget` would remove."""
-        return self._intent is not None
 
 
 def forget(path: Path, marker: str, folder: Folder | None = None) -> None:
-    """Remove a file, if it is there and of this marker, which proves that it is ours.
+    """Remove a file, if it holds this marker, which proves that it is ours.
 
     Raises:
         OSError: it cannot be removed.
@@ -170,19 +160,18 @@ def forget(path: Path, marker: str, folder: Folder | None = None) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _ourselves(pid: int) -> ProcessIdentity:
-    """Return which process this is; by its number, for a fork is another one."""
-    return identify(pid)
+def _own_identity(pid: int) -> ProcessIdentity:
+    return identify(pid)  # cached by the number: a fork is another process
 
 
-def _read_first(path: Path) -> None:
-    """Warn where the file that we just wrote seems to be another user's, once for each folder.
+def _warn_if_untrusted(path: Path) -> None:
+    """Warn where the file that was just written looks like another user's, once for each folder.
 
-    Such a file system is NFS with ``root_squash``, CIFS, or one of ids that are not mapped.
+    It does on NFS with ``root_squash``, on CIFS, and where user ids are not mapped.
     """
-    if path.parent in _read_back:
+    if path.parent in _checked:
         return
-    _read_back.add(path.parent)
+    _checked.add(path.parent)
     try:
         with Opened(path) as opened:
             squashed = None if opened.uid is None else f"it belongs to uid {opened.uid}"
@@ -195,6 +184,11 @@ def _read_first(path: Path) -> None:
         )
 
 
-def _reason(error: OSError) -> str:
-    """Say what the system said."""
-    return f"it cannot be written: {error.strerror or error}"
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raise RecordError for an OSError of the block."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"it cannot be written: {error.strerror or error}"
+        raise RecordError(str(path), reason) from error

@@ -14,8 +14,8 @@ from .recover_record import RecordRecovery
 from .report import RecoveryReport
 from .trusted_files import Folder, is_trusted
 
-AT_ONCE = 32
-"""How many trees are ended at the same time; each needs a thread and a look at everybody."""
+TREES_AT_ONCE = 32
+"""How many trees are ended at the same time; each needs a thread and a look at all processes."""
 
 
 def recover(
@@ -25,21 +25,22 @@ def recover(
     dry_run: bool = False,
     bare: bool = False,
 ) -> RecoveryReport:
-    """End every tree in a folder of records whose owner is dead, and say what became of each.
+    """End every tree in a folder of records whose owner is dead, and report on each.
 
     A record is acted upon only where it is known whose it is: of this machine, boot and pid
     namespace, its owner dead, its root the very process that was written down.
-    Whatever is in doubt is kept, and nobody is touched for it.
+    Whatever is in doubt is kept, and its processes are not touched.
     A file that another user may have written is ``untrusted``, and kept; root acts upon the file
     of an ordinary user with that user's rights alone.
     Two recoveries at once end each tree once.
 
     Args:
-        directory: the folder; one that is not there has no records.
+        directory: the folder; one that does not exist has no records.
         policy: how trees are ended; default ``KillPolicy()``.
-        dry_run: only say what would be done.
+        dry_run: only report what would be done; default False.
         bare: whether a record that is a bare number, as another program writes it, may be acted
-            upon as well: if a process of our user has that number that is older than the file.
+            upon as well (default False): if a process of our user has that number and is older
+            than the file.
 
     Returns:
         One outcome for each session, and one more where an untrusted record stands beside an
@@ -58,21 +59,9 @@ async def arecover(
     dry_run: bool = False,
     bare: bool = False,
 ) -> RecoveryReport:
-    """Do what :func:`recover` does, without blocking the event loop.
+    """Like :func:`recover`, awaited.
 
     Cancelled, it forces at once, finishes, and lets the cancellation through.
-
-    Args:
-        directory: as for :func:`recover`.
-        policy: as for :func:`recover`.
-        dry_run: as for :func:`recover`.
-        bare: as for :func:`recover`.
-
-    Returns:
-        As :func:`recover`.
-
-    Raises:
-        RecordError: as for :func:`recover`.
     """
     return await loops.run(Recovery(directory, policy, dry_run=dry_run, bare=bare))
 
@@ -95,21 +84,21 @@ class Recovery:
         """
         self._path = Path(directory).absolute()
         self._dry_run = dry_run
+        self._folder, paths = _open(self._path)
         policy = policy or KillPolicy()
-        self._folder = _open(self._path)
-        self._cases = Parallel(
+        self._recoveries = Parallel(
             [
                 RecordRecovery(path, policy, dry_run=dry_run, bare=bare, folder=self._folder)
-                for path in _files_of_sessions(self._folder)
+                for path in paths
             ],
-            AT_ONCE,
+            TREES_AT_ONCE,
         )
 
     def run(self) -> RecoveryReport:
-        """Go through the records."""
+        """Recover each record."""
         if self._folder is not None and not self._dry_run:
             self._folder.tidy()  # before a kill: should it fail, no outcome is lost
-        outcomes = self._cases.run()
+        outcomes = self._recoveries.run()
         if self._folder is not None:
             self._folder.close()
         return RecoveryReport(
@@ -117,43 +106,28 @@ class Recovery:
         )
 
     def hurry(self) -> None:
-        """Let the force begin now."""
-        self._cases.hurry()
+        """Begin the force now."""
+        self._recoveries.hurry()
 
 
-def _open(path: Path) -> Folder | None:
-    """Open a folder; None where there is none.
-
-    Raises:
-        RecordError: it cannot be read.
-    """
-    try:
-        return Folder(path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise RecordError(str(path), f"it cannot be read: {error.strerror}") from error
-
-
-def _files_of_sessions(folder: Folder | None) -> list[Path]:
-    """List one file a session: the record, or the intent where there is no record yet.
+def _open(path: Path) -> tuple[Folder | None, list[Path]]:
+    """Open a folder, and list one file a session: its record, else its intent.
 
     An untrusted record hides no intent.
 
     Raises:
         RecordError: the folder cannot be read.
     """
-    if folder is None:
-        return []
     try:
+        folder = Folder(path)
         names = entries(folder.names())
     except FileNotFoundError:
-        return []
+        return None, []
     except OSError as error:
-        raise RecordError(str(folder.path), f"it cannot be read: {error.strerror}") from error
+        raise RecordError(str(path), f"it cannot be read: {error.strerror}") from error
     recorded = {name.removesuffix(RECORD) for name in names if name.endswith(RECORD)}
-    paths = map(folder.path.__truediv__, names)
-    return [
+    paths = [path / name for name in names]
+    return folder, [
         path
         for path in paths
         if path.suffix == RECORD

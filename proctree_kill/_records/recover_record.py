@@ -12,7 +12,7 @@ from .._engine.target import Target
 from .._models.errors import TargetRefusedError
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult
-from .assessment import Assessment, judge, judge_bare
+from .assessment import Assessment, assess, assess_bare
 from .format import (
     PREFIX,
     Bare,
@@ -29,10 +29,10 @@ from .report import RecordFate, RecordOutcome
 from .trusted_files import Folder, Opened, UntrustedError
 
 DROPPED = {RecordFate.REAPED, RecordFate.GONE, RecordFate.RECYCLED}
-"""What is not kept."""
-LOOK = 0.01
+"""The fates with which the file is removed."""
+RECORD_POLL = 0.01
 """Seconds between two looks for the record of a tree that is just being started."""
-MOMENT = 0.1
+FORK_TIME = 0.1
 """Seconds within which a fork becomes its program and carries the marker."""
 
 
@@ -50,15 +50,15 @@ class RecordRecovery:
         hurry: Hurry | None = None,
         folder: Folder | None = None,
     ) -> None:
-        """Say which file, and what is allowed.
+        """Prepare; nothing is looked at yet.
 
         Args:
             path: the file.
             policy: how a tree is ended.
-            dry_run: whether to touch nobody and to remove nothing.
+            dry_run: whether to touch no process and to remove no file.
             bare: whether the bare number of another program may be acted upon.
-            owned: whether it is ended though its owner lives.
-            hurry: what is to be hurried; default one of its own.
+            owned: whether the tree is ended though its owner lives.
+            hurry: what hurries it; default one of its own.
             folder: its folder, where that is open already.
         """
         self._path = path
@@ -71,7 +71,7 @@ class RecordRecovery:
         self._hurry = hurry or Hurry()
 
     def hurry(self) -> None:
-        """Let the force begin now."""
+        """Begin the force now."""
         self._hurry()
 
     def run(self) -> RecordOutcome:
@@ -82,101 +82,90 @@ class RecordRecovery:
         until = time.monotonic() + self._policy.grace + self._policy.settle
         outcome = self._look()
         while self._is_starting(outcome) and time.monotonic() < until:
-            time.sleep(LOOK)
+            time.sleep(RECORD_POLL)
             record = record_of(self._path)
             self._path = record if record.exists() else intent_path(record)
             outcome = self._look()
         return outcome
 
     def _is_starting(self, outcome: RecordOutcome) -> bool:
-        """Tell whether it waits for a record: its owner lives, and has not started the tree yet."""
+        """Whether the file is an intent, and its owner lives and is to be ended all the same."""
         starting = isinstance(self._entry, Intent) and not isinstance(self._entry, Record)
         return self._owned and starting and outcome.fate is RecordFate.OWNED
 
     def _look(self) -> RecordOutcome:
-        """Look and act, once."""
         try:
             opened = Opened(self._path, self._folder)
         except FileNotFoundError:
-            return self._outcome(RecordFate.GONE, "somebody removed it just now")
+            return self._outcome(RecordFate.GONE, "it was removed just now")
         except UntrustedError as error:
             return self._outcome(RecordFate.UNTRUSTED, str(error))
         except OSError as error:
             return self._outcome(RecordFate.UNREADABLE, str(error.strerror or error))
         with opened:
-            return self._conclude(opened)
+            if opened.untrusted is not None:
+                return self._outcome(RecordFate.UNTRUSTED, opened.untrusted)
+            return self._act(opened)
 
-    def _conclude(self, opened: Opened) -> RecordOutcome:
-        """Act upon a file that was opened, if it may be."""
-        if opened.untrusted is not None:
-            return self._outcome(RecordFate.UNTRUSTED, opened.untrusted)
-        verdict = self._judge(opened)
-        if verdict.fate not in (None, *DROPPED):
-            return self._outcome(verdict.fate or RecordFate.UNREADABLE, verdict.detail, verdict)
-        if self._dry_run:
-            return self._foresee(verdict)
-        if not opened.lock():
-            return self._outcome(RecordFate.OWNED, "another recovery ends it now", verdict)
-        done = self._act(verdict)
-        return self._drop(opened, done) if done.fate in DROPPED else done
+    def _act(self, opened: Opened) -> RecordOutcome:
+        """Do with the file and its tree what the file allows."""
+        assessment = self._assess(opened)
+        fate, target = assessment.fate, assessment.target
+        if fate is not None and fate not in DROPPED:
+            return self._outcome(fate, assessment.detail, assessment)
+        if not (self._dry_run or opened.lock()):
+            return self._outcome(RecordFate.OWNED, "another recovery ends it now", assessment)
+        if target is None:
+            outcome = self._outcome(fate or RecordFate.GONE, assessment.detail, assessment)
+        else:
+            act = self._foresee if self._dry_run else self._end
+            outcome = act(target, assessment)
+        if outcome.fate in DROPPED and not self._dry_run:
+            return self._drop(opened, outcome)
+        return outcome
 
-    def _judge(self, opened: Opened) -> Assessment:
-        """Say what is to be done, without doing it."""
+    def _assess(self, opened: Opened) -> Assessment:
         try:
             entry = self._entry = parse(self._path, opened.data)
+            if not isinstance(entry, Bare):
+                return assess(entry, owned=self._owned, writer=opened.writer, uid=opened.uid)
         except UnreadableError as error:
             return Assessment(RecordFate.UNREADABLE, str(error))
-        if not isinstance(entry, Bare):
-            try:
-                return judge(entry, owned=self._owned, writer=opened.writer, uid=opened.uid)
-            except OSError as error:  # no descriptor is left to look at its processes
-                return Assessment(RecordFate.UNREADABLE, error.strerror)
+        except OSError as error:  # no descriptor is left to look at its processes
+            return Assessment(RecordFate.UNREADABLE, error.strerror)
         if opened.uid is not None:
             return Assessment(RecordFate.BARE, "another program of another user wrote it")
         if not self._bare:
             return Assessment(RecordFate.BARE, "another program wrote it")
-        return judge_bare(entry.pid, opened.written)
+        return assess_bare(entry.pid, opened.written)
 
-    def _foresee(self, verdict: Assessment) -> RecordOutcome:
-        """Say what would become of it."""
-        if verdict.target is None:
-            return self._outcome(verdict.fate or RecordFate.GONE, verdict.detail, verdict)
-        snapshot = snapshot_tree(verdict.target)
+    def _foresee(self, target: Target, assessment: Assessment) -> RecordOutcome:
+        """Return what :meth:`_end` would."""
+        snapshot = snapshot_tree(target)
         if snapshot.refusal is not None:
-            return self._refused(snapshot.refusal, verdict)
-        fate = RecordFate.REAPED if snapshot.members else _empty(verdict)
-        return self._outcome(fate, verdict.stranger, verdict)
+            return self._refused(snapshot.refusal, assessment)
+        fate = RecordFate.REAPED if snapshot.members else assessment.fate_if_empty
+        return self._outcome(fate, assessment.new_owner, assessment)
 
-    def _act(self, verdict: Assessment) -> RecordOutcome:
-        """End the target, if there is one."""
-        if verdict.target is None:
-            return self._outcome(verdict.fate or RecordFate.GONE, verdict.detail, verdict)
+    def _end(self, target: Target, assessment: Assessment) -> RecordOutcome:
         try:
-            kill = self._end(verdict.target)
+            kill = self._hurry.kill(target, self._policy)
+            if not (_found(kill) or isinstance(self._entry, Record | Bare)):
+                # A process that was just forked shows its parent's environment until it becomes
+                # its program, and the parent may have died in between.
+                self._hurry.wanted.wait(FORK_TIME)
+                kill = self._hurry.kill(target, self._policy)
         except TargetRefusedError as error:
-            return self._refused(str(error), verdict)
+            return self._refused(str(error), assessment)
         if not kill.ok:
             fate = RecordFate.SURVIVED
         else:
-            fate = RecordFate.REAPED if _touched(kill) else _empty(verdict)
-        return self._outcome(fate, verdict.stranger, verdict, kill)
+            fate = RecordFate.REAPED if _found(kill) else assessment.fate_if_empty
+        return self._outcome(fate, assessment.new_owner, assessment, kill)
 
-    def _end(self, target: Target) -> KillResult:
-        """End a tree; one that was about to start is looked for twice.
-
-        A process that was just forked has the environment of its parent until it becomes its
-        program, and a parent may die in between.
-        """
-        kill = self._hurry.kill(target, self._policy)
-        if _touched(kill) or isinstance(self._entry, Record | Bare):
-            return kill
-        self._hurry.wanted.wait(MOMENT)
-        return self._hurry.kill(target, self._policy)
-
-    def _refused(self, reason: str, verdict: Assessment) -> RecordOutcome:
-        """Leave alone what must not be ended."""
+    def _refused(self, reason: str, assessment: Assessment) -> RecordOutcome:
         fate = RecordFate.BARE if isinstance(self._entry, Bare) else RecordFate.OWNED
-        return self._outcome(fate, reason, verdict)
+        return self._outcome(fate, reason, assessment)
 
     def _drop(self, opened: Opened, outcome: RecordOutcome) -> RecordOutcome:
         """Remove the file, and the intent that a crash left beside a record."""
@@ -193,34 +182,30 @@ class RecordRecovery:
         self,
         fate: RecordFate,
         detail: str | None = None,
-        verdict: Assessment | None = None,
+        assessment: Assessment | None = None,
         kill: KillResult | None = None,
     ) -> RecordOutcome:
-        """Say what became of it."""
         entry = self._entry
         ours = entry if isinstance(entry, Intent) else None
-        record = entry if isinstance(entry, Record | Bare) else None
-        number = record.identity.pid if isinstance(record, Record) else record and record.pid
-        known = verdict is not None and record is not None and fate is not RecordFate.FOREIGN
+        pid = alive = None
+        if isinstance(entry, Record | Bare):
+            pid = entry.identity.pid if isinstance(entry, Record) else entry.pid
+            if assessment is not None and fate is not RecordFate.FOREIGN:
+                alive = assessment.root.presence is Presence.LIVES
         return RecordOutcome(
             session_id=self._path.stem.removeprefix(PREFIX),
             fate=fate,
             path=str(self._path),
             tool=None if ours is None else ours.tool,
-            pid=number,
+            pid=pid,
             owner=None if ours is None else ours.owner.pid,
             created_at=None if ours is None else ours.created_at,
-            alive=verdict.root.presence is Presence.LIVES if verdict and known else None,
+            alive=alive,
             detail=detail,
             kill=kill,
         )
 
 
-def _touched(kill: KillResult) -> bool:
-    """Tell whether somebody was there to be ended."""
-    return any(one.fate is not Fate.ALREADY_GONE for one in kill.outcomes)
-
-
-def _empty(verdict: Assessment) -> RecordFate:
-    """Say what a tree is of which nobody was found."""
-    return RecordFate.RECYCLED if verdict.recycled else RecordFate.GONE
+def _found(kill: KillResult) -> bool:
+    """Whether there was a process to end."""
+    return any(outcome.fate is not Fate.ALREADY_GONE for outcome in kill.outcomes)

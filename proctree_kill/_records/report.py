@@ -13,15 +13,15 @@ class RecordFate(StrEnum):
     """What became of a record, or in a dry run what would."""
 
     REAPED = "reaped"
-    """Its owner is dead and somebody of its tree lived: the tree was ended, the record dropped."""
+    """Its owner is dead and members of its tree lived: the tree was ended, the record dropped."""
     SURVIVED = "survived"
-    """As above, but somebody lives still: the record is kept."""
+    """As above, but a member survived: the record is kept."""
     GONE = "gone"
-    """Nobody of its tree is left, or it is of an earlier boot: dropped."""
+    """No member of its tree is left, or it is of an earlier boot: dropped."""
     RECYCLED = "recycled"
-    """Its number belongs to somebody else, who was not touched: dropped."""
+    """Its number belongs to another process now, which was not touched: dropped."""
     OWNED = "owned"
-    """Its owner lives, or somebody else ends it now: left alone."""
+    """Its owner lives, or another recovery ends it now: left alone."""
     FOREIGN = "foreign"
     """It is of another machine or pid namespace: kept."""
     UNREADABLE = "unreadable"
@@ -65,9 +65,9 @@ class RecoveryReport(Model):
 
     Args:
         directory: the folder.
-        dry_run: whether nobody was touched and nothing removed.
-        outcomes: one a session, by the names of their files; one more where an untrusted record
-            stands beside an intent.
+        dry_run: whether no process was touched and no file removed.
+        outcomes: one for each session, by the names of their files; one more where an untrusted
+            record stands beside an intent.
     """
 
     directory: str
@@ -76,47 +76,47 @@ class RecoveryReport(Model):
 
     @property
     def ok(self) -> bool:
-        """Whether nobody who was meant to die lives."""
+        """Whether no process survived that was to end."""
         return not self.survived
 
     @property
     def reaped(self) -> tuple[RecordOutcome, ...]:
-        """Those whose tree was ended."""
+        """The records whose tree was ended."""
         return self._of(RecordFate.REAPED)
 
     @property
     def survived(self) -> tuple[RecordOutcome, ...]:
-        """Those of whose tree somebody lives still."""
+        """The records of whose tree a member survived."""
         return self._of(RecordFate.SURVIVED)
 
     @property
     def gone(self) -> tuple[RecordOutcome, ...]:
-        """Those of whose tree nobody was left."""
+        """The records of whose tree no member was left."""
         return self._of(RecordFate.GONE)
 
     @property
     def recycled(self) -> tuple[RecordOutcome, ...]:
-        """Those whose number belongs to somebody else."""
+        """The records whose number belongs to another process now."""
         return self._of(RecordFate.RECYCLED)
 
     @property
     def owned(self) -> tuple[RecordOutcome, ...]:
-        """Those whose owner lives."""
+        """The records whose owner lives."""
         return self._of(RecordFate.OWNED)
 
     @property
     def foreign(self) -> tuple[RecordOutcome, ...]:
-        """Those of another machine or pid namespace."""
+        """The records of another machine or pid namespace."""
         return self._of(RecordFate.FOREIGN)
 
     @property
     def unreadable(self) -> tuple[RecordOutcome, ...]:
-        """Those that cannot be understood."""
+        """The records that cannot be understood."""
         return self._of(RecordFate.UNREADABLE)
 
     @property
     def untrusted(self) -> tuple[RecordOutcome, ...]:
-        """Those that another user may have written, or that are no plain files."""
+        """The records that another user may have written, or that are no plain files."""
         return self._of(RecordFate.UNTRUSTED)
 
     @property
@@ -125,12 +125,11 @@ class RecoveryReport(Model):
         return self._of(RecordFate.BARE)
 
     def summary(self) -> str:
-        """Say the report in one line."""
-        count = Counter(one.fate for one in self.outcomes)
+        """Return the report in one line."""
+        count = Counter(outcome.fate for outcome in self.outcomes)
         parts = [f"{count[fate]} {fate}" for fate in RecordFate if count[fate]]
         would = "would be: " if self.dry_run and parts else ""
         return would + (", ".join(parts) or "no records")
 
     def _of(self, fate: RecordFate) -> tuple[RecordOutcome, ...]:
-        """Return those of one fate."""
-        return tuple(one for one in self.outcomes if one.fate is fate)
+        return tuple(outcome for outcome in self.outcomes if outcome.fate is fate)

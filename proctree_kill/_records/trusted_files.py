@@ -12,12 +12,10 @@ from typing import Self
 
 from .._systems import trust
 from .._systems.lock import lock
-from .files import DIRECTORY, TEMPORARY, patiently
+from .files import DIRECTORY, TEMPORARY, retry
 
-LARGEST = 1 << 16
-"""Bytes; no file of ours is larger."""
-FORGOTTEN = 3600.0
-"""Seconds after which a file that was not finished is nobody's any more."""
+LARGEST = 1 << 16  # bytes; no file of ours is larger
+DRAFT_AGE = 3600.0  # seconds after which the writer of a draft is taken for dead
 LINK = "it is a link"
 REPARSE_POINT = 0x400
 """FILE_ATTRIBUTE_REPARSE_POINT (winnt.h)."""
@@ -36,14 +34,14 @@ class UntrustedError(OSError):
 
 
 class Folder:
-    """A folder that was opened once; its files are reached beneath it, wherever its name leads now.
+    """A folder that was opened once; its files are reached beneath it, wherever its path leads now.
 
-    That name itself may be a link.
+    The path itself may lead over a link.
     Windows opens no folders: there files are reached by their paths.
 
     Attributes:
-        path: its name.
-        close: gives the descriptor back.
+        path: its path.
+        close: closes the descriptor.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,8 +77,8 @@ class Folder:
         """Open a file to be read; no link is followed where the system can do that."""
         return os.open(self._reach(name), _READ, dir_fd=self._fd)
 
-    def look(self, name: str) -> os.stat_result:
-        """Look at a file, or at the link that has its name."""
+    def stat(self, name: str) -> os.stat_result:
+        """Return the status of a file, or of the link that has its name."""
         return os.stat(self._reach(name), dir_fd=self._fd, follow_symlinks=False)
 
     def unlink(self, name: str) -> None:
@@ -89,25 +87,25 @@ class Folder:
             os.unlink(self._reach(name), dir_fd=self._fd)
 
     def sync(self) -> None:
-        """Have the names on disk as well."""
+        """Bring the names to disk."""
         if self._fd is not None:
             os.fsync(self._fd)
 
     def tidy(self) -> None:
-        """Remove what writers left that died an hour ago or earlier."""
+        """Remove the drafts of writers that died before they could."""
         for name in self.names():
             if name.startswith(".session_") and name.endswith(TEMPORARY):
                 with contextlib.suppress(OSError):  # another recovery tidies as well
-                    if time.time() - self.look(name).st_mtime > FORGOTTEN:
+                    if time.time() - self.stat(name).st_mtime > DRAFT_AGE:
                         self.unlink(name)
 
-    def drafts(self, name: str, found: os.stat_result) -> int:
-        """Count the names that a file still has from before it got its own."""
+    def count_drafts(self, name: str, found: os.stat_result) -> int:
+        """Count the names of drafts that lead to a file as well."""
         count = 0
         for other in self.names():
             if other.startswith(f".{name}.") and other.endswith(TEMPORARY):
                 with contextlib.suppress(FileNotFoundError):
-                    count += os.path.samestat(found, self.look(other))
+                    count += os.path.samestat(found, self.stat(other))
         return count
 
     def _reach(self, name: str) -> str | Path:
@@ -115,13 +113,13 @@ class Folder:
 
 
 class Opened:
-    """A file that was opened, what it held, and with whose rights it speaks.
+    """A file that was opened, what it holds, and with whose rights it may be acted upon.
 
     Attributes:
         data: its bytes.
         written: when it was written, in seconds since the epoch.
         writer: the uid of its owner; 0 where the system has none.
-        untrusted: why it must not be acted upon, or None.
+        untrusted: why it must not be acted upon; None where it may be.
         uid: the user with whose rights alone it may be acted upon; None: with ours.
     """
 
@@ -147,9 +145,9 @@ class Opened:
             _check_plain(found)
             self.data = os.read(self._fd, LARGEST)
             self.written, self.writer = found.st_mtime, found.st_uid
-            judged = trust(self._fd, found)
-            self.untrusted = judged.why_not or self._why_named(found)
-            self.uid = judged.uid
+            trusted = trust(self._fd, found)
+            self.untrusted = trusted.why_not or self._link_reason(found)
+            self.uid = trusted.uid
         except BaseException:
             self._close()
             raise
@@ -161,7 +159,7 @@ class Opened:
         self._close()
 
     def lock(self) -> bool:
-        """Take it for us alone until it is closed; False where another one has it, or had."""
+        """Lock it until it is closed; False where another process has or had the lock."""
         return lock(self._fd) and self._is_in_place()
 
     def remove(self) -> None:
@@ -176,39 +174,35 @@ class Opened:
             self._folder.unlink(self.path.name)
         except PermissionError:  # Windows removes no file that is open
             self._close_file()
-            patiently(lambda: self._folder.unlink(self.path.name))
+            retry(lambda: self._folder.unlink(self.path.name))
         self._folder.sync()
 
     def _open(self) -> int:
-        """Open it; systems refuse links and sockets each with an error of their own."""
         try:
             return self._folder.open(self.path.name)
         except FileNotFoundError:
             raise
-        except OSError:
-            found = self._folder.look(self.path.name)
+        except OSError:  # each system refuses links and sockets with an error of its own
+            found = self._folder.stat(self.path.name)
             _check_plain(found)
             if (why := trust(None, found).why_not) is not None:
                 raise UntrustedError(why) from None
             raise
 
-    def _why_named(self, found: os.stat_result) -> str | None:
-        """Say why its name is not to be believed: another name may bring it from elsewhere.
-
-        One name may be left from a writer that died before it could remove its draft.
-        """
+    def _link_reason(self, found: os.stat_result) -> str | None:
+        """Return why the file may come from another folder, by a link; None where it cannot."""
         if not (hasattr(os, "O_NOFOLLOW") or self._is_in_place()):
             return LINK
         if found.st_nlink <= 1:
             return None
-        drafts = self._folder.drafts(self.path.name, found)
+        drafts = self._folder.count_drafts(self.path.name, found)  # of a writer that died
         links = os.fstat(self._fd).st_nlink  # a writer may have removed its draft meanwhile
         return None if links - drafts <= 1 else f"it has {links} names (hard links)"
 
     def _is_in_place(self) -> bool:
-        """Tell whether its name still leads to it, and not by a link."""
+        """Whether its name still leads to it, and not by a link."""
         try:
-            found = self._folder.look(self.path.name)
+            found = self._folder.stat(self.path.name)
         except FileNotFoundError:
             return False
         return not _is_reparse_point(found) and os.path.samestat(os.fstat(self._fd), found)
@@ -244,10 +238,10 @@ def _is_reparse_point(found: os.stat_result) -> bool:
 
 
 def _check_plain(found: os.stat_result) -> None:
-    """Refuse what no writer of ours makes.
+    """Refuse a file of a kind that no writer of ours makes.
 
     Raises:
-        UntrustedError: it is a link, a pipe, a folder, or far too large.
+        UntrustedError: it is a link, a pipe, a folder, or too large.
     """
     if stat.S_ISLNK(found.st_mode) or _is_reparse_point(found):
         raise UntrustedError(LINK)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import threads
 from .threads import Act, Work, WorkThread
@@ -21,40 +22,26 @@ Runner = Callable[[Awaitable[Any]], object]
 """Has something awaited on an event loop, and blocks until that is done."""
 
 
-class _Completion(NamedTuple):
-    """An event of the running loop.
-
-    Args:
-        done: the event.
-        finished: sets it, from any other thread.
-        cancelled: what a cancellation raises.
-    """
-
-    done: Any
-    finished: Callable[[], object]
-    cancelled: type[BaseException]
-
-
 async def run(work: Work[_T], *, settle: Callable[[_T], Awaitable[_T]] | None = None) -> _T:
-    """Run work in a thread of its own; a cancellation hurries it and waits until it has finished.
+    """Run work in a thread of its own; an interrupt hurries it, and is raised when it has finished.
 
     Args:
         work: what is done.
         settle: awaited with the result afterwards, and returns the final one.
     """
-    done, finished, cancelled = _completion()
+    done, finished, interrupts = _completion()
     thread = WorkThread(work, finished)
     interruption = _start(work, thread, done.set)
     try:
         await done.wait()
-    except cancelled as error:
+    except interrupts as error:
         interruption = error
         threads.hurry(work)
     with _shield():
         while not done.is_set():
             try:
                 await done.wait()
-            except cancelled:
+            except interrupts:
                 threads.hurry(work)
         if settle is not None and thread.results:
             thread.results[0] = await settle(thread.results[0])
@@ -80,24 +67,25 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _completion() -> _Completion:
+def _completion() -> tuple[Any, Callable[[], object], tuple[type[BaseException], ...]]:
+    """Return an event of the loop, what sets it from another thread, and what interrupts a wait.
+
+    That is a cancellation, or Ctrl-C, which trio raises in a task that waits.
+    """
     if (loop := running_loop()) is not None:
         import asyncio  # noqa: PLC0415 - a loop of it runs: nothing is loaded here
 
         done = asyncio.Event()
-        return _Completion(
-            done, lambda: loop.call_soon_threadsafe(done.set), asyncio.CancelledError
-        )
+        interrupts = (asyncio.CancelledError, KeyboardInterrupt)
+        return done, lambda: loop.call_soon_threadsafe(done.set), interrupts
     import anyio.from_thread  # noqa: PLC0415 - an extra; only trio's users have it
     import anyio.lowlevel  # noqa: PLC0415 - as above
 
     event = anyio.Event()
     token = anyio.lowlevel.current_token()
-    return _Completion(
-        event,
-        lambda: anyio.from_thread.run_sync(event.set, token=token),
-        anyio.get_cancelled_exc_class(),
-    )
+    cancelled = anyio.get_cancelled_exc_class()
+    finished = partial(anyio.from_thread.run_sync, event.set, token=token)
+    return event, finished, (cancelled, KeyboardInterrupt)
 
 
 def _shield() -> contextlib.AbstractContextManager[object]:

@@ -1,4 +1,4 @@
-"""Events of sessions, told to foreign code from one thread for which no other ever waits."""
+"""The events of sessions, sent to the user's code from one thread; no other thread waits for it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from .models import SessionEvent
 
 Broadcaster = Callable[[SessionEvent], object]
 
-CAPACITY = 1024
-"""How many events wait for a slow broadcaster; then the oldest is lost."""
+CAPACITY = 1024  # events that wait for a slow broadcaster; then the oldest is dropped
 
 _log = logging.getLogger("proctree_kill")
 
 
 class EventQueue:
-    """Calls a broadcaster with each event, in order, while no other thread waits for it.
+    """Calls a broadcaster with each event, in order, from a thread of its own.
 
-    No method holds a lock: a signal handler may call each while its thread is inside another.
+    No method takes a lock: a signal handler may call any of them while it interrupts another.
 
     Attributes:
-        runner: where a broadcaster's coroutines run; None gives each a loop of its own.
+        runner: runs the broadcaster's coroutines; None runs each in a new event loop.
     """
 
     def __init__(self, broadcaster: Broadcaster | None) -> None:
-        """Begin without a thread."""
+        """Check the broadcaster; the first event starts the thread."""
         if broadcaster is not None and not callable(broadcaster):
             text = f"event_broadcaster must be callable, not {broadcaster!r}"
             raise TypeError(text)
@@ -38,10 +37,10 @@ class EventQueue:
         self._broadcaster = broadcaster
         self._waiting: deque[SessionEvent] = deque()
         self._wakes: SimpleQueue[threading.Event | None] = SimpleQueue()  # reentrant
-        self._telling = threading.Lock()  # held by the thread that tells, waited for by none
+        self._sending = threading.Lock()  # held by the thread that sends; no thread waits for it
         self._closed = False
 
-    def tell(self, event: SessionEvent) -> None:
+    def send(self, event: SessionEvent) -> None:
         """Queue an event."""
         if self._broadcaster is None:
             return
@@ -49,7 +48,7 @@ class EventQueue:
         if len(self._waiting) <= CAPACITY:
             self._wakes.put(None)
         else:
-            self._lose()
+            self._drop_oldest()
         self._start()
 
     def open(self) -> None:
@@ -57,22 +56,22 @@ class EventQueue:
         self._closed = False
 
     def close(self) -> None:
-        """Let the thread end when everything was told."""
+        """Let the thread end when all events were sent."""
         self._closed = True
         self._wakes.put(None)
 
     def flush(self, seconds: float) -> bool:
-        """Wait until everything was told, so many seconds at most; return whether it was."""
+        """Wait until all events were sent, at most this long; return whether they were."""
         if self._broadcaster is None:
             return True
-        told = threading.Event()
-        self._wakes.put(told)
+        flushed = threading.Event()
+        self._wakes.put(flushed)
         self._start()
-        return told.wait(seconds)
+        return flushed.wait(seconds)
 
-    def _lose(self) -> None:
-        """Drop the oldest event; the newest takes over what would have had it told."""
-        with contextlib.suppress(IndexError):  # all were told meanwhile
+    def _drop_oldest(self) -> None:
+        # The newest event gets no wake of its own: it takes over that of the dropped one.
+        with contextlib.suppress(IndexError):  # all were sent meanwhile
             lost = self._waiting.popleft()
             _log.warning(
                 "the broadcaster is too slow: %s was lost",
@@ -81,37 +80,35 @@ class EventQueue:
             )
 
     def _start(self) -> None:
-        """Start the thread, unless it runs; where none can be started the events wait."""
-        if not self._telling.locked():
+        if not self._sending.locked():
             thread = threading.Thread(target=self._run, name="proctree_kill events", daemon=True)
-            with contextlib.suppress(RuntimeError):  # no thread is left, or the interpreter exits
+            # No thread is left, or the interpreter exits: the events wait for the next start.
+            with contextlib.suppress(RuntimeError):
                 thread.start()
 
     def _run(self) -> None:
-        """Tell one event after the other, unless another thread does."""
-        while not self._is_over() and self._telling.acquire(blocking=False):
+        # Checked again after the release: an event that came before it has started no thread.
+        while not self._is_over() and self._sending.acquire(blocking=False):
             try:
                 while not self._is_over():
-                    told = self._wakes.get()
-                    if told is not None:
-                        told.set()
+                    flushed = self._wakes.get()
+                    if flushed is not None:
+                        flushed.set()
                     elif self._waiting:
                         self._broadcast(self._waiting.popleft())
             finally:
-                self._telling.release()
+                self._sending.release()
 
     def _is_over(self) -> bool:
-        """Whether everything was told, and no more will be."""
         return self._closed and self._wakes.empty()
 
     def _broadcast(self, event: SessionEvent) -> None:
-        """Call the broadcaster, and await what it returns if that is awaitable."""
         assert self._broadcaster is not None  # noqa: S101 - else there are no events
         try:
-            told = self._broadcaster(event)
-            if isinstance(told, Awaitable):
-                (self.runner or run_in_new_loop)(told)
-        except BaseException:  # noqa: BLE001 - the next event is told whatever foreign code raises
+            returned = self._broadcaster(event)
+            if isinstance(returned, Awaitable):
+                (self.runner or run_in_new_loop)(returned)
+        except BaseException:  # noqa: BLE001 - the next event is sent whatever this call raised
             _log.exception(
                 "the broadcaster raised for %s",
                 event.event,

@@ -1,4 +1,4 @@
-"""One thread that notices the ends of all agents."""
+"""One thread that notices the exits of all agents."""
 
 from __future__ import annotations
 
@@ -6,105 +6,84 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 
 from .._models.identity import ProcessIdentity
 from .._systems import current
 from .._systems.contract import System
-from .._systems.member import ALIVE, Member, identity_of
+from .._systems.member import ALIVE, Member, is_same
 
-LOOK = 60.0
-"""Seconds after which everybody is looked at: for some there may have been no descriptor left."""
+RECHECK = 60.0  # seconds; a process that got no descriptor is noticed by such a check only
 
 _log = logging.getLogger("proctree_kill")
 
 
 class ExitWatcher:
-    """Sleeps until a process ends; the thread is there while somebody is watched, no longer."""
+    """Calls a function when a process exits; its thread lives while a process is watched."""
 
     def __init__(self) -> None:
-        """Begin without a thread."""
+        """Watch no process yet."""
         self._changing = threading.Lock()
-        self._tasks: list[Callable[[System], object]] = []
+        self._new: list[tuple[ProcessIdentity, Callable[[], object]]] = []
         self._system: System | None = None
         self._watched: dict[Member, Callable[[], object]] = {}
 
     def watch(self, identity: ProcessIdentity, ended: Callable[[], object]) -> None:
-        """Have something called, in the thread, when a process has ended; it is not reaped."""
-        self._do(lambda system: self._bind(system, identity, ended))
-
-    def _do(self, task: Callable[[System], object]) -> None:
-        """Leave a task to the thread, and wake or start it."""
+        """Call a function, in the thread, when a process has ended; it is not reaped."""
         with self._changing:
-            self._tasks.append(task)
+            self._new.append((identity, ended))
             if self._system is not None:
                 self._system.hurry()
                 return
             try:
                 self._system = current()
+                threading.Thread(target=self._run, name="proctree_kill watch", daemon=True).start()
             except BaseException:
-                self._tasks.pop()
-                raise
-            thread = threading.Thread(target=self._run, name="proctree_kill watch", daemon=True)
-            try:
-                thread.start()
-            except BaseException:
-                self._tasks.pop()
-                self._rest()
+                self._new.pop()
+                self._close_system()
                 raise
 
     def _run(self) -> None:
-        """Do tasks and wait, until neither is left."""
-        while (system := self._next()) is not None:
-            dead = system.wait(list(self._watched), time.monotonic() + LOOK)
-            for one in dead:
-                ended = self._watched.pop(one)
-                system.drop(one)
-                _guarded(ended)
+        while (system := self._bind_new()) is not None:
+            for member in system.wait(list(self._watched), time.monotonic() + RECHECK):
+                ended = self._watched.pop(member)
+                system.drop(member)
+                _call_logged(ended)
 
-    def _next(self) -> System | None:
-        """Do what was left to us; return the system, or None once nobody is watched."""
+    def _bind_new(self) -> System | None:
+        """Bind what is to be watched; return the system, or None once no process is watched."""
         while True:
             with self._changing:
-                tasks, self._tasks = self._tasks, []
+                new, self._new = self._new, []
                 system = self._system
-                if system is None or not (tasks or self._watched):
-                    self._rest()
+                if system is None or not (new or self._watched):
+                    self._close_system()
                     return None
-            if not tasks:
+            if not new:
                 return system
-            for task in tasks:
-                _guarded(partial(task, system))
+            for identity, ended in new:
+                _call_logged(self._bind, system, identity, ended)
 
-    def _rest(self) -> None:
-        """Give the system back, under the lock."""
+    def _close_system(self) -> None:
         if self._system is not None:
             self._system.close()
             self._system = None
 
     def _bind(self, system: System, identity: ProcessIdentity, ended: Callable[[], object]) -> None:
-        """Take hold of a process, in the thread; one that is gone has ended."""
-        one = system.bind(identity.pid)
-        if one is not None:
+        """Begin to watch a process; call ``ended`` at once if it is gone."""
+        member = system.bind(identity.pid)
+        if member is not None:
             try:
-                if _is_alive(one, identity):
-                    self._watched[one] = ended
+                if is_same(member, identity) is not False and member.state == ALIVE:
+                    self._watched[member] = ended
                     return
             finally:
-                if one not in self._watched:
-                    system.drop(one)
+                if member not in self._watched:
+                    system.drop(member)
         ended()
 
 
-def _is_alive(one: Member, identity: ProcessIdentity) -> bool:
-    """Tell whether it is the process that was meant, as far as can be known, and lives."""
-    same = identity.same_process(identity_of(one))
-    return one.state == ALIVE and same is not False
-
-
-def _guarded(act: Callable[[], object]) -> None:
-    """Do something that must not end the thread."""
+def _call_logged(call: Callable[..., object], *args: object) -> None:
     try:
-        act()
-    except Exception:  # noqa: BLE001 - the others must be watched all the same
-        _log.exception("a session could not be looked after")
+        call(*args)
+    except Exception:  # noqa: BLE001 - the thread goes on to watch the other processes
+        _log.exception("the exit of a session could not be handled")

@@ -1,4 +1,4 @@
-"""What is said about sessions: their states, events and stops. Pure."""
+"""The states, events and stop results of sessions. Pure."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .._models.result import KillResult
 
 
 class SessionState(StrEnum):
-    """Where a session stands."""
+    """The state of a session."""
 
     STARTING = "starting"
-    """Its intent is on disk, its agent not there yet."""
+    """Its intent is on disk; its agent has not started yet."""
     RUNNING = "running"
     STOPPING = "stopping"
-    """Its tree is being ended, after a stop or after the agent left by itself."""
+    """Its tree is being ended, after a stop or after the agent exited by itself."""
     STOPPED = "stopped"
-    """It was stopped, and nobody is left."""
+    """It was stopped, and no process of its tree is left."""
     EXITED = "exited"
-    """The agent left by itself, and nobody is left."""
+    """The agent exited by itself, and no process of its tree is left."""
     FAILED = "failed"
-    """It could not be started, or somebody survived its stop, which can be tried again."""
+    """It could not start, or a process survived its stop; another stop tries again."""
 
 
 MOVES: Mapping[SessionState, frozenset[SessionState]] = {
@@ -36,24 +36,24 @@ MOVES: Mapping[SessionState, frozenset[SessionState]] = {
     SessionState.STOPPED: frozenset(),
     SessionState.EXITED: frozenset(),
 }
-"""Which state may follow which."""
+"""The states that may follow each state."""
 
 StopMethod = Literal["closed_stdin", "terminated", "killed", "recovered_record", "nothing_to_stop"]
-Happening = Literal["started", "stopping", "stopped", "stop_failed", "exited", "recovered"]
+EventKind = Literal["started", "stopping", "stopped", "stop_failed", "exited", "recovered"]
 
 
 class StopResult(Model):
-    """What became of a stop.
+    """The result of a stop.
 
     Args:
-        success: whether it is verified that nobody is left.
-        session_id: whose stop it was.
-        method: what it took: ``closed_stdin`` (the agent left when its input was closed),
-            ``terminated`` (asked by a signal), ``killed`` (forced), ``recovered_record``
-            (ended by what its record says), ``nothing_to_stop``.
+        success: whether it is verified that no process of the tree is left.
+        session_id: the session.
+        method: what ended the tree: ``closed_stdin`` (it exited when its input was closed),
+            ``terminated`` (a signal asked it), ``killed`` (force), ``recovered_record``
+            (its record led to it), ``nothing_to_stop``.
         message: what happened, as a sentence.
         error: what went wrong, or None.
-        kill: what was done to each process; None where nobody was looked for.
+        kill: the outcome of each process; None where no tree was looked for.
     """
 
     success: bool
@@ -65,16 +65,16 @@ class StopResult(Model):
 
 
 class SessionEvent(Model):
-    """Something that happened to a session.
+    """An event in the life of a session.
 
     Args:
         event: ``TOOL.session.`` and ``started``, ``stopping``, ``stopped``, ``stop_failed``,
             ``exited`` or ``recovered``.
-        session_id: whose event it is.
-        tool: what kind of agent it is.
-        state: the state of the session from now on.
-        pid: the root of its tree, where it is known.
-        method: how it was stopped, once it was.
+        session_id: the session.
+        tool: the kind of its agent.
+        state: the new state of the session.
+        pid: the root of its tree; None where that is unknown.
+        method: what ended the tree; None before it has ended.
         error: what went wrong, or None.
         at: seconds since the epoch.
     """

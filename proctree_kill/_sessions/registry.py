@@ -1,7 +1,8 @@
-"""What the sessions of one manager have in common: a table, a folder, a watch, and a voice."""
+"""What the sessions of one manager share: the table, the folder of records, events, the watcher."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -22,76 +23,77 @@ from .._records.format import (
 )
 from .._records.recording import Recording
 from .._records.trusted_files import Opened, is_trusted
-from .agent import Agent
 from .events import EventQueue
 from .exits import ExitWatcher
-from .models import Happening, SessionEvent, SessionState, StopMethod
+from .models import EventKind, SessionEvent, SessionState, StopMethod
+from .session import ManagedSession
 
 _log = logging.getLogger("proctree_kill")
 
 
 class Registry:
-    """One table of sessions.
+    """The sessions of one manager, by their ids.
 
-    It is read and changed in single steps of the interpreter, without a lock: a signal handler
-    may ask for it in the middle of a change.
+    Each access to the table is one atomic step of the interpreter, and takes no lock:
+    a signal handler may call any method while it interrupts another.
     """
 
     def __init__(
         self, folder: Path, policy: KillPolicy, queue: EventQueue, *, guarded: bool
     ) -> None:
-        """Begin with an empty table."""
+        """Begin without sessions."""
         self.guarded = guarded
         self.folder = folder
         self.policy = policy
         self.queue = queue
         self.watcher = ExitWatcher()
-        self._table: dict[str, Agent] = {}
+        self._table: dict[str, ManagedSession] = {}
         self._closed = False
 
-    def agents(self) -> dict[str, Agent]:
-        """Return everybody who is there now."""
+    def sessions(self) -> dict[str, ManagedSession]:
+        """Return the current sessions."""
         return self._table.copy()
 
     def open(self) -> None:
-        """Let sessions be started."""
+        """Allow starts."""
         self._closed = False
 
-    def close(self) -> dict[str, Agent]:
-        """Let no session be started any more; return who is there."""
+    def close(self) -> dict[str, ManagedSession]:
+        """Refuse starts from now on; return the current sessions."""
         self._closed = True
         return self._table.copy()
 
-    def new(self, session_id: str, tool: str) -> Agent:
+    def new(self, session_id: str, tool: str) -> ManagedSession:
         """Return a session that is not in the table yet.
 
         Raises:
-            SessionError: its id or its tool cannot be.
+            SessionError: its id or its tool is not valid.
         """
         check_id(session_id)
         if not (tool and tool.isprintable()):
             raise SessionError(session_id, f"a tool is a name, not {tool!r}")
-        return Agent(session_id, tool, Recording(record_path(self.folder, session_id), tool))
+        recording = Recording(record_path(self.folder, session_id), tool)
+        return ManagedSession(session_id, tool, recording)
 
-    def enter(self, agent: Agent) -> None:
-        """Put a session that is about to start into the table.
+    def add(self, session: ManagedSession) -> None:
+        """Put a session into the table before its start.
 
         Raises:
-            SessionError: it is there already, or all is closed.
+            SessionError: the id is in use, or starts are refused.
         """
-        known = self._table.setdefault(agent.session_id, agent)
-        if known is not agent:
-            raise SessionError(agent.session_id, f"it is there already, and {known.state}")
-        if self._closed:  # asked after it was entered, so that one of the two sees the other
-            self.dismiss(agent)
+        known = self._table.setdefault(session.session_id, session)
+        if known is not session:
+            raise SessionError(session.session_id, f"it is there already, and {known.state}")
+        if self._closed:  # after the table: either close() sees the session, or this sees the close
+            self.remove(session)
             reason = "the manager was left and starts nothing any more"
-            raise SessionError(agent.session_id, reason)
+            raise SessionError(session.session_id, reason)
 
-    def find(self, session_id: str) -> Agent | None:
-        """Return a session by the table, else by its record; None where there is neither.
+    def find(self, session_id: str) -> ManagedSession | None:
+        """Return a session from the table, else by its record; None where there is neither.
 
         Raises:
-            SessionError: it cannot be an id.
+            SessionError: the id is not valid.
         """
         check_id(session_id)
         if (known := self._table.get(session_id)) is not None:
@@ -99,50 +101,49 @@ class Registry:
         path = self.entry_path(session_id)
         if path is None:
             return None
-        return self._table.setdefault(session_id, _recalled(session_id, path))
+        return self._table.setdefault(session_id, _from_entry(session_id, path))
 
     def entry_path(self, session_id: str) -> Path | None:
-        """Return the record of a session, or its intent; None where there is neither.
-
-        An untrusted record hides no intent.
-        """
+        """Return the path of a session's record, or of its intent; None where there is neither."""
         record = record_path(self.folder, session_id)
         found = [path for path in (record, intent_path(record)) if os.path.lexists(path)]
+        # A trusted intent comes before an untrusted record.
         return next(filter(is_trusted, found), next(iter(found), None))
 
-    def dismiss(self, agent: Agent) -> None:
-        """Take a session that is over out of the table."""
-        if self._table.get(agent.session_id) is agent:  # no other takes its place while it is there
-            self._table.pop(agent.session_id, None)
-
-    def tell(
-        self,
-        agent: Agent,
-        happening: Happening,
-        *,
-        method: StopMethod | None = None,
-        error: str | None = None,
-    ) -> None:
-        """Broadcast and log what happened to a session."""
-        pid = None if agent.identity is None else agent.identity.pid
-        self.announce(
-            agent.session_id, agent.tool, happening, agent.state, pid, method=method, error=error
-        )
+    def remove(self, session: ManagedSession) -> None:
+        """Take a session out of the table."""
+        # Two steps are safe: no other session takes the id while this one is there.
+        if self._table.get(session.session_id) is session:
+            self._table.pop(session.session_id, None)
 
     def announce(
         self,
-        session_id: str,
-        tool: str,
-        happening: Happening,
-        state: SessionState,
-        pid: int | None,
+        session: ManagedSession,
+        kind: EventKind,
         *,
         method: StopMethod | None = None,
         error: str | None = None,
     ) -> None:
-        """Broadcast and log what happened to a session that need not be in the table."""
+        """Log and broadcast an event of a session."""
+        pid = None if session.identity is None else session.identity.pid
+        self.send(
+            session.session_id, session.tool, kind, session.state, pid, method=method, error=error
+        )
+
+    def send(
+        self,
+        session_id: str,
+        tool: str,
+        kind: EventKind,
+        state: SessionState,
+        pid: int | None,
+        *,
+        method: StopMethod | None,
+        error: str | None,
+    ) -> None:
+        """Log and broadcast an event of a session that may be in no table."""
         event = SessionEvent(
-            event=f"{tool}.session.{happening}",
+            event=f"{tool}.session.{kind}",
             session_id=session_id,
             tool=tool,
             state=state,
@@ -151,23 +152,20 @@ class Registry:
             error=error,
             at=time.time(),
         )
-        words = f": {error}" if error else ""
-        _log.info("session %s %s%s", session_id, happening, words, extra={"session_id": session_id})
-        self.queue.tell(event)
+        detail = f": {error}" if error else ""
+        _log.info("session %s %s%s", session_id, kind, detail, extra={"session_id": session_id})
+        self.queue.send(event)
 
 
-def _recalled(session_id: str, path: Path) -> Agent:
-    """Return a session by what its record says, as far as that can be read."""
+def _from_entry(session_id: str, path: Path) -> ManagedSession:
+    """Return a session that another process started, with what its record or intent says."""
     entry: Entry | None = None
-    try:
-        with Opened(path) as opened:
-            entry = None if opened.untrusted else parse(path, opened.data)
-    except (OSError, UnreadableError):  # the stop that follows says so
-        entry = None
-    if not isinstance(entry, Intent):
-        agent = Agent(session_id, DEFAULT_TOOL)
-        agent.recalled(None, None)
-        return agent
-    agent = Agent(session_id, entry.tool)
-    agent.recalled(entry.identity if isinstance(entry, Record) else None, entry.created_at)
-    return agent
+    # The stop that follows reads it again, and reports what is wrong with it.
+    with contextlib.suppress(OSError, UnreadableError), Opened(path) as opened:
+        entry = None if opened.untrusted else parse(path, opened.data)
+    known = entry if isinstance(entry, Intent) else None
+    session = ManagedSession(session_id, known.tool if known else DEFAULT_TOOL)
+    identity = known.identity if isinstance(known, Record) else None
+    session.set_running(identity, known.created_at if known else None)
+    session.end_start()
+    return session

@@ -1,203 +1,184 @@
-"""Stopping one session, whoever asks, and seeing to one that left by itself."""
+"""The stop of one session, and what follows the exit of an agent by itself."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from typing import Literal
 
+from .._engine.killing import Hurry
 from .._models.errors import TargetRefusedError
 from .._models.result import Fate, KillResult, SurvivorsError
 from .._records.recover_record import RecordRecovery
 from .._records.report import RecordFate, RecordOutcome
-from .agent import Agent, Ending
 from .models import SessionState, StopMethod, StopResult
 from .registry import Registry
+from .session import ManagedSession, OngoingStop
 
 _log = logging.getLogger("proctree_kill")
 
-_WORDS: dict[StopMethod, str] = {
-    "closed_stdin": "it left when its standard input was closed",
-    "terminated": "it left when it was asked",
+_MESSAGES: dict[StopMethod, str] = {
+    "closed_stdin": "it exited when its standard input was closed",
+    "terminated": "it exited when it was asked",
     "killed": "it was ended by force",
-    "recovered_record": "it was ended by what its record says",
-    "nothing_to_stop": "nobody was left of it",
+    "recovered_record": "its record led to it, and it was ended",
+    "nothing_to_stop": "no process was left",
 }
 
 
 class SessionStop:
-    """The stop of a session; one that comes second hurries the first and waits for it."""
+    """The stop of a session; a second one hurries the first and waits for it."""
 
-    def __init__(self, agent: Agent, registry: Registry) -> None:
-        """Say which."""
-        self._agent = agent
+    def __init__(
+        self,
+        session: ManagedSession,
+        registry: Registry,
+        success: Literal[SessionState.STOPPED, SessionState.EXITED] = SessionState.STOPPED,
+    ) -> None:
+        """Take the session, and its state after success; nothing is done yet."""
+        self._session = session
         self._registry = registry
-        self._ending: Ending | None = None
+        self._success = success
+        self._ongoing: OngoingStop | None = None
         self._hurried = threading.Event()
 
     def hurry(self) -> None:
-        """Let the force begin, now or as soon as there is somebody to end."""
+        """Use force now, or as soon as there is a process to end."""
         self._hurried.set()
-        if self._ending is not None:
-            self._ending.hurry()
+        if self._ongoing is not None:
+            self._ongoing.hurry()
 
     def run(self) -> StopResult:
-        """Wait until it is started, if it starts just now, and end it."""
-        agent = self._agent
-        agent.born.wait()
-        ending, leads = agent.end()
-        if ending is None:
-            return nothing(agent.session_id)
-        self._ending = ending
-        if self._hurried.is_set() or not leads:
-            ending.hurry()
-        if leads:
-            self._registry.tell(agent, "stopping")
-            lead(agent, self._registry, ending, SessionState.STOPPED)
-        ending.over.wait()
-        return ending.result or _failed(agent, "the stop was abandoned")
+        """Wait for the end of a start under way, then end the session."""
+        session = self._session
+        session.start_over.wait()
+        ongoing, is_new = session.begin_stop()
+        if ongoing is None:
+            return nothing_to_stop(session.session_id)
+        self._ongoing = ongoing
+        if self._hurried.is_set() or not is_new:
+            ongoing.hurry()
+        if is_new:
+            self._registry.announce(session, "stopping")
+            self._carry_out(ongoing)
+        return ongoing.result.result()
+
+    def after_exit(self) -> None:
+        """Reap an agent that has exited, and end the rest of its tree; do nothing beside a stop."""
+        ongoing, is_new = self._session.begin_stop()
+        process = self._session.process
+        if ongoing is None or not is_new or process is None:
+            return
+        process.poll()
+        if process.containment.is_empty:
+            self._finish(ongoing, nothing_to_stop(self._session.session_id))
+            return
+        # It may take long, and the thread that calls this watches the other agents.
+        thread = threading.Thread(
+            target=self._carry_out, args=(ongoing,), name="proctree_kill exit", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no thread left
+            self._carry_out(ongoing)
+
+    def _carry_out(self, ongoing: OngoingStop) -> None:
+        session = self._session
+        result = _failed(session, "the stop was abandoned")
+        try:
+            result = self._end_tree(ongoing.hurry)
+        except TargetRefusedError as error:
+            result = _failed(session, str(error))
+        except Exception as error:  # noqa: BLE001 - the result reports it; a stop raises nothing
+            _log.exception("a stop failed", extra={"session_id": session.session_id})
+            result = _failed(session, f"{type(error).__name__}: {error}")
+        finally:  # also after an interrupt: other stops wait for the result
+            self._finish(ongoing, result)
+
+    def _end_tree(self, hurry: Hurry) -> StopResult:
+        session, policy = self._session, self._registry.policy
+        if session.process is not None:
+            return _of_kill(session, hurry.kill(session.process, policy))
+        path = self._registry.entry_path(session.session_id)
+        if path is None:
+            return nothing_to_stop(session.session_id)
+        return _of_record(session, RecordRecovery(path, policy, owned=True, hurry=hurry).run())
+
+    def _finish(self, ongoing: OngoingStop, result: StopResult) -> None:
+        """Remove the record, set the state, update the table, announce, release other stops."""
+        session, registry = self._session, self._registry
+        extra = {"session_id": session.session_id}
+        exited = self._success is SessionState.EXITED
+        try:
+            recording = session.recording
+            if result.success and recording is not None and not recording.forget():
+                _log.warning("the record %s cannot be removed", recording.path, extra=extra)
+            session.end_stop(self._success if result.success else SessionState.FAILED)
+            if result.success or session.recovered:
+                registry.remove(session)
+            if not result.success:
+                if exited:  # no caller gets this result
+                    _log.warning("%s", result.message, extra=extra)
+                registry.announce(session, "stop_failed", method=result.method, error=result.error)
+            elif exited:
+                registry.announce(session, "exited")
+            else:
+                registry.announce(session, "stopped", method=result.method)
+        finally:
+            ongoing.result.set_result(result)
 
 
-def leave(agent: Agent, registry: Registry) -> None:
-    """See to an agent that has ended, unless a stop ended it: nobody of its tree may be left.
-
-    Its dead root is reaped. Whoever is left is ended by a thread of its own, which may take long.
-    """
-    ending = agent.leave()
-    if ending is None or agent.process is None:
-        return
-    agent.process.poll()
-    if agent.process.containment.is_empty:
-        _conclude(agent, registry, ending, nothing(agent.session_id), SessionState.EXITED)
-        return
-    arguments = (agent, registry, ending, SessionState.EXITED)
-    try:
-        threading.Thread(target=lead, args=arguments, name="proctree_kill", daemon=True).start()
-    except RuntimeError:  # the system has no thread left
-        lead(*arguments)
+def nothing_to_stop(session_id: str, detail: str | None = None) -> StopResult:
+    """Return the result of a stop that found no process."""
+    return _result(session_id, "nothing_to_stop", detail or _MESSAGES["nothing_to_stop"])
 
 
-def lead(agent: Agent, registry: Registry, ending: Ending, state: SessionState) -> None:
-    """End a session, take it off the table, and let everybody know.
-
-    Args:
-        agent: which.
-        registry: whose.
-        ending: what others wait for; this never leaves it without a result.
-        state: what the session becomes if nobody is left.
-    """
-    result = _failed(agent, "the stop was abandoned")
-    try:
-        result = _end(agent, registry, ending)
-    except TargetRefusedError as error:
-        result = _failed(agent, str(error))
-    except Exception as error:  # noqa: BLE001 - whoever waits is told; a stop raises nothing
-        _log.exception("a stop failed", extra={"session_id": agent.session_id})
-        result = _failed(agent, f"{type(error).__name__}: {error}")
-    finally:
-        _conclude(agent, registry, ending, result, state)
-
-
-def nothing(session_id: str, detail: str | None = None) -> StopResult:
-    """Say that there was nobody to stop."""
-    return StopResult(
-        success=True,
-        session_id=session_id,
-        method="nothing_to_stop",
-        message=f"session {session_id}: {detail or _WORDS['nothing_to_stop']}",
-    )
-
-
-def _end(agent: Agent, registry: Registry, ending: Ending) -> StopResult:
-    """End the tree of a process that we started, or of one that a record tells of."""
-    if agent.process is not None:
-        return _of_kill(agent, ending.hurry.kill(agent.process, registry.policy))
-    path = registry.entry_path(agent.session_id)
-    if path is None:
-        return nothing(agent.session_id)
-    return _of_record(
-        agent, RecordRecovery(path, registry.policy, owned=True, hurry=ending.hurry).run()
-    )
-
-
-def _conclude(
-    agent: Agent, registry: Registry, ending: Ending, result: StopResult, state: SessionState
-) -> None:
-    """Drop the record, change the state, take it off the table, tell, and let the others go on."""
-    try:
-        if result.success and agent.recording is not None and not agent.recording.forget():
-            _log.warning(
-                "the record %s cannot be removed",
-                agent.recording.path,
-                extra={"session_id": agent.session_id},
-            )
-        agent.ended(state if result.success else SessionState.FAILED)
-        if result.success or agent.recovered:
-            registry.dismiss(agent)
-        if not result.success and state is SessionState.EXITED:  # nobody waits for the result
-            _log.warning("%s", result.message, extra={"session_id": agent.session_id})
-        if not result.success:
-            registry.tell(agent, "stop_failed", method=result.method, error=result.error)
-        elif state is SessionState.EXITED:
-            registry.tell(agent, "exited")
-        else:
-            registry.tell(agent, "stopped", method=result.method)
-    finally:
-        ending.result = result
-        ending.over.set()
-
-
-def _of_kill(agent: Agent, kill: KillResult) -> StopResult:
-    """Say what a kill came to."""
+def _of_kill(session: ManagedSession, kill: KillResult) -> StopResult:
     method = _method(kill)
+    words = _MESSAGES[method] if kill.ok else "a process is still alive"
     error = None if kill.ok else str(SurvivorsError(kill))
-    words = _WORDS[method] if kill.ok else "somebody is still alive"
-    return StopResult(
-        success=kill.ok,
-        session_id=agent.session_id,
-        method=method,
-        message=f"session {agent.session_id}: {words}; {kill.summary()}",
-        error=error,
-        kill=kill,
-    )
+    return _result(session.session_id, method, f"{words}; {kill.summary()}", error, kill)
 
 
 def _method(kill: KillResult) -> StopMethod:
-    """Say what a kill took."""
     if kill.forced:
         return "killed"
-    if any(one.signals for one in kill.outcomes):
+    if any(outcome.signals for outcome in kill.outcomes):
         return "terminated"
-    if any(one.fate is Fate.TERMINATED for one in kill.outcomes):
+    if any(outcome.fate is Fate.TERMINATED for outcome in kill.outcomes):
         return "closed_stdin"
     return "nothing_to_stop"
 
 
-def _of_record(agent: Agent, found: RecordOutcome) -> StopResult:
-    """Say what acting upon a record came to."""
-    if found.fate in (RecordFate.GONE, RecordFate.RECYCLED):
-        return nothing(agent.session_id, found.detail)
-    success = found.fate is RecordFate.REAPED
-    acted = success or found.fate is RecordFate.SURVIVED
-    detail = found.detail or (found.kill.summary() if found.kill else found.fate)
-    if found.fate is RecordFate.UNTRUSTED:
+def _of_record(session: ManagedSession, outcome: RecordOutcome) -> StopResult:
+    if outcome.fate in (RecordFate.GONE, RecordFate.RECYCLED):
+        return nothing_to_stop(session.session_id, outcome.detail)
+    detail = outcome.detail or (outcome.kill.summary() if outcome.kill else outcome.fate)
+    if outcome.fate is RecordFate.UNTRUSTED:
         detail = f"its record is untrusted: {detail}"
-    words = f"{_WORDS['recovered_record']}; {detail}" if acted else detail
-    return StopResult(
-        success=success,
-        session_id=agent.session_id,
-        method="recovered_record" if acted else "nothing_to_stop",
-        message=f"session {agent.session_id}: {words}",
-        error=None if success else detail,
-        kill=found.kill,
-    )
+    error = None if outcome.fate is RecordFate.REAPED else detail
+    if outcome.fate not in (RecordFate.REAPED, RecordFate.SURVIVED):
+        return _result(session.session_id, "nothing_to_stop", detail, error, outcome.kill)
+    message = f"{_MESSAGES['recovered_record']}; {detail}"
+    return _result(session.session_id, "recovered_record", message, error, outcome.kill)
 
 
-def _failed(agent: Agent, error: str) -> StopResult:
-    """Say that a stop did not come to pass."""
+def _failed(session: ManagedSession, error: str) -> StopResult:
+    return _result(session.session_id, "nothing_to_stop", error, error)
+
+
+def _result(
+    session_id: str,
+    method: StopMethod,
+    detail: str,
+    error: str | None = None,
+    kill: KillResult | None = None,
+) -> StopResult:
     return StopResult(
-        success=False,
-        session_id=agent.session_id,
-        method="nothing_to_stop",
-        message=f"session {agent.session_id}: {error}",
+        success=error is None,
+        session_id=session_id,
+        method=method,
+        message=f"session {session_id}: {detail}",
         error=error,
+        kill=kill,
     )

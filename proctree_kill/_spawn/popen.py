@@ -62,6 +62,10 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                  encoding: str, errors: str | None = None,
                  **options: Unpack[TreeOptions]) -> None: ...
     @overload
+    def __init__(self: TreePopen[str], args: Command, *, text: bool | None = None,
+                 encoding: str | None = None, errors: str,
+                 **options: Unpack[TreeOptions]) -> None: ...
+    @overload
     def __init__(self: TreePopen[bytes], args: Command, *, text: Literal[False] | None = None,
                  encoding: None = None, errors: None = None,
                  **options: Unpack[TreeOptions]) -> None: ...

@@ -34,6 +34,10 @@ def run(args: Command, *, text: bool | None = None, encoding: str,
         errors: str | None = None, input: str | None = None,
         **options: Unpack[RunOptions]) -> CompletedProcess[str]: ...
 @overload
+def run(args: Command, *, text: bool | None = None, encoding: str | None = None,
+        errors: str, input: str | None = None,
+        **options: Unpack[RunOptions]) -> CompletedProcess[str]: ...
+@overload
 def run(args: Command, *, text: Literal[False] | None = None, encoding: None = None,
         errors: None = None, input: bytes | None = None,
         **options: Unpack[RunOptions]) -> CompletedProcess[bytes]: ...
@@ -80,6 +84,10 @@ async def arun(args: Command, *, text: Literal[True], encoding: str | None = Non
 @overload
 async def arun(args: Command, *, text: bool | None = None, encoding: str,
                errors: str | None = None, input: str | None = None,
+               **options: Unpack[RunOptions]) -> CompletedProcess[str]: ...
+@overload
+async def arun(args: Command, *, text: bool | None = None, encoding: str | None = None,
+               errors: str, input: str | None = None,
                **options: Unpack[RunOptions]) -> CompletedProcess[str]: ...
 @overload
 async def arun(args: Command, *, text: Literal[False] | None = None, encoding: None = None,

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._engine.kill import kill_tree
@@ -86,20 +86,20 @@ class ProcessStart:
         """Start the root and return its number; no process is left after an exception."""
         process, recording = self._process, self._recording
         with ExitStack() as reserve:
-            system = reserve.enter_context(closing(current()))
+            system = reserve.enter_context(current())
             for _ in range(RESERVED_DESCRIPTORS):
                 reserve.callback(os.close, os.open(os.devnull, os.O_RDONLY))
             try:
                 containment = self._containment = self._prepare()
                 if recording is not None:
-                    recording.announce(containment, process.args)
+                    recording.write_intent(containment, process.args)
                     containment.also_remove(*recording.files)
                 with containment.spawning():
                     self._spawn(containment)
                     self._spawned = True
                 containment.attach_by(system, process, process.pid)
                 if recording is not None:
-                    recording.confirm(containment)
+                    recording.write_record(containment)
             except BaseException:
                 self._over = True
                 reserve.close()
@@ -117,7 +117,7 @@ class ProcessStart:
         pid = getattr(self._process, "pid", None)
         if pid is None:  # Popen sets it a moment after the fork
             return False
-        with closing(current()) as system:
+        with current() as system:
             root = system.bind(pid)
             # Once Popen has reaped it, the number may be another process's.
             if root is None or root.ppid != os.getpid() or self._process.returncode is not None:

@@ -68,7 +68,7 @@ def cell(*, dies_with_owner: bool) -> Cell:
     if sys.platform == "linux":
         return cgroup.TreeCgroup.make()
     if sys.platform == "win32":
-        return job.JobCell.make(dies_with_owner=dies_with_owner)
+        return job.TreeJob.make(dies_with_owner=dies_with_owner)
     text = "this system has nothing like a cgroup or a job object"
     raise UnavailableError(text)
 

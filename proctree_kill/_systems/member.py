@@ -101,6 +101,11 @@ def leaves_first(members: Iterable[Member]) -> list[Member]:
     return sorted(members, key=lambda one: -one.depth)
 
 
+def is_same(member: Member, identity: ProcessIdentity) -> bool | None:
+    """Whether a member is the identified process; None where that cannot be known."""
+    return identity.same_process(identity_of(member))
+
+
 def identity_of(member: Member) -> ProcessIdentity:
     """Build the model of a member's identity."""
     return ProcessIdentity.model_validate(identity_fields(member))

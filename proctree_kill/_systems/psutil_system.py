@@ -14,7 +14,7 @@ import psutil
 
 from .._models.identity import WEAK_TOLERANCE
 from . import psutil_facts as _facts
-from .contract import Live, Reply
+from .contract import Details, Reply, System
 from .member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
@@ -34,7 +34,7 @@ SIGSTOP = Signal("SIGSTOP", methodcaller("suspend"))
 SIGKILL = Signal("SIGKILL", methodcaller("kill"))
 
 
-class PsutilSystem:
+class PsutilSystem(System):
     """One kill on any system that psutil knows.
 
     Start times tell a process from a later owner of its number, again before each signal.
@@ -42,11 +42,6 @@ class PsutilSystem:
     Sessions are not known here, and nobody is reaped.
     """
 
-    polite = True
-    insists = False
-    force_code = -9
-    keeps_links = False
-    unseen = 0
     tolerance: ClassVar[float] = WEAK_TOLERANCE
     """Seconds by which two start times of one process may differ: the clock may be set."""
     protected: ClassVar[Mapping[int, str]] = {
@@ -60,27 +55,13 @@ class PsutilSystem:
 
     def __init__(self) -> None:
         """Begin with nobody bound."""
-        self.disturbed = False  # a process table hides nobody when another one vanishes
-        self.hurried = False
         self._wake = threading.Event()
         self._bound: dict[Member, psutil.Process] = {}
         self._families: dict[int, list[psutil.Process]] | None = None
 
-    def now(self) -> float:
-        """Return the monotonic time in seconds."""
-        return time.monotonic()
-
     def begin_scan(self) -> None:
         """Forget the process table."""
         self._families = None
-
-    def births(self) -> int | None:
-        """Return None: to know of a birth, the process table would have to be read again."""
-        return None
-
-    def is_youngest(self, pid: int) -> bool:  # noqa: ARG002 - the contract's
-        """Return False: nothing counts births."""
-        return False
 
     def refusal(self, pid: int, member: Member | None) -> str | None:
         """Name the system's own processes, kernel threads, and the process of a thread."""
@@ -123,19 +104,11 @@ class PsutilSystem:
         """Tell whether the number still leads to this process, dead or alive."""
         return self._find(member) is not None
 
-    def holds_session(self, leader: Member) -> bool:
-        """Tell whether the leader itself still has the number."""
-        return self.owns_number(leader)
-
-    def group_remains(self, leader: Member) -> bool:  # noqa: ARG002 - the contract's
-        """Return False: nothing tells a group from a later one of its number."""
-        return False
-
     def drop(self, member: Member) -> None:
         """Forget what psutil knew of it."""
         self._bound.pop(member, None)
 
-    def strays(
+    def candidates(
         self,
         roots: Sequence[Member],  # noqa: ARG002 - everybody is asked, whoever the roots are
         *,
@@ -145,14 +118,6 @@ class PsutilSystem:
     ) -> Iterable[int]:
         """List everybody: a table of all processes is what there is."""
         return psutil.pids()
-
-    def moment(self) -> int:
-        """Return 0: members have no start but the wall clock's."""
-        return 0
-
-    def session(self, pid: int) -> int | None:  # noqa: ARG002 - nobody's is known
-        """Return None: psutil knows no sessions."""
-        return None
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
         """Look into the environment that psutil shows."""
@@ -205,10 +170,6 @@ class PsutilSystem:
         """Kill them one by one."""
         return self._send(members, self.killing)
 
-    def insist(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - no other way
-        """Do nothing: SIGKILL is all there is."""
-        return Reply([], [])
-
     def release(self, members: Iterable[Member]) -> None:
         """Resume them."""
         self._send(members, self.releasing)
@@ -218,23 +179,19 @@ class PsutilSystem:
         process = _facts.find(pid)
         return process is not None and self._is_stopped(process)
 
-    def users(self, member: Member) -> Sequence[int]:
+    def uids(self, member: Member) -> Sequence[int]:
         """Ask psutil, which knows uids on POSIX only."""
         uids = getattr(self._bound[member], "uids", None)
         return () if uids is None else (_facts.told(uids) or ())[:2]
 
-    def show(self, member: Member) -> Live:
+    def details(self, member: Member) -> Details:
         """Ask psutil; in uninterruptible sleep the memory may be locked."""
         process = self._bound[member]
         asleep = _facts.told(process.status) == psutil.STATUS_DISK_SLEEP
         arguments = None if asleep else _facts.told(process.cmdline)
         created = _facts.told(process.create_time)
         seconds = None if created is None else time.time() - created
-        return Live(_facts.told(process.username), " ".join(arguments or ()) or None, seconds)
-
-    def unaware(self, pid: int) -> bool:  # noqa: ARG002 - the contract's
-        """Return False: nothing tells which signals are pending."""
-        return False
+        return Details(_facts.told(process.username), " ".join(arguments or ()) or None, seconds)
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Look again and again, with growing pauses: nothing better works on every system."""

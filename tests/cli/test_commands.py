@@ -33,8 +33,8 @@ from proctree_kill._cli.parser import parse
 from proctree_kill._cli.screen import Screen
 from proctree_kill._cli.signals import interrupt_code, interruptible
 from proctree_kill._engine import kill
-from proctree_kill._engine.process import live
-from proctree_kill._systems.contract import Live
+from proctree_kill._engine.process import details
+from proctree_kill._systems.contract import Details
 from support.callers import apart, unprivileged
 from support.nodes import Node, chain
 from support.planter import Planter
@@ -594,7 +594,7 @@ class TestLive:
 
     def test_a_process_shows_what_psutil_shows(self) -> None:
         process = psutil.Process()
-        seen = live(identify(process.pid))
+        seen = details(identify(process.pid))
         assert seen.user == process.username()
         assert seen.command == " ".join(process.cmdline())
         assert seen.seconds == pytest.approx(time.time() - process.create_time(), abs=5)
@@ -603,7 +603,7 @@ class TestLive:
     def test_a_zombie_shows_no_command_line(self, plant: Planter) -> None:
         tree = plant(Node(name="root", dies=True))
         os.waitid(os.P_PID, tree.root.pid, os.WEXITED | os.WNOWAIT)
-        assert live(identify(tree.root.pid)).command is None
+        assert details(identify(tree.root.pid)).command is None
 
     def test_a_later_owner_of_the_number_is_not_shown(self) -> None:
         now = identify(os.getpid())
@@ -611,7 +611,7 @@ class TestLive:
             before = now.model_copy(update={"start": now.start - 1})
         else:
             before = now.model_copy(update={"create_time": (now.create_time or 0) - 60})
-        assert live(before) == Live()
+        assert details(before) == Details()
 
     @pytest.mark.needs("fork", "procfs")
     def test_a_process_without_a_name_is_shown_by_number(
@@ -623,13 +623,13 @@ class TestLive:
             raise KeyError
 
         monkeypatch.setattr(pwd, "getpwuid", unknown)
-        assert live(identify(os.getpid())).user == str(os.geteuid())
+        assert details(identify(os.getpid())).user == str(os.geteuid())
 
     def test_a_process_that_is_gone_shows_nothing(self) -> None:
         child = subprocess.Popen([sys.executable, "-I", "-S", "-c", ""])
         identity = identify(child.pid)
         child.wait()
-        assert live(identity) == Live()
+        assert details(identity) == Details()
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ class TestStop:
         _, tree = start(manager, plant, "a", DEAF)
         code, out, _ = tell("stop", tmp_path, "a", "--force")
         assert code == 0
-        assert "session a: it was ended by what its record says" in out
+        assert "session a: its record led to it, and it was ended" in out
         assert tree.all_dead()
 
     def test_a_session_that_is_not_there_is_no_failure(self, tell: Tell, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from proctree_kill._cli.tables import (
     tree_table,
 )
 from proctree_kill._models.tree import ASCII, branches
-from proctree_kill._systems.contract import Live
+from proctree_kill._systems.contract import Details
 
 
 def member(pid: int, ppid: int = 1, depth: int = 0, **facts: object) -> TreeMember:
@@ -100,7 +100,7 @@ def test_the_order_counts_the_members_that_would_be_asked() -> None:
         target=(),
         members=tuple(spared if member.identity.pid == 14 else member for member in FAMILY),
     )
-    looks = {10: Live("me", "ten --secret", 61.0)}
+    looks = {10: Details("me", "ten --secret", 61.0)}
     lines = list(plain(tree_table(snapshot, looks)))
     assert lines == [
         "ORDER  PROCESS       EVIDENCE                          USER    AGE  COMMAND",
@@ -115,7 +115,7 @@ def test_the_order_counts_the_members_that_would_be_asked() -> None:
 
 def test_a_command_line_is_cut_where_the_terminal_ends() -> None:
     snapshot = TreeSnapshot(target=(), members=(member(10),))
-    table = tree_table(snapshot, {10: Live(command="x" * 500)})
+    table = tree_table(snapshot, {10: Details(command="x" * 500)})
     assert {len(line) for line in plain(table, 60)} <= set(range(61))
     assert max(map(len, plain(table))) > 500
 

@@ -19,7 +19,7 @@ from proctree_kill import (
     kill_tree,
     recover,
 )
-from proctree_kill._systems.windows.job import Job
+from proctree_kill._systems.windows.job import TreeJob
 from support.nodes import chain
 from support.socket_planter import SocketPlanter
 from support.times import BOUND
@@ -55,7 +55,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(13, "a job that lets nobody be in another")
 
-    monkeypatch.setattr(Job, "adopt", refuse)
+    monkeypatch.setattr(TreeJob, "adopt", refuse)
 
 
 def scrubbed(command: list[str], **options: Any) -> TreePopen[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -35,7 +34,7 @@ def blank(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_it_is_looked_at_again(blank: list[str]) -> None:
-    with TreePopen(SLEEP) as process, closing(LinuxSystem()) as system:
+    with TreePopen(SLEEP) as process, LinuxSystem() as system:
         marker = process.containment.marker.encode()
         while system.carries(process.pid, [marker]) is None:
             pass

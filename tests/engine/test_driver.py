@@ -18,6 +18,7 @@ from proctree_kill import Evidence, Fate, KillEvent, KillResult, TreeMember, kil
 from proctree_kill._engine import killing
 from proctree_kill._engine.orphans import HIDDEN_TIME
 from proctree_kill._engine.scan import scan
+from proctree_kill._engine.target import Aim
 from proctree_kill._engine.tree import Tree
 from proctree_kill._systems.contract import System
 from proctree_kill._systems.member import DESCENDANT, MARKER, SESSION
@@ -208,7 +209,7 @@ def test_a_member_that_cannot_be_frozen_holds_no_event_back(system: FakeSystem) 
     assert told[1] >= 1.0
 
 
-@pytest.mark.parametrize("method", ["freeze", "births", "kill", "wait"])
+@pytest.mark.parametrize("method", ["freeze", "last_start", "kill", "wait"])
 def test_a_frozen_member_is_continued_when_a_step_raises(system: FakeSystem, method: str) -> None:
     root = deaf_family(system)
     system.raises[method] = OSError("broken")
@@ -487,7 +488,7 @@ def test_a_hidden_process_that_is_older_than_the_marker_carries_none(
 ) -> None:
     system.spawn("agent", hides=True)
     system.time += 1
-    tree = Tree(system, markers=[*MARK], since=system.moment())
+    tree = Tree(system, Aim([], [*MARK], since=system.start_clock()))
     assert scan(tree) == []
     assert tree.verified == DESCENDANT | SESSION | MARKER
     system.spawn("agent", hides=True)
@@ -500,7 +501,7 @@ def test_where_the_kernel_keeps_the_tree_no_hidden_environment_is_in_doubt(
 ) -> None:
     system.spawn("agent", hides=True)
     cell: Any = SimpleNamespace(kind="cgroup", pids=list)
-    tree = Tree(system, markers=[*MARK], cells=[cell])
+    tree = Tree(system, Aim([], [*MARK], cells=[cell]))
     scan(tree)
     assert tree.proved
     assert tree.verified & MARKER

@@ -113,7 +113,7 @@ def test_a_failed_watch_holds_nothing_and_is_forgotten(
     monkeypatch.setattr("proctree_kill._sessions.exits.current", full)
     with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
         watcher.watch(identify(os.getpid()), lambda: None)
-    assert not watcher._tasks
+    assert not watcher._new
 
 
 def test_a_process_whose_identity_cannot_be_built_is_let_go(
@@ -121,7 +121,7 @@ def test_a_process_whose_identity_cannot_be_built_is_let_go(
 ) -> None:
     system, watcher = linux_system.LinuxSystem(), ExitWatcher()
     before = open_files()
-    monkeypatch.setattr("proctree_kill._sessions.exits.identity_of", full)
+    monkeypatch.setattr("proctree_kill._sessions.exits.is_same", full)
     with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
         watcher._bind(system, identify(os.getpid()), lambda: None)
     assert open_files() == before

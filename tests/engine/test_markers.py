@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +177,7 @@ def test_only_a_younger_process_that_hides_its_environment_puts_a_marker_in_doub
 
 def carries(process: TreePopen[bytes], pid: int) -> bool:
     """Tell whether somebody carries the marker of a tree."""
-    with closing(current()) as system:
+    with current() as system:
         return system.carries(pid, [process.containment.marker.encode()]) is True
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from proctree_kill import Evidence, ProcessIdentity, TreeMember, TreeSnapshot
-from proctree_kill._engine.target import LARGEST, Claim, Target, aim
+from proctree_kill._engine.target import LARGEST_PID, Claim, Target, aim
 from proctree_kill._models.errors import TargetRefusedError
 
 IDENTITY = ProcessIdentity(pid=7, boot_id="boot", start=70)
@@ -133,7 +133,7 @@ def test_what_names_no_process_is_a_type_error(target: Target) -> None:
         claims(target)
 
 
-@pytest.mark.parametrize("number", [0, -1, -7, LARGEST + 1, 10**25])
+@pytest.mark.parametrize("number", [0, -1, -7, LARGEST_PID + 1, 10**25])
 def test_a_number_that_no_process_has_is_refused(number: int) -> None:
     for target in (number, ProcessIdentity(pid=number), SimpleNamespace(pid=number), [7, number]):
         with pytest.raises(TargetRefusedError, match=f"process {number} is refused") as caught:

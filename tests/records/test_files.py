@@ -154,7 +154,7 @@ def test_what_a_writer_left_an_hour_ago_is_tidied_up(tmp_path: Path) -> None:
     )
     for path in (old, young, other):
         path.touch()
-    before = time.time() - trusted_files.FORGOTTEN - 1
+    before = time.time() - trusted_files.DRAFT_AGE - 1
     for path in (old, other):
         os.utime(path, (before, before))
     Folder(tmp_path).tidy()

@@ -239,7 +239,7 @@ class TestContents:
         def fail(*_: object, **__: object) -> Assessment:
             raise OSError(24, "Too many open files")
 
-        monkeypatch.setattr("proctree_kill._records.recover_record.judge", fail)
+        monkeypatch.setattr("proctree_kill._records.recover_record.assess", fail)
         outcome = only(tmp_path)
         assert (outcome.fate, outcome.detail) == (RecordFate.UNREADABLE, "Too many open files")
         assert told.lives
@@ -253,15 +253,15 @@ class TestSwaps:
         self, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = write(tmp_path, "a", **told.facts)
-        judge = RecordRecovery._judge
+        assess = RecordRecovery._assess
 
         def swap(self: RecordRecovery, opened: Opened) -> Assessment:
-            verdict = judge(self, opened)
+            assessment = assess(self, opened)
             path.unlink()
             write(tmp_path, "a", owner=identify(os.getpid()))
-            return verdict
+            return assessment
 
-        monkeypatch.setattr(RecordRecovery, "_judge", swap)
+        monkeypatch.setattr(RecordRecovery, "_assess", swap)
         assert only(tmp_path).fate is RecordFate.OWNED
         assert told.lives
         assert files(tmp_path) == {"session_a.starting", "session_a.pid"} - {path.name}

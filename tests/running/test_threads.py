@@ -319,6 +319,18 @@ def test_a_cancellation_hurries_the_work_and_goes_through_when_it_has_ended(
     assert work.hurries >= 1
 
 
+@pytest.mark.needs("fork")
+@on_both
+def test_an_interrupt_of_a_loop_is_raised_when_the_hurried_work_has_ended(
+    loop: Callable[..., Any],
+) -> None:
+    work = Work(waits=True, begins=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        loop(lambda: loops.run(work))
+    assert work.ended
+    assert work.hurries >= 1
+
+
 @when_cancelled
 def test_a_cancellation_wins_over_what_the_work_raises(
     loop: Callable[..., Any], cancelled: Callable[[Work], Any]

@@ -170,7 +170,7 @@ def test_a_signal_handler_may_tell_at_any_moment_while_its_thread_tells(
         frame.f_trace_opcodes = True
         if what == "opcode":
             sys.settrace(None)
-            queue.tell(event)
+            queue.send(event)
             told += 1
             sys.settrace(handle)
         return handle
@@ -179,7 +179,7 @@ def test_a_signal_handler_may_tell_at_any_moment_while_its_thread_tells(
     sys._getframe().f_trace_opcodes = True  # or Python 3.12 tells of none in other frames
     sys.settrace(handle)
     try:
-        queue.tell(event)
+        queue.send(event)
         assert queue.flush(BOUND)
     finally:
         sys.settrace(before)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from proctree_kill import SessionManager
-from proctree_kill._sessions.agent import Agent
+from proctree_kill._sessions.session import ManagedSession
 from support.agents import FOREVER, HASTY, PATIENT, files, start
 from support.churn import churn
 from support.counts import CHURN
@@ -69,14 +69,14 @@ def test_a_stop_hurries_the_end_of_what_an_exit_left(
 ) -> None:
     manager = SessionManager(tmp_path, policy=FOREVER)
     begun = threading.Event()
-    leave = Agent.leave
+    begin_stop = ManagedSession.begin_stop
 
-    def noted(agent: Agent) -> object:
-        found = leave(agent)
+    def noted(session: ManagedSession) -> object:
+        found = begin_stop(session)
         begun.set()
         return found
 
-    monkeypatch.setattr(Agent, "leave", noted)
+    monkeypatch.setattr(ManagedSession, "begin_stop", noted)
     left = Node(name="root", dies=True, children=(Node(name="deaf", on_term="ignore"),))
     _, tree = start(manager, plant, "a", left)
     assert begun.wait(BOUND)
@@ -86,7 +86,7 @@ def test_a_stop_hurries_the_end_of_what_an_exit_left(
 
 def test_many_sessions_from_many_threads_leave_nothing(tmp_path: Path) -> None:
     gc.collect()
-    known = Counter(type(item).__name__ for item in gc.get_objects())["Agent"]
+    known = Counter(type(item).__name__ for item in gc.get_objects())["ManagedSession"]
     listener = Listener()
     with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
         churn(manager, CHURN)
@@ -96,4 +96,4 @@ def test_many_sessions_from_many_threads_leave_nothing(tmp_path: Path) -> None:
         assert listener.names(str(number)) == ["started", "stopping", "stopped"]
     wait_for_threads({threading.main_thread().name})
     gc.collect()
-    assert Counter(type(item).__name__ for item in gc.get_objects())["Agent"] == known
+    assert Counter(type(item).__name__ for item in gc.get_objects())["ManagedSession"] == known

@@ -61,7 +61,7 @@ def test_a_survivor_is_a_value_and_its_stop_can_be_tried_again(
     fail_once(monkeypatch, survivor)
     result = manager.stop_agent("a")
     assert not result.success
-    assert "somebody is still alive" in result.message
+    assert "a process is still alive" in result.message
     assert result.error
     assert result.kill
     assert session.state is SessionState.FAILED
@@ -105,7 +105,7 @@ def test_an_exit_whose_leftovers_survive_is_told_as_a_failure(
     session = manager.spawn_agent("a", ["sh", "-c", "sleep 1000 & exit 3"])
     listener.wait("stop_failed")
     assert (session.state, session.exit_code) == (SessionState.FAILED, 3)
-    assert any("somebody is still alive" in record.message for record in caplog.records)
+    assert any("a process is still alive" in record.message for record in caplog.records)
     assert manager.stop_agent("a").success
 
 
@@ -125,7 +125,8 @@ def test_without_a_thread_to_be_had_the_watcher_ends_what_an_exit_left(
     start_thread = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:
-        if thread.name == "proctree_kill" and threading.current_thread().name.endswith("watch"):
+        caller = threading.current_thread().name
+        if (caller, thread.name) == ("proctree_kill watch", "proctree_kill exit"):
             text = "can't start new thread"
             raise RuntimeError(text)
         start_thread(thread)

@@ -56,7 +56,7 @@ def ask(
     everything: bool = False,
 ) -> Clarification:
     """Start an agent; return when it has asked."""
-    argv = [*AGENT, *(["--deaf"] if deaf else [])]
+    argv = [*AGENT, *(["--stubborn"] if deaf else [])]
     session = manager.spawn_agent(
         "chat-7", argv, tool="claude", stdin=stdin, **options(everything=everything)
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proctree_kill import SessionManager, SessionState, errors
-from proctree_kill._sessions.agent import Agent
+from proctree_kill._sessions.session import ManagedSession
 from support.agents import POLITE, files, start
 from support.callers import apart
 from support.listener import Listener
@@ -108,7 +108,7 @@ def test_a_broadcaster_has_to_be_callable(tmp_path: Path) -> None:
         SessionManager(tmp_path, event_broadcaster="mqtt")  # type: ignore[arg-type] # the point
 
 
-@pytest.mark.parametrize("where", ["started", "settle"])
+@pytest.mark.parametrize("where", ["set_running", "end_start"])
 def test_an_interrupted_start_leaves_no_process(
     manager: SessionManager,
     plant: Planter,
@@ -116,15 +116,15 @@ def test_an_interrupted_start_leaves_no_process(
     monkeypatch: pytest.MonkeyPatch,
     where: str,
 ) -> None:
-    real = getattr(Agent, where)
+    real = getattr(ManagedSession, where)
 
-    def interrupted(agent: Agent, *args: object) -> None:
+    def interrupted(session: ManagedSession, *args: object) -> None:
         monkeypatch.undo()
-        if where == "settle":
-            real(agent, *args)
+        if where == "end_start":
+            real(session, *args)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Agent, where, interrupted)
+    monkeypatch.setattr(ManagedSession, where, interrupted)
     with plant.prepare(POLITE) as prepared, pytest.raises(KeyboardInterrupt):
         manager.spawn_agent("a", prepared.argv, **prepared.options)
     assert prepared.tree.all_dead()

@@ -7,21 +7,21 @@ from itertools import product
 import pytest
 
 from proctree_kill import SessionState, errors
-from proctree_kill._sessions.agent import Agent
 from proctree_kill._sessions.models import MOVES
+from proctree_kill._sessions.session import ManagedSession
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(SessionState, SessionState)))
 def test_no_state_follows_but_those_of_the_table(before: SessionState, after: SessionState) -> None:
-    agent = Agent("a", "mcp")
-    agent.state = before
+    session = ManagedSession("a", "mcp")
+    session.state = before
     if after in MOVES[before]:
-        agent.ended(after)
-        assert agent.state is after
+        session.end_stop(after)
+        assert session.state is after
     else:
         with pytest.raises(errors.SessionError, match=f"cannot become {after}"):
-            agent.ended(after)
-        assert agent.state is before
+            session.end_stop(after)
+        assert session.state is before
 
 
 def test_what_is_over_stays_over() -> None:

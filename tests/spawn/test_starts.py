@@ -183,14 +183,14 @@ def test_what_a_block_started_is_a_member_where_a_handler_raises_at_its_end(
     from proctree_kill._systems.linux import cgroup as linux_cgroup  # noqa: PLC0415 - not on every system
 
     def scene() -> None:
-        move = linux_cgroup._Passage._move
+        move = linux_cgroup._EntryCgroup._move
 
-        def moving(self: linux_cgroup._Passage, tid: bytes) -> None:
+        def moving(self: linux_cgroup._EntryCgroup, tid: bytes) -> None:
             os.kill(os.getpid(), signal.SIGALRM)
             move(self, tid)
 
         signal.signal(signal.SIGALRM, interrupt)
-        monkeypatch.setattr(linux_cgroup._Passage, "_move", moving)
+        monkeypatch.setattr(linux_cgroup._EntryCgroup, "_move", moving)
         containment = Containment.prepare("kernel")
         children: list[subprocess.Popen[bytes]] = []
         with pytest.raises(Interruption), containment.spawning():

@@ -74,5 +74,5 @@ class Clarification:
             told: dict[str, Any] = json.loads(line)
             if found := re.search(r"listens on http://127\.0\.0\.1:(\d+)", told.get("text", "")):
                 self.port = int(found[1])
-            if told["say"] == kind:
+            if told["kind"] == kind:
                 return told

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from proctree_kill._systems.contract import Live, Reply
+from proctree_kill._systems.contract import Details, Reply, System
 from proctree_kill._systems.member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
 
 FIRST = 5_000_001
@@ -30,7 +30,7 @@ class Process:
         pid: its number.
         ppid: its parent's.
         sid: its session's.
-        start: when it began, in units of :meth:`FakeSystem.moment`.
+        start: when it began, in units of :meth:`FakeSystem.start_clock`.
         leaves: seconds after it was asked until it leaves; None if it does not.
         dies: seconds after it was killed until it is dead; None if it cannot die.
         refuses: the verbs (ask, freeze, kill, release) that the system refuses on it.
@@ -75,7 +75,7 @@ class Act:
 
 
 @dataclass
-class FakeSystem:
+class FakeSystem(System):
     """A :class:`~proctree_kill._systems.contract.System` that acts on nothing.
 
     Args:
@@ -114,7 +114,7 @@ class FakeSystem:
         parent = parent or self.caller
         pid = next(self.numbers)
         sid = pid if behaviour.pop("leads", False) else parent.sid
-        process = Process(name=name, pid=pid, ppid=parent.pid, sid=sid, start=self.moment())
+        process = Process(name=name, pid=pid, ppid=parent.pid, sid=sid, start=self.start_clock())
         for key, value in behaviour.items():
             assert hasattr(process, key)
             setattr(process, key, value)
@@ -158,7 +158,7 @@ class FakeSystem:
         """Return the virtual time."""
         return self.time
 
-    def moment(self) -> int:
+    def start_clock(self) -> int:
         """Return the virtual time in units of start time."""
         return int(self.time * HZ)
 
@@ -166,9 +166,9 @@ class FakeSystem:
         """Let a scan take its time."""
         self._pass(TICK)
 
-    def births(self) -> int | None:
+    def last_start(self) -> int | None:
         """Return how many were born, if this system can tell."""
-        self._fail("births")
+        self._fail("last_start")
         return len(self.processes) if self.counts else None
 
     def is_youngest(self, pid: int) -> bool:
@@ -220,7 +220,7 @@ class FakeSystem:
         """Let go of it."""
         del self.members[member]
 
-    def strays(self, roots: Sequence[Member], **_: bool) -> Iterable[int]:  # noqa: ARG002 - everybody is a candidate in a small world
+    def candidates(self, roots: Sequence[Member], **_: bool) -> Iterable[int]:  # noqa: ARG002 - everybody is a candidate in a small world
         """List everybody but the caller."""
         return [process.pid for process in self._seen() if process is not self.caller]
 
@@ -336,13 +336,13 @@ class FakeSystem:
         for member in members:
             member.exit_code = self.members[member].code
 
-    def users(self, member: Member) -> Sequence[int]:  # noqa: ARG002 - the contract's
+    def uids(self, member: Member) -> Sequence[int]:  # noqa: ARG002 - the contract's
         """Return nothing: nobody has a uid."""
         return ()
 
-    def show(self, member: Member) -> Live:
+    def details(self, member: Member) -> Details:
         """Show the name."""
-        return Live(command=member.name)
+        return Details(command=member.name)
 
     def hurry(self) -> None:
         """Note it; it ends the wait that is going on, or the next one."""

@@ -106,5 +106,5 @@ def test_linux_and_psutil_name_the_same_users(plant: Planter) -> None:
     for system in (LinuxSystem(), PsutilSystem()):
         member = system.bind(tree.root.pid)
         assert member
-        assert [*system.users(member)] == [account.uid, account.uid]
+        assert [*system.uids(member)] == [account.uid, account.uid]
         system.close()

@@ -66,7 +66,7 @@ def test_a_member_is_bound_with_its_facts(plant: Planter, system: PsutilSystem) 
     process = psutil.Process(child.pid)
     assert (child.ppid, child.name, child.state) == (tree.root.pid, process.name(), ALIVE)
     assert child.create_time == process.create_time()
-    assert (child.start, child.inode, child.sid, system.moment()) == (None, None, None, 0)
+    assert (child.start, child.inode, child.sid, system.start_clock()) == (None, None, None, 0)
     assert system.owns_number(child)
 
 
@@ -371,7 +371,9 @@ def test_a_marker_is_found_in_the_environment(plant: Planter, system: PsutilSyst
     assert not system.carries(tree.root.pid, [b"PLANTED=a=b"])
     assert not system.carries(tree.root.pid, [b"PLANTE=a=b c"])
     assert not system.carries(os.getpid(), [b"PLANTED=a=b c"])
-    assert tree.root.pid in list(system.strays([], ours=False, children=False, everywhere=False))
+    assert tree.root.pid in list(
+        system.candidates([], ours=False, children=False, everywhere=False)
+    )
 
 
 def test_the_environment_of_an_uninterruptible_process_is_not_read(

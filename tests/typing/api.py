@@ -275,6 +275,8 @@ def ran() -> None:
         run(["cat"], input=b"bytes", capture_output=True, timeout=1.5, grace=1, check=True),
         subprocess.CompletedProcess[bytes],
     )
+    assert_type(run(["true"], errors="replace"), subprocess.CompletedProcess[str])
+    assert_type(TreePopen(["true"], errors="replace"), TreePopen[str])
     run(["cat"], input="text")
     run(["cat"], patience=1)  # pyright: ignore[reportCallIssue] -- there is no such option
 
@@ -283,6 +285,7 @@ async def ran_and_awaited(tree: TreePopen[bytes]) -> None:
     """The same, awaited."""
     assert_type(await arun(["true"], timeout=1), subprocess.CompletedProcess[bytes])
     assert_type(await arun(["true"], encoding="utf-8"), subprocess.CompletedProcess[str])
+    assert_type(await arun(["true"], errors="replace"), subprocess.CompletedProcess[str])
     assert_type(await tree.astop(grace=0), KillResult)
 
 

@@ -1,1 +1,1 @@
-"""The session console: agents on a web page, where Stop means that nobody is left."""
+"""The session console: agents on a web page, where Stop leaves no process behind."""

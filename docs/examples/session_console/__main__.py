@@ -24,26 +24,26 @@ FOLDER = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "stat
 
 
 class Server(uvicorn.Server):
-    """A server that lets its browsers go when it is asked to leave: their streams never end."""
+    """A server that ends the streams of its browsers when it must exit: they never end alone."""
 
     def __init__(self, config: uvicorn.Config, feed: Feed) -> None:
-        """Serve an application whose events these are."""
+        """Serve the application of this feed."""
         super().__init__(config)
         self._feed = feed
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end."""
+        """Close the feed, then exit."""
         asyncio.get_running_loop().call_soon_threadsafe(self._feed.close)
         super().handle_exit(sig, frame)
 
 
 def bind(port: int) -> socket.socket:
-    """Return a socket of this machine only; port 0 lets the system choose one."""
+    """Return a socket that only this machine can reach. Port 0: the system chooses."""
     listening = socket.socket()
     if os.name == "posix":  # elsewhere it lets two servers have the same port
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind((HOST, port))
-    listening.listen()  # from now on: who reads the address below may come at once
+    listening.listen()  # before the address is printed: a browser may come at once
     return listening
 
 
@@ -62,13 +62,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="session_console", description=__doc__)
     parser.add_argument("--port", type=int, default=PORT, help=f"default {PORT}; 0: any")
     parser.add_argument(
-        "--grace", type=float, default=5.0, help="seconds between the request and the force"
+        "--grace", type=float, default=5.0, help="seconds between the polite request and force"
     )
     parser.add_argument(
         "--directory",
         type=Path,
         default=FOLDER / "proctree-kill-console",
-        help="where sessions are written down (default %(default)s)",
+        help="the folder of the records (default %(default)s)",
     )
     options = parser.parse_args()
     with bind(options.port) as listening, contextlib.suppress(KeyboardInterrupt):

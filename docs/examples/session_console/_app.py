@@ -1,4 +1,4 @@
-"""The web application: a page, a stream of events, and three things that a user may do."""
+"""The web application: a page, a stream of events, and the requests of a user."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from starlette.staticfiles import StaticFiles
 
 from proctree_kill import errors
 
+from ._access import AccessCheck
 from ._console import Console
-from ._gate import Gate
 
 STATIC = Path(__file__).with_name("static")
 
@@ -30,21 +30,21 @@ class _Body(BaseModel):
 
 
 class Task(_Body):
-    """What an agent is to do."""
+    """The task of a new agent."""
 
     repository: str = Field(pattern=r"^[\w.-]{1,60}/[\w.-]{1,60}$")
-    deaf: bool = False
+    stubborn: bool = False
 
 
 class Answer(_Body):
-    """What a user says to a question."""
+    """The answer of a user to a question."""
 
     action: Literal["accept", "decline"]
     content: dict[str, str | int | float | bool] | None = Field(default=None, max_length=20)
 
 
 class Application:
-    """The requests that are answered, on one console."""
+    """The handlers of the requests, on one console."""
 
     def __init__(self, console: Console) -> None:
         """Begin with a new token."""
@@ -53,7 +53,7 @@ class Application:
         self._instance = secrets.token_hex(8)
 
     def starlette(self, hosts: list[str]) -> Starlette:
-        """Return it for a server that answers to these hosts."""
+        """Return the application for a server with these hosts."""
         return Starlette(
             routes=[
                 Route("/", self.page),
@@ -63,7 +63,7 @@ class Application:
                 Route("/sessions/{id}/answer", self.answer, methods=["POST"]),
                 Mount("/static", StaticFiles(directory=STATIC)),
             ],
-            middleware=[Middleware(Gate, hosts=hosts, token=self._token)],
+            middleware=[Middleware(AccessCheck, hosts=hosts, token=self._token)],
             exception_handlers={
                 ValidationError: _failing(422),
                 KeyError: _failing(404),
@@ -74,48 +74,45 @@ class Application:
         )
 
     async def page(self, _: Request) -> Response:
-        """Give the page, with the token in it: no other page can read that."""
+        """Return the page with the token in it. Pages of other origins cannot read it."""
         text = (STATIC / "index.html").read_text(encoding="utf-8")
         text = text.replace("{{token}}", escape(self._token))
         return HTMLResponse(text.replace("{{instance}}", escape(self._instance)))
 
     async def events(self, _: Request) -> Response:
-        """Tell how every session stands, and then whatever changes."""
+        """Send the state of each session, then all changes."""
 
         def first() -> list[tuple[str, object]]:
             cards = self._console.cards.values()
-            return [("hello", self._instance), *(("session", one.data()) for one in cards)]
+            return [("hello", self._instance), *(("session", card.data()) for card in cards)]
 
-        stream = self._console.feed.listen(first)
+        stream = self._console.feed.stream(first)
         return StreamingResponse(stream, media_type="text/event-stream")
 
     async def start(self, request: Request) -> Response:
         """Start an agent."""
         task = Task.model_validate_json(await request.body())
-        card = await self._console.start(task.repository, deaf=task.deaf)
+        card = await self._console.start(task.repository, stubborn=task.stubborn)
         return PlainTextResponse(card.id, status_code=201)
 
     async def stop(self, request: Request) -> Response:
-        """Stop a session, the second time by force; what comes of it is told by events."""
+        """Stop a session; the second time by force. Events report the outcome."""
         self._console.stop(request.path_params["id"])
         return Response(status_code=202)
 
     async def answer(self, request: Request) -> Response:
         """Answer the question of an agent."""
         answer = Answer.model_validate_json(await request.body())
-        asked = self._console.answer(request.path_params["id"], answer.model_dump())
-        return Response(status_code=204 if asked else 409)
+        delivered = self._console.answer(request.path_params["id"], answer.model_dump())
+        return Response(status_code=204 if delivered else 409)
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Manage sessions as long as the server runs."""
         async with self._console:
             yield
 
 
 def _failing(status: int) -> Callable[[Request, Exception], Response]:
-    """Return a handler that says why a request failed."""
-
     def handle(_: Request, error: Exception) -> Response:
         return PlainTextResponse(str(error), status_code=status)
 

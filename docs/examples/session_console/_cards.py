@@ -9,10 +9,9 @@ from typing import Any
 
 from proctree_kill import KillResult, ProcessOutcome, SessionEvent, TreeMember, TreeSnapshot
 
-LINES = 200
-"""How many lines of a log are kept."""
+LINES = 200  # kept of a log
 OVER = frozenset({"stopped", "exited", "recovered"})
-"""The states of which nothing follows."""
+"""The states after which nothing happens."""
 
 
 @dataclass
@@ -20,13 +19,13 @@ class Row:
     """A process of a tree.
 
     Args:
-        pid: its number.
+        pid: its pid.
         name: its short name.
-        ppid: its parent when it was found.
-        depth: how far it is below its root.
+        ppid: the pid of its parent when it was found.
+        depth: its distance from the root.
         evidence: why it belongs to the tree.
-        fate: what became of it, or None while it lives.
-        signals: what was sent to it.
+        fate: its fate, or None while it is alive.
+        signals: the signals sent to it.
         seconds: from the stop until its death was seen.
     """
 
@@ -46,22 +45,22 @@ class Card:
 
     Args:
         id: the id of the session.
-        repository: what the agent works on.
-        deaf: whether it ignores every request to leave.
+        repository: the task of the agent.
+        stubborn: whether the agent ignores each request to exit.
         state: a :class:`~proctree_kill.SessionState`, or ``recovering`` or ``recovered``.
-        pid: the root of its tree.
+        pid: the pid of the root.
         started_at: seconds since the epoch.
         message: how it ended, as a sentence.
-        result: what the agent achieved.
-        question: what it asks and waits for, with the schema of an answer.
+        result: the result of the task.
+        question: the open question, with the schema of an answer.
         rows: its tree, parents above their children.
-        events: what its manager told.
-        log: what the agent said.
+        events: the events of the manager.
+        log: the last lines of the agent's output.
     """
 
     id: str
     repository: str
-    deaf: bool
+    stubborn: bool
     state: str = "starting"
     pid: int | None = None
     started_at: float | None = None
@@ -74,94 +73,90 @@ class Card:
 
     @property
     def over(self) -> bool:
-        """Whether nothing follows."""
+        """Whether the session has ended."""
         return self.state in OVER
 
-    def hear(self, event: SessionEvent) -> None:
-        """Take in what the manager tells."""
+    def add_event(self, event: SessionEvent) -> None:
+        """Update the state from an event of the manager."""
         self.events.append({"name": event.event, "at": event.at})
         self.state = "recovered" if event.event.endswith(".recovered") else event.state.value
         self.pid = event.pid or self.pid
         if self.state != "running":
-            self.question = None  # nobody waits for the answer any more
+            self.question = None  # no process waits for the answer any more
         if self.over:
             self.close()
 
-    def read(self, said: dict[str, Any]) -> None:
-        """Take in what the agent says."""
-        match said:
-            case {"say": "question", "message": message, "schema": schema}:
+    def add_output(self, output: dict[str, Any]) -> None:
+        """Update the card from a message of the agent."""
+        match output:
+            case {"kind": "question", "message": message, "schema": schema}:
                 self.question = {"message": message, "schema": schema}
                 self.log.append(f"asks: {message}")
-            case {"say": "result", "text": str(text)}:
+            case {"kind": "result", "text": str(text)}:
                 self.result = text
                 self.log.append(f"done: {text}")
             case {"text": str(text)}:
                 self.log.append(text)
-            case _:  # a newer agent's
+            case _:  # of a newer agent
                 pass
 
-    def see(self, tree: TreeSnapshot) -> bool:
-        """Take in a tree; during a stop those who have left it are shown as gone.
+    def update_tree(self, tree: TreeSnapshot) -> bool:
+        """Show a new snapshot; during a stop, processes that left it are shown as gone.
 
         Returns:
-            Whether anything has changed.
+            Whether a row has changed.
         """
-        found = {one.identity.pid: _row(one) for one in tree.members}
-        absent = self._absent(found) if self.state == "stopping" else []
-        return self._show([*found.values(), *absent])
+        rows = {member.identity.pid: _row(member) for member in tree.members}
+        absent = self._absent(rows) if self.state == "stopping" else []
+        return self._show([*rows.values(), *absent])
 
     def close(self, kill: KillResult | None = None, message: str | None = None) -> None:
-        """Take in what became of everybody."""
+        """Show what became of each process."""
         if message:
             words = message.removeprefix(f"session {self.id}: ")
             self.message = words[:1].upper() + words[1:]
-        told = {one.identity.pid: _row(one) for one in kill.outcomes} if kill else {}
-        for one in told.values():
-            known = next((row for row in self.rows if row.pid == one.pid), one)
-            one.depth, one.ppid = known.depth, known.ppid  # as the page drew it
-        self._show([*told.values(), *self._absent(told)])
+        rows = {outcome.identity.pid: _row(outcome) for outcome in kill.outcomes} if kill else {}
+        for row in rows.values():
+            known = next((old for old in self.rows if old.pid == row.pid), row)
+            row.depth, row.ppid = known.depth, known.ppid  # as the page drew it
+        self._show([*rows.values(), *self._absent(rows)])
 
     def data(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the card as JSON data."""
         return asdict(self) | {"log": list(self.log), "over": self.over}
 
     def _absent(self, found: dict[int, Row]) -> list[Row]:
-        """Return the rows of those who are not among these any more."""
-        absent = [one for one in self.rows if one.pid not in found]
-        for one in absent:
-            one.fate = one.fate or "gone"
+        absent = [row for row in self.rows if row.pid not in found]
+        for row in absent:
+            row.fate = row.fate or "gone"
         return absent
 
     def _show(self, rows: list[Row]) -> bool:
-        """Draw these, and tell whether that changes anything."""
-        before = [asdict(one) for one in self.rows]
-        self.rows = list(_drawn(rows))
-        return before != [asdict(one) for one in self.rows]
+        before = [asdict(row) for row in self.rows]
+        self.rows = list(_parents_first(rows))
+        return before != [asdict(row) for row in self.rows]
 
 
-def _row(one: TreeMember) -> Row:
-    """Return the row of a process."""
+def _row(member: TreeMember) -> Row:
     row = Row(
-        pid=one.identity.pid,
-        name=one.name or "?",
-        ppid=one.ppid,
-        depth=one.depth,
-        evidence=[reason.value for reason in one.evidence],
+        pid=member.identity.pid,
+        name=member.name or "?",
+        ppid=member.ppid,
+        depth=member.depth,
+        evidence=[reason.value for reason in member.evidence],
     )
-    if isinstance(one, ProcessOutcome):
-        row.fate, row.signals, row.seconds = one.fate.value, list(one.signals), one.seconds
+    if isinstance(member, ProcessOutcome):
+        row.fate, row.signals, row.seconds = member.fate.value, [*member.signals], member.seconds
     return row
 
 
-def _drawn(rows: Iterable[Row]) -> Iterable[Row]:
-    """Put parents above their children."""
-    pids = {one.pid for one in rows}
+def _parents_first(rows: Iterable[Row]) -> Iterable[Row]:
+    pids = {row.pid for row in rows}
     children: dict[int | None, list[Row]] = {}
-    for one in sorted(rows, key=lambda row: (row.depth, row.pid)):
-        children.setdefault(one.ppid if one.ppid in pids else None, []).append(one)
+    for row in sorted(rows, key=lambda row: (row.depth, row.pid)):
+        children.setdefault(row.ppid if row.ppid in pids else None, []).append(row)
     waiting = children.pop(None, [])[::-1]
     while waiting:
-        one = waiting.pop()
-        yield one
-        waiting += children.pop(one.pid, [])[::-1]
+        row = waiting.pop()
+        yield row
+        waiting += children.pop(row.pid, [])[::-1]

@@ -1,4 +1,4 @@
-"""The console: what a user may do, on top of a SessionManager."""
+"""The console: the actions of a user, on top of a SessionManager."""
 
 from __future__ import annotations
 
@@ -15,79 +15,76 @@ from typing import Any, Self
 
 from proctree_kill import KillPolicy, Session, SessionEvent, SessionManager, errors, snapshot_tree
 
+from ._agent_output import read_output
 from ._cards import Card
-from ._ears import hear_lines
 from ._feed import Feed
 from ._notes import Notes
-from ._recovered import take_in
+from ._recovered import apply_report
 
 ROOT = Path(__file__).parents[3]
 AGENT = [sys.executable, "-m", f"{__package__}.agent"]
-LOOK = 1.0
-"""Seconds between two looks at a tree that somebody watches on the page."""
-LOOK_CLOSELY = 0.1
-"""The same while it is being stopped."""
+SNAPSHOT_POLL = 1.0  # seconds between two snapshots of a tree, while a page is open
+STOPPING_POLL = 0.1  # the same during a stop
+RECOVERY_POLL = 1.0  # seconds between two recoveries
 
 
 class Console:
-    """Sessions with all that the page shows of them.
+    """The sessions, with all that the page shows of them.
 
     Attributes:
-        cards: the sessions, by their ids, the oldest first.
-        feed: what the browsers hear.
+        cards: the sessions by id, the oldest first.
+        feed: the events for the browsers.
     """
 
     def __init__(self, directory: Path, policy: KillPolicy) -> None:
-        """Say where sessions are written down, and how they are stopped."""
+        """Choose the folder of the records and the policy of each stop."""
         self.cards: dict[str, Card] = {}
         self.feed = Feed()
         self._manager = SessionManager(
-            directory / "records", policy=policy, event_broadcaster=self._heard
+            directory / "records", policy=policy, event_broadcaster=self._on_event
         )
         self._notes = Notes(directory / "notes")
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
-        """Begin to manage, and recover what another server left behind."""
         await self._manager.__aenter__()
         for card in self._notes.cards():
             self.cards[card.id] = card
         self._spawn(self._recover())
-        self._spawn(self._watch())
+        self._spawn(self._update_trees())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Stop everybody; a recovery that is interrupted forces, and finishes."""
         tasks = list(self._tasks)
         await self._manager.__aexit__(*exc)
-        for one in tasks:
-            one.cancel()
+        for task in tasks:
+            task.cancel()  # a recovery that is cancelled forces, and finishes
         await asyncio.gather(*tasks, return_exceptions=True)
         for card in self.cards.values():
             if card.over:
                 self._notes.drop(card.id)
 
-    async def start(self, repository: str, *, deaf: bool) -> Card:
+    async def start(self, repository: str, *, stubborn: bool) -> Card:
         """Start an agent.
 
         Args:
-            repository: what it is to work on.
-            deaf: whether it ignores every request to leave.
+            repository: its task.
+            stubborn: whether it ignores each request to exit.
 
         Returns:
-            What the page shows of it.
+            The card of the session.
 
         Raises:
             OSError, ProctreeKillError: as for :meth:`SessionManager.aspawn_agent`.
         """
-        card = Card(f"github-{secrets.token_hex(3)}", repository, deaf, started_at=time.time())
+        card = Card(f"github-{secrets.token_hex(3)}", repository, stubborn, started_at=time.time())
         self._notes.write(card)
         self.cards[card.id] = card
-        self._tell(card)
+        self._send(card)
         try:
             session = await self._manager.aspawn_agent(
                 card.id,
-                [*AGENT, *(["--deaf"] if deaf else []), "--", repository],
+                [*AGENT, *(["--stubborn"] if stubborn else []), "--", repository],
                 tool="github",
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
@@ -97,24 +94,24 @@ class Console:
         except (OSError, errors.ProctreeKillError) as error:
             card.state, card.message = "failed", str(error)
             self._notes.drop(card.id)
-            self._tell(card)
+            self._send(card)
             raise
-        self._hear(session, card)
+        self._read_output(session, card)
         return card
 
     def stop(self, session_id: str) -> None:
-        """Begin to stop a session; a second time forces.
+        """Begin to stop a session. A second call forces.
 
         Raises:
-            KeyError: it is not there.
+            KeyError: there is no such session.
         """
         self._spawn(self._stop(self.cards[session_id]))
 
     def answer(self, session_id: str, answer: Mapping[str, object]) -> bool:
-        """Hand an answer to the agent that asked; tell whether there was a question.
+        """Send an answer to the agent; return whether there was a question.
 
         Raises:
-            KeyError: the session is not there.
+            KeyError: there is no such session.
         """
         card = self.cards[session_id]
         session = self._manager.sessions.get(session_id)
@@ -122,78 +119,72 @@ class Console:
         if card.question is None or process is None or process.stdin is None:
             return False
         card.question = None
-        with contextlib.suppress(OSError, ValueError):  # it has left meanwhile: the manager tells
+        with contextlib.suppress(OSError, ValueError):  # the agent has exited: an event follows
             process.stdin.write(json.dumps(answer).encode() + b"\n")
             process.stdin.flush()
-        self._tell(card)
+        self._send(card)
         return True
 
     async def _stop(self, card: Card) -> None:
-        """Stop a session, and show what became of everybody."""
         result = await self._manager.astop_agent(card.id)
         if result.kill or not card.message:
             card.close(result.kill, result.message)
-        self._tell(card)
+        self._send(card)
 
     async def _recover(self) -> None:
-        """End what a dead server left behind, and say so on the page."""
-        while left := [one for one in self.cards.values() if one.state == "recovering"]:
-            for card in take_in(await self._manager.arecover(), left):
+        """End what a dead server left behind, and show it."""
+        while left := [card for card in self.cards.values() if card.state == "recovering"]:
+            for card in apply_report(await self._manager.arecover(), left):
                 if card.over:
                     self._notes.drop(card.id)
-                self._tell(card)
-            await asyncio.sleep(LOOK)  # else somebody ends them just now
+                self._send(card)
+            await asyncio.sleep(RECOVERY_POLL)  # another process may be ending the rest
 
-    async def _watch(self) -> None:
-        """Look at the trees of sessions as long as anybody looks at the page."""
+    async def _update_trees(self) -> None:
         while True:
-            sessions = self._manager.sessions if self.feed.heard else {}
+            sessions = self._manager.sessions if self.feed.has_browsers else {}
             for name, session in sessions.items():
-                await self._look(session, self.cards[name])
-            closely = any(card.state == "stopping" for card in self.cards.values())
-            await asyncio.sleep(LOOK_CLOSELY if closely else LOOK)
+                await self._update_tree(session, self.cards[name])
+            stopping = any(card.state == "stopping" for card in self.cards.values())
+            await asyncio.sleep(STOPPING_POLL if stopping else SNAPSHOT_POLL)
 
-    async def _look(self, session: Session, card: Card) -> None:
-        """Look at one tree."""
+    async def _update_tree(self, session: Session, card: Card) -> None:
         if session.process is None:
             return
         tree = await asyncio.to_thread(snapshot_tree, session.process.containment)
-        if not card.over and card.see(tree):
-            self._tell(card)
+        if not card.over and card.update_tree(tree):
+            self._send(card)
 
-    def _hear(self, session: Session, card: Card) -> None:
-        """Hear what an agent says, in a thread: pipes are files to some systems."""
+    def _read_output(self, session: Session, card: Card) -> None:
+        """Read the output of an agent in a thread: some systems cannot wait for pipes."""
         loop = asyncio.get_running_loop()
 
-        def heard(said: dict[str, Any]) -> None:
+        def receive(output: dict[str, Any]) -> None:
             with contextlib.suppress(RuntimeError):  # the server has ended
-                loop.call_soon_threadsafe(self._said, card, said)
+                loop.call_soon_threadsafe(self._on_output, card, output)
 
         if session.process and session.process.stdout:
-            hear_lines(session.process.stdout, heard)
+            read_output(session.process.stdout, receive)
 
-    def _said(self, card: Card, said: dict[str, Any]) -> None:
-        """Show what an agent says."""
+    def _on_output(self, card: Card, output: dict[str, Any]) -> None:
         if not card.over:
-            card.read(said)
-            self._tell(card)
+            card.add_output(output)
+            self._send(card)
 
-    async def _heard(self, event: SessionEvent) -> None:
-        """Show what the manager tells; a coroutine runs on the loop of the server."""
+    async def _on_event(self, event: SessionEvent) -> None:
+        """Show an event. As a coroutine it runs on the loop of the server."""
         card = self.cards.get(event.session_id)
         if card is None:
             return
-        card.hear(event)
+        card.add_event(event)
         if card.over:
             self._notes.drop(card.id)
-        self._tell(card)
+        self._send(card)
 
-    def _tell(self, card: Card) -> None:
-        """Let every browser know how a session stands."""
-        self.feed.tell("session", card.data())
+    def _send(self, card: Card) -> None:
+        self.feed.send("session", card.data())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside; what is not referred to may be collected before it ends."""
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
+        self._tasks.add(task)  # a task without a reference may be collected before it ends
         task.add_done_callback(self._tasks.discard)

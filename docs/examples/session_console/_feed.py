@@ -1,4 +1,4 @@
-"""What every browser hears: server-sent events."""
+"""The events for the browsers (server-sent events)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 
-CAPACITY = 1000
-"""How many messages wait for a slow browser; then it is let go, and comes back for the whole."""
-RETRY = 500
-"""Milliseconds after which a browser comes back."""
+CAPACITY = 1000  # messages that wait for a slow browser; then it must connect anew
+RETRY = 500  # milliseconds after which a browser connects anew
 
 
 class Feed:
-    """Tells every browser the same."""
+    """Sends the same events to all browsers."""
 
     def __init__(self) -> None:
         """Begin without a browser."""
@@ -21,35 +19,35 @@ class Feed:
         self._closed = False
 
     @property
-    def heard(self) -> bool:
-        """Whether anybody listens."""
+    def has_browsers(self) -> bool:
+        """Whether a browser is connected."""
         return bool(self._queues)
 
-    def tell(self, name: str, data: object) -> None:
-        """Tell an event to everybody who listens now."""
+    def send(self, name: str, data: object) -> None:
+        """Send an event to all connected browsers."""
         text = _message(name, data)
-        for one in tuple(self._queues):
-            if one.qsize() < CAPACITY:
-                one.put_nowait(text)
+        for queue in tuple(self._queues):
+            if queue.qsize() < CAPACITY:
+                queue.put_nowait(text)
             else:
-                self._queues.discard(one)
-                one.put_nowait(None)
+                self._queues.discard(queue)
+                queue.put_nowait(None)
 
     def close(self) -> None:
-        """Let everybody go: a server does not end before its answers do."""
+        """End all streams: a server does not end before its answers do."""
         self._closed = True
-        for one in self._queues:
-            one.put_nowait(None)
+        for queue in self._queues:
+            queue.put_nowait(None)
 
-    async def listen(self, first: Callable[[], list[tuple[str, object]]]) -> AsyncIterator[str]:
+    async def stream(self, first: Callable[[], list[tuple[str, object]]]) -> AsyncIterator[str]:
         """Yield the text of a stream for one browser.
 
         Args:
-            first: returns the names and data of what it must know before everything else;
-                asked when the browser is on the list already, so that it misses nothing.
+            first: returns the names and data of the first events. It is called when the browser
+                is on the list already, so that no event is missed.
 
         Yields:
-            Messages, as the HTML standard has them.
+            Messages in the format of the HTML standard.
         """
         queue: asyncio.Queue[str | None] = asyncio.Queue()
         self._queues.add(queue)
@@ -64,5 +62,4 @@ class Feed:
 
 
 def _message(name: str, data: object) -> str:
-    """Write a message; JSON has no line breaks of its own."""
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"  # no line breaks in this JSON

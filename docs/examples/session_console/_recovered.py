@@ -1,4 +1,4 @@
-"""What a recovery means for the sessions of the page."""
+"""The result of a recovery on the page."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from ._cards import Card
 
 LOST = "The server that started it died."
 ENDED = {"reaped", "gone", "recycled"}
-"""The fates of records after which nobody is left."""
+"""The fates of records after which no process is left."""
 
 
-def take_in(report: RecoveryReport, cards: Sequence[Card]) -> Iterator[Card]:
-    """Bring the cards of an earlier server up to date.
+def apply_report(report: RecoveryReport, cards: Sequence[Card]) -> Iterator[Card]:
+    """Update the cards of an earlier server.
 
     Args:
-        report: what the recovery said.
+        report: the report of the recovery.
         cards: the sessions that were not over when that server died.
 
     Yields:
-        Each of them that nobody else is ending just now, changed.
+        Each card that changed; the others have an owner that ends them now.
     """
-    outcomes = {one.session_id: one for one in report.outcomes}
+    outcomes = {outcome.session_id: outcome for outcome in report.outcomes}
     for card in cards:
-        found = outcomes.get(card.id)
-        if found is None:  # a guard, or another server, has ended it and dropped its record
+        outcome = outcomes.get(card.id)
+        if outcome is None:  # a guard, or another server, has ended it and dropped its record
             card.state = "recovered"
-            card.close(message=f"{LOST} Its tree had been ended before this one came.")
+            card.close(message=f"{LOST} Its tree was ended before this server started.")
             yield card
             continue
-        if found.fate == "owned":
+        if outcome.fate == "owned":
             continue
-        ended = found.fate in ENDED
+        ended = outcome.fate in ENDED
         card.state = "recovered" if ended else "failed"
-        card.pid = found.pid
-        said = found.kill.summary() if found.kill else found.detail or found.fate.value
-        close = "Nobody is left" if ended else "Somebody may be left"
-        card.close(found.kill, f"{LOST} {close}: {said}.")
+        card.pid = outcome.pid
+        detail = outcome.kill.summary() if outcome.kill else outcome.detail or outcome.fate.value
+        left = "No process is left" if ended else "A process may be left"
+        card.close(outcome.kill, f"{LOST} {left}: {detail}.")
         yield card

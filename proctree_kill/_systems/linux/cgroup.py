@@ -1,4 +1,4 @@
-"""A cgroup of version 2 around one tree, which nobody in it can leave unseen."""
+"""A cgroup of version 2 around one tree, which no process in it can leave unseen."""
 
 from __future__ import annotations
 
@@ -13,46 +13,40 @@ from typing import TYPE_CHECKING, Literal, Self
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from ..contract import UnavailableError
+from ..contract import Cell, UnavailableError
 from . import cgroupfs, pidfd, procfs
-from .cgroupfs import ENTRY, Place
+from .cgroupfs import ENTRY_SUFFIX, ParentCgroup
 
-PATIENT_ROUNDS = 4
-"""How often an entry is emptied before it is frozen, because its processes fork faster."""
+ROUNDS_BEFORE_FREEZE = 4
+"""How often an entry cgroup is emptied before it is frozen, because its processes fork faster."""
 
-_places: dict[int, Place] = {}
-"""Where this process makes cgroups, by its number: a fork is another owner."""
-
-
-_placing = threading.Lock()
-"""Held while this process moves itself, or another thread would be moved out of its entry."""
+_parents: dict[int, ParentCgroup] = {}
+"""Where this process makes cgroups, by its pid: a fork is another owner."""
+_moving = threading.Lock()
+"""Held while this process moves itself: that would move another thread out of its entry."""
 _abandoned: set[TreeCgroup] = set()
-"""Leaves of objects that are gone while processes lived in them."""
+"""Cgroups without an object, in which processes lived still."""
 
 
-class TreeCgroup:
+class TreeCgroup(Cell):
     """The cgroup of one tree.
 
     A process is born in the cgroup of the *thread* that starts it. So that thread enters a
-    threaded cgroup alone, starts the root and leaves again; what was born there is moved into
-    the leaf. No descendant is ever born outside, and vfork is kept (``docs/design.md`` has the
-    figures). Only the owner moves processes; listing and killing write nowhere else.
+    threaded cgroup alone, the entry cgroup, starts the root and leaves again; what was born there
+    is moved into the tree's cgroup. No descendant is ever born outside, and vfork is kept
+    (``docs/design.md`` has the figures).
+    Only the owner moves processes; listing and killing write nowhere else.
 
     Attributes:
-        kind: which evidence its members are of.
         name: its directory.
-        creation_flags: none.
-        dies_with_owner: never.
     """
 
     kind: Literal["cgroup", "job"] = "cgroup"
-    creation_flags = 0
-    dies_with_owner = False  # that is the guard's work
 
-    def __init__(self, folder: str, home: str, entries: Sequence[str]) -> None:
-        """Stand for a cgroup that exists; :meth:`make` is the way to it."""
+    def __init__(self, folder: str, owner_folder: str, entries: Sequence[str]) -> None:
+        """Stand for a cgroup that exists; :meth:`make` makes one."""
         self.name = folder
-        self._home = home
+        self._owner_folder = owner_folder
         self._entries = entries
         self._maker = os.getpid()
 
@@ -66,22 +60,22 @@ class TreeCgroup:
         if not pidfd.supported():
             text = "there are no pidfds, which tell a process from the next owner of its number"
             raise UnavailableError(text)
-        place = _place()
+        parent = _parent()
         _remove_abandoned()
         name = f"{cgroupfs.owner_name()}-{secrets.token_hex(4)}"
-        folder = f"{place.folder}/{name}"
+        folder, owner_folder = f"{parent.folder}/{name}", parent.owner_folder
         try:
             os.mkdir(folder)
-            leaf = cls(folder, place.home, [f"{place.home}/{name}{ENTRY}"])
+            made = cls(folder, owner_folder, [f"{owner_folder}/{name}{ENTRY_SUFFIX}"])
             if not os.path.exists(f"{folder}/cgroup.kill"):
-                leaf.remove()
+                made.remove()
                 text = "the kernel has no cgroup.kill (Linux 5.14)"
                 raise UnavailableError(text)
         except OSError as error:
-            _places.clear()
-            text = f"no cgroup can be made in {place.folder}: {error.strerror}"
+            _parents.clear()
+            text = f"no cgroup can be made in {parent.folder}: {error.strerror}"
             raise UnavailableError(text) from error
-        return leaf
+        return made
 
     @contextlib.contextmanager
     def spawning(self, do: Callable[[Callable[[], None]], None]) -> Iterator[None]:
@@ -91,92 +85,86 @@ class TreeCgroup:
             do: runs an act to its end, whatever a signal handler raises meanwhile.
 
         Raises:
-            OSError: before anything ran, the kernel does not let this thread in;
-                or after it, what was born there cannot be moved into the leaf.
+            OSError: the kernel does not let this thread in, before anything was started;
+                or what was born there cannot be moved into the tree's cgroup.
         """
-        (entry,) = self._entries
-        os.mkdir(entry)
+        (folder,) = self._entries
+        os.mkdir(folder)
         try:
-            cgroupfs.write(f"{entry}/cgroup.type", b"threaded")
-            with _Passage(entry, self._home, self.name) as passage:
+            cgroupfs.write(f"{folder}/cgroup.type", b"threaded")
+            with _EntryCgroup(folder, self._owner_folder, self.name) as entry:
                 try:
-                    passage.enter()
+                    entry.enter()
                     yield
                 finally:  # also where the block raises, or an interrupt came right after entering
                     try:
-                        passage.leave()
-                        do(passage.clear)
-                    except BaseException:  # of a handler, before that has begun
-                        passage.leave()
-                        do(passage.clear)
+                        entry.leave()
+                        do(entry.empty)
+                    except BaseException:  # of a signal handler, before that had begun
+                        entry.leave()
+                        do(entry.empty)
                         raise
         finally:
             with contextlib.suppress(OSError):
-                os.rmdir(entry)
+                os.rmdir(folder)
 
     def adopt(self, pid: int) -> None:
-        """Move a process in here that was born outside; its children stay where they are.
+        """Move a process in that was born outside; its children stay where they are.
 
-        The number must still be that process's afterwards; else :meth:`expel` what has it now.
+        Check afterwards that the number is still its own; else call :meth:`move_back`.
 
         Raises:
             OSError: it is gone, or the kernel refuses.
         """
         cgroupfs.write(f"{self.name}/cgroup.procs", b"%d" % pid)
 
-    def expel(self, pid: int) -> None:
-        """Move a process out that was moved in by mistake, to where its parent is.
+    def move_back(self, pid: int) -> None:
+        """Move a process that was adopted by mistake to where its parent is.
 
         Raises:
             OSError: the kernel refuses.
         """
-        expel(pid, self.name)
-
-    def start(self, pid: int) -> None:
-        """Do nothing: what is born in here runs."""
+        _move_to_parent(pid, self.name)
 
     def pids(self) -> list[int]:
-        """List what lives in here, in cgroups below included."""
-        paths = cgroupfs.below(self.name)
-        found = (cgroupfs.numbers(f"{path}/cgroup.procs") for path in paths)
-        return [int(pid) for numbers in found for pid in numbers]
+        """List the processes in here and in cgroups below."""
+        return cgroupfs.pids_below(self.name)
 
     def kill(self) -> bool:
-        """Kill every process in here at once; tell whether the kernel took the order."""
-        try:
-            cgroupfs.write(f"{self.name}/cgroup.kill", b"1")
-        except OSError:
-            return False
-        return True
+        """Kill every process in here at once; return whether the kernel accepted it."""
+        return cgroupfs.kill(self.name)
 
     def remove(self) -> bool:
-        """Remove it, if nothing lives in it; tell whether it is gone."""
+        """Remove it if it is empty; return whether it is gone."""
         if os.getpid() != self._maker:
             return False
         gone = [cgroupfs.remove(folder) for folder in (*self._entries, self.name)]
         return all(gone)
 
     def abandon(self) -> None:
-        """Remove it now, or when another one is made, or at exit."""
+        """Remove it now, when another one is made, or at exit."""
         _abandoned.add(self)  # first: without a free descriptor it cannot be looked at
         if self.remove():
             _abandoned.discard(self)
 
 
-class _Passage:
-    """The way of one thread into an entry and out again; what that needs is opened before."""
+class _EntryCgroup:
+    """The entry cgroup while one thread starts a root in it.
 
-    def __init__(self, entry: str, home: str, leaf: str) -> None:
-        """Open the files of the entry, of its owner's cgroup and of the leaf.
+    Its files are opened before: leaving must not fail for want of a descriptor.
+    """
+
+    def __init__(self, folder: str, owner_folder: str, tree_folder: str) -> None:
+        """Open the files of the entry, of the owner's cgroup and of the tree's.
 
         Raises:
             OSError: the kernel does not let this process write to one of them.
         """
-        self._entry, self._leaf_folder = entry, leaf
+        self._folder, self._tree_folder = folder, tree_folder
         with contextlib.ExitStack() as stack:
-            self._inside = _open(stack, f"{entry}/cgroup.threads", os.O_RDWR)
-            self._home = _open(stack, f"{home}/cgroup.threads", os.O_WRONLY)
-            self._leaf = _open(stack, f"{leaf}/cgroup.procs", os.O_WRONLY)
+            self._threads = _open(stack, f"{folder}/cgroup.threads", os.O_RDWR)
+            self._owner_threads = _open(stack, f"{owner_folder}/cgroup.threads", os.O_WRONLY)
+            self._tree_procs = _open(stack, f"{tree_folder}/cgroup.procs", os.O_WRONLY)
             self._opened = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -186,34 +174,34 @@ class _Passage:
         self._opened.close()
 
     def enter(self) -> None:
-        """Move the calling thread into the entry."""
-        os.write(self._inside, b"0")
+        """Move the calling thread in."""
+        os.write(self._threads, b"0")
 
     def leave(self) -> None:
-        """Move the calling thread home; that needs no ``/proc``."""
-        os.write(self._home, b"0")
+        """Move the calling thread to the owner's cgroup; that needs no ``/proc``."""
+        os.write(self._owner_threads, b"0")
 
-    def clear(self) -> None:
-        """Move the threads of this process home, and every other process into the leaf.
+    def empty(self) -> None:
+        """Move this process's threads to the owner's cgroup, all else to the tree's.
 
-        A signal handler may have started such a thread. None is inside while the entry is frozen.
+        A signal handler may have started such a thread. None of ours is in a frozen entry.
         """
         rounds = 0
         while inside := self._listed():
             ours = set(os.listdir(b"/proc/self/task")).intersection(inside)
             for tid in ours:
                 with contextlib.suppress(ProcessLookupError):
-                    os.write(self._home, tid)
+                    os.write(self._owner_threads, tid)
             if ours:
                 continue
-            if rounds == PATIENT_ROUNDS:
-                cgroupfs.write(f"{self._entry}/cgroup.freeze", b"1")
+            if rounds == ROUNDS_BEFORE_FREEZE:
+                cgroupfs.write(f"{self._folder}/cgroup.freeze", b"1")
             for tid in inside:
                 self._move(tid)
             rounds += 1
 
     def _move(self, tid: bytes) -> None:
-        """Move the process of a thread into the leaf, if it is that process to the end."""
+        """Move the process of a thread to the tree's cgroup, if it is that process to the end."""
         pid = int(tid)
         if (fd := pidfd.open(pid)) is None:  # a thread that is not its leader
             leader = procfs.leader_of(pid)
@@ -223,28 +211,27 @@ class _Passage:
         try:
             if tid in self._listed() and (pid == int(tid) or procfs.leader_of(int(tid)) == pid):
                 with contextlib.suppress(ProcessLookupError):
-                    os.write(self._leaf, b"%d" % pid)
+                    os.write(self._tree_procs, b"%d" % pid)
                 if pidfd.readable([fd], 0):  # dead, so another process may have its number
-                    expel(pid, self._leaf_folder)
+                    _move_to_parent(pid, self._tree_folder)
         finally:
             os.close(fd)
 
     def _listed(self) -> list[bytes]:
         """Read the threads in the entry; a process of another pid namespace is listed as 0."""
         data = b""
-        while part := os.pread(self._inside, 1 << 16, len(data)):
+        while part := os.pread(self._threads, 1 << 16, len(data)):
             data += part
         return [tid for tid in data.split() if tid != b"0"]
 
 
 def _open(stack: contextlib.ExitStack, path: str, flags: int) -> int:
-    """Open a file that is closed with the others."""
     fd = os.open(path, flags | os.O_CLOEXEC)
     stack.callback(os.close, fd)
     return fd
 
 
-def expel(pid: int, folder: str) -> None:
+def _move_to_parent(pid: int, folder: str) -> None:
     """Move the process that has a number now out of a cgroup, to where its parent is.
 
     Its number was another process's, which was to be moved in and is dead.
@@ -260,70 +247,71 @@ def expel(pid: int, folder: str) -> None:
 
 @atexit.register
 def _remove_abandoned() -> None:
-    """Remove what was abandoned, where nobody lives any more."""
-    for leaf in [*_abandoned]:
-        if leaf.remove():
-            _abandoned.discard(leaf)
+    for cgroup in [*_abandoned]:
+        if cgroup.remove():
+            _abandoned.discard(cgroup)
 
 
-def _place() -> Place:
-    """Return where this process makes its cgroups; once, sweep there and move in.
+def _parent() -> ParentCgroup:
+    """Return where this process makes its cgroups; the first call sweeps it and moves in.
 
     Raises:
         UnavailableError: nowhere.
     """
     pid = os.getpid()
-    with _placing:
-        if (place := _places.get(pid)) is None:
-            place = cgroupfs.look()
+    with _moving:
+        if (parent := _parents.get(pid)) is None:
+            parent = cgroupfs.find_parent()
             try:
-                cgroupfs.sweep(place.folder)
-                if not place.root:
-                    _move_in(place)
+                cgroupfs.sweep(parent.folder)
+                if not parent.is_root:
+                    _move_in(parent)
             except OSError as error:
-                text = f"this process cannot move below {place.folder}: {error.strerror}"
+                text = f"this process cannot move below {parent.folder}: {error.strerror}"
                 raise UnavailableError(text) from error
-            _places.clear()
-            _places[pid] = place
-    return place
+            _parents.clear()
+            _parents[pid] = parent
+    return parent
 
 
 def _renew_lock() -> None:
     """Give a forked child a lock that no thread of its parent holds."""
-    global _placing  # noqa: PLW0603 - the one of this process
-    _placing = threading.Lock()
+    global _moving  # noqa: PLW0603 - the one of this process
+    _moving = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_renew_lock)
 
 
-def _move_in(place: Place) -> None:
-    """Move this process into its home, unless it is there: its threads may be in entries below.
+def _move_in(parent: ParentCgroup) -> None:
+    """Move this process into the owner's cgroup.
+
+    Not if it is there or below: its threads may be in entries.
 
     Raises:
         OSError: the kernel refuses.
     """
-    home = place.home
+    folder = parent.owner_folder
     with contextlib.suppress(FileExistsError):
-        os.mkdir(home)
-    if not f"{cgroupfs.folder_of('self')}/".startswith(f"{home}/"):
-        cgroupfs.write(f"{home}/cgroup.procs", b"0")
-    atexit.unregister(leave_home)
-    atexit.register(leave_home)
+        os.mkdir(folder)
+    if not f"{cgroupfs.folder_of('self')}/".startswith(f"{folder}/"):
+        cgroupfs.write(f"{folder}/cgroup.procs", b"0")
+    atexit.unregister(_move_out)
+    atexit.register(_move_out)
+
+
+def _move_out() -> None:
+    """Move this process back to where it was, and remove the owner's cgroup; at its exit."""
+    parent = _parents.pop(os.getpid(), None)
+    if parent is not None and not parent.is_root:
+        with contextlib.suppress(OSError):
+            cgroupfs.write(f"{parent.folder}/cgroup.procs", b"0")
+            cgroupfs.remove(parent.owner_folder)
 
 
 def tidy() -> None:
-    """Sweep where this process could make cgroups, after moving out of its dead owner's home."""
+    """Leave the cgroup of the dead owner that started this process, and sweep beside it."""
     with contextlib.suppress(OSError, UnavailableError):
-        folder = cgroupfs.look().folder
+        folder = cgroupfs.find_parent().folder
         cgroupfs.write(f"{folder}/cgroup.procs", b"0")
         cgroupfs.sweep(folder)
-
-
-def leave_home() -> None:
-    """Move this process back to where it was, and remove its home; at its exit."""
-    place = _places.pop(os.getpid(), None)
-    if place is not None and not place.root:
-        with contextlib.suppress(OSError):
-            cgroupfs.write(f"{place.folder}/cgroup.procs", b"0")
-            cgroupfs.remove(place.home)

@@ -15,36 +15,36 @@ from ..contract import UnavailableError
 from . import procfs
 
 CGROUPS = os.path.exists("/proc/self/cgroup")
-"""Whether this kernel has cgroups; else session and marker keep a tree together."""
-HOME = "-home"
-"""Ends the name of the cgroup that an owner moves itself into; see :class:`Place`."""
-ENTRY = "-entry"
+"""Whether this kernel has cgroups."""
+OWNER_SUFFIX = "-home"
+"""Ends the name of the cgroup that an owner moves itself into; see :class:`ParentCgroup`."""
+ENTRY_SUFFIX = "-entry"
 """Ends the name of the threaded cgroup through which one tree is born."""
-OLD_ENTRY = "-door"
-"""Its name in release 0.1.0, which empties what is so named, whoever is inside."""
+OLD_ENTRY_SUFFIX = "-door"
+"""The same in release 0.1.0, which kills all that is in a cgroup so named."""
 _NAME = re.compile(
     r"proctree-([0-9a-f]{8})-([0-9]+)-([0-9]+)-([0-9]+)(?:-[0-9a-f]+)?(?:-home|-entry|-door)?"
 )
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-class Place(NamedTuple):
+class ParentCgroup(NamedTuple):
     """The cgroup below which an owner's trees get theirs.
 
     Args:
         folder: its directory.
-        root: whether it is the root of the hierarchy, which alone may hold processes, cgroups and
-            threaded cgroups side by side.
-            Elsewhere the owner moves into one more cgroup first, and has its doors there.
+        is_root: whether it is the root of the hierarchy, which alone may hold processes, cgroups
+            and threaded cgroups side by side. Elsewhere the owner moves into one more cgroup
+            first, the owner's cgroup, and has its entries there.
     """
 
     folder: str
-    root: bool
+    is_root: bool
 
     @property
-    def home(self) -> str:
-        """Return the directory in which the owner lives while it starts trees."""
-        return self.folder if self.root else f"{self.folder}/{owner_name()}{HOME}"
+    def owner_folder(self) -> str:
+        """Return the directory of the owner's cgroup."""
+        return self.folder if self.is_root else f"{self.folder}/{owner_name()}{OWNER_SUFFIX}"
 
 
 def find(mountinfo: str, membership: str) -> str:
@@ -73,11 +73,13 @@ def find(mountinfo: str, membership: str) -> str:
 
 
 def _mount(line: str) -> tuple[str, str] | None:
-    """Return which part of version 2 a line has mounted, and where."""
+    """Return which directory of version 2 a line of mountinfo has mounted, and where."""
     fields, _, source = line.partition(" - ")
     if not source.startswith("cgroup2 "):
         return None
-    root, point = (_OCTAL.sub(lambda one: chr(int(one[1], 8)), one) for one in fields.split()[3:5])
+    root, point = (
+        _OCTAL.sub(lambda octal: chr(int(octal[1], 8)), path) for path in fields.split()[3:5]
+    )
     return root, point
 
 
@@ -93,21 +95,23 @@ def folder_of(pid: int | str) -> str:
 
 
 def above_ours(folder: str) -> str:
-    """Return where a process was before it moved itself into its home, or into an entry below."""
-    while owner_of(name := os.path.basename(folder)) and name.endswith((HOME, ENTRY)):
+    """Return where a process was before it moved into an owner's cgroup or an entry below."""
+    while owner_of(name := os.path.basename(folder)) and name.endswith(
+        (OWNER_SUFFIX, ENTRY_SUFFIX)
+    ):
         folder = os.path.dirname(folder)
     return folder
 
 
 def devices() -> set[int]:
-    """Return the devices of the mounts of version 2: what a directory of a cgroup is on."""
+    """Return the devices of the mounts of version 2: every cgroup's directory is on one."""
     lines = procfs.read("/proc/self/mountinfo").decode(errors="surrogateescape").splitlines()
     ours = [line.split()[2] for line in lines if line.partition(" - ")[2].startswith("cgroup2 ")]
     return {os.makedev(*map(int, device.split(":"))) for device in ours}
 
 
-def look() -> Place:
-    """Find out where this process may make cgroups; nothing is made.
+def find_parent() -> ParentCgroup:
+    """Find where this process may make cgroups; nothing is made.
 
     Raises:
         UnavailableError: nowhere.
@@ -124,11 +128,10 @@ def look() -> Place:
     for path in (folder, f"{folder}/cgroup.procs", f"{folder}/cgroup.threads"):
         if not os.access(path, os.W_OK, effective_ids=True):
             raise UnavailableError(_denial(folder))
-    return Place(folder, root=not kind)
+    return ParentCgroup(folder, is_root=not kind)
 
 
 def _denial(folder: str) -> str:
-    """Say why a cgroup is not ours to use."""
     if not os.path.isdir(folder):
         return f"the cgroup {folder} does not exist"
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
@@ -151,19 +154,19 @@ def owner_name() -> str:
 
 
 def owner_of(name: str) -> tuple[str, int, int, int] | None:
-    """Return boot, pid namespace, pid and start of the owner in a name, None in a stranger's."""
+    """Return boot, pid namespace, pid and start of the owner in a cgroup's name, or None."""
     found = _NAME.fullmatch(name)
     return (found[1], int(found[2]), int(found[3]), int(found[4])) if found else None
 
 
 def is_deserted(name: str) -> bool:
-    """Tell whether a cgroup is one of ours and its owner is known to be dead."""
+    """Whether a cgroup is one of the library's and its owner is known to be dead."""
     if (owner := owner_of(name)) is None:
         return False
     boot, namespace, pid, start = owner
     if boot != (procfs.boot_id() or boot)[:8]:
         return True
-    if namespace != procfs.namespace("self"):  # its numbers are none of ours
+    if namespace != procfs.namespace("self"):  # its numbers mean other processes here
         return False
     if (found := procfs.stat(pid)) is not None:
         return found.start != start or (found.state == b"Z" and found.threads <= 1)
@@ -186,18 +189,33 @@ def write(path: str, text: bytes) -> None:
 def numbers(path: str) -> list[bytes]:
     """Read the processes or threads of a cgroup; none where it is gone or of a threaded type.
 
-    Those of another pid namespace are listed as 0, and are nobody's here.
+    Those of another pid namespace are listed as 0, and left out.
     """
     try:
-        return [one for one in procfs.read(path).split() if one != b"0"]
+        return [number for number in procfs.read(path).split() if number != b"0"]
     except OSError as error:
         if error.errno in (errno.ENODEV, errno.EOPNOTSUPP):
             return []
         raise
 
 
+def pids_below(folder: str) -> list[int]:
+    """List the processes in a cgroup and in all below it."""
+    found = (numbers(f"{path}/cgroup.procs") for path in below(folder))
+    return [int(pid) for pids in found for pid in pids]
+
+
+def kill(folder: str) -> bool:
+    """Kill every process in a cgroup and below it; return whether the kernel accepted it."""
+    try:
+        write(f"{folder}/cgroup.kill", b"1")
+    except OSError:
+        return False
+    return True
+
+
 def is_populated(folder: str) -> bool:
-    """Tell whether a process lives in a cgroup or below it; in one that is gone nobody does."""
+    """Whether a process lives in a cgroup or below it."""
     try:
         return b"populated 1" in procfs.read(f"{folder}/cgroup.events")
     except OSError as error:
@@ -212,35 +230,40 @@ def below(folder: str) -> list[str]:
 
 
 def remove(folder: str) -> bool:
-    """Remove a cgroup and all below it where nobody lives in them; tell whether it is gone."""
+    """Remove a cgroup and all below it if they are empty; return whether it is gone."""
     if is_populated(folder):
         return False
     for path in below(folder):
         try:
             os.rmdir(path)
-        except FileNotFoundError:  # somebody else removed it
+        except FileNotFoundError:  # another process removed it
             continue
-        except OSError:  # somebody came in
+        except OSError:  # a process came in
             return False
     return True
 
 
 def sweep(folder: str) -> None:
-    """Remove what owners left that are dead; what still lives in there is not touched."""
+    """Remove the empty cgroups of dead owners."""
     for name in os.listdir(folder):
         path = f"{folder}/{name}"
         if is_deserted(name):
-            if name.endswith(HOME):
+            if name.endswith(OWNER_SUFFIX):
                 sweep(path)
-            if name.endswith((ENTRY, OLD_ENTRY)):  # it was frozen when its owner died
+            # Its owner may have died while it was frozen.
+            if name.endswith((ENTRY_SUFFIX, OLD_ENTRY_SUFFIX)):
                 with contextlib.suppress(OSError):
                     write(f"{path}/cgroup.freeze", b"0")
-            if not any(map(is_populated, entries(path))):  # a recovery needs the one for the other
+            if not any(map(is_populated, entries(path))):  # a recovery finds an entry by its tree
                 remove(path)
 
 
 def entries(folder: str) -> list[str]:
     """Return where the entry of a tree's cgroup may be, by the release that made it."""
     parent, name = os.path.split(folder)
-    home = f"{parent}/{name.rpartition('-')[0]}{HOME}"
-    return [f"{above}/{name}{end}" for above in (parent, home) for end in (ENTRY, OLD_ENTRY)]
+    owner_folder = f"{parent}/{name.rpartition('-')[0]}{OWNER_SUFFIX}"
+    return [
+        f"{above}/{name}{suffix}"
+        for above in (parent, owner_folder)
+        for suffix in (ENTRY_SUFFIX, OLD_ENTRY_SUFFIX)
+    ]

@@ -79,11 +79,11 @@ def _cgroups() -> Iterator[Offer]:
         return
     yield Offer("cgroup v2", f"this process is in {folder}", available=True)
     try:
-        place = cgroupfs.look()
+        parent = cgroupfs.find_parent()
     except UnavailableError as error:
         yield Offer("delegation", str(error), available=False)
         return
-    where = "the root of the hierarchy" if place.root else "a subtree; this process moves aside"
+    where = "the root of the hierarchy" if parent.is_root else "a subtree; this process moves aside"
     yield Offer("delegation", f"cgroups may be made here: {where}", available=True)
 
 

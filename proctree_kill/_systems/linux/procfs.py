@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from ..contract import Live
+from ..contract import Details
 from ..member import Member
 
 PF_KTHREAD = 0x00200000
@@ -313,14 +313,14 @@ def leader_of(thread: int) -> int | None:
     return None if leader is None else int(leader)
 
 
-def show(member: Member) -> Live:
+def show(member: Member) -> Details:
     """Read user, command line and age; in uninterruptible sleep the memory may be locked."""
     found = status(member.pid)
     asleep = found.get(b"State", b"").startswith(b"D")
     arguments = b"" if asleep else _of(member.pid, "cmdline")
     age = None if member.start is None else (ticks() - member.start) / os.sysconf("SC_CLK_TCK")
     command = os.fsdecode(arguments.rstrip(b"\0").replace(b"\0", b" "))
-    return Live(_user(found.get(b"Uid", b"")), command or None, age)
+    return Details(_user(found.get(b"Uid", b"")), command or None, age)
 
 
 def _user(uids: bytes) -> str | None:

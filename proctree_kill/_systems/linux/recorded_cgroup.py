@@ -14,19 +14,19 @@ from ..._models.identity import ProcessIdentity
 from . import cgroupfs, procfs
 from .cgroup import TreeCgroup
 
-_SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-"""What tells nothing about a directory; any other refusal tells that it is no cgroup for us."""
+_SHORTAGE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Errors that say nothing about a directory; any other means that it is no cgroup of ours."""
 
 
 class RecordedCgroup(TreeCgroup):
     """A cgroup whose owner may be dead.
 
     Looking opens nothing for writing and changes nothing.
-    Its files are reached beneath the descriptor of the directory that was judged.
+    Its files are reached through the descriptor of the directory that was checked.
     """
 
     def __init__(self, folder: str, fd: int, uid: int | None) -> None:
-        """Stand for a cgroup that was judged; :meth:`find` is the way to it."""
+        """Stand for a cgroup that was checked; :meth:`find` finds one."""
         super().__init__(folder, "", cgroupfs.entries(folder))
         self._beneath = f"/proc/self/fd/{fd}"
         self._may_kill = uid is None or os.fstat(fd).st_uid == uid
@@ -35,15 +35,15 @@ class RecordedCgroup(TreeCgroup):
 
     @classmethod
     def find(cls, folder: str, owner: ProcessIdentity | None, uid: int | None) -> Self | None:
-        """Stand for a cgroup of version 2 that was made by an owner, if this is one.
+        """Return the cgroup of version 2 that an owner made; None if this is none.
 
         Args:
-            folder: its directory, which must have been reached without a link.
+            folder: its directory, which must be reached without a link.
             owner: the process whose name it must carry; None: any.
-            uid: with whose rights alone it may be acted upon; None: with ours.
+            uid: with whose rights alone it may be killed; None: with ours.
 
         Raises:
-            OSError: it cannot be looked at, for want of descriptors or memory.
+            OSError: there are too few descriptors or memory to look at it.
         """
         made_by = cgroupfs.owner_of(os.path.basename(folder))
         if made_by is None or (owner is not None and made_by != _name_of(owner)):
@@ -53,10 +53,10 @@ class RecordedCgroup(TreeCgroup):
         except ValueError:  # a name that no file can have
             return None
         except OSError as error:
-            if error.errno in _SHORT_OF:
+            if error.errno in _SHORTAGE:
                 raise
             return None
-        # A plain directory can have every file of a cgroup; its device cannot be imitated.
+        # A plain directory can have every file of a cgroup, but not its device.
         found = os.fstat(fd).st_dev in cgroupfs.devices()
         if found and os.readlink(f"/proc/self/fd/{fd}") == folder:
             return cls(folder, fd, uid)
@@ -65,23 +65,17 @@ class RecordedCgroup(TreeCgroup):
 
     def pids(self) -> list[int]:
         """List the processes in here and below, and in a dead owner's entry."""
-        return list(self._inside() | self._entering())
+        return list({*cgroupfs.pids_below(self._beneath), *self._entering()})
 
     def kill(self) -> bool:
-        """Kill everything in here at once, where no process is elsewhere and we have the right.
+        """Kill every process in here at once, if none is in the entry and we have the right.
 
-        A threaded cgroup, as the entry is one, refuses ``cgroup.kill``.
+        The entry is a threaded cgroup, which refuses ``cgroup.kill``.
         """
-        if not self._may_kill or self._entering():
-            return False
-        try:
-            cgroupfs.write(f"{self._beneath}/cgroup.kill", b"1")
-        except OSError:
-            return False
-        return True
+        return self._may_kill and not self._entering() and cgroupfs.kill(self._beneath)
 
     def remove(self) -> bool:
-        """Remove it, if no process is in it; tell whether it is gone, or its owner's to remove."""
+        """Remove it if it is empty; return whether it is gone, or its living owner's to remove."""
         self._ended = True
         deserted = cgroupfs.is_deserted(os.path.basename(self.name))
         gone = super().remove() if deserted else not cgroupfs.is_populated(self.name)
@@ -90,7 +84,7 @@ class RecordedCgroup(TreeCgroup):
         return gone
 
     def abandon(self) -> None:
-        """Leave it as it is, unless its tree was ended: looking changes nothing."""
+        """Remove it as soon as it is empty if its tree was ended; else leave it as it is."""
         self._let_go()
         if self._ended:
             super().abandon()
@@ -99,12 +93,6 @@ class RecordedCgroup(TreeCgroup):
         """Close the descriptor, which a cycle of references could keep."""
         self._beneath = self.name
         self._close()
-
-    def _inside(self) -> set[int]:
-        """Return the processes in here and in cgroups below."""
-        paths = cgroupfs.below(self._beneath)
-        found = (cgroupfs.numbers(f"{path}/cgroup.procs") for path in paths)
-        return {int(pid) for pids in found for pid in pids}
 
     def _entering(self) -> set[int]:
         """Return the processes of the threads that a dead owner left in its entry."""

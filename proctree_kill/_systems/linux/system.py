@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from ..contract import Live, Reply
+from ..contract import Details, Reply, System
 from ..member import ALIVE, DESCENDANT, GONE, MARKER, SESSION, Member
 from . import pidfd, procfs
 from .pidfd_handles import PidfdHandles
@@ -26,31 +26,20 @@ CHILDREN_FILE = os.path.exists("/proc/thread-self/children")
 """Whether the kernel lists children (CONFIG_PROC_CHILDREN); else everybody's parent is read."""
 
 
-class LinuxSystem:
+class LinuxSystem(System):
     """One kill's view of Linux; :class:`~._system.System` says what each method promises."""
-
-    polite = True
-    insists = False
-    force_code = -9
-    keeps_links = False
 
     def __init__(self) -> None:
         """Choose how processes are held."""
-        self.disturbed = False
-        self.hurried = False
         procfs.boot_id()  # members bear it; later there may be no descriptor left to read it
         self.unseen = 0 if procfs.usable() else DESCENDANT | SESSION | MARKER
         held = PIDFD and pidfd.supported()  # a filter may have come since the import
-        self._grip: PidfdHandles | TickHandles = PidfdHandles() if held else TickHandles()
+        self._handles: PidfdHandles | TickHandles = PidfdHandles() if held else TickHandles()
         self._table: dict[int, list[int]] | None = None
         self._line: set[int] | None = None
         self._everywhere = False
 
-    def now(self) -> float:
-        """Return the monotonic time in seconds."""
-        return time.monotonic()
-
-    def moment(self) -> int:
+    def start_clock(self) -> int:
         """Return the time in clock ticks since boot."""
         return procfs.ticks()
 
@@ -59,7 +48,7 @@ class LinuxSystem:
         self.disturbed = False
         self._table = None
 
-    def births(self) -> int | None:
+    def last_start(self) -> int | None:
         """Return the number that was given out last; whoever can write it can hide a birth."""
         return procfs.last_pid()
 
@@ -82,11 +71,11 @@ class LinuxSystem:
 
     def bind(self, pid: int) -> Member | None:
         """Open the process, alive or a zombie."""
-        member = self._grip.open(pid)
+        member = self._handles.open(pid)
         if member is None:
             return None
         try:
-            self._grip.look([member])
+            self._handles.look([member])
         except BaseException:
             self.drop(member)
             raise
@@ -105,9 +94,9 @@ class LinuxSystem:
         """
         if any(one.start is None for one in parents):
             self.unseen = DESCENDANT | SESSION | MARKER
-        before = self.moment()
+        before = self.start_clock()
         listed = [(parent, self._list(parent)) for parent in parents]
-        dead = {one for one in self._grip.look(parents) if one.state == GONE}
+        dead = {one for one in self._handles.look(parents) if one.state == GONE}
         found = []
         for parent, pids in listed:
             if parent in dead:  # the list may have been another process's
@@ -115,7 +104,7 @@ class LinuxSystem:
                 continue
             for pid in pids:
                 if not self._is_known(pid, known):
-                    child = self._grip.open(pid)
+                    child = self._handles.open(pid)
                     if child is None:
                         self.disturbed = True
                     elif child.ppid == parent.pid or (child.start or before) < before:
@@ -126,21 +115,21 @@ class LinuxSystem:
 
     def owns_number(self, member: Member) -> bool:
         """Tell whether it lives or is a zombie."""
-        return self._grip.owns_number(member)
+        return self._handles.owns_number(member)
 
     def holds_session(self, leader: Member) -> bool:
         """Ask for the process, then for the group that it led."""
-        return self._grip.holds_session(leader)
+        return self._handles.holds_session(leader)
 
     def group_remains(self, leader: Member) -> bool:
         """Ask for the group of one that is reaped; a zombie counts in its own group."""
-        return self._grip.group_remains(leader)
+        return self._handles.group_remains(leader)
 
     def drop(self, member: Member) -> None:
         """Close what is held of it."""
-        self._grip.drop(member)
+        self._handles.drop(member)
 
-    def strays(
+    def candidates(
         self, roots: Sequence[Member], *, ours: bool, children: bool, everywhere: bool
     ) -> Iterable[int]:
         """List the children of init and of the roots' ancestors, who may be subreapers (prctl(2)).
@@ -160,7 +149,7 @@ class LinuxSystem:
                 self.unseen |= SESSION | MARKER
             self._everywhere = hidden or any(procfs.namespace(one.pid) != here for one in roots)
         if everywhere or self._everywhere:
-            return self._grip.with_room(procfs.pids)
+            return self._handles.with_room(procfs.pids)
         below = [pid for one in self._line for pid in self._adopted_by(one)]
         if children:
             below += self._pids_below(os.getpid(), alone=False)
@@ -172,7 +161,7 @@ class LinuxSystem:
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
         """Read the environment that the process was started with."""
-        found = self._grip.with_room(lambda: procfs.carries(pid, markers))
+        found = self._handles.with_room(lambda: procfs.carries(pid, markers))
         return False if found is None and not procfs.may_signal(pid) else found
 
     def ancestors(self, pid: int) -> list[int]:
@@ -213,10 +202,6 @@ class LinuxSystem:
         self._send_groups(groups, signal.SIGKILL)
         return reply
 
-    def insist(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - no other way
-        """Do nothing: SIGKILL is all there is."""
-        return Reply([], [])
-
     def release(self, members: Iterable[Member]) -> None:
         """Send SIGCONT."""
         self._send(members, signal.SIGCONT)
@@ -233,28 +218,28 @@ class LinuxSystem:
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Sleep in poll(2) on the descriptors."""
-        return self._grip.wait(members, until)
+        return self._handles.wait(members, until)
 
     def inspect(self, members: Iterable[Member]) -> None:
         """Ask waitid(2) for our children and the descriptor for others."""
-        self._grip.inspect(members)
+        self._handles.inspect(members)
 
-    def users(self, member: Member) -> Sequence[int]:
+    def uids(self, member: Member) -> Sequence[int]:
         """Read the first two of the four uids in ``status`` (proc_pid_status(5))."""
         return [int(uid) for uid in procfs.status(member.pid).get(b"Uid", b"").split()[:2]]
 
-    def show(self, member: Member) -> Live:
+    def details(self, member: Member) -> Details:
         """Read ``/proc``, where psutil need not be imported."""
         return procfs.show(member)
 
     def hurry(self) -> None:
         """Note it and wake the wait."""
         self.hurried = True
-        self._grip.hurry()
+        self._handles.hurry()
 
     def close(self) -> None:
         """Close all descriptors."""
-        self._grip.close()
+        self._handles.close()
 
     def _parent(self, pid: int) -> int | None:
         """Return the parent of a process, which other calls tell where ``/proc`` does not."""
@@ -262,7 +247,7 @@ class LinuxSystem:
             return found.ppid
         if pid == os.getpid():
             return os.getppid()
-        if (member := self._grip.open(pid)) is None:
+        if (member := self._handles.open(pid)) is None:
             return None
         self.drop(member)
         return member.ppid
@@ -271,7 +256,7 @@ class LinuxSystem:
         """List the children of a member; how many threads it has is known when it is new."""
         threads = parent.threads or procfs.threads(parent.pid)
         parent.threads = 0
-        return self._grip.with_room(lambda: self._pids_below(parent.pid, alone=threads == 1))
+        return self._handles.with_room(lambda: self._pids_below(parent.pid, alone=threads == 1))
 
     def _adopted_by(self, pid: int) -> list[int]:
         """List whom a process may have adopted: they are its main thread's while that runs.
@@ -296,7 +281,7 @@ class LinuxSystem:
 
     def _living(self, found: list[tuple[Member, Member]]) -> list[tuple[Member, Member]]:
         """Drop the dead; one that is gone may have taken a sibling off the list that was read."""
-        for one in (dead := self._grip.look([child for _, child in found])):
+        for one in (dead := self._handles.look([child for _, child in found])):
             self.disturbed = self.disturbed or one.state == GONE
             self.drop(one)
         return [pair for pair in found if pair[1].state == ALIVE] if dead else found
@@ -305,7 +290,7 @@ class LinuxSystem:
         """Signal whole groups beside their members, who are signalled one by one as well."""
         for one in leaders:
             with contextlib.suppress(ProcessLookupError):  # an empty group
-                self._grip.send_group(one, number)
+                self._handles.send_group(one, number)
 
     def _send(self, members: Iterable[Member], *numbers: signal.Signals) -> Reply:
         """Send these signals to each, and note what arrived."""
@@ -313,7 +298,7 @@ class LinuxSystem:
         for one in members:
             try:
                 for number in numbers:
-                    self._grip.send(one, number)
+                    self._handles.send(one, number)
                     one.signals.append(number.name)
             except ProcessLookupError:
                 reply.gone.append(one)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from .. import psutil_facts as _facts
-from ..contract import Live, Reply
+from ..contract import Details, Reply, System
 from ..member import GONE, Member
 from . import console, process_table, win32
 from .handles import FORCE_CODE, PID_STEP, WindowsHandles
@@ -30,7 +29,7 @@ TICKS = 10_000_000
 """How many units of a FILETIME a second has."""
 
 
-class WindowsSystem:
+class WindowsSystem(System):
     """One kill on Windows; :class:`~._system.System` says what each method promises.
 
     A process keeps the number of its parent in its facts when that one dies, and a held handle
@@ -42,11 +41,9 @@ class WindowsSystem:
     and a child whose creation had begun appears in the scan that follows.
     """
 
-    polite = True
     insists = True
     force_code = FORCE_CODE
     keeps_links = True
-    unseen = 0
     protected: Mapping[int, str] = {
         0: "it is the System Idle Process",
         4: "it is the System process",
@@ -58,27 +55,13 @@ class WindowsSystem:
         Args:
             helper_timeout: seconds that taskkill or tasklist may take.
         """
-        self.disturbed = False  # a table hides nobody when another one vanishes
-        self.hurried = False
-        self._grip = WindowsHandles()
-        self._helper = Helper(helper_timeout, self._grip.wait_for)
+        self._handles = WindowsHandles()
+        self._helper = Helper(helper_timeout, self._handles.wait_for)
         self._table: ProcessTable | None = None
-
-    def now(self) -> float:
-        """Return the monotonic time in seconds."""
-        return time.monotonic()
 
     def begin_scan(self) -> None:
         """Forget the process table."""
         self._table = None
-
-    def births(self) -> int | None:
-        """Return None: to know of a birth, the process table would have to be read again."""
-        return None
-
-    def is_youngest(self, pid: int) -> bool:  # noqa: ARG002 - the contract's
-        """Return False: nothing counts births."""
-        return False
 
     def refusal(self, pid: int, member: Member | None) -> str | None:
         """Name the system's own processes, and the process of a thread."""
@@ -91,7 +74,7 @@ class WindowsSystem:
 
     def bind(self, pid: int) -> Member | None:
         """Hold the process that has this number."""
-        return self._grip.bind(pid)
+        return self._handles.bind(pid)
 
     def children(
         self, parents: Sequence[Member], known: Mapping[int, Member]
@@ -109,21 +92,13 @@ class WindowsSystem:
 
     def owns_number(self, member: Member) -> bool:
         """Tell whether the number is kept by our handle, or leads to this process still."""
-        return member.handle is not None or self._grip.look(member)
-
-    def holds_session(self, leader: Member) -> bool:
-        """Tell whether the leader itself still has the number: there are no sessions."""
-        return self.owns_number(leader)
-
-    def group_remains(self, leader: Member) -> bool:  # noqa: ARG002 - the contract's
-        """Return False: nobody leads a group that others may be in unseen."""
-        return False
+        return member.handle is not None or self._handles.look(member)
 
     def drop(self, member: Member) -> None:
         """Close the handle of one."""
-        self._grip.drop(member)
+        self._handles.drop(member)
 
-    def strays(
+    def candidates(
         self,
         roots: Sequence[Member],  # noqa: ARG002 - everybody is asked, whoever the roots are
         *,
@@ -135,13 +110,9 @@ class WindowsSystem:
         rows = self._read_table().rows.values()
         return [one.pid for one in rows if one.pid not in self.protected and not _is_host(one)]
 
-    def moment(self) -> int:
+    def start_clock(self) -> int:
         """Return the time as a FILETIME."""
         return win32.now()
-
-    def session(self, pid: int) -> int | None:  # noqa: ARG002 - nobody's is known
-        """Return None: a session of Windows is that of a user, and no evidence."""
-        return None
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool:
         """Look into the environment, where names have no case and psutil shows them in capitals."""
@@ -177,7 +148,7 @@ class WindowsSystem:
         groups: Iterable[Member],  # noqa: ARG002 - there are none
     ) -> Reply:
         """Suspend them one by one."""
-        return self._grip.suspend(members)
+        return self._handles.suspend(members)
 
     def prove_stopped(self, members: Iterable[Member], until: float) -> None:
         """Do nothing: suspended threads start no process, see above."""
@@ -188,7 +159,7 @@ class WindowsSystem:
         groups: Iterable[Member],  # noqa: ARG002 - there are none
     ) -> Reply:
         """End them one by one."""
-        reply = self._grip.terminate(members)
+        reply = self._handles.terminate(members)
         for one in reply.denied:
             one.note = "TerminateProcess was refused"
         return reply
@@ -200,7 +171,7 @@ class WindowsSystem:
         for batch in batches([one.pid for one in living]):
             self._insist([one for one in living if one.pid in batch], until)
         for one in living:
-            if not self._grip.look(one):
+            if not self._handles.look(one):
                 gone.append(one)
             elif "taskkill /F" not in one.signals:
                 denied.append(one)
@@ -208,45 +179,37 @@ class WindowsSystem:
 
     def release(self, members: Iterable[Member]) -> None:
         """Resume those whom we suspended."""
-        self._grip.resume(members)
+        self._handles.resume(members)
 
     def stopped(self, pid: int) -> bool:
         """Tell whether we suspended it; whom others suspended is not ours to resume."""
-        return self._grip.suspended(pid)
-
-    def unaware(self, pid: int) -> bool:  # noqa: ARG002 - the contract's
-        """Return False: no parent is told that a child of its was suspended."""
-        return False
+        return self._handles.suspended(pid)
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Wait on the handles."""
-        return self._grip.wait(members, until)
+        return self._handles.wait(members, until)
 
     def inspect(self, members: Iterable[Member]) -> None:
         """Read the exit codes through the handles; Windows reaps by itself."""
-        self._grip.inspect(members)
+        self._handles.inspect(members)
 
-    def users(self, member: Member) -> Sequence[int]:  # noqa: ARG002 - the contract's
-        """Return nothing: Windows has no uids."""
-        return ()
-
-    def show(self, member: Member) -> Live:
+    def details(self, member: Member) -> Details:
         """Ask psutil, which reads the memory of the process."""
         process = _facts.find(member.pid)
         if process is None:
-            return Live()
+            return Details()
         arguments = _told(process.cmdline)
         seconds = None if member.start is None else (win32.now() - member.start) / TICKS
-        return Live(_told(process.username), " ".join(arguments or ()) or None, seconds)
+        return Details(_told(process.username), " ".join(arguments or ()) or None, seconds)
 
     def hurry(self) -> None:
         """Wake one wait."""
         self.hurried = True
-        self._grip.hurry()
+        self._handles.hurry()
 
     def close(self) -> None:
         """Close every handle."""
-        self._grip.close()
+        self._handles.close()
 
     def _read_table(self) -> ProcessTable:
         """Return the process table of this scan."""
@@ -262,7 +225,7 @@ class WindowsSystem:
                 continue
             if one is not None:
                 one.state = GONE
-            child = None if _is_host(row) else self._grip.bind_row(row)
+            child = None if _is_host(row) else self._handles.bind_row(row)
             if child is None:
                 yield from self._below(row.pid, row.start, known)
             else:
@@ -273,7 +236,7 @@ class WindowsSystem:
         living: list[Member] = []
         gone: list[Member] = []
         for one in members:
-            (living if self._grip.look(one) else gone).append(one)
+            (living if self._handles.look(one) else gone).append(one)
         return living, gone
 
     def _close_windows(self, owners: list[Member], reasons: dict[int, str], until: float) -> None:
@@ -298,7 +261,7 @@ class WindowsSystem:
         for one in members:
             if answer is Answer.DONE:
                 one.signals.append("taskkill /F")
-            elif self._grip.look(one):
+            elif self._handles.look(one):
                 listed = {True: "lists it", False: "does not list it", None: "did not answer"}
                 seen = listed[self._helper.lists(one.pid, until)]
                 one.note = f"{one.note or 'it did not die'}; taskkill /F: {answer}; tasklist {seen}"

@@ -167,7 +167,7 @@ def test_the_host_of_a_console_belongs_to_no_tree(windows: Windows, system: Wind
     host = windows.spawn(root, name="ConHost.exe")
     started = windows.spawn(host)
     assert under(system, bound(system, root)) == [started.pid]
-    assert host.pid not in system.strays([], ours=False, children=False, everywhere=True)
+    assert host.pid not in system.candidates([], ours=False, children=False, everywhere=True)
 
 
 def test_a_process_that_may_not_be_watched_is_known_by_the_table(
@@ -414,5 +414,5 @@ def test_a_command_line_that_cannot_be_read_yet_is_not_reported(
     member = Member(os.getpid())
     member.start = windows.spawn().start
     monkeypatch.setattr(win32, "now", lambda: (member.start or 0) + 30_000_000)
-    shown = system.show(member)
+    shown = system.details(member)
     assert (shown.command, shown.seconds) == (None, 3.0)

@@ -1,4 +1,4 @@
-"""What the console says to the agent: lines on its standard input."""
+"""The messages of the console to the agent: lines on its standard input."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ class Inbox:
     """Reads lines beside the event loop."""
 
     def __init__(self) -> None:
-        """Begin to read, in a thread that ends with the process."""
+        """Begin to read in a thread that ends with the process."""
         self.closed = asyncio.Event()
         self._lines: asyncio.Queue[bytes] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._read, daemon=True).start()
 
     async def line(self) -> bytes:
-        """Wait for the next line, for ever if none comes."""
+        """Wait for the next line, without a limit."""
         return await self._lines.get()
 
     def _read(self) -> None:
-        """Read to the end; the lock of ``sys.stdin`` would be in the way of the exit."""
+        # not by sys.stdin: its lock would block the exit
         rest = b""
         while chunk := os.read(STDIN, CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")
-            for one in lines:
-                self._loop.call_soon_threadsafe(self._lines.put_nowait, one)
+            for line in lines:
+                self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
         self._loop.call_soon_threadsafe(self.closed.set)

@@ -1,4 +1,4 @@
-"""Being called something else than ``python`` in a list of processes."""
+"""The name of this process in lists of processes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 
-def call_me(name: str) -> None:
-    """Take a name of up to 15 letters, where the system lets a process choose: Linux, proc(5)."""
+def set_process_name(name: str) -> None:
+    """Set the name of this process, up to 15 letters; on Linux only (proc_pid_comm(5))."""
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(name, encoding="ascii")

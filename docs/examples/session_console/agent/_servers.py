@@ -13,18 +13,18 @@ ROOT = Path(__file__).parents[4]
 PACKAGE = __name__.rpartition(".")[0]
 NPM_PACKAGE = "@modelcontextprotocol/server-everything"
 NPM_PREFIX = "PROCTREE_NPM_PREFIX"
-"""The environment variable that names the folder into which the npm package was installed."""
+"""The environment variable with the folder of the npm package."""
 PREVIEW = [sys.executable, "-m", f"{PACKAGE}.preview"]
 
 
-def github(*, deaf: bool) -> StdioServerParameters:
-    """Return the server that asks for a clarification."""
-    deafness = ["--deaf"] if deaf else []
-    return _server(sys.executable, "-m", f"{PACKAGE}.github", *deafness, cwd=ROOT)
+def github(*, stubborn: bool) -> StdioServerParameters:
+    """Return the server whose tool asks a question."""
+    options = ["--stubborn"] if stubborn else []
+    return _server(sys.executable, "-m", f"{PACKAGE}.github", *options, cwd=ROOT)
 
 
 def everything() -> StdioServerParameters | None:
-    """Return the reference server, under npx; None where it is not installed."""
+    """Return the reference server under npx; None if it is not installed."""
     prefix = Path(os.environ.get(NPM_PREFIX, ""))
     if not ((prefix / "node_modules" / NPM_PACKAGE).is_dir() and shutil.which("npx")):
         return None
@@ -32,9 +32,6 @@ def everything() -> StdioServerParameters | None:
 
 
 def _server(command: str, *args: str, cwd: Path) -> StdioServerParameters:
-    """Return a server with our whole environment.
-
-    The SDK alone hands down six variables, and not the marker by which an orphan is found.
-    """
+    # the SDK passes on six variables only, and not the marker by which an orphan is found
     env = {**os.environ, "npm_config_update_notifier": "false"}
     return StdioServerParameters(command=command, args=list(args), cwd=cwd, env=env)

@@ -1,4 +1,4 @@
-"""An MCP server like GitHub's on standard input and output, whose tool needs a clarification."""
+"""An MCP server like GitHub's on standard input and output. Its tool asks a question."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import anyio
 from mcp.server.mcpserver import Context, MCPServer
 from pydantic import BaseModel, Field
 
-from . import _deafness
-from ._names import call_me
+from . import _stubborn
+from ._names import set_process_name
 
-POLL = 0.5
-"""Seconds between two looks at whether there is an answer."""
+POLL = 0.5  # seconds between two reports of the progress
 
 server = MCPServer("github")
 
 
 class Staleness(BaseModel):
-    """What must be known before an issue is closed."""
+    """The answer that the tool needs."""
 
     age: Literal["30 days", "90 days", "a year"] = Field(title="Without activity for")
     comment: str = Field(default="", title="Comment to leave (optional)", max_length=200)
@@ -27,18 +26,18 @@ class Staleness(BaseModel):
 
 @server.tool()
 async def close_stale_issues(repository: str, context: Context) -> str:
-    """Close the issues of a repository that nobody has touched for long enough.
+    """Close the issues of a repository that were silent for long enough.
 
     Args:
-        repository: which.
-        context: how the client is asked what is long enough.
+        repository: its owner and name.
+        context: the way to ask the client how long is enough.
 
     Returns:
         What was done.
     """
     question = f"When is an issue of {repository} stale?"
     async with anyio.create_task_group() as group:
-        group.start_soon(_poll, context)  # for ever, as long as nobody answers
+        group.start_soon(_poll, context)  # without a limit, until there is an answer
         answer = await context.elicit(question, Staleness)
         group.cancel_scope.cancel()
     if answer.action != "accept":
@@ -47,7 +46,6 @@ async def close_stale_issues(repository: str, context: Context) -> str:
 
 
 async def _poll(context: Context) -> None:
-    """Report, again and again, that there is no answer."""
     polls = 0
     while True:
         polls += 1
@@ -56,11 +54,11 @@ async def _poll(context: Context) -> None:
 
 
 def main() -> None:
-    """Serve; a deaf one stays when its input has been closed."""
-    call_me("github server")
+    """Serve until the input is closed; with ``--stubborn`` stay after that."""
+    set_process_name("github server")
     server.run("stdio")
-    if "--deaf" in sys.argv:
-        _deafness.stay()
+    if "--stubborn" in sys.argv:
+        _stubborn.stay()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""A preview of the agent's work over HTTP, on a port of this machine that the system chooses."""
+"""A preview of the work of the agent over HTTP, on a port that the system chooses."""
 
 from __future__ import annotations
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from ._names import call_me
+from ._names import set_process_name
 
 PAGE = b"The agent is at work.\n"
 
 
 class Preview(BaseHTTPRequestHandler):
-    """Answers every GET with one line."""
+    """Answers each GET with one line."""
 
     def do_GET(self) -> None:
         """Answer."""
@@ -21,12 +21,12 @@ class Preview(BaseHTTPRequestHandler):
         self.wfile.write(PAGE)
 
     def log_message(self, *_: object) -> None:
-        """Keep silent: the first line that is said is the port."""
+        """Write nothing: the first line of the output is the port."""
 
 
 def main() -> None:
-    """Say the port, and serve for ever."""
-    call_me("preview")
+    """Print the port, and serve for ever."""
+    set_process_name("preview")
     with ThreadingHTTPServer(("127.0.0.1", 0), Preview) as server:
         print(server.server_port, flush=True)
         server.serve_forever()

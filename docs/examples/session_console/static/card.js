@@ -9,7 +9,7 @@ export function makeCard(id) {
   const card = document.getElementById("card").content.firstElementChild.cloneNode(true);
   card.id = id;
   card.querySelector(".stop").addEventListener("click", () =>
-    post(`/sessions/${id}/stop`).catch((error) => say(card, error.message)));
+    post(`/sessions/${id}/stop`).catch((error) => showMessage(card, error.message)));
   return card;
 }
 
@@ -19,20 +19,20 @@ export function showCard(card, session) {
   part(".state").textContent = capital(session.state);
   part(".repository").textContent = session.repository;
   part(".id").textContent = session.id;
-  part(".deaf").hidden = !session.deaf;
+  part(".stubborn").hidden = !session.stubborn;
   part("time").textContent = session.started_at ? `started ${clock(session.started_at)}` : "";
   showStop(part(".stop"), session);
-  say(card, session.message ?? session.result);
+  showMessage(card, session.message ?? session.result);
   showQuestion(part(".dialog"), session);
   part(".tree").replaceChildren(...session.rows.map(row));
-  part(".events").replaceChildren(...session.events.map((one) =>
-    item(one.name, clock(one.at))));
+  part(".events").replaceChildren(...session.events.map((event) =>
+    item(event.name, clock(event.at))));
   showLog(part(".log"), session.log);
 }
 
 export const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);
 
-function say(card, text) {
+function showMessage(card, text) {
   const message = card.querySelector(".message");
   message.hidden = !text;
   message.textContent = text ?? "";
@@ -47,18 +47,18 @@ function showStop(button, session) {
   button.setAttribute("aria-label", `${words} ${session.repository}`);
 }
 
-function row(one) {
+function row(process) {
   const made = document.createElement("tr");
-  made.dataset.fate = one.fate ?? "alive";
-  made.dataset.pid = one.pid;
-  const name = cell("name", one.name);
-  made.style.setProperty("--depth", one.depth);
+  made.dataset.fate = process.fate ?? "alive";
+  made.dataset.pid = process.pid;
+  const name = cell("name", process.name);
+  made.style.setProperty("--depth", process.depth);
   const evidence = cell("evidence");
-  evidence.append(...one.evidence.map((reason) => chip(reason)));
-  const outcome = cell("outcome", FATES[one.fate] ?? one.fate ?? "alive");
-  if (one.signals.length) outcome.title = one.signals.join(", ");
-  if (one.seconds !== null) outcome.append(small(` ${one.seconds.toFixed(2)} s`));
-  made.append(name, cell("pid", one.pid), evidence, outcome);
+  evidence.append(...process.evidence.map((reason) => chip(reason)));
+  const outcome = cell("outcome", FATES[process.fate] ?? process.fate ?? "alive");
+  if (process.signals.length) outcome.title = process.signals.join(", ");
+  if (process.seconds !== null) outcome.append(small(` ${process.seconds.toFixed(2)} s`));
+  made.append(name, cell("pid", process.pid), evidence, outcome);
   return made;
 }
 
@@ -99,7 +99,7 @@ function showLog(list, lines) {
     made.textContent = line;
     return made;
   }));
-  if (following) list.scrollTop = list.scrollHeight; // who has scrolled up is left there
+  if (following) list.scrollTop = list.scrollHeight; // after scrolling up, the place stays
 }
 
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false });

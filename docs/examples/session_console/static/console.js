@@ -1,18 +1,18 @@
-// The page: one stream of events brings everything, and each browser hears the same.
+// The page: one stream of events brings all changes, the same to each browser.
 import { capital, makeCard, showCard } from "./card.js";
 import { post } from "./post.js";
 
 const instance = document.querySelector("meta[name=instance]").content;
 const sessions = document.getElementById("sessions");
 const link = document.getElementById("link");
-const spoken = document.getElementById("spoken");
+const announcement = document.getElementById("announcement");
 const form = document.getElementById("new");
 
 const stream = new EventSource("/events");
 stream.addEventListener("open", () => live(true));
 stream.addEventListener("error", () => live(false)); // the browser comes back by itself
 stream.addEventListener("hello", (event) => {
-  // The server is another one than that of this page, whose token is no longer valid.
+  // A new server has started: the token of this page is no longer valid.
   if (JSON.parse(event.data) !== instance) location.reload();
 });
 stream.addEventListener("session", (event) => {
@@ -23,10 +23,10 @@ stream.addEventListener("session", (event) => {
     sessions.prepend(card);
   }
   if (card.dataset.state !== session.state) {
-    spoken.textContent = `${session.repository}: ${capital(session.state)}`;
+    announcement.textContent = `${session.repository}: ${capital(session.state)}`;
   }
   showCard(card, session);
-  document.getElementById("nobody").hidden = true;
+  document.getElementById("empty").hidden = true;
 });
 
 form.addEventListener("submit", async (event) => {
@@ -34,7 +34,7 @@ form.addEventListener("submit", async (event) => {
   const refusal = document.getElementById("refusal");
   const given = new FormData(form);
   try {
-    await post("/sessions", { repository: given.get("repository"), deaf: given.get("deaf") !== "" });
+    await post("/sessions", { repository: given.get("repository"), stubborn: given.get("stubborn") !== "" });
     refusal.hidden = true;
   } catch (error) {
     refusal.textContent = error.message;

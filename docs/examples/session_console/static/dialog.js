@@ -32,12 +32,12 @@ export function showQuestion(form, session) {
 
 async function answer(form, id, body) {
   const buttons = form.querySelectorAll("button");
-  buttons.forEach((one) => { one.disabled = true; });
+  buttons.forEach((button) => { button.disabled = true; });
   try {
     await post(`/sessions/${id}/answer`, body);
   } catch (error) {
     form.append(element("p", error.message));
-    buttons.forEach((one) => { one.disabled = false; });
+    buttons.forEach((button) => { button.disabled = false; });
   }
 }
 

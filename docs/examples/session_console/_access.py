@@ -1,4 +1,4 @@
-"""Who may ask: this page only, by the name of this machine only."""
+"""The check of requests: only this page, and only by a name of this machine."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ HEADERS = {
 }
 
 
-class Gate:
-    """Refuses foreign hosts, and requests without the token.
+class AccessCheck:
+    """Refuses other hosts, and changes without the token.
 
-    Any name can be made to point at this machine: a page of that name is known by its host.
+    Any domain can point at this machine; the ``Host`` header shows a page of such a domain.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str], token: str) -> None:
-        """Stand before an application.
+        """Wrap an application.
 
         Args:
             app: the application.
-            hosts: what the ``Host`` header may be.
-            token: what a request that changes anything must bring.
+            hosts: the values that the ``Host`` header may have.
+            token: the token that each request for a change must carry.
         """
         self._app = app
         self._hosts = frozenset(hosts)
         self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request pass, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -56,12 +55,11 @@ class Gate:
         await self._app(scope, receive, with_headers)
 
     def _refusal(self, method: str, headers: Headers) -> str | None:
-        """Say why a request is refused, if it is."""
         if headers.get("host") not in self._hosts:
             return "this host is not ours"
-        brought = headers.get(TOKEN_HEADER, "")
+        token = headers.get(TOKEN_HEADER, "")
         if method not in {"GET", "HEAD"} and not secrets.compare_digest(
-            brought.encode(), self._token.encode()
+            token.encode(), self._token.encode()
         ):
             return "the token is missing or wrong: load the page again"
         return None

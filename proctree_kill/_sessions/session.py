@@ -1,0 +1,145 @@
+"""One session: what its manager changes, and the view of it that the user has."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+from .._engine.killing import Hurry
+from .._models.errors import SessionError
+from .._models.identity import ProcessIdentity
+from .._records.recording import Recording
+from .._spawn.popen import TreePopen
+from .models import MOVES, SessionState, StopResult
+
+
+class OngoingStop:
+    """A stop under way. A later call hurries it and waits for the same result."""
+
+    def __init__(self) -> None:
+        """Begin without a result."""
+        self.hurry = Hurry()
+        self.result: Future[StopResult] = Future()
+
+
+class ManagedSession:
+    """A session as its manager changes it. The lock is held for changes, never during a wait.
+
+    Attributes:
+        recording: its record; None for a session that another process started.
+        start_over: set when the start has succeeded or failed.
+        process: the agent; None before its start, and for a session of another process.
+    """
+
+    def __init__(self, session_id: str, tool: str, recording: Recording | None = None) -> None:
+        """Begin before the start."""
+        self.session_id = session_id
+        self.tool = tool
+        self.recording = recording
+        self.recovered = recording is None
+        self.start_over = threading.Event()
+        self.state = SessionState.STARTING
+        self.process: TreePopen[Any] | None = None
+        self.identity: ProcessIdentity | None = None
+        self.started_at: float | None = None
+        self.exit_code: int | None = None
+        self._lock = threading.Lock()
+        self._stop: OngoingStop | None = None
+
+    def set_running(self, identity: ProcessIdentity | None, started_at: float | None) -> None:
+        """Note a start. Stops still wait for :meth:`end_start`."""
+        with self._lock:
+            self.identity = identity
+            self.started_at = started_at
+            self._move(SessionState.RUNNING)
+
+    def end_start(self) -> None:
+        """Let stops go on that wait for the start, also where the start was interrupted."""
+        with self._lock:
+            if self.state is SessionState.STARTING:
+                self._move(SessionState.FAILED if self.process is None else SessionState.RUNNING)
+        self.start_over.set()
+
+    def begin_stop(self) -> tuple[OngoingStop | None, bool]:
+        """Return the ongoing stop, None if there is nothing to end, and whether it is new.
+
+        The caller that gets a new one carries it out.
+        """
+        with self._lock:
+            stoppable = self.state in (SessionState.RUNNING, SessionState.FAILED)
+            has_tree = self.process is not None or self.recovered
+            if self._stop is not None or not (stoppable and has_tree):
+                return self._stop, False
+            self._move(SessionState.STOPPING)
+            self._stop = OngoingStop()
+            return self._stop, True
+
+    def end_stop(self, state: SessionState) -> None:
+        """Note the state after the ongoing stop; a failed one can be tried again."""
+        with self._lock:
+            self._move(state)
+            self._stop = None
+            if self.process is not None:
+                self.exit_code = self.process.returncode
+
+    def _move(self, state: SessionState) -> None:
+        if state not in MOVES[self.state]:
+            reason = f"it cannot become {state} where it is {self.state}"
+            raise SessionError(self.session_id, reason)
+        self.state = state
+
+
+class Session:
+    """A read-only view of a session; :class:`SessionManager` starts and stops it.
+
+    It stays valid after the session has ended and left the manager.
+    """
+
+    def __init__(self, managed: ManagedSession) -> None:
+        """Show a session; use :meth:`SessionManager.spawn_agent` to get one."""
+        self._managed = managed
+
+    @property
+    def id(self) -> str:
+        """The id."""
+        return self._managed.session_id
+
+    @property
+    def tool(self) -> str:
+        """The kind of agent, the first word of its events."""
+        return self._managed.tool
+
+    @property
+    def state(self) -> SessionState:
+        """The current state."""
+        return self._managed.state
+
+    @property
+    def identity(self) -> ProcessIdentity | None:
+        """The identity of its root; None before the start."""
+        return self._managed.identity
+
+    @property
+    def started_at(self) -> float | None:
+        """The time of its start, in seconds since the epoch; None while it is unknown."""
+        return self._managed.started_at
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of the root, negative for a signal; None while it is unknown."""
+        return self._managed.exit_code
+
+    @property
+    def recovered(self) -> bool:
+        """Whether it is known only by a record, which another process wrote."""
+        return self._managed.recovered
+
+    @property
+    def process(self) -> TreePopen[Any] | None:
+        """The process, with its pipes; None for a session that another process started."""
+        return self._managed.process
+
+    def __repr__(self) -> str:
+        root = "no process" if self.identity is None else f"process {self.identity}"
+        return f"<Session {self.id!r} ({self.tool}): {self.state}, {root}>"
