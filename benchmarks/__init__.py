@@ -1,1 +1,1 @@
-"""Ratios of proctree_kill against its peers: ``python -m benchmarks``."""
+"""Measurements against other tools: ``python -m benchmarks``."""

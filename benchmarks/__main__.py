@@ -1,4 +1,4 @@
-"""One command: ``python -m benchmarks``."""
+"""The command ``python -m benchmarks``."""
 
 import argparse
 import json
@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 
 from benchmarks import startup
 from benchmarks.cases import CASES, CROWD, Case
-from benchmarks.measure import Ground, run
+from benchmarks.measure import PlantTools, run
 from benchmarks.peers import OURS, Peer, available
-from benchmarks.plant import Plot, Shape
+from benchmarks.plant import PlantedTree, Shape
 from benchmarks.report import as_json, render
 from benchmarks.targets import Results
-from benchmarks.toolchain import build, cgroup_leaf, describe, missing_room
+from benchmarks.toolchain import build, describe, empty_cgroup, missing_room
 
 STARTS = "starts"
 
@@ -24,11 +24,11 @@ def main() -> None:
     options = _parse()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="proctree-benchmarks-")))
-        ground = Ground(build("plant", folder), stack.enter_context(cgroup_leaf()))
-        peers, missing = available(folder, ground.cgroup)
-        for sentence in missing:
-            _say(f"left out: {sentence}")
-        bench = Bench(options, ground, peers)
+        tools = PlantTools(build("plant", folder), stack.enter_context(empty_cgroup()))
+        peers, missing = available(folder, tools.cgroup)
+        for reason in missing:
+            _note(f"left out: {reason}")
+        bench = Bench(options, tools, peers)
         bench.run_all()
     print(bench.results.machine, render(bench.results), sep="\n\n")
     if options.json:
@@ -36,12 +36,14 @@ def main() -> None:
 
 
 class Bench:
-    """One run: the chosen cases, the quiet ones first, then those beside the crowd."""
+    """One run: the chosen cases, first alone, then beside many other processes."""
 
-    def __init__(self, options: argparse.Namespace, ground: Ground, peers: dict[str, Peer]) -> None:
+    def __init__(
+        self, options: argparse.Namespace, tools: PlantTools, peers: dict[str, Peer]
+    ) -> None:
         """Choose the cases."""
         self.results = Results(f"{describe()}, crowd of {options.crowd:,}", options.crowd)
-        self._options, self._ground, self._peers = options, ground, peers
+        self._options, self._tools, self._peers = options, tools, peers
         self._cases = [
             case
             for case in CASES
@@ -49,13 +51,13 @@ class Bench:
         ]
 
     def run_all(self) -> None:
-        """Run everything that was chosen."""
+        """Run all that was chosen."""
         self._run([case for case in self._cases if not case.crowd])
         self._run_crowded([case for case in self._cases if case.crowd])
         if self._is_chosen(STARTS):
-            _say(STARTS)
-            with Plot(self._ground.plant, Shape(1)) as plot:
-                self.results.starts = startup.measure(self._options.rounds, plot.root)
+            _note(STARTS)
+            with PlantedTree(self._tools.plant, Shape(1)) as tree:
+                self.results.starts = startup.measure(self._options.rounds, tree.root)
 
     def _is_chosen(self, name: str) -> bool:
         return not self._options.only or any(word in name for word in self._options.only)
@@ -65,21 +67,21 @@ class Bench:
 
     def _run(self, cases: list[Case]) -> None:
         for case in cases:
-            _say(case.name)
+            _note(case.name)
             peers = [self._peers[name] for name in case.killers if self._takes_part(name)]
-            records, failures = run(case, peers, self._ground, self._options.rounds)
+            records, failures = run(case, peers, self._tools, self._options.rounds)
             self.results.cases[case.name] = records
-            for sentence in failures:
-                _say(f"left out: {sentence}")
+            for reason in failures:
+                _note(f"left out: {reason}")
 
     def _run_crowded(self, cases: list[Case]) -> None:
         count = self._options.crowd
         reason = missing_room(count)
         if cases and reason:
-            _say(f"left out: everything beside {count:,} others: {reason}")
+            _note(f"left out: all cases beside {count:,} others: {reason}")
         elif cases:
-            with Plot(
-                self._ground.plant, Shape(count, depth=1, below_init=self._options.below_init)
+            with PlantedTree(
+                self._tools.plant, Shape(count, depth=1, below_init=self._options.below_init)
             ):
                 self._run(cases)
 
@@ -111,8 +113,8 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The cases: which tree, how it is ended, beside whom, and by which killers."""
+"""The cases: the tree, how it is ended, beside how many other processes, by which killers."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from benchmarks.plant import Shape
 POLITE = 2.0  # seconds: our default grace
 PATIENT = 3.0  # seconds: psutil's documented grace
 CROWD = 20_000
-SLOW_ROUNDS = 3
+SLOW_ROUNDS = 3  # at most, for a slow killer
 
 FORCERS = (OURS, PSUTIL, LOKY, WALK, CGROUP)
 ASKERS = (OURS, PSUTIL)
@@ -20,10 +20,10 @@ class Case:
 
     Attributes:
         grace: seconds; 0 is force at once.
-        crowd: whether many others run beside it.
-        slow: the killers that get few rounds and are not traced.
-        large: whether it runs on request only.
-        descriptors: how many the killer may have open, where that is not the machine's limit.
+        crowd: whether many other processes run.
+        slow: the killers that get few rounds, and whose system calls are not counted.
+        large: whether it runs with ``--large`` only.
+        descriptors: the limit of open files for the killer; None is that of the machine.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Case:
     descriptors: int | None = None
 
     def rounds(self, killer: str, rounds: int) -> int:
-        """Return how often a killer has its turn."""
+        """Return the number of rounds of a killer."""
         return min(rounds, SLOW_ROUNDS) if killer in self.slow else rounds
 
     def is_counted(self, killer: str) -> bool:
-        """Return whether a killer's system calls are counted."""
+        """Whether the system calls of a killer are counted."""
         return killer not in self.slow
 
 

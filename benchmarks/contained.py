@@ -1,7 +1,7 @@
-"""Trees that were contained from their birth: ours, ``cgroup.kill`` by itself, and processkit.
+"""Trees that are contained from the start: ours, ``cgroup.kill`` by itself, and processkit.
 
-``python -m benchmarks.contained`` needs a C compiler and a cgroup (version 2) that may be written;
-``processkit`` (processkit-py 1.5) is measured where it is installed.
+``python -m benchmarks.contained`` needs a C compiler and a writable cgroup (version 2).
+``processkit`` (processkit-py 1.5) is measured if it is installed.
 """
 
 import argparse
@@ -22,21 +22,21 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from proctree_kill import TreePopen
-from proctree_kill._systems.linux.cgroup import Leaf
+from proctree_kill._systems.linux.cgroup import TreeCgroup
 
 from .entering import busy_loops
 from .toolchain import build
 
 SCRIPT = 'exec 9>"$0"; exec "$@"'
-PATIENCE = 60.0
-FEW = 20
+BOUND = 60.0  # seconds; a longer wait is a failure
+FEW_ZOMBIES = 20
 
 
 class Contained(Protocol):
     """A tree that runs."""
 
     def end(self) -> None:
-        """End it by force, and wait for its end as this way does."""
+        """End it by force, and wait for its end in the manner of this tool."""
 
 
 class Ours:
@@ -52,24 +52,24 @@ class Ours:
 
 
 class Bare:
-    """A cgroup, ``cgroup.kill``, and waiting until it is empty: the floor."""
+    """A cgroup, ``cgroup.kill``, and a wait until it is empty: the least that is needed."""
 
     def __init__(self, argv: list[str]) -> None:
         """Start a tree."""
-        self._leaf = Leaf.make()
-        with self._leaf.spawning(lambda act: act()):
+        self._cgroup = TreeCgroup.make()
+        with self._cgroup.spawning(lambda act: act()):
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
 
     def end(self) -> None:
-        """Kill it, and look until it can be removed."""
-        self._leaf.kill()
-        while not self._leaf.remove():
+        """Kill it, and poll until it can be removed."""
+        self._cgroup.kill()
+        while not self._cgroup.remove():
             time.sleep(0.0005)
         self._process.wait()
 
 
 class Processkit:
-    """processkit-py: a ProcessGroup, which takes a cgroup where there is one."""
+    """processkit-py: a ProcessGroup, which takes a cgroup if it can."""
 
     def __init__(self, argv: list[str]) -> None:
         """Start a tree."""
@@ -79,7 +79,7 @@ class Processkit:
         self._process = self._group.start(command)
 
     def end(self) -> None:
-        """Kill everybody in the group, and wait for its end."""
+        """Kill the group, and wait for its end."""
         self._group.kill_all()
         self._group.shutdown()
 
@@ -120,38 +120,37 @@ def main() -> None:
 def kills(
     ways: dict[str, Way], program: Path, count: int, folder: Path, rounds: int
 ) -> dict[str, list[float]]:
-    """Return the seconds until the call is back and everybody is dead, taken in turn."""
+    """Return the seconds until the call has returned and all are dead, measured in turn."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    pipe = folder / "births"
+    pipe = folder / "started"
     for turn in range(rounds + 1):
         for name, way in ways.items():
             os.mkfifo(pipe)
-            ear = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+            reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
             tree = way(["/bin/sh", "-c", SCRIPT, str(pipe), str(program), str(count)])
-            pipe_is_told(ear, count)
+            wait_for_starts(reader, count)
             begin = time.perf_counter()
             tree.end()
-            select.select([ear], [], [], PATIENCE)
-            if turn:  # the first one imports
+            select.select([reader], [], [], BOUND)
+            if turn:  # the first turn imports
                 taken[name].append(time.perf_counter() - begin)
-            os.close(ear)
+            os.close(reader)
             pipe.unlink()
             let_init_reap()
     return taken
 
 
 def let_init_reap() -> None:
-    """Wait until init has reaped what the last tree left it: the next killer would look at them."""
+    """Wait until init has reaped the orphans of the last tree: the next killer would see them."""
     while True:
         pids = Path("/proc/1/task/1/children").read_text(encoding="ascii").split()
         states = [_state(pid) for pid in pids]
-        if states.count("Z") < FEW:
+        if states.count("Z") < FEW_ZOMBIES:
             return
         time.sleep(0.01)
 
 
 def _state(pid: str) -> str:
-    """Return the state of a process, by its letter."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
@@ -159,18 +158,18 @@ def _state(pid: str) -> str:
     return stat.rpartition(")")[2].split()[0]
 
 
-def pipe_is_told(ear: int, count: int) -> None:
-    """Wait until so many have spoken."""
+def wait_for_starts(reader: int, count: int) -> None:
+    """Wait until this number of processes has written a byte."""
     while count > 0:
-        select.select([ear], [], [], PATIENCE)
+        select.select([reader], [], [], BOUND)
         with contextlib.suppress(BlockingIOError):
-            count -= len(os.read(ear, 1 << 16))
+            count -= len(os.read(reader, 1 << 16))
 
 
 def spawns(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds that a start takes, in turn.
+    """Return the seconds of each start, measured in turn.
 
-    Each way follows each other one as often: the kernel is slow right after some ends.
+    All orders are equally frequent: the kernel is slow right after some of the ends.
     """
     taken: dict[str, list[float]] = {name: [] for name in ways}
     orders = itertools.cycle(itertools.permutations(ways))
@@ -184,28 +183,28 @@ def spawns(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
 
 
 def survivors(way: Way, program: Path, rounds: int) -> int:
-    """Count the daemons that cut every tie and outlive the end of their trees."""
+    """Count the daemons without any tie that outlive the end of their trees."""
     alive = 0
     with TemporaryDirectory() as folder:
         pipe = Path(folder) / "daemon"
-        leash = Path(folder) / "leash"
+        stop = Path(folder) / "stop"
         os.mkfifo(pipe)
-        os.mkfifo(leash)
-        hand = os.open(leash, os.O_RDWR)
-        ear = os.open(pipe, os.O_RDWR)
+        os.mkfifo(stop)
+        stop_end = os.open(stop, os.O_RDWR)
+        reader = os.open(pipe, os.O_RDWR)
         for _ in range(rounds):
-            tree = way(["/bin/sh", "-c", f"{SCRIPT} <{leash}", str(pipe), str(program), "9"])
-            select.select([ear], [], [], PATIENCE)
-            (pid,) = struct.unpack("i", os.read(ear, 4))
+            tree = way(["/bin/sh", "-c", f"{SCRIPT} <{stop}", str(pipe), str(program), "9"])
+            select.select([reader], [], [], BOUND)
+            (pid,) = struct.unpack("i", os.read(reader, 4))
             descriptor = os.pidfd_open(pid)
             tree.end()
             if not select.select([descriptor], [], [], 0.1)[0]:
                 alive += 1
                 os.kill(pid, 9)
-                select.select([descriptor], [], [], PATIENCE)
+                select.select([descriptor], [], [], BOUND)
             os.close(descriptor)
-        os.close(ear)
-        os.close(hand)
+        os.close(reader)
+        os.close(stop_end)
     return alive
 
 

@@ -1,6 +1,6 @@
 /* Be COUNT sleepers in three generations: ./crowd COUNT
  *
- * Each writes a byte to descriptor 9 when it is there, and sleeps until it is killed.
+ * Each writes a byte to descriptor 9 when it runs, and sleeps until it is killed.
  */
 #include <signal.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-"""The ways into a cgroup at birth: who escapes, and what it costs.
+"""The ways into a cgroup at the start: which processes escape, and what it costs.
 
-``python -m benchmarks.entering`` needs a C compiler and a cgroup (version 2) that may be written.
+``python -m benchmarks.entering`` needs a C compiler and a writable cgroup (version 2).
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from proctree_kill._systems.linux.cgroup import Leaf
+from proctree_kill._systems.linux.cgroup import TreeCgroup
 
 from .toolchain import build
 
@@ -26,42 +26,42 @@ SHELL = 'echo 0 >"$0" && exec "$@"'
 MEGABYTE = 1 << 20
 
 
-def plain(_: Leaf | None, argv: list[str], **options: object) -> Popen:
-    """Use no cgroup at all."""
-    return subprocess.Popen(argv, **options)  # type: ignore[call-overload,no-any-return] # whatever Popen takes
+def plain(_: TreeCgroup | None, argv: list[str], **options: object) -> Popen:
+    """Use no cgroup."""
+    return subprocess.Popen(argv, **options)  # type: ignore[call-overload,no-any-return] # options of Popen
 
 
-def moved(leaf: Leaf, argv: list[str], **options: object) -> Popen:
-    """Spawn, move the root, then move whoever is below it."""
-    process = plain(leaf, argv, **options)
+def moved(cgroup: TreeCgroup, argv: list[str], **options: object) -> Popen:
+    """Spawn, move the root, then move its descendants."""
+    process = plain(cgroup, argv, **options)
     pids = [process.pid]
     while pids:
         pid = pids.pop()
         with contextlib.suppress(OSError):
-            leaf.adopt(pid)
+            cgroup.adopt(pid)
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
             pids += map(int, children.split())
     return process
 
 
-def preexec(leaf: Leaf, argv: list[str], **options: object) -> Popen:
-    """Have the forked child write itself into the cgroup, before it runs the program."""
-    fd = os.open(f"{leaf.name}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+def preexec(cgroup: TreeCgroup, argv: list[str], **options: object) -> Popen:
+    """Let the forked child enter the cgroup before it runs the program."""
+    fd = os.open(f"{cgroup.name}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
     try:
-        return plain(leaf, argv, preexec_fn=lambda: os.write(fd, b"0"), **options)
+        return plain(cgroup, argv, preexec_fn=lambda: os.write(fd, b"0"), **options)
     finally:
         os.close(fd)
 
 
-def shell(leaf: Leaf, argv: list[str], **options: object) -> Popen:
-    """Have a shell write itself into the cgroup and become the program."""
-    return plain(leaf, ["/bin/sh", "-c", SHELL, f"{leaf.name}/cgroup.procs", *argv], **options)
+def shell(cgroup: TreeCgroup, argv: list[str], **options: object) -> Popen:
+    """Let a shell enter the cgroup and become the program."""
+    return plain(cgroup, ["/bin/sh", "-c", SHELL, f"{cgroup.name}/cgroup.procs", *argv], **options)
 
 
-def entry(leaf: Leaf, argv: list[str], **options: object) -> Popen:
-    """Spawn from a thread inside a threaded cgroup, then move whoever is in there: our way."""
-    with leaf.spawning(lambda act: act()):
-        return plain(leaf, argv, **options)
+def entry(cgroup: TreeCgroup, argv: list[str], **options: object) -> Popen:
+    """Spawn from a thread in a threaded cgroup, then move what is in there: our way."""
+    with cgroup.spawning(lambda act: act()):
+        return plain(cgroup, argv, **options)
 
 
 WAYS: dict[str, Spawn] = {
@@ -107,69 +107,69 @@ def main() -> None:
 
 @contextlib.contextmanager
 def busy_loops(count: int) -> Iterator[None]:
-    """Keep the processors busy for a while."""
+    """Keep the processors busy within the block."""
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
     finally:
-        for one in loops:
-            one.kill()
-            one.wait()
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
 def escapes(spawn: Spawn, program: Path, spawns: int) -> int:
-    """Count the daemons that were not in the cgroup when their root had been spawned."""
+    """Count the daemons that are not in the cgroup after the spawn of their root."""
     return sum(_escapes(spawn, program) for _ in range(spawns))
 
 
 def threaded(spawn: Spawn, program: Path, threads: int, spawns: int) -> int:
-    """Count the same where many threads spawn at once."""
+    """Count the same while many threads spawn at once."""
     counts: list[int] = []
-    crowd = [
+    spawners = [
         threading.Thread(target=lambda: counts.append(escapes(spawn, program, spawns)))
         for _ in range(threads)
     ]
-    for one in crowd:
-        one.start()
-    for one in crowd:
-        one.join()
+    for thread in spawners:
+        thread.start()
+    for thread in spawners:
+        thread.join()
     return sum(counts)
 
 
 def _escapes(spawn: Spawn, program: Path) -> bool:
-    """Spawn one daemon, look where it is, and let it leave."""
-    leaf = Leaf.make()
-    leash, hand = os.pipe()
-    ear, voice = os.pipe()
+    """Spawn a daemon; return whether it is outside the cgroup."""
+    cgroup = TreeCgroup.make()
+    stdin, stdin_end = os.pipe()
+    reader, writer = os.pipe()
     try:
-        process = spawn(leaf, [str(program), str(voice)], stdin=leash, pass_fds=[voice])
-        os.close(voice)
-        (pid,) = struct.unpack("i", os.read(ear, 4))
-        inside = pid in leaf.pids()
+        process = spawn(cgroup, [str(program), str(writer)], stdin=stdin, pass_fds=[writer])
+        os.close(writer)
+        (pid,) = struct.unpack("i", os.read(reader, 4))
+        inside = pid in cgroup.pids()
         process.wait()
     finally:
-        for fd in (leash, hand):
+        for fd in (stdin, stdin_end):
             os.close(fd)
-    os.read(ear, 1)  # the end of the daemon
-    os.close(ear)
-    while not leaf.remove():
+    os.read(reader, 1)  # the end of the daemon
+    os.close(reader)
+    while not cgroup.remove():
         time.sleep(0.001)
     return not inside
 
 
 def costs(rounds: int) -> dict[str, float]:
-    """Return the medians in milliseconds, taken in turn, with a cgroup made and removed."""
+    """Return the medians in milliseconds, measured in turn, with a new cgroup each time."""
     taken: dict[str, list[float]] = {name: [] for name in WAYS}
     for _ in range(rounds):
         for name, way in WAYS.items():
             begin = time.perf_counter()
-            leaf = Leaf.make() if name != "no cgroup" else None
-            process = way(leaf, ["/bin/cat"], stdin=subprocess.PIPE)
+            cgroup = TreeCgroup.make() if name != "no cgroup" else None
+            process = way(cgroup, ["/bin/cat"], stdin=subprocess.PIPE)
             taken[name].append(time.perf_counter() - begin)
             process.communicate()
-            while leaf is not None and not leaf.remove():
+            while cgroup is not None and not cgroup.remove():
                 time.sleep(0.001)
-    return {name: median(some) * 1000 for name, some in taken.items()}
+    return {name: median(seconds) * 1000 for name, seconds in taken.items()}
 
 
 if __name__ == "__main__":

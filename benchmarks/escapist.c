@@ -1,7 +1,7 @@
-/* Daemonize in the first instructions, with nothing that leads back: ./escapist VOICE
+/* Daemonize in the first instructions, with nothing that leads back: ./escapist PIPE
  *
  * The daemon has another parent, a session of its own and an environment that was written over.
- * It writes its pid to the descriptor VOICE, and leaves when its standard input comes to an end.
+ * It writes its pid to the descriptor PIPE, and exits when its standard input ends.
  */
 #include <stdlib.h>
 #include <string.h>

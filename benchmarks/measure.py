@@ -1,4 +1,4 @@
-"""Measures kills: one worker a killer, one fresh tree a kill, the killers in turn."""
+"""Measures kills: a worker for each killer, a new tree for each kill, the killers in turn."""
 
 import os
 import resource
@@ -14,7 +14,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Self, cast
 
-from benchmarks.plant import Plot, Shape
+from benchmarks.plant import PlantedTree, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from benchmarks.cases import Case
     from benchmarks.peers import Peer
 
-PATIENCE = 300.0
-AFTERMATH = 5.0  # how long a tree may outlive the return of a killer that did not wait for it
+BOUND = 300.0  # seconds; a longer kill is a failure
+AFTERMATH = 5.0  # seconds by which a tree may outlive the return of a killer that does not wait
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Sample:
 
     Attributes:
         returned: from the call to its return.
-        gone: from the call to the last death; None if somebody outlived the killer.
-        cpu: what the killer's process and its children used.
-        alive: how many the killer itself says live.
+        gone: from the call to the last death; None if a process outlived the killer.
+        cpu: the CPU time of the killer and its children.
+        alive: how many processes the killer reports as alive.
     """
 
     returned: float
@@ -45,7 +45,7 @@ class Sample:
 
     @property
     def wall(self) -> float:
-        """Return the time until the call was back and everybody was dead."""
+        """The time until the call had returned and all were dead."""
         return max(self.returned, self.gone or 0.0)
 
 
@@ -58,17 +58,17 @@ class Record:
 
     @property
     def wall(self) -> float:
-        """Return the median wall time."""
+        """The median wall time."""
         return median(sample.wall for sample in self.samples)
 
     @property
     def cpu(self) -> float:
-        """Return the median CPU time."""
+        """The median CPU time."""
         return median(sample.cpu for sample in self.samples)
 
     @property
     def total_calls(self) -> int:
-        """Return the number of system calls; 0 where they were not counted."""
+        """The number of system calls; 0 if they were not counted."""
         return sum(self.calls.values())
 
     def wall_against(self, other: Self) -> float:
@@ -82,29 +82,29 @@ class Record:
         return median(mine.cpu / theirs.cpu for mine, theirs in pairs)
 
     def calls_against(self, other: Self) -> float:
-        """Return the ratio to the other's system calls; 0 where one was not counted."""
+        """Return the ratio to the other's system calls; 0 if these were not counted."""
         return self.total_calls / other.total_calls if other.calls else 0.0
 
     @property
     def lag(self) -> float | None:
-        """Return the median from the last death to the return; negative: it did not wait."""
+        """The median from the last death to the return; negative if it did not wait."""
         lags = [sample.returned - sample.gone for sample in self.samples if sample.gone is not None]
         return median(lags) if lags else None
 
     @property
     def survivors(self) -> int:
-        """Return how many kills left somebody alive."""
+        """The number of kills that left a process alive."""
         return sum(sample.gone is None for sample in self.samples)
 
     @property
     def alive(self) -> int:
-        """Return the most processes that the killer said live."""
+        """The largest number of processes that the killer reported as alive."""
         return max(sample.alive for sample in self.samples)
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What trees are planted with: the compiled planter and, for who needs one, an empty cgroup."""
+class PlantTools:
+    """The compiled planter and, for killers that need it, an empty cgroup."""
 
     plant: Path
     cgroup: Path | None
@@ -115,16 +115,16 @@ class WorkerError(Exception):
 
 
 class Worker:
-    """A killer's process: a context manager that is warm on entry."""
+    """A process of a killer; on entry it has ended a tree already."""
 
-    def __init__(self, peer: "Peer", ground: Ground, descriptors: int | None = None) -> None:
-        """Remember whom to start, what its trees are planted with, and a limit of descriptors."""
-        self._peer, self._plant, self._descriptors = peer, ground.plant, descriptors
-        self._cgroup = ground.cgroup if peer.contained else None
+    def __init__(self, peer: "Peer", tools: PlantTools, descriptors: int | None = None) -> None:
+        """Choose the killer, the tools for its trees, and its limit of descriptors."""
+        self._peer, self._plant, self._descriptors = peer, tools.plant, descriptors
+        self._cgroup = tools.cgroup if peer.contained else None
 
     def __enter__(self) -> Self:
         """Start the killer and let it end a small tree, so that imports do not count."""
-        # A session of its own, so that Ctrl-C reaches only us, who clear away in order.
+        # in a session of its own: Ctrl-C must reach only us, and we clean up
         self._process = subprocess.Popen(
             self._peer.command,
             stdin=subprocess.PIPE,
@@ -148,31 +148,34 @@ class Worker:
         error: BaseException | None,
         trace: "TracebackType | None",
     ) -> None:
-        """End the killer, also in the middle of a kill."""
+        """End the killer, even within a kill."""
         self._end()
 
     def kill(self, shape: Shape, grace: float) -> Sample:
-        """Plant a tree, have it ended, and see when it was."""
-        with Plot(self._plant, shape, self._cgroup) as plot:
-            died, answer = self._request(plot, grace)
+        """Plant a tree, have it ended, and measure."""
+        with PlantedTree(self._plant, shape, self._cgroup) as tree:
+            died, answer = self._request(tree, grace)
             start, end, cpu, alive = map(float, answer.split())
-            died = died or plot.death(AFTERMATH)
+            died = died or tree.death(AFTERMATH)
             return Sample(end - start, died - start if died else None, cpu, int(alive))
 
     def count_calls(self, shape: Shape, grace: float) -> dict[str, int]:
-        """Return the system calls of one kill by name; empty where they cannot be counted."""
-        with Plot(self._plant, shape, self._cgroup) as plot, strace(self._process.pid) as calls:
-            self._request(plot, grace)
+        """Return the system calls of one kill by name; empty if they cannot be counted."""
+        with (
+            PlantedTree(self._plant, shape, self._cgroup) as tree,
+            strace(self._process.pid) as calls,
+        ):
+            self._request(tree, grace)
         return calls
 
-    def _request(self, plot: Plot, grace: float) -> tuple[float | None, bytes]:
-        """Have a tree ended; return when it died, if that was before the answer, and the answer."""
-        line = f"{plot.root} {grace} {self._cgroup or '-'}\n"
+    def _request(self, tree: PlantedTree, grace: float) -> tuple[float | None, bytes]:
+        """Have a tree ended; return the time of its death, if before the answer, and the answer."""
+        line = f"{tree.root} {grace} {self._cgroup or '-'}\n"
         os.write(cast("IO[bytes]", self._process.stdin).fileno(), line.encode())
-        pulse, output = plot.fileno(), cast("IO[bytes]", self._process.stdout)
-        readable, _, _ = select.select([pulse, output.fileno()], [], [], PATIENCE)
-        died = time.monotonic() if pulse in readable else None
-        in_time = select.select([output], [], [], PATIENCE)[0]
+        pipe, output = tree.fileno(), cast("IO[bytes]", self._process.stdout)
+        readable, _, _ = select.select([pipe, output.fileno()], [], [], BOUND)
+        died = time.monotonic() if pipe in readable else None
+        in_time = select.select([output], [], [], BOUND)[0]
         answer = output.readline() if in_time else b""
         if not answer:
             message = f"the worker of {self._peer.name} {'ended' if in_time else 'hangs'}"
@@ -186,7 +189,7 @@ class Worker:
 
 @contextmanager
 def strace(pid: int) -> "Iterator[dict[str, int]]":
-    """Count the system calls of a process and its children: known on leaving, if at all."""
+    """Count the system calls of a process and its children, known after the block."""
     calls: dict[str, int] = {}
     program = shutil.which("strace")
     if program is None:
@@ -196,7 +199,7 @@ def strace(pid: int) -> "Iterator[dict[str, int]]":
         table = Path(folder) / "calls"
         command = [program, "-c", "-f", "-U", "calls,name", "-o", str(table), "-p", str(pid)]
         tracer = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
-        # It says "Process N attached", or why it may not.
+        # "strace: Process N attached", or why it may not
         attached = b"attached" in cast("IO[bytes]", tracer.stderr).readline()
         try:
             yield calls
@@ -215,18 +218,18 @@ def _read_calls(table: str) -> dict[str, int]:
 
 
 def run(
-    case: "Case", peers: "Sequence[Peer]", ground: Ground, rounds: int
+    case: "Case", peers: "Sequence[Peer]", tools: PlantTools, rounds: int
 ) -> tuple[dict[str, Record], list[str]]:
-    """Run one case: the killers in turn, as often as the case says, then once more under strace.
+    """Run one case: the killers in turn, then each once more under strace.
 
     Returns:
-        the record of each killer, and a sentence about each that failed and takes no further part.
+        The record of each killer, and why a killer has failed and was left out.
     """
     records: dict[str, Record] = {}
     failures: list[str] = []
     with ExitStack() as stack:
         workers = {
-            peer.name: stack.enter_context(Worker(peer, ground, case.descriptors)) for peer in peers
+            peer.name: stack.enter_context(Worker(peer, tools, case.descriptors)) for peer in peers
         }
         for name, act in _turns(case, list(workers), rounds):
             if name in workers:
@@ -241,7 +244,7 @@ def run(
 def _turns(
     case: "Case", names: list[str], rounds: int
 ) -> "Iterator[tuple[str, Callable[[Worker, Record], None]]]":
-    """Say whose turn it is, one after the other, and what to do."""
+    """Yield the name of the next killer, and what to do."""
 
     def measure(worker: Worker, record: Record) -> None:
         record.samples.append(worker.kill(case.shape, case.grace))

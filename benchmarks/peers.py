@@ -1,4 +1,4 @@
-"""Who is measured, and how each one's worker is started."""
+"""The killers that are measured, and how the worker of each is started."""
 
 import importlib.util
 import os
@@ -23,7 +23,7 @@ WITHOUT_TREE_KILL = (
 
 @dataclass(frozen=True)
 class Peer:
-    """A killer: the command line of its worker, and what that needs in its environment."""
+    """A killer: the command line of its worker, and the variables that it needs."""
 
     name: str
     command: tuple[str | Path, ...]
@@ -32,16 +32,16 @@ class Peer:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Return the whole environment of the worker."""
+        """The whole environment of the worker."""
         return {**os.environ, **dict(self.environment)}
 
 
 def available(folder: Path, cgroup: Path | None) -> tuple[dict[str, Peer], list[str]]:
-    """Return the peers that this machine has, ours first, and a sentence for each that it has not.
+    """Return the killers on this machine, ours first, and a sentence for each that is missing.
 
     Args:
-        folder: where the C programs are built.
-        cgroup: an empty cgroup with ``cgroup.kill``, if there is one.
+        folder: the folder for the C programs.
+        cgroup: an empty cgroup with ``cgroup.kill``, or None.
     """
     missing = []
     peers = [_python(OURS, "ours"), _python(PSUTIL, "psutil_recipe")]

@@ -1,17 +1,17 @@
-/* Plants a tree of sleeping processes, keeps it, and clears it away.
+/* Plants a tree of sleeping processes, and cleans up.
  *
- *   plant PULSE COUNT DEPTH LINGER_MS MODE CGROUP [LEASH]
+ *   plant REPORT COUNT DEPTH LINGER_MS MODE CGROUP [STOP]
  *
- * PULSE is an inherited descriptor: each process of the tree writes one byte to it when it is there,
- * and holds it until it dies, so that its reader sees the end of the file when the last one has died.
+ * REPORT is an inherited descriptor: each process of the tree writes a byte to it when it runs, and
+ * holds it until it dies. So its reader sees the end of the file when the last process has died.
  * MODE is a word of letters: s: the root leads a session; z: a dead root is not reaped;
  * i: the tree hangs below init, as a daemon does.  CGROUP is a cgroup.procs file to enter, or "-".
- * LEASH is for the program's own use: it marks a process inside the tree.
- * The root's pid is printed; the end of standard input means: clear everything away and leave.
+ * STOP is for the program's own use: it marks a process inside the tree.
+ * The pid of the root is printed. At the end of standard input the program cleans up and exits.
  *
- * Everything ends without a pid that could be somebody else's.  Each process sleeps in a read of the
- * leash, whose only writer is the keeper, so it leaves when the keeper does, whatever ended that one.
- * Beyond that the keeper is a subreaper and kills what is its own child and not yet reaped.
+ * No pid is used that could mean another process by now.  Each process sleeps in a read of the stop
+ * pipe.  Its only writer is the planter, so all exit with the planter, whatever ended it.
+ * The planter is also a subreaper, and kills only its own children that are not yet reaped.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int pulse, leash[2], linger_ms;
+static int report, stop[2], linger_ms;
 static char **words;
 
 static void fail(const char *what) {
@@ -53,13 +53,13 @@ static void linger(int number) {
     setitimer(ITIMER_REAL, &later, NULL);
 }
 
-static void sleep_on_the_leash(void) {
+static void sleep_until_stop(void) {
     char byte;
     if (linger_ms > 0)
         signal(SIGTERM, linger);
-    if (write(pulse, "", 1) != 1)
+    if (write(report, "", 1) != 1)
         _exit(1);
-    while (read(leash[0], &byte, 1) < 0 && errno == EINTR)
+    while (read(stop[0], &byte, 1) < 0 && errno == EINTR)
         continue;
     _exit(0);
 }
@@ -86,7 +86,7 @@ static void start_anew(int count, int depth) {
     char numbers[3][16];
     snprintf(numbers[0], sizeof numbers[0], "%d", count);
     snprintf(numbers[1], sizeof numbers[1], "%d", depth);
-    snprintf(numbers[2], sizeof numbers[2], "%d", leash[0]);
+    snprintf(numbers[2], sizeof numbers[2], "%d", stop[0]);
     char *again[] = {words[0], words[1], numbers[0], numbers[1], words[4], words[5], words[6], numbers[2], NULL};
     execv("/proc/self/exe", again);
     fail("execv");
@@ -95,7 +95,7 @@ static void start_anew(int count, int depth) {
 static void grow(int count, int depth) {
     if (fork_children(&count, &depth) && count > 1 && depth > 0)
         start_anew(count, depth);
-    sleep_on_the_leash();
+    sleep_until_stop();
 }
 
 static void enter_cgroup(const char *path) {
@@ -116,7 +116,7 @@ static pid_t plant(int count, int depth, const char *mode, const char *cgroup) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    close(leash[1]);
+    close(stop[1]);
     if (strchr(mode, 's'))
         setsid();
     enter_cgroup(cgroup);
@@ -137,9 +137,9 @@ static void kill_own_children(void) {
         fclose(children);
 }
 
-/* The children of the dead become ours, until there is nobody left. */
-static void clear_away(void) {
-    close(leash[1]);
+/* The children of the dead become ours, until none is left. */
+static void clean_up(void) {
+    close(stop[1]);
     for (;;) {
         kill_own_children();
         if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
@@ -149,19 +149,19 @@ static void clear_away(void) {
     }
 }
 
-static void keep(int reaping) {
+static void wait_for_end(int reaping) {
     sigset_t chld;
     sigemptyset(&chld);
     sigaddset(&chld, SIGCHLD);
     struct pollfd events[2] = {{0, POLLIN, 0}, {signalfd(-1, &chld, SFD_CLOEXEC), POLLIN, 0}};
-    struct signalfd_siginfo news;
+    struct signalfd_siginfo info;
     char byte;
     for (;;) {
         if (poll(events, reaping ? 2 : 1, -1) < 0)
             fail("poll");
         if (events[0].revents && read(0, &byte, 1) == 0)
             return;
-        if (reaping && events[1].revents && read(events[1].fd, &news, sizeof news) > 0)
+        if (reaping && events[1].revents && read(events[1].fd, &info, sizeof info) > 0)
             while (waitpid(-1, NULL, WNOHANG) > 0)
                 continue;
     }
@@ -171,10 +171,10 @@ int main(int argc, char **argv) {
     if (argc < 7)
         return 2;
     words = argv;
-    pulse = atoi(argv[1]);
+    report = atoi(argv[1]);
     linger_ms = atoi(argv[4]);
     if (argc == 8) {
-        leash[0] = atoi(argv[7]);
+        stop[0] = atoi(argv[7]);
         grow(atoi(argv[2]), atoi(argv[3]));
     }
     const char *mode = argv[5];
@@ -182,16 +182,16 @@ int main(int argc, char **argv) {
     sigemptyset(&chld);
     sigaddset(&chld, SIGCHLD);
     sigprocmask(SIG_BLOCK, &chld, NULL);
-    if (pipe(leash) < 0)
+    if (pipe(stop) < 0)
         fail("pipe");
     if (!strchr(mode, 'i') && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         fail("prctl");
     pid_t root = plant(atoi(argv[2]), atoi(argv[3]), mode, argv[6]);
-    close(pulse);
+    close(report);
     printf("%d\n", root);
     fflush(stdout);
     fclose(stdout);
-    keep(!strchr(mode, 'z'));
-    clear_away();
+    wait_for_end(!strchr(mode, 'z'));
+    clean_up();
     return 0;
 }

@@ -1,4 +1,4 @@
-"""Plants trees of small sleeping C programs, tells when the last one died, and clears them away."""
+"""Trees of small sleeping C programs, whose last death can be seen."""
 
 import os
 import select
@@ -11,14 +11,19 @@ from typing import IO, TYPE_CHECKING, Self, cast
 if TYPE_CHECKING:
     from types import TracebackType
 
-PATIENCE = 60.0
+BOUND = 60.0  # seconds; a longer start is a failure
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a tree looks like: so many processes, at most so many levels below the root.
+    """The shape of a tree.
 
     Attributes:
+        count: the number of processes.
+        depth: the most levels below the root.
+        session: whether the root leads a session.
+        reaped: whether a dead root is reaped.
+        below_init: whether the tree hangs below init, as a daemon does.
         linger: milliseconds from SIGTERM to the exit.
     """
 
@@ -31,22 +36,22 @@ class Shape:
 
     @property
     def mode(self) -> str:
-        """Return the letters that ``plant.c`` reads."""
+        """The letters that ``plant.c`` reads."""
         chosen = {"s": self.session, "z": not self.reaped, "i": self.below_init}
         return "".join(letter for letter, wanted in chosen.items() if wanted) or "-"
 
 
-class Plot:
-    """A planted tree: everybody is alive on entry, and nobody is left on exit."""
+class PlantedTree:
+    """A tree: on entry all its processes run, after the block none is left."""
 
     def __init__(self, program: Path, shape: Shape, cgroup: Path | None = None) -> None:
-        """Start the keeper, which plants the tree; entering waits until everybody is there."""
+        """Start the program that plants the tree."""
         self._shape = shape
-        self._pulse, end = os.pipe()
+        self._pipe, end = os.pipe()
         numbers = [str(number) for number in (end, shape.count, shape.depth, shape.linger)]
         procs = str(cgroup / "cgroup.procs") if cgroup else "-"
-        # A session of its own, so that Ctrl-C reaches only us, who clear away in order.
-        self._keeper = subprocess.Popen(
+        # in a session of its own: Ctrl-C must reach only us, and we clean up
+        self._planter = subprocess.Popen(
             [program, *numbers, shape.mode, procs],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -57,12 +62,12 @@ class Plot:
         self.root = 0
 
     def __enter__(self) -> Self:
-        """Wait until every process has written its byte."""
+        """Wait until each process has written its byte."""
         try:
-            self.root = int(cast("IO[bytes]", self._keeper.stdout).readline())
-            self._count_births()
+            self.root = int(cast("IO[bytes]", self._planter.stdout).readline())
+            self._wait_for_starts()
         except BaseException:
-            self._clear_away()
+            self._clean_up()
             raise
         return self
 
@@ -72,30 +77,30 @@ class Plot:
         error: BaseException | None,
         trace: "TracebackType | None",
     ) -> None:
-        """Have the keeper end and reap what is left."""
-        self._clear_away()
+        """End and reap what is left."""
+        self._clean_up()
 
     def death(self, timeout: float) -> float | None:
-        """Return when the last process died, by the monotonic clock; None if one outlives it."""
-        readable, _, _ = select.select([self._pulse], [], [], timeout)
+        """Return when the last process died, on the monotonic clock; None at the timeout."""
+        readable, _, _ = select.select([self._pipe], [], [], timeout)
         return time.monotonic() if readable else None
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when the last process has died."""
-        return self._pulse
+        return self._pipe
 
-    def _count_births(self) -> None:
+    def _wait_for_starts(self) -> None:
         missing = self._shape.count
         while missing:
-            readable, _, _ = select.select([self._pulse], [], [], PATIENCE)
-            born = len(os.read(self._pulse, 65536)) if readable else 0
-            if born == 0:
-                message = f"{missing} of {self._shape.count} processes were never born"
+            readable, _, _ = select.select([self._pipe], [], [], BOUND)
+            started = len(os.read(self._pipe, 65536)) if readable else 0
+            if started == 0:
+                message = f"{missing} of {self._shape.count} processes did not start"
                 raise RuntimeError(message)
-            missing -= born
+            missing -= started
 
-    def _clear_away(self) -> None:
-        # The end of its input is the keeper's order, the end of the pulse the proof.
-        self._keeper.communicate()
-        os.read(self._pulse, 1)
-        os.close(self._pulse)
+    def _clean_up(self) -> None:
+        # the end of its input is the order to clean up, the end of the pipe is the proof
+        self._planter.communicate()
+        os.read(self._pipe, 1)
+        os.close(self._pipe)

@@ -1,4 +1,4 @@
-"""A picture of one run's numbers: ``python -m benchmarks.plot numbers.json picture.svg``."""
+"""A picture of the numbers of one run: ``python -m benchmarks.plot numbers.json picture.svg``."""
 
 import argparse
 import json
@@ -30,7 +30,7 @@ Cases = dict[Any, dict[str, Any]]
 
 
 def main() -> None:
-    """Draw the cost against the size of the tree, and against that of the machine."""
+    """Draw the cost against the size of the tree, and against the number of other processes."""
     options = _parse()
     cases: Cases = json.loads(options.numbers.read_text(encoding="utf-8"))["cases"]
     mpl.rcParams.update({"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "benchmarks"})
@@ -53,10 +53,11 @@ def main() -> None:
 
 
 def _draw(axes: Axes, records: Cases, killer: str, style: dict[str, Any]) -> None:
-    """Draw the medians of one killer where it was measured."""
-    known = {place: one[killer] for place, one in records.items() if killer in one}
+    """Draw the medians of one killer in the cases in which it was measured."""
+    known = {place: record[killer] for place, record in records.items() if killer in record}
     walls = [
-        1e3 * median(Sample(**sample).wall for sample in one["samples"]) for one in known.values()
+        1e3 * median(Sample(**sample).wall for sample in record["samples"])
+        for record in known.values()
     ]
     if walls:
         axes.plot([*known], walls, **style)

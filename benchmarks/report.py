@@ -1,4 +1,4 @@
-"""The tables: ratios first, absolute numbers second; and everything as JSON."""
+"""The tables, ratios first, then absolute numbers; and all of it as JSON."""
 
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -33,16 +33,14 @@ def render(results: "Results") -> str:
         "CPU, ms": _absolutes(results, killers, lambda record: _ms(record.cpu)),
         "System calls": _absolutes(results, killers, _calls),
         "Last death to return, ms (negative: it did not wait)": _absolutes(results, killers, _lag),
-        "Not all dead: kills that left somebody, and how many the killer says live": _alive(
-            results
-        ),
+        "Not all dead: kills that left a process, and how many the killer reports": _alive(results),
         "Starts, ms: wall and CPU": _starts(results),
     }
     return "\n\n".join(f"{title}\n{_align(rows)}" for title, rows in parts.items() if rows)
 
 
 def as_json(results: "Results") -> dict[str, Any]:
-    """Return every sample, every count of system calls and every target."""
+    """Return all samples, all counts of system calls and all targets."""
     return {
         "machine": results.machine,
         "cases": {
@@ -58,7 +56,7 @@ def as_json(results: "Results") -> dict[str, Any]:
 
 
 def _align(rows: "Table") -> str:
-    """Put the first column to the left, the others to the right."""
+    """Align the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
@@ -67,7 +65,7 @@ def _align(rows: "Table") -> str:
 
 
 def _ratios(results: "Results", peers: "Sequence[str]", against: str) -> "Table":
-    """Compare peers with us by the method of a record that is named."""
+    """Compare the peers with us by a method of their records."""
     rows = [
         [case, *(_ratio(records, peer, against) for peer in peers)]
         for case, records in results.cases.items()

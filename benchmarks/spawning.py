@@ -1,4 +1,4 @@
-"""What it costs to start and to run what is contained: ``python -m benchmarks.spawning``."""
+"""The cost of starting and running a contained command: ``python -m benchmarks.spawning``."""
 
 import argparse
 import subprocess
@@ -14,7 +14,7 @@ MILLISECONDS = 1000
 
 
 def main() -> None:
-    """Measure all in turn, and print the medians."""
+    """Measure in turn, and print the medians."""
     rounds = _parse().rounds
     ways: dict[str, Callable[[], float]] = {
         "Popen": lambda: _spawn(subprocess.Popen),
@@ -33,12 +33,12 @@ def main() -> None:
         for name, way in ways.items():
             samples[name].append(way())
     print(f"{describe()}, {rounds} rounds\n\n| what | median |\n|---|---|")
-    for name, some in samples.items():
-        print(f"| {name} | {median(some[1:]) * MILLISECONDS:.2f} ms |")
+    for name, seconds in samples.items():
+        print(f"| {name} | {median(seconds[1:]) * MILLISECONDS:.2f} ms |")
 
 
 def _spawn(popen: Callable[[list[str]], subprocess.Popen[bytes]]) -> float:
-    """Return the seconds until the caller has the child; it is waited for afterwards."""
+    """Return the seconds until the caller has the child."""
     begin = time.monotonic()
     process = popen(TRUE)
     seconds = time.monotonic() - begin

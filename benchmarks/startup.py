@@ -1,4 +1,4 @@
-"""What it costs to start: the import of the package, and the command line."""
+"""The cost of importing the package and of starting the command line."""
 
 import os
 import resource
@@ -24,7 +24,7 @@ class Model(BaseModel):
 
 @dataclass(frozen=True)
 class Start:
-    """The medians of one program's starts, in seconds."""
+    """The medians of the starts of one program, in seconds."""
 
     wall: float
     cpu: float
@@ -34,8 +34,8 @@ def measure(rounds: int, pid: int) -> dict[str, Start]:
     """Start each program in turn.
 
     Args:
-        rounds: how often each one starts.
-        pid: a process of ours whose tree the command line draws.
+        rounds: the number of starts of each program.
+        pid: the process whose tree the command line draws.
     """
     programs = {
         BARE: ["-c", "pass"],
@@ -47,14 +47,16 @@ def measure(rounds: int, pid: int) -> dict[str, Start]:
     for _ in range(rounds + 1):
         for name, arguments in programs.items():
             starts[name].append(_start(arguments))
-    # The first start wrote the byte code and is left out.
-    return {name: _median(some[1:]) for name, some in starts.items()}
+    # without the first start, which wrote the byte code
+    return {name: _median(measured[1:]) for name, measured in starts.items()}
 
 
 def _start(arguments: list[str]) -> Start:
     begin, used = time.monotonic(), _children_cpu()
-    # Who installs a package has its byte code.
-    variables = {name: it for name, it in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    # an installed package has its byte code
+    variables = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
     command = [sys.executable, *arguments]
     subprocess.run(command, env=variables, check=True, stdout=subprocess.DEVNULL)
     return Start(time.monotonic() - begin, _children_cpu() - used)

@@ -1,4 +1,4 @@
-"""The targets, each with what this run measured."""
+"""The targets, each with the measured value."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Results:
-    """Everything that one run measured: records by case and killer, and starts by program."""
+    """The results of one run: records by case and killer, and starts by program."""
 
     machine: str = ""
     crowd: int = CROWD
@@ -30,7 +30,7 @@ class Results:
         return self.cases[case][OURS]
 
     def crowded(self) -> "dict[str, Record]":
-        """Return the records beside the whole crowd; the targets mean no smaller one."""
+        """Return the records beside the whole crowd. The targets do not hold for a smaller one."""
         if self.crowd != CROWD:
             raise KeyError(_CROWD)
         return self.cases[_CROWD]
@@ -38,11 +38,11 @@ class Results:
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on something measured.
+    """A bound on a measured value.
 
     Attributes:
         at_most: whether the bound is an upper one.
-        measure: reads the value; raises KeyError where something was not measured.
+        measure: reads the value; raises KeyError if it was not measured.
     """
 
     text: str
@@ -52,26 +52,24 @@ class Target:
     at_most: bool
 
     def value(self, results: Results) -> float | None:
-        """Return what was measured, or None."""
+        """Return the measured value, or None."""
         try:
             return self.measure(results)
         except KeyError:
             return None
 
     def verdict(self, value: float | None) -> str:
-        """Say hit or miss."""
+        """Return whether a value is a hit or a miss."""
         if value is None:
             return "not measured"
         return "hit" if (value <= self.bound if self.at_most else value >= self.bound) else "MISS"
 
 
 def _wall(case: str, peer: str) -> "Measure":
-    """Compare a peer's wall time with ours."""
     return lambda results: results.cases[case][peer].wall_against(results.ours(case))
 
 
 def _cpu(case: str, peer: str) -> "Measure":
-    """Compare a peer's CPU with ours."""
     return lambda results: results.cases[case][peer].cpu_against(results.ours(case))
 
 

@@ -1,6 +1,6 @@
-"""What each way of stopping leaves of an agent that hangs in a question.
+"""The processes that each way of stopping leaves of an agent that hangs in a question.
 
-`python -m benchmarks.termination` prints it.
+`python -m benchmarks.termination` prints a table.
 The agent is that of the session console: an MCP client, its server, and a web server on a port.
 """
 
@@ -29,26 +29,26 @@ from proctree_kill import KillPolicy, SessionManager, kill_tree
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "docs.examples.session_console.agent", "octo/app"]
-GRACE = 2.0
+GRACE = 2.0  # seconds
 KINDS: dict[str, list[str]] = {"leaves when asked": [], "ignores everything": ["--stubborn"]}
 PORT = re.compile(r"listens on http://127\.0\.0\.1:(\d+)")
-QUESTION = '"say": "question"'
+QUESTION = '"kind": "question"'
 
 
 class Agent(NamedTuple):
-    """How an agent is started, and the mark that everybody in it carries."""
+    """The start of an agent, and the variable that all its processes carry."""
 
     argv: list[str]
     env: dict[str, str]
     mark: str
 
     def survivors(self) -> list[psutil.Process]:
-        """Return who is alive and carries the mark."""
-        return [one for one in psutil.process_iter() if _carries(one, self.mark)]
+        """Return the processes that are alive and carry the mark."""
+        return [process for process in psutil.process_iter() if _carries(process, self.mark)]
 
 
 class Outcome(NamedTuple):
-    """What a way of stopping came to."""
+    """The outcome of a way of stopping: seconds, survivors, whether the port is still open."""
 
     seconds: float
     survivors: int
@@ -56,24 +56,23 @@ class Outcome(NamedTuple):
 
 
 def _carries(process: psutil.Process, mark: str) -> bool:
-    """Tell whether a process lives and has the mark in its environment."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE and mark in process.environ()
     except psutil.Error:
         return False
 
 
-def agent(kind: str) -> Agent:
-    """Say how an agent is started."""
+def new_agent(kind: str) -> Agent:
+    """Return a new agent of a kind."""
     mark = f"TERMINATION_{secrets.token_hex(8)}"
-    env = {name: one for name, one in os.environ.items() if name != "PROCTREE_NPM_PREFIX"}
+    env = {name: value for name, value in os.environ.items() if name != "PROCTREE_NPM_PREFIX"}
     return Agent([*COMMAND, *KINDS[kind]], {**env, mark: "1"}, mark)
 
 
-def hear(said: Iterable[bytes]) -> int:
-    """Read what the agent says until it hangs; return its port."""
+def read_port(output: Iterable[bytes]) -> int:
+    """Read the output of the agent until it hangs; return its port."""
     port = 0
-    for line in map(bytes.decode, said):
+    for line in map(bytes.decode, output):
         if found := PORT.search(line):
             port = int(found[1])
         if QUESTION in line:
@@ -82,8 +81,8 @@ def hear(said: Iterable[bytes]) -> int:
 
 
 @contextlib.contextmanager
-def held() -> Iterator[int]:
-    """Return an input that nobody closes within the block."""
+def open_input() -> Iterator[int]:
+    """Yield a pipe that stays open within the block."""
     reading, writing = os.pipe()
     try:
         yield reading
@@ -93,38 +92,38 @@ def held() -> Iterator[int]:
 
 
 def with_popen(stop: Callable[[subprocess.Popen[bytes]], None]) -> Callable[[Agent], Outcome]:
-    """Make a way of stopping out of one that takes a ``Popen`` with a session of its own."""
+    """Return a way of stopping that starts the agent with ``Popen``, in its own session."""
 
-    def way(one: Agent) -> Outcome:
+    def way(agent: Agent) -> Outcome:
         with (
-            held() as stdin,
+            open_input() as stdin,
             subprocess.Popen(
-                one.argv,
+                agent.argv,
                 cwd=ROOT,
-                env=one.env,
+                env=agent.env,
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 start_new_session=True,
             ) as process,
         ):
-            port = hear(process.stdout or ())
+            port = read_port(process.stdout or ())
             before = time.monotonic()
             stop(process)
-            return measured(one, port, before)
+            return measured(agent, port, before)
 
     return way
 
 
-def measured(one: Agent, port: int, before: float) -> Outcome:
-    """Look who is left."""
+def measured(agent: Agent, port: int, before: float) -> Outcome:
+    """Return what is left of an agent."""
     seconds = time.monotonic() - before
     with socket.socket() as client:
-        open_still = client.connect_ex(("127.0.0.1", port)) == 0
-    return Outcome(seconds, len(one.survivors()), open_still)
+        port_open = client.connect_ex(("127.0.0.1", port)) == 0
+    return Outcome(seconds, len(agent.survivors()), port_open)
 
 
 def terminate(process: subprocess.Popen[bytes]) -> None:
-    """Terminate, wait, kill: what one finds in most programs."""
+    """Terminate, wait, kill, as most programs do."""
     process.terminate()
     try:
         process.wait(GRACE)
@@ -144,53 +143,53 @@ def killpg(process: subprocess.Popen[bytes]) -> None:
 
 
 def psutil_recipe(process: subprocess.Popen[bytes]) -> None:
-    """Follow the ``kill_proc_tree`` of psutil's documentation, and kill who is left after it."""
+    """Follow ``kill_proc_tree`` of the documentation of psutil, and kill what is left."""
     parent = psutil.Process(process.pid)
-    family = [*parent.children(recursive=True), parent]
-    for one in family:
-        one.terminate()
-    _, alive = psutil.wait_procs(family, timeout=GRACE)
-    for one in alive:
-        one.kill()
+    tree = [*parent.children(recursive=True), parent]
+    for member in tree:
+        member.terminate()
+    _, alive = psutil.wait_procs(tree, timeout=GRACE)
+    for member in alive:
+        member.kill()
     psutil.wait_procs(alive, timeout=GRACE)
 
 
 def ours(process: subprocess.Popen[bytes]) -> None:
-    """End the tree of a process that somebody else started."""
+    """End the tree of a process that this library did not start."""
     kill_tree(process, grace=GRACE)
 
 
-def sdk(one: Agent) -> Outcome:
-    """Leave the block of the MCP SDK's client, whose server is the agent."""
+def sdk(agent: Agent) -> Outcome:
+    """Leave the block of the client of the MCP SDK, whose server is the agent."""
 
-    async def scene() -> Outcome:
-        first, *rest = one.argv
-        server = StdioServerParameters(command=first, args=rest, env=one.env, cwd=ROOT)
-        async with stdio_client(server) as (said, _):
+    async def stop() -> Outcome:
+        first, *rest = agent.argv
+        server = StdioServerParameters(command=first, args=rest, env=agent.env, cwd=ROOT)
+        async with stdio_client(server) as (messages, _):
             port = 0
-            async for told in said:  # it is no MCP, so each line is an error that quotes it
-                if found := PORT.search(str(told)):
+            async for message in messages:  # not MCP, so each line is an error that quotes it
+                if found := PORT.search(str(message)):
                     port = int(found[1])
-                if "question" in str(told):
+                if "question" in str(message):
                     break
             before = time.monotonic()
-        return measured(one, port, before)
+        return measured(agent, port, before)
 
-    return anyio.run(scene)
+    return anyio.run(stop)
 
 
-def manager(one: Agent) -> Outcome:
+def manager(agent: Agent) -> Outcome:
     """Stop the session that a manager started."""
-    with tempfile.TemporaryDirectory() as folder, held() as stdin:
+    with tempfile.TemporaryDirectory() as folder, open_input() as stdin:
         sessions = SessionManager(folder, policy=KillPolicy(grace=GRACE))
-        said, saying = os.pipe()
-        sessions.spawn_agent("a", one.argv, cwd=ROOT, env=one.env, stdin=stdin, stdout=saying)
-        os.close(saying)
-        with os.fdopen(said, "rb") as lines:
-            port = hear(lines)
+        reader, writer = os.pipe()
+        sessions.spawn_agent("a", agent.argv, cwd=ROOT, env=agent.env, stdin=stdin, stdout=writer)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as output:
+            port = read_port(output)
         before = time.monotonic()
         sessions.stop_agent("a")
-        return measured(one, port, before)
+        return measured(agent, port, before)
 
 
 WAYS: dict[str, Callable[[Agent], Outcome]] = {
@@ -204,14 +203,14 @@ WAYS: dict[str, Callable[[Agent], Outcome]] = {
 
 
 def main() -> None:
-    """Measure each way on each kind of agent, and end whoever is left."""
-    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # the agent says what is no MCP
+    """Measure each way on each kind of agent, and end what is left."""
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)  # the agent does not write MCP
     for kind in KINDS:
         print(f"| an agent that {kind} | survivors | its port | seconds |\n|---|---|---|---|")
         for name, way in WAYS.items():
-            one = agent(kind)
-            outcome = way(one)
-            for left in one.survivors():
+            agent = new_agent(kind)
+            outcome = way(agent)
+            for left in agent.survivors():
                 kill_tree(left, grace=0)
             port = "open" if outcome.port else "free"
             print(f"| {name} | {outcome.survivors} | {port} | {outcome.seconds:.2f} |", flush=True)

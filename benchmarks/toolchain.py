@@ -1,4 +1,4 @@
-"""What a run needs from the machine: a C compiler, tree-kill, a cgroup, room for processes."""
+"""The needs of a run: a C compiler, tree-kill, a cgroup, room for processes."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ KIB_A_SLEEPER = 120  # measured: 2.0 GB for 20,000 of them
 
 
 def build(name: str, folder: Path) -> Path:
-    """Compile one of the C programs beside this file into a folder."""
+    """Compile a C program of this folder into another folder."""
     program = folder / name
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
@@ -28,7 +28,7 @@ def build(name: str, folder: Path) -> Path:
 
 
 def find_npm_prefix() -> Path | None:
-    """Return a folder whose node_modules hold tree-kill: PROCTREE_NPM_PREFIX, or one above."""
+    """Return the folder of the npm package: PROCTREE_NPM_PREFIX, or a parent of this one."""
     named = os.environ.get("PROCTREE_NPM_PREFIX")
     folders = [Path(named)] if named else [Path.cwd(), *SOURCES.parents]
     return next(
@@ -37,7 +37,7 @@ def find_npm_prefix() -> Path | None:
 
 
 def find_cgroup() -> Path | None:
-    """Return our own cgroup in the version 2 hierarchy, which may be mounted beside version 1."""
+    """Return our cgroup in version 2, which may be mounted beside version 1."""
     mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     own = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     path = next((line.removeprefix("0::/") for line in own if line.startswith("0::/")), None)
@@ -49,24 +49,24 @@ def find_cgroup() -> Path | None:
 
 
 @contextmanager
-def cgroup_leaf() -> "Iterator[Path | None]":
-    """Hold an empty cgroup below our own, or None where there is none with ``cgroup.kill``."""
+def empty_cgroup() -> "Iterator[Path | None]":
+    """Make an empty cgroup below ours; None if that cannot be, or has no ``cgroup.kill``."""
     above = find_cgroup()
-    leaf = above / f"proctree-benchmarks-{os.getpid()}" if above else None
+    cgroup = above / f"proctree-benchmarks-{os.getpid()}" if above else None
     try:
-        if leaf is not None:
-            leaf.mkdir()
+        if cgroup is not None:
+            cgroup.mkdir()
     except OSError:
-        leaf = None
+        cgroup = None
     try:
-        yield leaf if leaf is not None and (leaf / "cgroup.kill").exists() else None
+        yield cgroup if cgroup is not None and (cgroup / "cgroup.kill").exists() else None
     finally:
-        if leaf is not None:
-            leaf.rmdir()
+        if cgroup is not None:
+            cgroup.rmdir()
 
 
 def describe() -> str:
-    """Say what the numbers were measured on."""
+    """Describe the machine."""
     return (
         f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} CPUs, "
         f"Python {platform.python_version()}, {_count_processes()} other processes, "
@@ -80,7 +80,7 @@ def _count_processes() -> int:
 
 
 def missing_room(count: int) -> str | None:
-    """Say why this machine cannot hold so many more processes, if it cannot."""
+    """Return why this machine has no room for more processes, or None."""
     present = _count_processes()
     largest = int(Path("/proc/sys/kernel/pid_max").read_text(encoding="ascii"))
     free_kib = next(

@@ -1,6 +1,6 @@
 // npm's tree-kill as a worker: a request is a line "PID GRACE CGROUP",
 // an answer "START END CPU ALIVE" in seconds of the monotonic clock.
-// It signals once and does not wait, so grace only chooses the signal, and nobody is reported alive.
+// It signals once and does not wait, so grace only chooses the signal, and no survivor is reported.
 const fs = require("node:fs");
 const readline = require("node:readline");
 const kill = require("tree-kill");

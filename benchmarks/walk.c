@@ -1,7 +1,7 @@
-/* The same work in C, as a worker: what the system itself charges.
+/* The same work in C, as a worker: the cost of the system itself.
  *
  *   walk          reads the children files, opens a pidfd for each, SIGKILL, one poll each
- *   walk cgroup   writes to cgroup.kill and waits until nobody is in it
+ *   walk cgroup   writes to cgroup.kill and waits until it is empty
  *
  * A request is a line "PID GRACE CGROUP", an answer "START END CPU ALIVE", in seconds of the monotonic clock.
  */

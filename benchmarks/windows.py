@@ -1,6 +1,6 @@
 """On Windows, ``python -m benchmarks.windows``: against taskkill and psutil's recipe.
 
-Every killer ends the same trees by force, in turn, each time a fresh one.
+Each killer ends the same trees by force, in turn, a new one each time.
 """
 
 import argparse
@@ -42,9 +42,8 @@ while node["restarts"]:
 if not node["dies"]:
     time.sleep(1000)
 """
-"""One of a tree: its program is among its arguments as well, for those below."""
-DYING = 2.0
-"""Seconds that whoever was killed may take to vanish after the killer's return."""
+"""The program of each process, which passes it on to its children as an argument."""
+DYING = 2.0  # seconds that killed processes may still be seen after the killer has returned
 
 Node = dict[str, object]
 Popen = subprocess.Popen[bytes]
@@ -52,7 +51,7 @@ Popen = subprocess.Popen[bytes]
 
 @dataclass(frozen=True)
 class Case:
-    """A tree, and whether it is started by way of a shell."""
+    """A tree, and whether a shell starts it."""
 
     name: str
     root: Node
@@ -61,7 +60,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Killer:
-    """Who ends trees, and how they are started for it."""
+    """A way to end trees, and to start them."""
 
     name: str
     kill: Callable[[Popen], object]
@@ -70,7 +69,7 @@ class Killer:
 
 @dataclass
 class Record:
-    """What one killer did in one case: seconds to its return, and who lived after it."""
+    """All kills of one killer in one case: seconds to its return, and number of survivors."""
 
     seconds: list[float] = field(default_factory=list)
     survivors: list[int] = field(default_factory=list)
@@ -82,7 +81,7 @@ class Record:
 
 
 def node(*children: Node, dies: bool = False, restarts: bool = False) -> Node:
-    """Describe a process and those below it."""
+    """Describe a process and its children."""
     return {"children": list(children), "dies": dies, "restarts": restarts}
 
 
@@ -97,7 +96,7 @@ CASES = (
 
 
 def by_taskkill(root: Popen) -> None:
-    """End a tree as the documentation of taskkill has it."""
+    """End a tree as the documentation of taskkill describes."""
     tool = Path(os.environ["SYSTEMROOT"], "System32", "taskkill.exe")
     command = [str(tool), "/T", "/F", "/PID", str(root.pid)]
     subprocess.run(command, capture_output=True, check=False)
@@ -112,7 +111,7 @@ KILLERS = (
 
 
 def measure(case: Case, killer: Killer, record: Record) -> None:
-    """Grow one tree, have it ended, and clear away who is left."""
+    """Start a tree, have it ended, and end what is left."""
     token = uuid.uuid4().hex
     command = [sys.executable, "-I", "-S", "-c", NODE, NODE, token, json.dumps(case.root)]
     root = killer.start(command, stdout=subprocess.PIPE, shell=case.wrapped)
@@ -123,15 +122,15 @@ def measure(case: Case, killer: Killer, record: Record) -> None:
     record.seconds.append(time.perf_counter() - begin)
     left = _left(token, time.monotonic() + DYING)
     record.survivors.append(len(left))
-    for one in left:
-        one.kill()
+    for process in left:
+        process.kill()
     root.wait()
     output.close()
 
 
 def _left(token: str, until: float) -> list[psutil.Process]:
-    """Return who is alive of a tree, once nobody is or the time is over."""
-    while left := [one for one in psutil.process_iter() if token in _arguments(one)]:
+    """Return the processes of a tree that are alive, once there are none or the time is over."""
+    while left := [process for process in psutil.process_iter() if token in _arguments(process)]:
         if time.monotonic() > until:
             break
         time.sleep(0.05)
@@ -139,7 +138,6 @@ def _left(token: str, until: float) -> list[psutil.Process]:
 
 
 def _arguments(process: psutil.Process) -> list[str]:
-    """Return a command line; nothing for the dead."""
     try:
         return process.cmdline()
     except (psutil.Error, OSError):
@@ -151,7 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="kills for each killer and case")
     rounds = parser.parse_args().rounds
-    print("| tree |", " | ".join(one.name for one in KILLERS), "|")
+    print("| tree |", " | ".join(killer.name for killer in KILLERS), "|")
     print("|---|", "|".join("---" for _ in KILLERS), "|", sep="")
     for case in CASES:
         records = [Record() for _ in KILLERS]

@@ -1,7 +1,7 @@
 """A killer in a process of its own: ``python -m benchmarks.worker MODULE``.
 
 A request is a line ``PID GRACE CGROUP``, an answer ``START END CPU ALIVE``,
-in seconds of the monotonic clock. The workers in C and in JavaScript speak the same.
+in seconds of the monotonic clock. The workers in C and JavaScript do the same.
 """
 
 import resource
@@ -11,8 +11,8 @@ from importlib import import_module
 
 
 def _cpu() -> float:
-    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, whose))
+    sources = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, sources))
 
 
 def main(module: str) -> None:

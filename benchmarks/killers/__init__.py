@@ -1,1 +1,1 @@
-"""The killers in Python: each has ``kill(pid, grace)``, which counts whom it says lives."""
+"""The killers in Python. Each has ``kill(pid, grace)`` and returns the survivors it reports."""

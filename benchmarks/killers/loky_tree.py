@@ -1,4 +1,4 @@
-"""loky's ``kill_process_tree``: force only, and it waits for the root alone."""
+"""loky's ``kill_process_tree``: it uses force only, and waits for the root only."""
 
 import os
 import select
@@ -8,7 +8,7 @@ from loky.backend.utils import kill_process_tree
 
 
 class _Child:
-    """As much of a ``multiprocessing.Process`` as loky uses."""
+    """The part of ``multiprocessing.Process`` that loky uses."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -19,13 +19,13 @@ class _Child:
         signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def join(self) -> None:
-        """Wait for the root's death as a real child would be waited for: without polling."""
+        """Wait for the death of the root without polling, as for a real child."""
         select.select([self._pidfd], [], [])
         os.close(self._pidfd)
 
 
 def kill(pid: int, grace: float) -> int:
-    """End a tree; the grace is not used, and loky reports nothing."""
+    """End a tree. loky knows no grace and reports nothing."""
     del grace
     kill_process_tree(_Child(pid))
     return 0

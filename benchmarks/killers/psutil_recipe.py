@@ -1,4 +1,4 @@
-"""What psutil's documentation tells its users to do.
+"""The recipe in the documentation of psutil.
 
 Source: https://psutil.readthedocs.io, recipes "Kill process tree" and "Terminate my children".
 """
@@ -7,11 +7,11 @@ import contextlib
 
 import psutil
 
-SETTLE = 5.0  # seconds: what our own default waits for after the force
+SETTLE = 5.0  # seconds: our default wait after force
 
 
 def kill(pid: int, grace: float) -> int:
-    """Find the descendants, ask, wait, force who is left; or force at once without a grace."""
+    """Find the descendants, ask, wait, force the rest. Without a grace, force at once."""
     root = psutil.Process(pid)
     tree = [*root.children(recursive=True), root]
     if grace == 0:

@@ -143,7 +143,7 @@ def _place(tree: Tree, claim: Claim, member: Member, depth: int, *, include_root
     elif include_root and not claim.excluded:
         tree.add_root(member, evidence=ROOT, depth=depth)
     else:
-        tree.add_parent(member)
+        tree.add_excluded(member)
 
 
 def _is_claimed(claim: Claim, member: Member) -> bool:

@@ -78,9 +78,7 @@ def by_session(tree: Tree, pids: Iterable[int]) -> Iterator[Member]:
         sid = tree.system.session(pid)
         if sid is None:
             tree.sure = False  # it died just now or is hidden, and may have left children
-        elif tree.leads(sid) and not tree.is_member(pid):
-            if (member := tree.bind(pid)) is None:
-                continue
+        elif tree.leads(sid) and not tree.is_member(pid) and (member := tree.bind(pid)):
             if member.sid == sid and _is_same_session(tree, member):
                 leader = tree.known.get(sid)
                 tree.add(member, SESSION, leader.depth + 1 if leader else 1, leader)

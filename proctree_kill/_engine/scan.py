@@ -16,19 +16,19 @@ SCAN_TIME = 0.5  # seconds for each scan, also after the deadline: enough for al
 def scan(tree: Tree, *, light: bool = False) -> list[Member]:
     """Add the members that are not known yet, and return them.
 
-    A light scan is skipped if no process was born since the last sure scan began.
+    A light scan is skipped if no process was started since the last sure scan began.
     """
     system = tree.system
-    births = system.last_start()
-    if light and births is not None and births == tree.births:
+    last_start = system.last_start()
+    if light and last_start is not None and last_start == tree.last_start:
         return []
     before = len(tree.members)
     tree.scan_end = max(tree.deadline, system.now() + SCAN_TIME)
     for _ in range(PASSES):
-        tree.births, tree.sure, tree.doubted = None, True, 0
+        tree.last_start, tree.sure, tree.doubted = None, True, 0
         tree.zombie_sessions.clear()
         system.begin_scan()
-        _descend(tree, [*tree.parents, *tree.members])
+        _descend(tree, [*tree.excluded, *tree.members])
         populated = [_scan_cell(tree, cell) for cell in tree.aim.cells]
         # An orphan is in its cell, too. One that has left it (su, systemd-run) is found by the
         # first scan, and by the last, when the cells are empty.
@@ -36,10 +36,10 @@ def scan(tree: Tree, *, light: bool = False) -> list[Member]:
             _find_orphans(tree)
         tree.sure = tree.sure and not system.disturbed and not _group_outlives_members(tree)
         if tree.sure:
-            tree.births = births
+            tree.last_start = last_start
         if tree.sure or tree.is_late():
             break
-        births = system.last_start()
+        last_start = system.last_start()
     tree.scanned = True
     return tree.members[before:]
 
@@ -103,14 +103,14 @@ def _add_evidence(tree: Tree, pids: Iterable[int], evidence: int) -> list[int]:
         member = tree.known.get(pid)
         if member is None or member.state != ALIVE:
             others.append(pid)
-        elif member.evidence:  # a parent has none
+        elif member.evidence:  # an excluded root has none
             member.evidence |= evidence
     return others
 
 
 def _may_have_orphans(tree: Tree) -> bool:
     """Whether an orphan could be recognised, by a marker or by the session of a member."""
-    leaders = (member.sid == member.pid for member in (*tree.parents, *tree.members))
+    leaders = (member.sid == member.pid for member in (*tree.excluded, *tree.members))
     return bool(tree.aim.markers or tree.trusted or tree.sessions or any(leaders))
 
 

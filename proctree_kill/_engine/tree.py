@@ -32,9 +32,9 @@ class Tree:
 
         self.members: list[Member] = []
         self.roots: list[Member] = []
-        self.parents: list[Member] = []  # roots that are no members: only their descendants are
-        self.known: dict[int, Member] = {}  # members and parents by pid
-        self.rooted = False
+        self.excluded: list[Member] = []  # roots that are no members: only their descendants are
+        self.known: dict[int, Member] = {}  # members and excluded roots, by pid
+        self.rooted = False  # then an orphan that is a child of ours was adopted
         self.trusted: dict[int, int] = {}  # the session of a dead root: when it was known last
         self.sessions: set[int] = set()  # of survivors of an earlier snapshot
         self.ours = self.everywhere = False  # where to look for orphans
@@ -46,7 +46,7 @@ class Tree:
 
         self.scanned = False
         self.scan_end = deadline
-        self.births: int | None = None  # the system's count when the last sure scan began
+        self.last_start: int | None = None  # of the system, when the last sure scan began
         self.sure = True
         self.examined = DESCENDANT
         self.doubted = 0
@@ -59,11 +59,11 @@ class Tree:
         self.roots.append(root)
         self.add(root, evidence, depth)
 
-    def add_parent(self, root: Member) -> None:
+    def add_excluded(self, root: Member) -> None:
         """Add a process that the caller named, and of which only the descendants are members."""
         self.roots.append(root)
         self.known[root.pid] = root
-        self.parents.append(root)
+        self.excluded.append(root)
 
     def add_survivor(self, member: Member, *, evidence: int, depth: int) -> None:
         """Add a member of an earlier snapshot; its session is still the one of that time."""
@@ -85,7 +85,7 @@ class Tree:
 
     @property
     def verified(self) -> int:
-        """The evidence by which the last scan cannot have missed a process."""
+        """The evidence, as a mask, by which the last scan cannot have missed a process."""
         return (self.examined if self.sure else DESCENDANT) & ~self.system.unseen & ~self.doubted
 
     @property
@@ -131,10 +131,10 @@ class Tree:
 
     def accepts(self, member: Member) -> bool:
         """Whether a bound process may be a member; another user's process is dropped."""
-        users = () if self.aim.uid is None else self.system.uids(member)
-        if self.aim.uid is None or (users and users[0] == self.aim.uid):
+        uids = () if self.aim.uid is None else self.system.uids(member)
+        if self.aim.uid is None or (uids and uids[0] == self.aim.uid):
             return True
-        self.sure = self.sure and bool(users)  # without users it died, and may have left children
+        self.sure = self.sure and bool(uids)  # without uids it died, and may have left children
         self.system.drop(member)
         return False
 

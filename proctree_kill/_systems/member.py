@@ -48,7 +48,6 @@ class Member:
         "adopted",
         "boot_id",
         "create_time",
-        "deaf",
         "depth",
         "evidence",
         "exit_code",
@@ -66,6 +65,7 @@ class Member:
         "state",
         "stopped",
         "threads",
+        "unreachable",
     )
 
     def __init__(self, pid: int, ppid: int | None = None) -> None:
@@ -89,7 +89,7 @@ class Member:
         self.spared: str | None = None
         self.note: str | None = None
         self.signals: list[str] = []
-        self.deaf = False
+        self.unreachable = False
         self.exit_code: int | None = None
 
     def __repr__(self) -> str:

@@ -31,7 +31,7 @@ from support.nodes import Node, chain
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
 from support.recycling import Midwife, recycle
-from support.trees import BOUND
+from support.times import BOUND
 from support.users import ordinary_user
 
 pytestmark = pytest.mark.needs("fork")

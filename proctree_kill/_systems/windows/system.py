@@ -139,7 +139,7 @@ class WindowsSystem(System):
         self._close_windows([one for one in living if one.pid in windows], reasons, until)
         for one in living:
             if not one.signals:
-                one.deaf, one.note = True, f"it could not be asked: {reasons[one.pid]}"
+                one.unreachable, one.note = True, f"it could not be asked: {reasons[one.pid]}"
         return Reply(gone, [])
 
     def freeze(
