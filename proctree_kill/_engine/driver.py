@@ -16,6 +16,7 @@ from .scan import scan
 from .steps import (
     Ask,
     CloseInput,
+    Continue,
     Facts,
     Freeze,
     Insist,
@@ -24,6 +25,7 @@ from .steps import (
     KillCells,
     Outcome,
     ProveStop,
+    ReadResponses,
     Rescan,
     Step,
     Wait,
@@ -95,6 +97,10 @@ class Driver:
             case CloseInput():
                 if self._close_input is not None:
                     self._close_input()
+            case ReadResponses(members, signal):
+                self._system.read_responses(members, signal)
+            case Continue(members):
+                self._system.release(members)
             case ProveStop(members, until):
                 self._system.prove_stopped(members, until)
             case Rescan(light):
@@ -110,14 +116,15 @@ class Driver:
             appeared,
             hurry=self._system.hurried,
             sure=self._tree.sure,
+            asked=reply.asked,
         )
 
     def _act(self, step: Wait | Ask | Freeze | Kill | KillCells | Insist) -> Reply:
         match step:
             case Wait(members, until):
                 return Reply(self._system.wait(members, until), [])
-            case Ask(members, until):
-                return self._ask(members, until)
+            case Ask():
+                return self._ask(step)
             case Freeze(members):
                 return self._freeze(members)
             case Kill(members):
@@ -127,16 +134,20 @@ class Driver:
             case Insist(members, until):
                 return self._system.insist(members, until)
 
-    def _ask(self, members: list[Member], until: float) -> Reply:
-        members, foreign = self._tree.split_by_user(members)
+    def _ask(self, step: Ask) -> Reply:
+        members, foreign = self._tree.split_by_user(step.members)
+        others, _ = self._tree.split_by_user(step.others)
         # After an error in the middle the next try asks the rest, so that none is asked twice.
         sent = [(member, len(member.signals)) for member in members]
         reply = self._retry(
             lambda: self._system.ask(
-                [member for member, count in sent if len(member.signals) == count], until
+                [member for member, count in sent if len(member.signals) == count],
+                step.signal,
+                step.until,
+                others,
             )
         )
-        return Reply(reply.gone, [*reply.denied, *foreign])
+        return reply._replace(denied=[*reply.denied, *foreign])
 
     def _freeze(self, members: list[Member]) -> Reply:
         self._note_parents()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 from .._models.errors import TargetRefusedError
@@ -25,7 +26,8 @@ def kill_tree(
     *,
     grace: float | None = None,
     settle: float | None = None,
-    terminate: Literal["tree", "root"] | None = None,
+    terminate: Literal["top-down", "tree", "root"] | None = None,
+    teardown: Iterable[object] | None = None,
     include_root: bool | None = None,
     helper_timeout: float | None = None,
     policy: KillPolicy | None = None,
@@ -48,7 +50,10 @@ def kill_tree(
             A bare number is your word that no other process had it since.
         grace: seconds between the polite request and the force, default 2; 0 forces at once.
         settle: seconds after the force within which death must be confirmed, default 5.
-        terminate: ``"tree"`` (the default) asks all processes, ``"root"`` only the root.
+        terminate: ``"top-down"`` (the default) asks a child after its parent, which may pass the
+            request on; ``"tree"`` asks all processes at once, ``"root"`` only the root.
+        teardown: the requests instead of SIGTERM, each a signal and its seconds, as
+            ``[("SIGINT", 3), ("SIGTERM", 2)]``; they take the place of ``grace``.
         include_root: whether the root itself dies; default true.
         helper_timeout: seconds that an external helper may take (Windows only), default 5.
         policy: the options that are not given; default ``KillPolicy()``.
@@ -74,6 +79,7 @@ def kill_tree(
         grace=grace,
         settle=settle,
         terminate=terminate,
+        teardown=teardown,
         include_root=include_root,
         helper_timeout=helper_timeout,
     )
@@ -85,7 +91,8 @@ async def akill_tree(
     *,
     grace: float | None = None,
     settle: float | None = None,
-    terminate: Literal["tree", "root"] | None = None,
+    terminate: Literal["top-down", "tree", "root"] | None = None,
+    teardown: Iterable[object] | None = None,
     include_root: bool | None = None,
     helper_timeout: float | None = None,
     policy: KillPolicy | None = None,
@@ -104,6 +111,7 @@ async def akill_tree(
         grace=grace,
         settle=settle,
         terminate=terminate,
+        teardown=teardown,
         include_root=include_root,
         helper_timeout=helper_timeout,
     )

@@ -11,10 +11,12 @@ from collections.abc import Generator, Iterable
 
 from .._models.policy import KillPolicy
 from .._models.result import Fate
-from .._systems.member import ALIVE, ANY_KEPT, Member, leaves_first
+from .._systems.member import ALIVE, ANY_KEPT, HANDLES, Member, leaves_first
+from .request import Request, parents_of
 from .steps import (
     Ask,
     CloseInput,
+    Continue,
     Facts,
     Freeze,
     Insist,
@@ -23,6 +25,7 @@ from .steps import (
     KillCells,
     Outcome,
     ProveStop,
+    ReadResponses,
     Rescan,
     Step,
     Wait,
@@ -81,67 +84,118 @@ class Escalation:
         self.living: dict[Member, None] = {}  # an ordered set; spared members are not in it
         self.frozen: set[Member] = set()
         self.asked: set[Member] = set()
+        self.parents: dict[Member, Member] = {}  # when they were asked
         self.killed: set[Member] = set()
         self.killed_in_cells: set[Member] = set()
         self.denied: set[Member] = set()
         self.seen_dead: dict[Member, float] = {}
+        self.scanned = True  # fully, since the last death was seen
         self._add(members)
 
     def steps(self, way: Way = "stop") -> Generator[Step, Facts, list[Outcome]]:
         """Yield the steps of the escalation, or of a part of it, and return the outcomes."""
-        grace_end = self.start + self.policy.grace
         if way == "ask" and self.can_ask:
             yield from self._do(Rescan(light=True))
-            yield from self._ask(grace_end)
-            if self.living and not self.asked:  # no polite signal reaches any of them
+            yield from self._ask_at_once()
+            if self.living and not self.asked:  # no request reaches any of them
                 yield from self._force(wait=False)
         else:
             can_request = self.policy.grace and (self.can_ask or self.holds_input)
             if way == "stop" and self.living and can_request:
-                yield from self._ask_and_wait(grace_end)
+                yield from self._ask_and_wait()
             if self.living or not self.sure:
                 yield from self._force(wait=way == "stop")
         meant = [member for member in self.members if member.spared is None]
         yield from self._do(Inspect([member for member in meant if member not in self.living]))
         return [self._outcome(member) for member in leaves_first(self.members)]
 
-    def _ask_and_wait(self, until: float) -> Steps:
+    def _ask_at_once(self) -> Steps:
+        signal, seconds = self.policy.requests[0]
+        members = leaves_first(self._meant())
+        self.asked.update(members)
+        yield from self._do(Ask(members, self.start + seconds, signal, []))
+        self.asked = {member for member in self.asked if not member.unreachable}
+
+    def _ask_and_wait(self) -> Steps:
+        """Close the input, then make each request of the policy in its part of the grace."""
+        requests = self.policy.requests
         if self.holds_input:
             yield from self._do(CloseInput())
             if self.can_ask:
-                share = self.now + self.policy.grace * INPUT_SHARE
-                yield from self._wait(self._roots(), min(share, until))
-        if self.can_ask and not self.hurry:
+                share = min(self.now + requests[0][1] * INPUT_SHARE, self.start + requests[0][1])
+                yield from self._wait(self._roots(), share)
+        if not self.can_ask:
+            yield from self._wait_for_exits(self.start + self.policy.grace)
+        elif not self.hurry:
             yield from self._do(Rescan(light=True))  # what was born since is asked as well
-            yield from self._ask(until)
-            if self.living and not (self.asked or self.holds_input):
-                return  # no request reached a member, so there is nothing to wait for
-        yield from self._wait_for_exits(until)
+            yield from self._make_requests()
+        if not (self.living or self.scanned):
+            yield from self._do(Rescan())
 
-    def _ask(self, until: float) -> Steps:
-        """Ask all members; only the roots if that is the policy and one of them lives."""
-        only_roots = self.policy.terminate == "root" and self._roots()
-        asked = only_roots or list(self.living)
-        if asked and not self.hurry:
-            self.asked.update(asked)
-            yield from self._do(Ask(leaves_first(asked), until))
+    def _make_requests(self) -> Steps:
+        before = self._meant()  # what is born later helps to clean up, and is never asked
+        until = self.start
+        for signal, seconds in self.policy.requests:
+            until += seconds
+            members = [member for member in before if member in self.living]
+            if self.living and self.now < until and not self.hurry:
+                yield from self._request(signal, members, until)
+
+    def _request(self, signal: str, members: list[Member], until: float) -> Steps:
+        """Ask these, from the top down or all at once, and wait for exits."""
+        top_down = self.policy.terminate == "top-down"
+        parents = parents_of(self.living) if top_down else {}
+        yield from self._read_responses(signal, parents)
+        request = Request(signal, members, parents, self.now, until)
+        self.parents |= parents
+        yield from self._ask(request)
+        stopped = [member for member in request.waiting if member.stopped]
+        if stopped:
+            yield from self._do(Continue(stopped))
+        yield from self._wait_for_exits(until, request)
+
+    def _read_responses(self, signal: str, parents: dict[Member, Member]) -> Steps:
+        if parents:
+            yield from self._do(ReadResponses(list(dict.fromkeys(parents.values())), signal))
+            below = [child for child, parent in parents.items() if parent.response == HANDLES]
+            if below:
+                yield from self._do(ReadResponses(below, signal))
+
+    def _ask(self, request: Request) -> Steps:
+        """Ask the members that are ready; an answer can make others ready at once."""
+        while not self.hurry and (ready := request.ready(self.now, self.living, self.denied)):
+            others = list(request.waiting)
+            self.asked.update(ready)
+            step = Ask(ready, request.until, request.signal, others)
+            facts = yield from self._do(step)
+            for member in facts.asked:
+                self.asked.add(member)
+                request.tried.add(member)
+                request.waiting.pop(member, None)
             self.asked = {member for member in self.asked if not member.unreachable}
 
-    def _wait_for_exits(self, until: float) -> Steps:
-        """Wait until a scan finds no member, or until this time."""
+    def _wait_for_exits(self, until: float, request: Request | None = None) -> Steps:
+        """Wait until a scan finds no member, or until this time; ask the members that get ready."""
         next_scan = self.now
         while self.now < until and not self.hurry:
             before = len(self.living)
             if self.living:
-                yield from self._do(Wait(list(self.living), until))
+                yield from self._do(Wait(list(self.living), self._next_request(request, until)))
             if not self.living or (len(self.living) < before and self.now >= next_scan):
                 scan_start = self.now
                 yield from self._do(Rescan(light=bool(self.living)))
                 next_scan = self.now + SCAN_PAUSE * (self.now - scan_start)
             if not self.living:
                 return
-        if not self.living:  # the last died in an earlier step, and no scan followed
-            yield from self._do(Rescan())
+            if request is not None:
+                yield from self._ask(request)
+                unreachable = all(member.unreachable for member in self.living)
+                if unreachable and not (request.waiting or self.holds_input):
+                    return  # no request reached a living member, so there is nothing to wait for
+
+    def _next_request(self, request: Request | None, until: float) -> float:
+        waits = request is not None and request.waiting and self.now < request.middle
+        return request.middle if request is not None and waits else until
 
     def _force(self, *, wait: bool) -> Steps:
         """Freeze, kill and scan again, until no member is left or ``settle`` is over.
@@ -231,19 +285,25 @@ class Escalation:
     def _may_become_sure(self, rounds: int) -> bool:
         return not self.sure and rounds < UNSURE_ROUNDS
 
+    def _meant(self) -> list[Member]:
+        """Return the members that are asked; only the roots if that is the policy and one lives."""
+        only_roots = self.policy.terminate == "root" and self._roots()
+        return only_roots or list(self.living)
+
     def _roots(self) -> list[Member]:
         return [member for member in self.living if not member.depth]
 
     def _not_denied(self) -> list[Member]:
         return [member for member in self.living if member not in self.denied]
 
-    def _do(self, step: Step) -> Steps:
+    def _do(self, step: Step) -> Generator[Step, Facts, Facts]:
         """Yield one step and take in its facts."""
         facts = yield step
         self.now = facts.now
         self.hurry = self.hurry or facts.hurry
         if isinstance(step, Rescan):
             self.sure = facts.sure
+            self.scanned = self.scanned or not step.light
         if isinstance(step, Ask | Freeze | Kill | KillCells | Insist):
             self.denied.difference_update(step.members)  # what was refused once may be allowed now
             self.denied.update(facts.denied)
@@ -251,7 +311,9 @@ class Escalation:
             if member in self.living:
                 del self.living[member]
                 self.seen_dead[member] = facts.now
+                self.scanned = False
         self._add(facts.appeared)
+        return facts
 
     def _add(self, members: Iterable[Member]) -> None:
         """Add members; the dead and the spared are only reported."""
@@ -275,5 +337,12 @@ class Escalation:
         else:
             fate = Fate.TERMINATED
         by_itself = fate is Fate.TERMINATED and member not in self.asked
-        detail = "it left without being asked" if by_itself else member.note
-        return Outcome(member, fate, seconds, detail)
+        return Outcome(
+            member, fate, seconds, self._why_it_left(member) if by_itself else member.note
+        )
+
+    def _why_it_left(self, member: Member) -> str:
+        parent = self.parents.get(member)
+        return (
+            f"it left {'after its parent was' if parent in self.asked else 'without being'} asked"
+        )

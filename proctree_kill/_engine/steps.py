@@ -13,11 +13,29 @@ class CloseInput(NamedTuple):
     """Close the standard input of the roots, where the target object holds it."""
 
 
+class ReadResponses(NamedTuple):
+    """Read how these respond to a signal."""
+
+    members: list[Member]
+    signal: str
+
+
 class Ask(NamedTuple):
-    """Ask these to leave, in this order; helper programs must be done at ``until``."""
+    """Ask these by a signal, in this order; helper programs must be done at ``until``.
+
+    The request may reach ``others`` as well: Windows sends it to a whole console group.
+    """
 
     members: list[Member]
     until: float
+    signal: str
+    others: list[Member]
+
+
+class Continue(NamedTuple):
+    """Continue these stopped members: a stopped process handles no other signal."""
+
+    members: list[Member]
 
 
 class Wait(NamedTuple):
@@ -78,7 +96,20 @@ class Inspect(NamedTuple):
     members: list[Member]
 
 
-Step = CloseInput | Ask | Wait | Rescan | Freeze | ProveStop | Kill | KillCells | Insist | Inspect
+Step = (
+    CloseInput
+    | ReadResponses
+    | Ask
+    | Continue
+    | Wait
+    | Rescan
+    | Freeze
+    | ProveStop
+    | Kill
+    | KillCells
+    | Insist
+    | Inspect
+)
 
 
 class Facts(NamedTuple):
@@ -91,6 +122,7 @@ class Facts(NamedTuple):
         appeared: new members.
         hurry: whether the force is to begin now.
         sure: whether the last scan cannot have missed a member.
+        asked: more members that the request has reached.
     """
 
     now: float
@@ -99,6 +131,7 @@ class Facts(NamedTuple):
     appeared: Iterable[Member] = ()
     hurry: bool = False
     sure: bool = True
+    asked: Iterable[Member] = ()
 
 
 class Outcome(NamedTuple):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from .base import Model
 from .errors import PolicyError
@@ -16,15 +17,30 @@ _CONFIG_KEYS = {
     "tasklist_timeout_seconds": "helper_timeout",
 }
 
+SIGNALS = [
+    f"SIG{name}"
+    for name in (
+        *("TERM", "INT", "HUP", "QUIT", "BREAK", "USR1", "USR2", "ALRM"),
+        *("ABRT", "PIPE", "WINCH", "PWR", "INFO", "XCPU"),
+    )
+]
+"""The signals that ask a process; not every system has all of them."""
+
+Teardown = tuple[tuple[str, float], ...]
+
 
 class KillPolicy(Model):
-    """The five options of a kill, frozen.
+    """The six options of a kill, frozen.
 
     Args:
-        grace: seconds between the polite request and force (default 2 s); 0 forces at once.
+        grace: seconds between the first request and force (default 2 s); 0 forces at once.
         settle: seconds to wait for the deaths after force (default 5 s).
-        terminate: which processes are asked: ``"tree"`` (default) all members, ``"root"`` only
-            the root (systemd.kill(5), ``KillMode=mixed``).
+        terminate: how the tree is asked. ``"top-down"`` (default): a child after its parent, which
+            may pass the request on; ``"tree"``: all members at once (systemd.kill(5),
+            ``KillMode=control-group``); ``"root"``: only the root (``KillMode=mixed``).
+        teardown: the requests, each a signal and its seconds: ``["SIGINT 3", "SIGTERM 2"]`` or
+            ``[("SIGINT", 3), ("SIGTERM", 2)]``. Default: SIGTERM for the whole grace. The grace
+            is their sum, so give only one of the two.
         include_root: whether the root itself is ended (default True).
         helper_timeout: seconds that an external program may take (default 5 s, Windows only).
 
@@ -36,9 +52,29 @@ class KillPolicy(Model):
 
     grace: float = Field(default=2.0, ge=0)
     settle: float = Field(default=5.0, ge=0)
-    terminate: Literal["tree", "root"] = "tree"
+    terminate: Literal["top-down", "tree", "root"] = "top-down"
+    teardown: Teardown = ()
     include_root: bool = True
     helper_timeout: float = Field(default=5.0, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_teardown(cls, options: dict[str, Any]) -> dict[str, Any]:
+        teardown = _teardown(options.get("teardown", ()))
+        if not teardown:
+            return {**options, "teardown": ()}
+        total = sum(seconds for _, seconds in teardown)
+        if options.get("grace", total) != total:
+            text = (
+                f"grace is {options['grace']!r}, but teardown takes {total:g} s; give one of them"
+            )
+            raise ValueError(text)
+        return {**options, "teardown": teardown, "grace": total}
+
+    @property
+    def requests(self) -> Teardown:
+        """The requests, in order: each signal and the seconds that it has."""
+        return self.teardown or (("SIGTERM", self.grace),)
 
     if not TYPE_CHECKING:  # a type checker reads the fields as the signature
 
@@ -52,13 +88,18 @@ class KillPolicy(Model):
     def but(self, **options: object) -> Self:
         """Return this policy with some options replaced. None keeps the present value.
 
+        A grace replaces the teardown, and a teardown the grace.
+
         Raises:
             PolicyError: as for the constructor.
         """
         given: dict[str, Any] = {
             name: value for name, value in options.items() if value is not None
         }
-        return type(self)(**{**self.model_dump(), **given}) if given else self
+        replaced = {"grace": "teardown", "teardown": "grace"}
+        dropped = {replaced.get(name) for name in given}
+        kept = {name: value for name, value in self.model_dump().items() if name not in dropped}
+        return type(self)(**{**kept, **given}) if given else self
 
     @classmethod
     def from_config(
@@ -121,8 +162,38 @@ def _sentences(error: ValidationError, known: Iterable[str]) -> list[str]:
         _unknown(str(problem["loc"][0]), known)
         if problem["type"] == "extra_forbidden"
         else f"{'.'.join(map(str, problem['loc']))} is {problem['input']!r}: {problem['msg']}"
+        if problem["loc"]
+        else str(problem["ctx"]["error"])
         for problem in error.errors()
     ]
+
+
+def _teardown(value: object) -> Teardown:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        text = f"teardown is {value!r}, expected a list as [('SIGINT', 3), ('SIGTERM', 2)]"
+        raise ValueError(text)  # noqa: TRY004 - pydantic reports a ValueError
+    return tuple(_request(entry) for entry in value)
+
+
+def _request(entry: object) -> tuple[str, float]:
+    """Read ``("SIGINT", 3)``, ``(signal.SIGINT, 3)`` or ``"SIGINT 3"``."""
+    parts = entry.split() if isinstance(entry, str) else entry
+    if not isinstance(parts, Sequence) or len(parts) != 2:  # noqa: PLR2004 - a pair
+        text = f"teardown holds {entry!r}, expected a signal and its seconds, as ('SIGINT', 3)"
+        raise ValueError(text)
+    name = str(getattr(parts[0], "name", parts[0])).upper()
+    name = name if name.startswith("SIG") else f"SIG{name}"
+    if name not in SIGNALS:
+        text = f"teardown holds {entry!r}: {_unknown(name, SIGNALS)}"
+        raise ValueError(text)
+    try:
+        seconds = float(parts[1])
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        text = f"teardown holds {entry!r}: {parts[1]!r} is no number of seconds above 0"
+        raise ValueError(text)
+    return name, seconds
 
 
 def _unknown(key: str, known: Iterable[str]) -> str:

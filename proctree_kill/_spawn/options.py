@@ -24,7 +24,8 @@ class KillOptions(TypedDict, total=False):
 
     grace: float | None
     settle: float | None
-    terminate: Literal["tree", "root"] | None
+    terminate: Literal["top-down", "tree", "root"] | None
+    teardown: Iterable[object] | None
     include_root: bool | None
     helper_timeout: float | None
     policy: KillPolicy | None

@@ -11,10 +11,17 @@ from .member import Member
 
 
 class Reply(NamedTuple):
-    """What happened to a batch of signals: which members are gone, which the system protects."""
+    """What happened to a batch of signals.
+
+    Args:
+        gone: members that are gone.
+        denied: members that the system protects.
+        asked: more members, which the request has reached as well.
+    """
 
     gone: list[Member]
     denied: list[Member]
+    asked: Sequence[Member] = ()
 
 
 class Details(NamedTuple):
@@ -242,11 +249,23 @@ class System(Protocol):
     def ancestors(self, pid: int) -> list[int]:
         """Return the parent of a process, its parent, and so on."""
 
-    def ask(self, members: Iterable[Member], until: float) -> Reply:
+    def read_responses(self, members: Iterable[Member], signal_name: str) -> None:  # noqa: ARG002 - none shows it
+        """Fill in how these respond to a signal, where the system shows it."""
+        for member in members:
+            member.response = None
+
+    def ask(
+        self, members: Iterable[Member], signal_name: str, until: float, others: Sequence[Member]
+    ) -> Reply:
         """Ask these to end, in this order; a stopped one is continued, so that it can.
 
-        What helps with that is ended at this time.
-        A member that no polite request can reach is marked as unreachable.
+        A member that the request cannot reach is marked as unreachable.
+
+        Args:
+            members: the processes that are asked.
+            signal_name: as ``"SIGTERM"``.
+            until: when what helps with that is ended.
+            others: members that the request may reach as well.
         """
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:

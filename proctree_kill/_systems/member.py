@@ -33,6 +33,8 @@ def mask(evidence: Iterable[Evidence]) -> int:
 
 ALIVE, ZOMBIE, GONE = "alive", "zombie", "gone"
 """A zombie is dead and still owns its number; a number of a gone process may be free or reused."""
+DIES, HANDLES, IGNORES = "dies", "handles", "ignores"
+"""How a process responds to a signal. One that blocks it handles it, by sigwait(3) or later."""
 
 
 class Member:
@@ -57,6 +59,7 @@ class Member:
         "note",
         "pid",
         "ppid",
+        "response",
         "sid",
         "signals",
         "spared",
@@ -89,6 +92,7 @@ class Member:
         self.note: str | None = None
         self.signals: list[str] = []
         self.unreachable = False
+        self.response: str | None = None
         self.exit_code: int | None = None
 
     def __repr__(self) -> str:

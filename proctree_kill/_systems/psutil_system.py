@@ -16,6 +16,7 @@ from .._models.identity import WEAK_TOLERANCE
 from . import psutil_facts as _facts
 from .contract import Details, Reply, System
 from .member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
+from .signals import number_of
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
 """Seconds between two looks at members; the pause doubles up to the second."""
@@ -28,7 +29,6 @@ class Signal(NamedTuple):
     send: Callable[[psutil.Process], object]
 
 
-SIGTERM = Signal("SIGTERM", methodcaller("terminate"))
 SIGCONT = Signal("SIGCONT", methodcaller("resume"))
 SIGSTOP = Signal("SIGSTOP", methodcaller("suspend"))
 SIGKILL = Signal("SIGKILL", methodcaller("kill"))
@@ -48,7 +48,6 @@ class PsutilSystem(System):
         0: "it is the kernel's own process",
         1: "it is init, the first process",
     }
-    asking: ClassVar[Sequence[Signal]] = (SIGTERM, SIGCONT)
     freezing: ClassVar[Sequence[Signal]] = (SIGSTOP,)
     killing: ClassVar[Sequence[Signal]] = (SIGKILL,)
     releasing: ClassVar[Sequence[Signal]] = (SIGCONT,)
@@ -138,9 +137,20 @@ class PsutilSystem(System):
                 child = parent
         return found
 
-    def ask(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - nothing helps
-        """Send SIGTERM, then SIGCONT."""
-        return self._send(members, self.asking)
+    def ask(
+        self,
+        members: Iterable[Member],
+        signal_name: str,
+        until: float,  # noqa: ARG002 - nothing helps
+        others: Sequence[Member],  # noqa: ARG002 - each is reached by itself
+    ) -> Reply:
+        """Send the signal, then SIGCONT: a stopped process handles no other signal."""
+        members = list(members)
+        number = number_of(signal_name, members)
+        if number is None:
+            return Reply([], [])
+        asking = Signal(signal_name, methodcaller("send_signal", number))
+        return self._send(members, [asking, SIGCONT])
 
     def freeze(
         self,
@@ -272,9 +282,9 @@ class PsutilSystem(System):
         if process is None:
             return False
         try:
-            for signal in signals:
-                signal.send(process)
-                member.signals.append(signal.name)
+            for act in signals:
+                act.send(process)
+                member.signals.append(act.name)
         except (psutil.Error, OSError):
             return False
         return True

@@ -59,7 +59,7 @@ class Told:
 
 def test_the_request_is_reported_with_how_many_are_to_leave() -> None:
     told = Told(member(7), member(8), member(9, spared="by the caller"))
-    told.after(Ask([], 0.0))
+    told.after(Ask([], 0.0, "SIGTERM", []))
     assert told.events == [KillEvent(kind="asked", seconds=1.0, remaining=2)]
 
 
@@ -103,7 +103,7 @@ def test_a_member_found_spared_or_dead_is_reported_and_not_counted() -> None:
 
 def test_the_force_is_announced_once_before_it_begins() -> None:
     told = Told(member(7))
-    told.teller.before(Ask([], 0.0))
+    told.teller.before(Ask([], 0.0, "SIGTERM", []))
     assert told.kinds == []
     told.teller.before(Freeze([]))
     assert told.kinds == ["escalated"]
@@ -147,7 +147,7 @@ def test_a_listener_that_raises_is_logged_once_and_not_called_again(
     told = Told(member(7), member(8), listener=broken)
     with caplog.at_level(logging.DEBUG, "proctree_kill"):
         told.after(Rescan(), appeared=[member(9), member(10)])
-        told.after(Ask([], 0.0))
+        told.after(Ask([], 0.0, "SIGTERM", []))
         told.teller.before(Kill([]))
         told.teller.settled(START)
     assert len(calls) == 1

@@ -244,7 +244,13 @@ class FakeSystem(System):
             line.append(pid)
         return line
 
-    def ask(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - nothing helps
+    def ask(
+        self,
+        members: Iterable[Member],
+        signal_name: str,
+        until: float,  # noqa: ARG002 - nothing helps
+        others: Sequence[Member],  # noqa: ARG002 - each is reached by itself
+    ) -> Reply:
         """Ask; a stopped process is continued, and leaves if it is not stopped again before."""
 
         def act(process: Process) -> None:
@@ -256,7 +262,7 @@ class FakeSystem(System):
         for member in members:
             member.unreachable = self.members[member].name in self.deaf
         return self._signal(
-            "ask", "SIGTERM", [member for member in members if not member.unreachable], act
+            "ask", signal_name, [member for member in members if not member.unreachable], act
         )
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:

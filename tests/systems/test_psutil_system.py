@@ -90,7 +90,7 @@ def test_a_leader_whose_main_thread_ended_lives(plant: Planter, system: PsutilSy
     assert tree.state("root") == psutil.STATUS_ZOMBIE
     assert root.state == ALIVE
     assert system.wait([root], system.now()) == []
-    assert system.kill([root], []) == ([], [])
+    assert system.kill([root], []) == Reply([], [])
     assert system.wait([root], system.now() + PATIENCE) == [root]
 
 
@@ -230,7 +230,7 @@ def test_a_stopped_process_that_is_asked_can_answer(plant: Planter, system: Psut
     stopped = bound(system, tree.pids["stopped"])
     assert stopped.stopped
     assert system.stopped(stopped.pid)
-    system.ask([stopped], system.now())
+    system.ask([stopped], "SIGTERM", system.now(), [])
     assert system.wait([stopped], system.now() + PATIENCE) == [stopped]
     assert stopped.signals[0] == "SIGTERM"
 
@@ -255,7 +255,7 @@ def test_only_the_member_is_signalled(plant: Planter, system: PsutilSystem) -> N
     tree = plant(chain("root"))
     stranger = recycled(system, tree.root.pid)
     gone = Reply([stranger], [])
-    assert system.ask([stranger], system.now()) == gone
+    assert system.ask([stranger], "SIGTERM", system.now(), []) == gone
     assert system.freeze([stranger], []) == gone
     assert system.kill([stranger], []) == gone
     assert stranger.signals == []
@@ -276,8 +276,8 @@ def test_a_process_that_refuses_is_denied_and_the_rest_is_killed(
         real(process)
 
     monkeypatch.setattr(psutil.Process, "kill", refuse)
-    assert system.kill([a, b], []) == ([], [a])
-    assert (a.signals, b.signals) == ([], ["SIGKILL"])
+    assert system.kill([a, b], []) == Reply([], [a])
+    assert (a.signals, b.signals) == Reply([], ["SIGKILL"])
     assert system.wait([a, b], system.now() + PATIENCE) == [b]
 
 
@@ -293,7 +293,7 @@ def test_a_process_that_refuses_because_it_dies_is_gone(
         raise psutil.AccessDenied(process.pid)
 
     monkeypatch.setattr(psutil.Process, "kill", die)
-    assert system.kill([root], []) == ([root], [])
+    assert system.kill([root], []) == Reply([root], [])
 
 
 @pytest.mark.needs("root", "ordinary user")
@@ -306,10 +306,10 @@ def test_another_users_process_is_denied(plant: Planter) -> None:
     def ask() -> tuple[list[int], list[int]]:
         with unprivileged(ordinary_user()):
             system = PsutilSystem()
-            reply = system.ask([bound(system, tree.root.pid)], system.now())
+            reply = system.ask([bound(system, tree.root.pid)], "SIGTERM", system.now(), [])
             return [member.pid for member in reply.gone], [member.pid for member in reply.denied]
 
-    assert apart(ask) == ([], [tree.root.pid])
+    assert apart(ask) == Reply([], [tree.root.pid])
 
 
 def test_a_wait_for_the_past_only_polls(plant: Planter, system: PsutilSystem) -> None:
@@ -347,7 +347,7 @@ def test_the_code_of_our_child_is_read_and_left_to_its_owner(
     root = bound(system, tree.root.pid)
     system.inspect([root])
     assert root.exit_code is None
-    system.ask([root], system.now())
+    system.ask([root], "SIGTERM", system.now(), [])
     assert system.wait([root], system.now() + PATIENCE) == [root]
     system.inspect([root])
     assert root.exit_code == (code if hasattr(os, "waitid") else None)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..contract import Details
-from ..member import Member
+from ..member import DIES, HANDLES, IGNORES, Member
 
 PF_KTHREAD = 0x00200000
 """The flag of kernel threads in field 9 of ``stat`` (include/linux/sched.h)."""
@@ -294,6 +294,15 @@ def status(pid: int | str) -> dict[bytes, bytes]:
     """Read the fields of ``status`` by name, of a process, a thread or "self"."""
     lines = (line.partition(b":") for line in _of(pid, "status").splitlines())
     return {name: value.strip() for name, _, value in lines}
+
+
+def response(pid: int, number: int) -> str | None:
+    """Return how a process responds to a signal; None where that is hidden."""
+    fields, bit = status(pid), 1 << number - 1
+    for name, found in ((b"SigBlk", HANDLES), (b"SigCgt", HANDLES), (b"SigIgn", IGNORES)):
+        if int(fields.get(name, b"0"), 16) & bit:
+            return found
+    return DIES if b"SigCgt" in fields else None
 
 
 def leader_of(thread: int) -> int | None:

@@ -14,7 +14,7 @@ assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..contract import Details, Reply, System
 from ..member import ALIVE, DESCENDANT, GONE, MARKER, SESSION, Member
-from ..signals import may_signal
+from ..signals import may_signal, number_of
 from . import pidfd, procfs
 from .pidfd_handles import PidfdHandles
 from .tick_handles import TickHandles
@@ -168,9 +168,23 @@ class LinuxSystem(System):
             line.append(pid := parent)
         return line
 
-    def ask(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - nothing helps
-        """Send SIGTERM, then SIGCONT: a stopped process handles no other signal."""
-        return self._send(members, signal.SIGTERM, signal.SIGCONT)
+    def read_responses(self, members: Iterable[Member], signal_name: str) -> None:
+        """Read the signal masks in ``status`` (proc_pid_status(5))."""
+        number = getattr(signal.Signals, signal_name, None)
+        for member in members:
+            member.response = procfs.response(member.pid, number) if number else None
+
+    def ask(
+        self,
+        members: Iterable[Member],
+        signal_name: str,
+        until: float,  # noqa: ARG002 - nothing helps
+        others: Sequence[Member],  # noqa: ARG002 - each is reached by itself
+    ) -> Reply:
+        """Send the signal, then SIGCONT: a stopped process handles no other signal."""
+        members = list(members)
+        number = number_of(signal_name, members)
+        return self._send(members, number, signal.SIGCONT) if number else Reply([], [])
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
         """Send SIGSTOP, to the group first: that is atomic against a fork."""

@@ -57,16 +57,19 @@ class ConsoleGroups(NamedTuple):
     caller: int
     groups: Mapping[int, int | None]
 
-    def reach(self, pids: Iterable[int]) -> tuple[dict[int, list[int]], dict[int, str]]:
-        """Find the groups that CTRL_BREAK can be sent to, so that it reaches these and nobody else.
+    def reach(
+        self, pids: Iterable[int], others: Iterable[int] = ()
+    ) -> tuple[dict[int, list[int]], dict[int, str]]:
+        """Find the groups of these that CTRL_BREAK can be sent to; it may reach the others as well.
 
         A number that is no group's could make it an event for the whole console, and so for us:
         a group counts only where its leader is among those who are asked.
 
         Returns:
-            The members of each group, and for each of the others why it cannot be reached.
+            The processes in each group, and for each of the rest why it cannot be reached.
         """
-        asked = set(pids)
+        pids = set(pids)
+        asked = pids.union(others)
         reached: dict[int, list[int]] = {}
         reasons: dict[int, str] = {}
         for pid in asked:
@@ -75,7 +78,8 @@ class ConsoleGroups(NamedTuple):
                 reasons[pid] = reason
             elif group is not None:
                 reached.setdefault(group, []).append(pid)
-        return reached, reasons
+        wanted = {self.groups.get(pid) for pid in pids}
+        return {group: found for group, found in reached.items() if group in wanted}, reasons
 
     def _obstacle(self, pid: int, group: int | None, asked: set[int]) -> str | None:
         """Say why CTRL_BREAK cannot be sent to a process alone with others that are asked."""

@@ -128,26 +128,35 @@ class WindowsSystem(System):
         """Climb from parent to parent, as far as each is not younger than its child."""
         return self._read_table().ancestors(pid)
 
-    def ask(self, members: Iterable[Member], until: float) -> Reply:
-        """Send CTRL_BREAK to the groups, and WM_CLOSE to the windows, that can be reached."""
+    def ask(
+        self, members: Iterable[Member], signal_name: str, until: float, others: Sequence[Member]
+    ) -> Reply:
+        """Send CTRL_BREAK to the groups, and WM_CLOSE to the windows, that can be reached.
+
+        Each stands for SIGTERM; Windows has no other request that reaches one process.
+        """
         living, gone = self._look(members)
-        reached, reasons = console.look(os.getpid()).reach(member.pid for member in living)
+        if signal_name not in ("SIGTERM", "SIGBREAK"):
+            _mark_unreachable(living, dict.fromkeys(living, f"{signal_name} cannot be sent here"))
+            return Reply(gone, [])
+        more = self._look(others)[0]
+        before = {member: len(member.signals) for member in [*living, *more]}
+        reached, reasons = console.look(os.getpid()).reach(
+            [member.pid for member in living], [member.pid for member in more]
+        )
         answers = console.send_breaks(reached, min(until, self.now() + BREAK_TIME))
         for group, pids in reached.items():
             if answers.get(group):
-                _note_sent(living, pids, "CTRL_BREAK")
+                _note_sent([*living, *more], pids, "CTRL_BREAK")
             else:
                 why = "was refused" if group in answers else "did not come through"
                 reasons.update(dict.fromkeys(pids, f"CTRL_BREAK {why}"))
         windows = console.owners_of_windows()
         self._close_windows([member for member in living if member.pid in windows], reasons, until)
-        for member in living:
-            if not member.signals:
-                member.unreachable, member.note = (
-                    True,
-                    f"it could not be asked: {reasons[member.pid]}",
-                )
-        return Reply(gone, [])
+        asked = [member for member, count in before.items() if len(member.signals) > count]
+        unasked = [member for member in living if member not in asked]
+        _mark_unreachable(unasked, {member: reasons[member.pid] for member in unasked})
+        return Reply(gone, [], tuple(member for member in more if member in asked))
 
     def freeze(
         self,
@@ -290,6 +299,11 @@ def _told(ask: Callable[[], _T]) -> _T | None:
 def _is_host(row: Row) -> bool:
     """Tell whether it is the host of a console."""
     return row.name.lower() == CONSOLE_HOST
+
+
+def _mark_unreachable(members: Iterable[Member], reasons: Mapping[Member, str]) -> None:
+    for member in members:
+        member.unreachable, member.note = True, f"it could not be asked: {reasons[member]}"
 
 
 def _note_sent(members: list[Member], pids: list[int], signal: str) -> None:

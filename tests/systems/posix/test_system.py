@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from proctree_kill._systems.contract import Reply
 from proctree_kill._systems.member import ALIVE, Member
 from proctree_kill._systems.posix import system as posix_system
 from proctree_kill._systems.posix.system import PosixSystem
@@ -167,9 +168,9 @@ def test_no_group_is_signalled_by_the_number_of_a_process_that_leads_none(
     root, child = (bound(system, pid) for pid in (tree.root.pid, tree.pids["child"]))
     forbid_groups(monkeypatch)
     reply = system.freeze([child], [child])
-    assert reply == ([], [])
+    assert reply == Reply([], [])
     stranger = recycled(system, tree.root.pid)
-    assert system.kill([], [stranger]) == ([], [])
+    assert system.kill([], [stranger]) == Reply([], [])
     assert not system.stopped(root.pid)
 
 
@@ -182,8 +183,8 @@ def test_a_group_that_refuses_proves_nothing_and_each_member_is_signalled(
     tree = plant(chain("root", "child"))
     monkeypatch.setattr(os, "killpg", refuse)
     root, child = (bound(system, pid) for pid in (tree.root.pid, tree.pids["child"]))
-    assert system.freeze([child, root], [root]) == ([], [])
-    assert system.kill([child, root], [root]) == ([], [])
+    assert system.freeze([child, root], [root]) == Reply([], [])
+    assert system.kill([child, root], [root]) == Reply([], [])
     assert root.signals == child.signals == ["SIGSTOP", "SIGKILL"]
     assert tree.all_dead(within=PATIENCE)
 

@@ -334,7 +334,7 @@ def test_a_group_is_asked_and_the_others_say_why_not(
     ours = windows.spawn(group=os.getpid())
     far = windows.spawn()
     members = [bound(system, process) for process in (follower, leader, ours, far)]
-    reply = system.ask(members, 1.0)
+    reply = system.ask(members, "SIGTERM", 1.0, [])
     assert windows.breaks == [leader.pid]
     assert [member.signals for member in members] == [["CTRL_BREAK"], ["CTRL_BREAK"], [], []]
     assert reply == Reply([], [])
@@ -347,7 +347,7 @@ def test_windows_are_closed_by_taskkill(
     windows: Windows, system: WindowsSystem, tools: Tools
 ) -> None:
     members = [bound(system, windows.spawn(window=True)) for _ in range(2)]
-    assert system.ask(members, 1.0) == Reply([], [])
+    assert system.ask(members, "SIGTERM", 1.0, []) == Reply([], [])
     assert tools.asked == [("close", [member.pid for member in members])]
     assert {tuple(member.signals) for member in members} == {("WM_CLOSE",)}
 
@@ -357,7 +357,7 @@ def test_one_window_that_cannot_be_closed_does_not_hide_the_others(
 ) -> None:
     members = [bound(system, windows.spawn(window=True)) for _ in range(3)]
     tools.close[members[1].pid] = Answer.REFUSED
-    system.ask(members, 1.0)
+    system.ask(members, "SIGTERM", 1.0, [])
     assert [member.unreachable for member in members] == [False, True, False]
     assert members[1].note == "it could not be asked: taskkill: it was refused"
     assert [member.signals for member in members] == [["WM_CLOSE"], [], ["WM_CLOSE"]]
@@ -368,7 +368,7 @@ def test_a_member_that_has_left_is_not_asked(
 ) -> None:
     member = bound(system, process := windows.spawn(window=True))
     process.end(0)
-    assert system.ask([member], 1.0) == Reply([member], [])
+    assert system.ask([member], "SIGTERM", 1.0, []) == Reply([member], [])
     assert tools.asked == []
 
 
