@@ -46,9 +46,9 @@ from support.users import ordinary_user
 Tell = Callable[..., subprocess.CompletedProcess[str]]
 
 PATIENCE = "60"
-"""A grace in seconds that nobody waits for."""
+"""A grace in seconds that never passes in full."""
 HASTE = "0.2"
-"""A grace in seconds that somebody sits out."""
+"""A grace in seconds that passes in full."""
 DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 
 
@@ -645,7 +645,7 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
 
 
 def lives(tree: Tree, *names: str) -> bool:
-    """Tell whether all of these are alive."""
+    """Whether all of these are alive."""
     return psutil.STATUS_ZOMBIE not in {tree.state(name) for name in names}
 
 
@@ -664,7 +664,7 @@ def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Run a command beside us, and end it if nobody else does."""
+    """Run a command beside us, and end it if the test does not."""
     with subprocess.Popen(
         command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -675,7 +675,7 @@ def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
 
 
 def as_ordinary_user(*arguments: object) -> tuple[int, str, str]:
-    """Run a command as somebody without any privilege; return its exit code and what it said."""
+    """Run a command without any privilege; return its exit code and its output."""
 
     def call() -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()

@@ -1,6 +1,6 @@
-"""Pure: who is in the demo's tree. Real: it is planted, shown and ended, and nothing stays.
+"""Pure: the members of the demo's tree. Real: it is started, shown and ended, and nothing stays.
 
-Everybody whom the demo starts inherits its standard error, so that the end of that pipe
+Every process that the demo starts inherits its standard error, so that the end of that pipe
 is the death of the last of them.
 """
 
@@ -166,7 +166,7 @@ def test_a_process_that_holds_the_pipe_is_not_called_gone(
 def in_haste(
     grow: Callable[[cli_demo.DemoTree], dict[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[cli_demo.DemoTree], dict[str, int]]:
-    """Let nobody wait long for the births."""
+    """Let no start be waited for long."""
 
     def call(tree: cli_demo.DemoTree) -> dict[str, int]:
         with monkeypatch.context() as patch:
@@ -178,7 +178,7 @@ def in_haste(
 
 @contextmanager
 def shown(*options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a demo, and give it when everybody in its tree was shown and asked."""
+    """Run a demo, and yield it when its whole tree was shown and asked."""
     with subprocess.Popen(
         [*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as demo:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.needs("fork")
 
 Tell = Callable[..., tuple[int, str, str]]
 PATIENCE = "60"
-"""A grace in seconds that nobody waits for."""
+"""A grace in seconds that never passes in full."""
 
 
 @pytest.fixture

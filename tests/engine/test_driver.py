@@ -45,7 +45,7 @@ def use(monkeypatch: pytest.MonkeyPatch, system: System) -> None:
 
 
 def fates(result: KillResult) -> dict[str | None, Fate]:
-    """Return everybody's fate by name."""
+    """Return the fate of each process by name."""
     return {outcome.name: outcome.fate for outcome in result.outcomes}
 
 
@@ -55,7 +55,7 @@ def listener(system: FakeSystem) -> Callable[[KillEvent], None]:
 
 
 def deaf_family(system: FakeSystem, *, leads: bool = False) -> Process:
-    """Plant a root with two children, none of whom leaves when asked."""
+    """Add a root with two children, all of which ignore a request."""
     top = system.spawn("root", leaves=None, leads=leads)
     for name in ("child", "other child"):
         system.spawn(name, top, leaves=None)
@@ -331,7 +331,7 @@ def own_session(system: FakeSystem, root: Process) -> dict[str, Any]:
 ALONE: dict[str, tuple[bool, Callable[[FakeSystem, Process], dict[str, Any]]]] = {
     "the root leads no session": (False, lambda *_: {}),
     "the root is not to die": (True, lambda *_: {"include_root": False}),
-    "somebody is spared": (True, lambda _, root: {"spare": [root.pid + 1]}),
+    "a child is spared": (True, lambda _, root: {"spare": [root.pid + 1]}),
     "the caller is in that session": (True, own_session),
 }
 
@@ -547,7 +547,7 @@ def owner_of(process: Process) -> Owner:
 
 
 def is_closed(owner: Owner) -> bool:
-    """Tell whether the writing end of the pipe is closed; close everything."""
+    """Whether the writing end of the pipe is closed; close everything."""
     os.set_blocking(owner.reading, False)
     try:
         return os.read(owner.reading, 1) == b""

@@ -1,4 +1,4 @@
-"""Real: who belongs to a tree, and why."""
+"""Real: which processes belong to a tree, and why."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ root = subprocess.Popen(["sh", "-c", script], start_new_session=True)
 root.wait()
 input()
 """
-"""Starts a tree, reaps its root, and nobody else: like the first process of many a container."""
+"""Starts a tree and reaps its root only, like the first process of many a container."""
 ADOPTS_LATE = """
 import ctypes, os, subprocess, sys, threading
 libc = ctypes.CDLL(None)
@@ -51,7 +51,7 @@ ORPHAN = Node(
 )
 
 
-@pytest.fixture(params=[True, False], ids=["children file", "everybody's parents"])
+@pytest.fixture(params=[True, False], ids=["children file", "parents of all processes"])
 def _walk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linux_system, "CHILDREN_FILE", linux_system.CHILDREN_FILE and request.param)
 

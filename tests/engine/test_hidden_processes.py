@@ -74,7 +74,7 @@ def hidden() -> subprocess.Popen[bytes]:
 
 
 def in_hiding_proc(call: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the call returns
-    """Call something as an ordinary user from whom ``/proc`` hides others' (hidepid, proc(5))."""
+    """Call something as an ordinary user, others' processes hidden (hidepid, proc(5))."""
 
     def ordinary() -> Any:  # noqa: ANN401 - as above
         with unprivileged(ordinary_user()):

@@ -176,7 +176,7 @@ def test_only_a_younger_process_that_hides_its_environment_puts_a_marker_in_doub
 
 
 def carries(process: TreePopen[bytes], pid: int) -> bool:
-    """Tell whether somebody carries the marker of a tree."""
+    """Whether a process carries the marker of a tree."""
     with current() as system:
         return system.carries(pid, [process.containment.marker.encode()]) is True
 

@@ -1,4 +1,4 @@
-"""Real: whoever owns a process keeps its exit code, and nobody's dead are reaped."""
+"""Real: the owner of a process keeps its exit code; only our own orphans are reaped."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class Watched(Play):
         return facts._replace(now=self.now)
 
     def judge(self, step: Step) -> None:
-        """Fail where a step names somebody whom it must not name."""
+        """Fail where a step names a member that it must not name."""
         named = getattr(step, "members", [])
         assert len(named) == len({*named})
         assert {*named} <= {*self.escalation.members}

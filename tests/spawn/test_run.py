@@ -256,13 +256,13 @@ def kill_when_told(reading: int, number: signal.Signals) -> None:
 
 
 def assert_empty(session: int) -> None:
-    """Fail where somebody lives in a session, whose leader told its number."""
+    """Fail where a process lives in a session; its leader printed the number."""
     alive = [process for process in psutil.process_iter() if in_session(process, session)]
     assert alive == []
 
 
 def in_session(process: psutil.Process, session: int) -> bool:
-    """Tell whether a process lives in a session."""
+    """Whether a process lives in a session."""
     try:
         return os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
     except (ProcessLookupError, psutil.NoSuchProcess):

@@ -50,7 +50,7 @@ def plant_storm(
 
     Its root is filed as ``storm``; the planter's child is a subreaper outside.
 
-    Its standard input is its leash: whoever closes it, as the planter does, ends all births.
+    Once its standard input is closed, as the planter does, it forks no more.
     """
     argv = [str(program), kind, str(births)]
     tree = plant.program(argv, stdin=subprocess.PIPE, **options)
@@ -61,7 +61,7 @@ def plant_storm(
 def end_storm(plant: Planter, program: Path, kind: Kind, run: int) -> tuple[Tree, KillResult]:
     """Plant a storm and end it: every other run asks first, every other two as an ordinary user.
 
-    Children with sessions of their own are traced by their parents only, who must not die first.
+    Children with sessions of their own are found by their parents only, which must not die first.
     """
     caller = CALLERS[run // 2 % 2]
     tree = plant_storm(plant, program, kind, account=caller.account)

@@ -34,7 +34,7 @@ ACCOUNTS = pytest.mark.parametrize("account", [ROOT, USER])
 
 
 def as_delegate(account: Account | None, scene: Callable[[], T]) -> T:
-    """Play a scene as somebody to whom a subtree was delegated."""
+    """Play a scene as a user with a delegated subtree."""
     warm_up()
     with delegated(account) as folder:
 
@@ -209,7 +209,7 @@ class TestTreesInTrees:
 
 
 class TestOtherSpawners:
-    """A process that somebody else spawns."""
+    """A process that other code spawns."""
 
     def test_it_is_moved_with_its_children_and_that_is_noted(self) -> None:
         pipe = subprocess.PIPE

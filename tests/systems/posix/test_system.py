@@ -152,7 +152,7 @@ def test_a_whole_group_is_stopped_and_killed_with_its_session_leader(
     assert root.sid == root.pid
     system.freeze([root], [root])
     deadline = system.now() + PATIENCE
-    while not system.stopped(tree.pids["child"]):  # a stop has no event for who is no parent
+    while not system.stopped(tree.pids["child"]):  # only the parent gets an event for a stop
         assert system.now() < deadline
     assert system.wait([root], system.now()) == []
     assert root.signals == ["SIGSTOP"]

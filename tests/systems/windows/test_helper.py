@@ -19,7 +19,7 @@ from proctree_kill._systems.windows.taskkill import Answer
 pytestmark = pytest.mark.needs("job objects")
 
 LONG = 1000.0
-"""Seconds that nobody waits."""
+"""Seconds that never pass."""
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def bound(system: WindowsSystem, process: Process) -> Member:
 
 
 def under(system: WindowsSystem, *parents: Member) -> list[int]:
-    """Return who is found below these in a new scan."""
+    """Return what a new scan finds below these."""
     system.begin_scan()
     return [child.pid for _, child in system.children(parents, {})]
 
