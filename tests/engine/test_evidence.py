@@ -120,18 +120,18 @@ def test_a_marker_matches_whole_variables_only(plant: Planter) -> None:
 
 
 def test_the_children_of_a_thread_are_found() -> None:
-    born, stop = threading.Event(), threading.Event()
+    started, stop = threading.Event(), threading.Event()
     children: list[subprocess.Popen[bytes]] = []
 
     def work() -> None:
         children.append(subprocess.Popen([sys.executable, "-I", "-S", "-c", "input()"], stdin=-1))
-        born.set()
+        started.set()
         stop.wait()
 
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        assert born.wait(10)
+        assert started.wait(10)
         pids = {
             member.identity.pid for member in snapshot_tree(os.getpid(), include_root=False).members
         }
@@ -244,10 +244,10 @@ def test_without_the_root_only_the_descendants_die(plant: Planter) -> None:
 
 
 def test_targets_below_each_other_are_one_tree(plant: Planter) -> None:
-    tree = plant(chain("root", "middle", "leaf"))
+    tree = plant(chain("root", "middle", "last"))
     result = kill_tree([tree.pids["middle"], tree.root])
     assert [outcome.identity.pid for outcome in result.outcomes] == [
-        tree.pids["leaf"],
+        tree.pids["last"],
         tree.pids["middle"],
         tree.pids["root"],
     ]
@@ -276,6 +276,6 @@ def test_a_snapshot_draws_the_tree(plant: Planter) -> None:
 
 
 def test_without_any_time_the_whole_tree_is_found_all_the_same(plant: Planter) -> None:
-    tree = plant(chain("root", "middle", "leaf"))
+    tree = plant(chain("root", "middle", "last"))
     assert len(kill_tree(tree.root, grace=0, settle=0).outcomes) == len(tree.pids)
     assert tree.all_dead(within=BOUND)

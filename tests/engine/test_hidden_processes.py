@@ -284,12 +284,12 @@ def test_sessions_contained_trees_and_the_command_line(world: World, start: Star
 def fork_as(pid: int) -> int:
     """Fork a process that has this number and sleeps."""
     NEXT_PID.write_text(str(pid - 1))
-    born = os.fork()
-    if not born:
+    started = os.fork()
+    if not started:
         while True:
             signal.pause()
-    assert born == pid
-    return born
+    assert started == pid
+    return started
 
 
 def held(pidfd: bool) -> None:  # noqa: FBT001 - it says which

@@ -430,7 +430,7 @@ class Storm(Play):
     """A tree in which every scan finds one more."""
 
     def _appear(self) -> list[Actor]:
-        return [Actor(f"born at {self.seconds}", 1)]
+        return [Actor(f"started at {self.seconds}", 1)]
 
 
 def test_a_storm_of_forks_ends_at_the_deadline() -> None:

@@ -141,7 +141,7 @@ def test_every_member_has_one_outcome(play: Watched, hurry_at: int | None) -> No
 
 @whatever_happens
 @given(plays, moments)
-def test_every_verdict_is_true(play: Watched, hurry_at: int | None) -> None:
+def test_every_outcome_is_true(play: Watched, hurry_at: int | None) -> None:
     play.run(hurry_at)
     for member, fate, seconds, _ in play.outcomes:
         assert (fate is Fate.SPARED) == (member.spared is not None)

@@ -167,12 +167,12 @@ class FakeSystem(System):
         self._pass(TICK)
 
     def last_start(self) -> int | None:
-        """Return how many were born, if this system can tell."""
+        """Return how many processes were started, if this system counts them."""
         self._fail("last_start")
         return len(self.processes) if self.counts else None
 
     def is_youngest(self, pid: int) -> bool:
-        """Compare with the latest birth."""
+        """Compare with the latest start."""
         return bool(self.processes) and max(self.processes) == pid
 
     def refusal(self, pid: int, member: Member | None) -> str | None:  # noqa: ARG002 - its number is enough here
@@ -332,7 +332,7 @@ class FakeSystem(System):
             self._pass(min([until, *moments]) - self.time)
 
     def inspect(self, members: Iterable[Member]) -> None:
-        """Tell the exit codes."""
+        """Fill in the exit codes."""
         for member in members:
             member.exit_code = self.members[member].code
 

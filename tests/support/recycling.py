@@ -20,7 +20,7 @@ FORKS = 1000
 
 
 class Midwife:
-    """A process that lets strangers be born under given numbers.
+    """A process that lets strangers be started under given numbers.
 
     It is forked before the kill begins, because a thread should not fork.
     """
@@ -45,8 +45,8 @@ class Midwife:
     def bear(self, pid: int) -> None:
         """Start a stranger that has this number, is our child, and leads a session."""
         self._line.sendall(str(pid).encode())
-        born = int(self._line.recv(64))
-        assert born == pid, f"the stranger was born as {born}, not as {pid}"
+        started = int(self._line.recv(64))
+        assert started == pid, f"the stranger was started as {started}, not as {pid}"
 
 
 class Stranger:
@@ -173,9 +173,9 @@ def _bear(pid: int, line: socket.socket) -> int:
             signal.pause()
     os.close(writing)
     os.waitpid(between, 0)
-    born = int(os.read(reading, 64) or b"0")
+    started = int(os.read(reading, 64) or b"0")
     os.close(reading)
-    return born
+    return started
 
 
 def _fork_as(pid: int) -> None:

@@ -37,9 +37,9 @@ LEFT, KILLED = Fate.TERMINATED, Fate.KILLED
 SCENARIOS = [
     Scenario(
         name="plain tree of four",
-        node=chain("root", "child", "grandchild", "leaf"),
-        fates=dict.fromkeys(("root", "child", "grandchild", "leaf"), LEFT),
-        codes=dict.fromkeys(("root", "child", "grandchild", "leaf"), -15),
+        node=chain("root", "child", "grandchild", "last"),
+        fates=dict.fromkeys(("root", "child", "grandchild", "last"), LEFT),
+        codes=dict.fromkeys(("root", "child", "grandchild", "last"), -15),
     ),
     Scenario(
         name="one ignores SIGTERM",

@@ -119,19 +119,19 @@ class Windows:
         del self.handles[handle]
 
     def created(self, handle: int) -> int | None:
-        """Tell the creation time."""
+        """Return the creation time."""
         return self.handles[handle].start
 
     def basic(self, handle: int) -> win32.BasicInformation:
-        """Tell the parent."""
+        """Return the parent."""
         return win32.BasicInformation(ppid=self.handles[handle].ppid)
 
     def granted(self, handle: int) -> int:
-        """Tell the rights."""
+        """Return the rights."""
         return self.handles[handle].grants
 
     def image(self, handle: int) -> str | None:
-        """Tell the name."""
+        """Return the name."""
         return self.handles[handle].name
 
     def terminate(self, handle: int, code: int) -> bool:
@@ -156,7 +156,7 @@ class Windows:
         return True
 
     def exit_code(self, handle: int) -> int | None:
-        """Tell the exit code."""
+        """Return the exit code."""
         return self.handles[handle].code
 
     def event(self) -> int:

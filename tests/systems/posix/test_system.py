@@ -211,7 +211,7 @@ def test_the_session_of_a_dead_leader_is_its_own_until_the_number_is_reused(
     assert not system.holds_session(recycled(system, tree.pids["child"]))
 
 
-def test_a_clock_that_was_set_back_between_two_births_hides_no_child(
+def test_a_clock_that_was_set_back_between_two_starts_hides_no_child(
     plant: Planter, system: PosixSystem
 ) -> None:
     tree = plant(chain("root", "child"))
