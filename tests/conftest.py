@@ -17,16 +17,15 @@ from typing import Any
 
 import pytest
 
-from proctree_kill import Containment, SessionManager, TreePopen
+from proctree_kill import Containment, SessionManager
 from support.agents import PATIENT
 from support.capabilities import has
-from support.cgroups import is_empty, kept, leaves
-from support.grow import Grow
+from support.cgroups import is_empty, library_left, own_left
 from support.listener import Listener
-from support.nodes import Node
-from support.planter import NODE, Planter, node_argv
+from support.planter import Planter
+from support.socket_planter import SocketPlanter
 from support.storms import SOURCE, build
-from support.trees import BOUND, Tree
+from support.times import BOUND
 
 pytest_plugins = ["pytester"]
 
@@ -76,13 +75,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a dead child, a descriptor or a cgroup."""
-    files, cells = _open_files(), kept()
+    files, cells = _open_files(), library_left()
     yield
     if len(_open_files()) > len(files):
         _await_our_threads()
-    assert _unreaped() is None, "a test left a child that nobody reaped"
+    assert _unreaped() is None, "a test left a child that was not reaped"
     assert len(_open_files()) <= len(files), f"a test left open: {_open_files() - files}"
-    assert leaves() == [], "a test left cgroups"
+    assert own_left() == [], "a test left cgroups"
     assert _new_cells(cells) == set(), "a test left cgroups of the library"
 
 
@@ -109,18 +108,10 @@ def plant() -> Iterator[Planter]:
 
 
 @pytest.fixture
-def grow(plant: Planter) -> Grow:
-    """Start trees by TreePopen, here in this process; they end with the test."""
-
-    def grow(node: Node, **options: Any) -> tuple[TreePopen[bytes], Tree]:
-        with NODE.open("rb") as source, plant.seed() as seed:
-            options = {"stdin": source, "cwd": "/", **options}
-            process = TreePopen(node_argv(node), env=seed.env, pass_fds=seed.fds, **options)
-            seed.tree.root = process
-        seed.tree.hear(node.names())
-        return process, seed.tree
-
-    return grow
+def planter() -> Iterator[SocketPlanter]:
+    """Plant trees that end with the test, on every system."""
+    with SocketPlanter() as planter:
+        yield planter
 
 
 @pytest.fixture
@@ -157,13 +148,13 @@ def _await_our_threads() -> None:
 
 def _new_cells(before: list[Path]) -> set[Path]:
     """Return the cgroups of the library that are new; those of the dying go with the next one."""
-    new = {*kept()} - {*before}
+    new = {*library_left()} - {*before}
     for cgroup in new:
         with suppress(FileNotFoundError):  # it has gone meanwhile
             is_empty(cgroup, BOUND)
     if new:
         Containment.prepare().release()
-    return {*kept()} - {*before}
+    return {*library_left()} - {*before}
 
 
 def _unreaped() -> int | None:

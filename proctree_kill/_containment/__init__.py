@@ -1,4 +1,4 @@
-"""What a tree is born with, so that it can be found again: marker, cgroup or job, guard.
+"""What a tree is started with, so that all of it is found again: marker, cgroup or job, guard.
 
 Others use :mod:`.containment` (``Containment``) and :mod:`.guard`.
 """

@@ -139,7 +139,7 @@ class TreeCell:
 
 def _move_in(kernel: Cell, system: System, aim: Aim) -> None:
     """Move every known member into the cell, until none is outside."""
-    aim = aim._replace(markers=())  # environments are not read: MOVED speaks of lost daemons
+    aim = aim._replace(markers=())  # environments are not read: MOVED warns of lost daemons
     for _ in range(SWEEPS):
         outside = [member for member in look(system, aim).members if not ANY_KEPT & member.evidence]
         for member in outside:

@@ -64,7 +64,7 @@ class Containment(Contained):
         self._guarded = False
         self._new_session = start_new_session
         self._process: weakref.ref[HasPid] | None = None
-        self._left: list[TreeMember] | None = None
+        self._leftovers: list[TreeMember] | None = None
         self._everywhere = False
         self._maker = os.getpid()
         self._bystanders: list[ProcessIdentity] = []
@@ -203,7 +203,7 @@ class Containment(Contained):
         self.identity = ProcessIdentity(pid=pid) if root is None else identity_of(root)
         self.session = root is not None and root.sid == pid
         self._process = weakref.ref(process)
-        self._left = None
+        self._leftovers = None
         self._tell_guard()
         self._cell.bring_in(system, pid, self.aim())
 
@@ -250,12 +250,12 @@ class Containment(Contained):
         self.records = records
         self._tell_guard()
 
-    def remember(self) -> None:
-        """Look which members are left while the dead root still has its number.
+    def note_leftovers(self) -> None:
+        """Note which members are left, while the dead root still has its number.
 
         Once it is reaped, its session proves nothing but by a member that was seen in it.
         """
-        if self.is_empty:  # a kill has just seen it
+        if self.is_empty:  # a kill has just seen that
             return
         with current() as system:
             if self.identity is not None and system.is_youngest(self.identity.pid):
@@ -263,17 +263,17 @@ class Containment(Contained):
                 return
             tree = look(system, self.aim(), system.now() + LOOK_TIME)
             if tree.sure:
-                found = [model_of(member) for member in leaves_first(tree.members)]
-                left = [member for member in found if member.identity != self.identity]
-                if left or tree.proved:
-                    self._left = left
+                members = [model_of(member) for member in leaves_first(tree.members)]
+                leftovers = [member for member in members if member.identity != self.identity]
+                if leftovers or tree.proved:
+                    self._leftovers = leftovers
                 if self.is_empty:
                     self._end()
 
     @property
     def is_empty(self) -> bool:
         """Whether the root was seen dead, and no other member was left then."""
-        return self._left == []
+        return self._leftovers == []
 
     def aim(self) -> Aim:
         """Name the root, the members that were left when it died, and the marker."""
@@ -282,15 +282,15 @@ class Containment(Contained):
         claims = [] if root is None else [Claim(root.pid, root, owner=process)]
         cell = self._cell.kernel
         return Aim(
-            [*claims, *member_claims(self._left or ())],
-            [os.fsencode(self.marker)],
-            self._everywhere,
-            [] if cell is None else [cell],
-            [self._end],
-            self.refusal,
-            self._bystanders,
-            self._uid,
-            (root and root.start) or 0,
+            [*claims, *member_claims(self._leftovers or ())],
+            markers=[os.fsencode(self.marker)],
+            everywhere=self._everywhere,
+            cells=[] if cell is None else [cell],
+            ended=[self._end],
+            refusal=self.refusal,
+            bystanders=self._bystanders,
+            uid=self._uid,
+            since=(root and root.start) or 0,
         )
 
     @property
@@ -308,7 +308,7 @@ class Containment(Contained):
         self._cell.make(dies_with_owner=dies_with_owner)
         if dies_with_owner:
             cell = self._cell.kernel
-            # Before the guard is told: a start that is undone has it forget the tree.
+            # Before the guard is sent anything: a start that is undone has it forget the tree.
             self._guarded = cell is None or not cell.dies_with_owner
             self._tell_guard()
             self.parent_exit = True
@@ -333,7 +333,7 @@ class Containment(Contained):
         """Note that all known members are dead, and whether none can have been missed."""
         gone = self.release()
         if proved:
-            self._left = []
+            self._leftovers = []
             if not gone:  # the dying keep the cgroup for a moment; it goes with the next one
                 self._cell.abandon()
                 if self._guarded:

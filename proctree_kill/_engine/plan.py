@@ -125,7 +125,7 @@ class Escalation:
         if asked and not self.hurry:
             self.asked.update(asked)
             yield from self._do(Ask(leaves_first(asked), until))
-            self.asked = {member for member in self.asked if not member.deaf}
+            self.asked = {member for member in self.asked if not member.unreachable}
 
     def _wait_for_exits(self, until: float) -> Steps:
         """Wait until a scan finds no member, or until this time."""

@@ -32,7 +32,7 @@ class ProcessIdentity(Model):
 
     @property
     def weak(self) -> bool:
-        """Whether only a wall-clock time distinguishes this process from a later one with its pid."""
+        """Whether only a wall-clock time distinguishes it from a later process with its pid."""
         return self.start is None and None in (self.boot_id, self.inode)
 
     def same_process(self, other: ProcessIdentity) -> bool | None:

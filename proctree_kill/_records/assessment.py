@@ -16,7 +16,7 @@ from .format import Intent, Record
 from .report import RecordFate
 
 START_ERROR = 0.02
-"""Seconds by which a start may seem late: it is told in clock ticks, rounded twice."""
+"""Seconds by which a start may seem late: it is counted in clock ticks, and rounded twice."""
 
 
 class Assessment(NamedTuple):

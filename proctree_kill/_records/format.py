@@ -23,6 +23,7 @@ LONGEST_ID = 128
 LATEST = 1e11
 """Seconds since the epoch, some thousand years from now; what is shown of a record is bounded."""
 DEFAULT_TOOL = "mcp"
+_NAME = re.compile(rf"(?s){PREFIX}(.*)(?:{re.escape(RECORD)}|{re.escape(INTENT)})")
 _ID = re.compile(rf"[A-Za-z0-9_](?:[A-Za-z0-9._-]{{0,{LONGEST_ID - 2}}}[A-Za-z0-9_-])?")
 _DEVICES = re.compile(r"(?i)(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
 _NUMBER = re.compile(rb"\s*([0-9]{1,10})\s*")
@@ -34,7 +35,7 @@ class Intent(BaseModel):
     Args:
         version: of this layout.
         session_id: the session whose tree it is.
-        tool: what kind of agent it is, the first word of its events.
+        tool: the kind of its agent, and the first part of its events' names.
         marker: the ``NAME=VALUE`` in the environment of each member.
         cgroup: the folder of the tree's own cgroup, where it has one.
         owner: the process that writes this.
@@ -116,32 +117,24 @@ def intent_path(record: Path) -> Path:
     return record.with_name(record.name.removesuffix(RECORD) + INTENT)
 
 
-def record_of(path: Path) -> Path:
-    """Return the path of the record of an intent, or of the record itself."""
-    return path.with_name(path.name.removesuffix(INTENT).removesuffix(RECORD) + RECORD)
-
-
 def id_of(path: Path) -> str:
     """Return the session whose record or intent a file is, by its name.
 
     Raises:
         UnreadableError: it is no name of a record or an intent.
     """
-    name = path.name
-    for suffix in (RECORD, INTENT):
-        if name.startswith(PREFIX) and name.endswith(suffix):
-            try:
-                return check_id(name.removeprefix(PREFIX).removesuffix(suffix))
-            except SessionError as error:
-                raise UnreadableError(error.reason) from None
-    text = f"its name is not of the form {PREFIX}ID{RECORD}"
-    raise UnreadableError(text)
+    if (name := _NAME.fullmatch(path.name)) is None:
+        text = f"its name is not of the form {PREFIX}ID{RECORD}"
+        raise UnreadableError(text)
+    try:
+        return check_id(name[1])
+    except SessionError as error:
+        raise UnreadableError(error.reason) from None
 
 
 def entries(names: Iterable[str]) -> list[str]:
     """Return the names of records and intents, sorted."""
-    ends = (RECORD, INTENT)
-    return sorted(name for name in names if name.startswith(PREFIX) and name.endswith(ends))
+    return sorted(filter(_NAME.fullmatch, names))
 
 
 def encode(entry: Intent) -> bytes:

@@ -20,9 +20,10 @@ from .format import (
     Intent,
     Record,
     UnreadableError,
+    id_of,
     intent_path,
     parse,
-    record_of,
+    record_path,
 )
 from .recording import forget
 from .report import RecordFate, RecordOutcome
@@ -83,7 +84,7 @@ class RecordRecovery:
         outcome = self._look()
         while self._is_starting(outcome) and time.monotonic() < until:
             time.sleep(RECORD_POLL)
-            record = record_of(self._path)
+            record = record_path(self._path.parent, id_of(self._path))
             self._path = record if record.exists() else intent_path(record)
             outcome = self._look()
         return outcome

@@ -36,15 +36,15 @@ class RecordOutcome(Model):
     """What was found in one file, and what became of it.
 
     Args:
-        session_id: whose record it is; the name of the file where that is no id.
+        session_id: the session; the name of the file where that holds no id.
         fate: what became of it.
         path: the file.
-        tool: what kind of agent it is of, where the file says so.
+        tool: the kind of its agent, where the file holds it.
         pid: the root of its tree, where it is known.
         owner: the number of the process that wrote it.
         created_at: when it was written, in seconds since the epoch.
         alive: whether the root lives; None where it is not known.
-        detail: what else there is to say.
+        detail: the reason, or what else was found.
         kill: what was done to each process.
     """
 

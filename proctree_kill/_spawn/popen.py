@@ -286,7 +286,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         with self._reaping:
             if self.returncode is not None:
                 return
-            self.containment.remember()  # its session proves nothing once the number is free
+            self.containment.note_leftovers()  # its session proves nothing once the number is free
             with ExitWaiter(self.pid, self.identity) as waiter:
                 if waiter.is_recycled:  # another call has reaped it: its code is lost, as to Popen
                     self.returncode = 0

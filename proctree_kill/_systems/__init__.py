@@ -1,7 +1,6 @@
-"""The systems, and the only place that asks which one this is.
+"""The operating systems: the only place that asks which system this is.
 
-What may be assumed of each is said in :mod:`.contract`:
-members are bound to processes, answers are values, waiting ends at a time.
+:mod:`.contract` says what may be assumed of each.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-if sys.platform == "linux":  # now: where no descriptor is left, nothing can be imported
+if sys.platform == "linux":  # at once: without a free descriptor nothing can be imported later
     from .linux import cgroup, procfs, recorded_cgroup
     from .linux import system as linux_system
     from .posix import file_owner
@@ -31,11 +30,11 @@ if TYPE_CHECKING:
 
 
 HELPER_TIMEOUT = 5.0
-"""Seconds that an external helper may take where nobody says more."""
+"""Seconds that an external helper may take by default."""
 
 
 def current(helper_timeout: float = HELPER_TIMEOUT) -> System:
-    """Return a new view of this system, for one kill.
+    """Return this system, for one kill.
 
     Args:
         helper_timeout: seconds that an external helper may take; only Windows has any.
@@ -57,13 +56,13 @@ def boot_id() -> str | None:
 
 
 def cell(*, dies_with_owner: bool) -> Cell:
-    """Make what the kernel keeps a tree together in.
+    """Make a cell for one tree.
 
     Args:
-        dies_with_owner: whether its members shall die with this process, where it can do that.
+        dies_with_owner: whether its members die with this process (Windows only).
 
     Raises:
-        UnavailableError: this process may have none here.
+        UnavailableError: this process can have none here.
     """
     if sys.platform == "linux":
         return cgroup.TreeCgroup.make()
@@ -74,12 +73,12 @@ def cell(*, dies_with_owner: bool) -> Cell:
 
 
 def recorded_cell(name: str, owner: ProcessIdentity | None, uid: int | None) -> Cell | None:
-    """Find what another process made, which may be dead by now; None where it is none of ours.
+    """Return the cell that another process made, which may be dead; None where there is none.
 
     Args:
-        name: under which it was known.
+        name: the name of the cell.
         owner: the process that must have made it; None: any.
-        uid: with whose rights alone it may be acted upon; None: with ours.
+        uid: the user with whose rights alone it may be acted upon; None: with ours.
     """
     if sys.platform == "linux":
         return recorded_cgroup.RecordedCgroup.find(name, owner, uid)
@@ -87,44 +86,50 @@ def recorded_cell(name: str, owner: ProcessIdentity | None, uid: int | None) -> 
 
 
 def tidy_cells() -> None:
-    """Remove what this process and dead owners left that holds nobody; at the guard's end."""
+    """Remove the empty cells of this process and of dead owners; at the guard's end."""
     if sys.platform == "linux":
         cgroup.tidy()
 
 
 def trust(fd: int | None, found: os.stat_result) -> Trust:
-    """Say with whose rights a file speaks.
+    """Return whether a file may be acted upon, by its owner and mode.
 
     Args:
         fd: the open file; None where it cannot be opened.
-        found: what was found of it.
+        found: its status.
     """
     if sys.platform == "win32":
         return windows_file_owner.trust(fd)
-    else:  # noqa: RET505 - so that type checkers see one of them only
+    else:  # noqa: RET505 - type checkers see one branch only
         return file_owner.trust(found)
 
 
 def offers() -> Iterable[Offer]:
-    """Return what this system offers, and why it does not."""
+    """Return the features of this system, and why some are missing."""
     if sys.platform == "linux":
-        from .linux.offers import offers  # noqa: PLC0415 - the others' modules do not load here
+        from .linux.offers import offers  # noqa: PLC0415 - other systems lack it
 
         return offers()
     from .contract import Offer  # noqa: PLC0415 - few need it
 
     if sys.platform == "win32":
-        return [Offer("handles", "processes are held, and with them their numbers", available=True)]
-    text = "this system has none; start times tell processes apart"
+        return [
+            Offer(
+                "handles",
+                "processes are held by handles, which reserve their numbers",
+                available=True,
+            )
+        ]
+    text = "this system has none; processes are identified by start times"
     return [Offer("pidfd", text, available=False)]
 
 
 def terminal() -> Terminal:
-    """Return the terminal of this process, to be entered."""
+    """Return the terminal of this process, a context manager."""
     if sys.platform != "win32":
-        from .posix.terminal import Tty  # noqa: PLC0415 - the others' modules do not load here
+        from .posix.terminal import PosixTerminal  # noqa: PLC0415 - other systems lack it
 
-        return Tty()
+        return PosixTerminal()
     from .windows.console import ConsoleTerminal  # noqa: PLC0415 - as above
 
     return ConsoleTerminal()

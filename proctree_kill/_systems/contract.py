@@ -246,7 +246,7 @@ class System(Protocol):
         """Ask these to end, in this order; a stopped one is continued, so that it can.
 
         What helps with that is ended at this time.
-        A member that no polite request can reach is marked as deaf.
+        A member that no polite request can reach is marked as unreachable.
         """
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:

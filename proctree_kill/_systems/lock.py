@@ -1,4 +1,4 @@
-"""Locks on open files that the system takes back when their owner dies."""
+"""Locks on open files, which the system removes when their owner dies."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _fcntl = optional("fcntl")
 _msvcrt = optional("msvcrt")
 
 FAR = 1 << 30
-"""A byte that no record has: Windows' locks keep others from reading what they cover."""
+"""The byte that Windows locks, beyond any record: other processes cannot read what is locked."""
 WITHOUT_LOCKS = {errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""What a file system says that has none (flock(2), _locking).
+"""Errors of a file system without locks (flock(2), _locking).
 
-Whoever comes second is told EWOULDBLOCK, on Windows EACCES, and nothing in particular by Wine.
+A file that is locked gives EWOULDBLOCK, on Windows EACCES, under Wine no certain error.
 """
 
 
 def lock(fd: int) -> bool:
-    """Lock an open file; False where somebody else has it.
+    """Lock an open file; return False if another process has it.
 
-    A file system without locks lets everybody through: what is done under the lock is checked
-    by identities as well, so that the worst is to be done twice.
+    On a file system without locks the answer is True: what is done under the lock is checked
+    by identities as well, so at worst it is done twice.
     """
     try:
         if _fcntl is not None:

@@ -1,4 +1,4 @@
-"""Which machine this is, and in which pid namespace we count: what a record must belong to."""
+"""The machine and the pid namespace of this process: a record must belong to both."""
 
 from __future__ import annotations
 
@@ -13,26 +13,24 @@ from typing import Any
 ID_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostid")
 """Where Linux (machine-id(5)) and FreeBSD (hostid(1)) keep an id."""
 REGISTRY_KEY, REGISTRY_VALUE = r"SOFTWARE\Microsoft\Cryptography", "MachineGuid"
-"""Where Windows keeps one."""
+"""Where Windows keeps an id."""
 APPLICATION = b"proctree_kill"
 _NOT_THERE = (FileNotFoundError, NotADirectoryError, PermissionError, IsADirectoryError)
-"""What is raised where there is no id to read; anything else passes, and is not remembered."""
+"""Errors where there is no id; any other error is raised, and the answer is not cached."""
 
 
 @functools.cache
 def machine_id() -> str | None:
     """Return an id of this machine, None where it has none.
 
-    The machine's own id is not to be shown to others (machine-id(5)): this is a digest of it.
+    It is a digest: the machine's own id must not be published (machine-id(5)).
     """
-    told = _from_files() or _from_registry() or platform.node()
-    if not told:
-        return None
-    return hashlib.sha256(APPLICATION + told.encode()).hexdigest()[:32]
+    found = _from_files() or _from_registry() or platform.node()
+    return hashlib.sha256(APPLICATION + found.encode()).hexdigest()[:32] if found else None
 
 
 def pid_namespace() -> int | None:
-    """Return the inode of our pid namespace (pid_namespaces(7)), None where there are none."""
+    """Return the inode of the pid namespace (pid_namespaces(7)); None where there are none."""
     try:
         return os.stat("/proc/self/ns/pid").st_ino
     except _NOT_THERE:
@@ -48,19 +46,17 @@ def optional(name: str) -> Any:  # noqa: ANN401 - a module that type checkers kn
 
 
 def _from_files() -> str:
-    """Read the first of the files that says something."""
     for name in ID_FILES:
         try:
-            told = Path(name).read_bytes().decode(errors="replace").strip()
+            found = Path(name).read_bytes().decode(errors="replace").strip()
         except _NOT_THERE:
             continue
-        if told and told != "uninitialized":
-            return told
+        if found and found != "uninitialized":
+            return found
     return ""
 
 
 def _from_registry() -> str:
-    """Ask Windows."""
     registry = optional("winreg")
     if registry is None:
         return ""

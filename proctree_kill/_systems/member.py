@@ -1,6 +1,6 @@
-"""The engine's own process: slotted, changing, cheap. Pure.
+"""A process as the engine sees it: slotted, mutable, cheap. Pure.
 
-Models are built from it once, at the end.
+Public models are built from it once, at the end.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Any
 from .._models.identity import ProcessIdentity
 from .._models.tree import Evidence, TreeMember
 
-_BITS = {one: 1 << index for index, one in enumerate(Evidence)}
+_BITS = {kind: 1 << index for index, kind in enumerate(Evidence)}
 ROOT = _BITS[Evidence.ROOT]
 DESCENDANT = _BITS[Evidence.DESCENDANT]
 SESSION = _BITS[Evidence.SESSION]
 MARKER = _BITS[Evidence.MARKER]
 KEPT = {"cgroup": _BITS[Evidence.CGROUP], "job": _BITS[Evidence.JOB]}
-"""The evidence of what the kernel keeps together, by its kind."""
+"""The evidence of a cell's members, by its kind."""
 ANY_KEPT = sum(KEPT.values())
 EVIDENCE = {
-    mask: tuple(sorted(one for one, bit in _BITS.items() if bit & mask))
+    mask: tuple(sorted(kind for kind, bit in _BITS.items() if bit & mask))
     for mask in range(1 << len(_BITS))
 }
 """Every mask of evidence as the sorted tuple that a model wants."""
@@ -28,27 +28,25 @@ EVIDENCE = {
 
 def mask(evidence: Iterable[Evidence]) -> int:
     """Return evidence as a mask."""
-    return sum(_BITS[one] for one in set(evidence))
+    return sum(_BITS[kind] for kind in set(evidence))
 
 
 ALIVE, ZOMBIE, GONE = "alive", "zombie", "gone"
-"""A zombie is dead and still owns its number; of the number of the gone nothing is known."""
+"""A zombie is dead and still owns its number; a number of a gone process may be free or reused."""
 
 
 class Member:
-    """One process that was found, and what is known of it.
+    """A process that was found, and what is known of it.
 
-    The system fills in the facts and owns ``handle``, the tree says why it belongs
-    and whether it is known to be ``adopted`` where it is a child of ours,
-    the plan decides over it, and the system notes in ``signals`` what was sent
-    and in ``note`` what else there is to say.
+    The system fills in the facts, owns ``handle``, and notes in ``signals`` what was sent and in
+    ``note`` what else there is to say. The tree fills in ``evidence``, ``depth``, ``spared``, and
+    ``adopted``: whether a child of this process is known to be adopted.
     """
 
     __slots__ = (
         "adopted",
         "boot_id",
         "create_time",
-        "deaf",
         "depth",
         "evidence",
         "exit_code",
@@ -66,10 +64,11 @@ class Member:
         "state",
         "stopped",
         "threads",
+        "unreachable",
     )
 
     def __init__(self, pid: int, ppid: int | None = None) -> None:
-        """Begin with a number of which nothing else is known."""
+        """Begin with a number; all else is unknown."""
         self.pid = pid
         self.ppid = ppid
         self.sid: int | None = None
@@ -89,7 +88,7 @@ class Member:
         self.spared: str | None = None
         self.note: str | None = None
         self.signals: list[str] = []
-        self.deaf = False
+        self.unreachable = False
         self.exit_code: int | None = None
 
     def __repr__(self) -> str:
@@ -97,8 +96,8 @@ class Member:
 
 
 def leaves_first(members: Iterable[Member]) -> list[Member]:
-    """Order members so that children come before their parents and roots last."""
-    return sorted(members, key=lambda one: -one.depth)
+    """Return members with children before their parents, roots last."""
+    return sorted(members, key=lambda member: -member.depth)
 
 
 def is_same(member: Member, identity: ProcessIdentity) -> bool | None:
@@ -107,12 +106,12 @@ def is_same(member: Member, identity: ProcessIdentity) -> bool | None:
 
 
 def identity_of(member: Member) -> ProcessIdentity:
-    """Build the model of a member's identity."""
+    """Return the identity of a member."""
     return ProcessIdentity.model_validate(identity_fields(member))
 
 
 def identity_fields(member: Member) -> dict[str, int | float | str | None]:
-    """Return what :class:`~proctree_kill.ProcessIdentity` is made of; a boot to start or inode."""
+    """Return the fields of a ``ProcessIdentity``; the boot only beside a start or an inode."""
     return {
         "pid": member.pid,
         "boot_id": member.boot_id if (member.start, member.inode) != (None, None) else None,
@@ -123,12 +122,12 @@ def identity_fields(member: Member) -> dict[str, int | float | str | None]:
 
 
 def model_of(member: Member) -> TreeMember:
-    """Build the public model of a member."""
+    """Return the public model of a member."""
     return TreeMember.model_validate(member_fields(member))
 
 
 def member_fields(member: Member) -> dict[str, Any]:
-    """Return what :class:`~proctree_kill.TreeMember` is made of."""
+    """Return the fields of a ``TreeMember``."""
     return {
         "identity": identity_fields(member),
         "name": member.name,

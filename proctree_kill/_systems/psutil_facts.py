@@ -1,4 +1,4 @@
-"""What psutil tells of a process, without an exception for what the process does."""
+"""What psutil says of a process, without an exception for what the process does."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 import psutil
 
 KERNEL_PARENTS = (0, 2)
-"""Whose children kernel threads are: the scheduler's, and on Linux kthreadd's."""
+"""The parents of kernel threads: the scheduler, and on Linux kthreadd."""
 
 VANISHED = (psutil.NoSuchProcess, FileNotFoundError)
-"""What tells that a process is gone.
+"""Errors that mean that a process is gone.
 
-psutil lets the second one through where the number is used again in the middle of a read.
+psutil raises the second one where the number is used again in the middle of a read.
 """
 UNTOLD = (psutil.Error, FileNotFoundError)
-"""What tells nothing: the process is gone, or hides what was asked for."""
+"""Errors that mean that a process is gone, or hides what was asked for."""
 
 _os: Any = os  # waitid exists on POSIX only, on macOS from Python 3.13 on
 _T = TypeVar("_T")
@@ -33,7 +33,7 @@ def find(pid: int) -> psutil.Process | None:
 
 
 def told(ask: Callable[[], _T]) -> _T | None:
-    """Return what is asked for, or None where it is not told."""
+    """Return what psutil says, or None where it does not."""
     try:
         return ask()
     except UNTOLD:
@@ -44,18 +44,14 @@ def families() -> dict[int, list[psutil.Process]]:
     """Read the process table: the children of each number."""
     found: dict[int, list[psutil.Process]] = {}
     for pid in psutil.pids():
-        with contextlib.suppress(*UNTOLD):  # nobody's child, as far as can be known
+        with contextlib.suppress(*UNTOLD):  # its parent cannot be known
             process = psutil.Process(pid)
             found.setdefault(process.ppid(), []).append(process)
     return found
 
 
 def is_dead(process: psutil.Process) -> bool:
-    """Tell whether it is a zombie without a living thread; one that hides its state lives.
-
-    Linux shows a leader whose main thread has ended as a zombie while others go on;
-    macOS has no such thing, and tells nobody about the threads of a zombie.
-    """
+    """Whether it is a zombie without a living thread; one that hides its state lives."""
     try:
         if process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
             return False
@@ -63,30 +59,32 @@ def is_dead(process: psutil.Process) -> bool:
         return False
     except VANISHED:
         return True
+    # Linux shows a leader whose main thread has ended as a zombie while other threads run.
+    # macOS has no such state, and does not count the threads of a zombie.
     return (told(process.num_threads) or 1) == 1
 
 
 def is_kernel(process: psutil.Process) -> bool:
-    """Tell whether it is a child of the kernel without any memory of its own."""
+    """Whether it is a child of the kernel without any memory of its own."""
     memory = told(process.memory_info) if told(process.ppid) in KERNEL_PARENTS else None
     return memory is not None and memory.vms == 0 and not is_dead(process)
 
 
 def leader(thread: psutil.Process) -> int | None:
-    """Return the process of a thread: the only one among its threads that is a process."""
+    """Return the process of a thread: the only process among its threads."""
     threads = told(thread.threads) or []
-    return next((one.id for one in threads if psutil.pid_exists(one.id)), None)
+    return next((other.id for other in threads if psutil.pid_exists(other.id)), None)
 
 
 def environment(pid: int, *, may_block: bool = True) -> Mapping[str, str] | None:
     """Read the environment of a process; None where it is hidden.
 
-    Never of one in uninterruptible sleep, where the reader could be blocked as well:
-    it needs the lock of that process's memory.
+    It is not read in uninterruptible sleep: that process may hold the lock of its memory,
+    and the reader would block too.
 
     Args:
         pid: its number.
-        may_block: whether there is such a sleep.
+        may_block: whether this system has such a sleep.
     """
     try:
         process = psutil.Process(pid)
@@ -100,12 +98,12 @@ def environment(pid: int, *, may_block: bool = True) -> Mapping[str, str] | None
 
 
 def exit_code(pid: int) -> int | None:
-    """Return the exit code of a dead child of ours and leave it dead; None where nobody tells."""
+    """Return the exit code of a dead child without reaping it; None where it is not known."""
     if not hasattr(os, "waitid"):
         return None
     try:
         found = _os.waitid(_os.P_PID, pid, _os.WEXITED | _os.WNOHANG | _os.WNOWAIT)
-    except ChildProcessError:  # somebody else's child
+    except ChildProcessError:  # another process's child
         return None
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Any system, by psutil alone: the fallback, the base of others, and the oracle in tests."""
+"""Any system, by psutil alone: the base of macOS and BSD, and the oracle in tests."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .contract import Details, Reply, System
 from .member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
-"""Seconds between two looks at those who are waited for; doubles in between."""
+"""Seconds between two looks at members; the pause doubles up to the second."""
 
 
 class Signal(NamedTuple):
-    """Something that can be done to a process, by the name that a result gives to it."""
+    """An act on a process, and its name in a result."""
 
     name: str
     send: Callable[[psutil.Process], object]
@@ -38,12 +38,12 @@ class PsutilSystem(System):
     """One kill on any system that psutil knows.
 
     Start times tell a process from a later owner of its number, again before each signal.
-    The gap between that look and the signal stays, because psutil signals numbers.
-    Sessions are not known here, and nobody is reaped.
+    A gap between that look and the signal stays, because psutil signals numbers.
+    Sessions are not known here, and no process is reaped.
     """
 
     tolerance: ClassVar[float] = WEAK_TOLERANCE
-    """Seconds by which two start times of one process may differ: the clock may be set."""
+    """Seconds by which two start times of a process may differ: the clock may be set."""
     protected: ClassVar[Mapping[int, str]] = {
         0: "it is the kernel's own process",
         1: "it is init, the first process",
@@ -54,7 +54,7 @@ class PsutilSystem(System):
     releasing: ClassVar[Sequence[Signal]] = (SIGCONT,)
 
     def __init__(self) -> None:
-        """Begin with nobody bound."""
+        """Begin with no process bound."""
         self._wake = threading.Event()
         self._bound: dict[Member, psutil.Process] = {}
         self._families: dict[int, list[psutil.Process]] | None = None
@@ -75,18 +75,15 @@ class PsutilSystem(System):
         return f"it is a thread id; the process of that thread is {_facts.leader(process)}"
 
     def bind(self, pid: int) -> Member | None:
-        """Read the facts of a number, then look again, so that they are all of one process."""
+        """Read the facts, then look again, so that they all belong to the same process."""
         process = _facts.find(pid)
-        # On Linux psutil opens a thread as well, and knows that its number is no process's.
+        # On Linux psutil opens a thread as well; pid_exists knows that it is not a process.
         return self._bind(process) if process is not None and psutil.pid_exists(pid) else None
 
     def children(
         self, parents: Sequence[Member], known: Mapping[int, Member]
     ) -> list[tuple[Member, Member]]:
-        """Look the parents up in the process table of this scan.
-
-        A parent that still has its number afterwards had it when the table was read.
-        """
+        """Look the parents up in the process table of this scan."""
         found = [
             (parent, child)
             for parent in parents
@@ -94,6 +91,7 @@ class PsutilSystem(System):
             if not self._is_known(process, known)
             if (child := self._bind_child(process, parent)) is not None
         ]
+        # A parent that still has its number now had it when the table was read.
         owners = {parent for parent, _ in found if self.owns_number(parent)}
         for parent, child in found:
             if parent not in owners:
@@ -101,22 +99,22 @@ class PsutilSystem(System):
         return [pair for pair in found if pair[0] in owners]
 
     def owns_number(self, member: Member) -> bool:
-        """Tell whether the number still leads to this process, dead or alive."""
+        """Whether the number still leads to this process, dead or alive."""
         return self._find(member) is not None
 
     def drop(self, member: Member) -> None:
-        """Forget what psutil knew of it."""
+        """Forget it."""
         self._bound.pop(member, None)
 
     def candidates(
         self,
-        roots: Sequence[Member],  # noqa: ARG002 - everybody is asked, whoever the roots are
+        roots: Sequence[Member],  # noqa: ARG002 - all processes are listed
         *,
         ours: bool,  # noqa: ARG002 - as above
         children: bool,  # noqa: ARG002 - as above
-        everywhere: bool,  # noqa: ARG002 - always
+        everywhere: bool,  # noqa: ARG002 - as above
     ) -> Iterable[int]:
-        """List everybody: a table of all processes is what there is."""
+        """List all processes."""
         return psutil.pids()
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
@@ -124,13 +122,13 @@ class PsutilSystem(System):
         environment = _facts.environment(pid)
         if environment is None:
             return None
-        wanted = (os.fsdecode(one).partition("=") for one in markers)
+        wanted = (os.fsdecode(marker).partition("=") for marker in markers)
         return any(environment.get(name) == value for name, _, value in wanted)
 
     def ancestors(self, pid: int) -> list[int]:
-        """Climb from parent to parent, as far as each is not younger than its child."""
+        """Follow the parents, up to one that is younger than its child."""
         found: list[int] = []
-        with contextlib.suppress(*_facts.UNTOLD):  # what was found is what is known
+        with contextlib.suppress(*_facts.UNTOLD):
             child = psutil.Process(pid)
             while (ppid := child.ppid()) and ppid not in (pid, *found):
                 parent = psutil.Process(ppid)
@@ -149,7 +147,7 @@ class PsutilSystem(System):
         members: Iterable[Member],
         groups: Iterable[Member],  # noqa: ARG002 - psutil knows none
     ) -> Reply:
-        """Suspend them one by one."""
+        """Suspend each."""
         return self._send(members, self.freezing)
 
     def prove_stopped(self, members: Iterable[Member], until: float) -> None:
@@ -167,25 +165,25 @@ class PsutilSystem(System):
         members: Iterable[Member],
         groups: Iterable[Member],  # noqa: ARG002 - psutil knows none
     ) -> Reply:
-        """Kill them one by one."""
+        """Kill each."""
         return self._send(members, self.killing)
 
     def release(self, members: Iterable[Member]) -> None:
-        """Resume them."""
+        """Resume each."""
         self._send(members, self.releasing)
 
     def stopped(self, pid: int) -> bool:
-        """Tell whether it is stopped; a traced stop is the tracer's matter."""
+        """Whether it is stopped by job control, not by a tracer."""
         process = _facts.find(pid)
         return process is not None and self._is_stopped(process)
 
     def uids(self, member: Member) -> Sequence[int]:
-        """Ask psutil, which knows uids on POSIX only."""
+        """Ask psutil, which has uids on POSIX only."""
         uids = getattr(self._bound[member], "uids", None)
         return () if uids is None else (_facts.told(uids) or ())[:2]
 
     def details(self, member: Member) -> Details:
-        """Ask psutil; in uninterruptible sleep the memory may be locked."""
+        """Ask psutil; never for arguments in uninterruptible sleep, which locks the memory."""
         process = self._bound[member]
         asleep = _facts.told(process.status) == psutil.STATUS_DISK_SLEEP
         arguments = None if asleep else _facts.told(process.cmdline)
@@ -194,20 +192,20 @@ class PsutilSystem(System):
         return Details(_facts.told(process.username), " ".join(arguments or ()) or None, seconds)
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
-        """Look again and again, with growing pauses: nothing better works on every system."""
+        """Look again with growing pauses: nothing better works on every system."""
         pause = FIRST_PAUSE
         while True:
-            dead = [one for one in members if self._living(one) is None]
+            dead = [member for member in members if self._living(member) is None]
             left = until - self.now()
             if dead or left <= 0 or self._woken(min(pause, left)):
                 return dead
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def inspect(self, members: Iterable[Member]) -> None:
-        """Read how our own dead children ended, and leave them to whoever reaps them."""
-        for one in members:
-            if one.exit_code is None and self.owns_number(one):
-                one.exit_code = _facts.exit_code(one.pid)
+        """Read how dead children of this process ended, without reaping them."""
+        for member in members:
+            if member.exit_code is None and self.owns_number(member):
+                member.exit_code = _facts.exit_code(member.pid)
 
     def hurry(self) -> None:
         """Wake one wait."""
@@ -215,123 +213,110 @@ class PsutilSystem(System):
         self._wake.set()
 
     def close(self) -> None:
-        """Forget everybody: psutil holds no descriptors."""
+        """Forget all processes: psutil holds no descriptors."""
         self._bound.clear()
         self._families = None
 
     def _bind(self, process: psutil.Process, ppid: int | None = None) -> Member | None:
-        """Make a member of a process; None where it vanished meanwhile."""
-        one = Member(process.pid, ppid)
+        member = Member(process.pid, ppid)
         with process.oneshot():
-            one.create_time = _facts.told(process.create_time)
-            one.ppid = _facts.told(process.ppid) if ppid is None else ppid
-            one.name = _facts.told(process.name)
-            one.stopped = self._is_stopped(process)
-        one.sid = self.session(one.pid)
-        self._bound[one] = process
-        if self._living(one) is None and one.state == GONE:
-            self.drop(one)
+            member.create_time = _facts.told(process.create_time)
+            member.ppid = _facts.told(process.ppid) if ppid is None else ppid
+            member.name = _facts.told(process.name)
+            member.stopped = self._is_stopped(process)
+        member.sid = self.session(member.pid)
+        self._bound[member] = process
+        if self._living(member) is None and member.state == GONE:
+            self.drop(member)
             return None
-        return one
+        return member
 
     def _bind_child(self, process: psutil.Process, parent: Member) -> Member | None:
-        """Bind a living child that is not older than its parent."""
-        one = self._bind(process, parent.pid)
-        if one is not None and (
-            one.state != ALIVE or self._is_older(one.create_time, parent.create_time)
+        member = self._bind(process, parent.pid)
+        if member is not None and (
+            member.state != ALIVE or self._is_older(member.create_time, parent.create_time)
         ):
-            self.drop(one)
+            self.drop(member)
             return None
-        return one
+        return member
 
     def _is_older(self, child: float | None, parent: float | None) -> bool:
-        """Tell whether a child began before its parent, so that the parent's number was used again.
-
-        Where it cannot be known, it did.
-        """
+        # A child that began before its parent had an earlier owner of that number as its parent.
         return child is None or parent is None or child < parent - self.tolerance
 
     def _is_known(self, process: psutil.Process, known: Mapping[int, Member]) -> bool:
-        """Tell whether a process is the known one that has its number; note if that one is gone."""
-        one = known.get(process.pid)
-        if one is None:
+        """Whether a process is the known member with its number; else that member is gone."""
+        member = known.get(process.pid)
+        if member is None:
             return False
-        same = self._is_same(process, one)
+        same = self._is_same(process, member)
         if not same:
-            one.state = GONE
+            member.state = GONE
         return same
 
     def _children(self, parent: Member) -> list[psutil.Process]:
-        """Return who names this number as its parent."""
         if self._families is None:
             self._families = _facts.families()
         return self._families.get(parent.pid, [])
 
     def _send(self, members: Iterable[Member], signals: Sequence[Signal]) -> Reply:
-        """Do these to each member in turn."""
         reply = Reply([], [])
-        for one in members:
-            if not self._reaches(one, signals):  # a dying process may refuse as well, so look again
-                (reply.gone if self._living(one) is None else reply.denied).append(one)
+        for member in members:
+            if not self._reaches(member, signals):
+                # A dying process may refuse as well, so look again.
+                (reply.gone if self._living(member) is None else reply.denied).append(member)
         return reply
 
-    def _reaches(self, one: Member, signals: Sequence[Signal]) -> bool:
-        """Do these to a member and note what was done; False where it is gone or refuses."""
-        process = self._living(one)
+    def _reaches(self, member: Member, signals: Sequence[Signal]) -> bool:
+        process = self._living(member)
         if process is None:
             return False
         try:
             for signal in signals:
                 signal.send(process)
-                one.signals.append(signal.name)
+                member.signals.append(signal.name)
         except (psutil.Error, OSError):
             return False
         return True
 
-    def _living(self, one: Member) -> psutil.Process | None:
+    def _living(self, member: Member) -> psutil.Process | None:
         """Return the process of a member while it lives, and note its state."""
-        process = self._find(one)
+        process = self._find(member)
         if process is None:
-            one.state = GONE
+            member.state = GONE
         elif self._is_dead(process):
-            one.state = ZOMBIE
+            member.state = ZOMBIE
         else:
             return process
         return None
 
-    def _find(self, one: Member) -> psutil.Process | None:
-        """Return the process that has a member's number, if it is the member's."""
-        process = _facts.find(one.pid)
-        return process if process is not None and self._is_same(process, one) else None
+    def _find(self, member: Member) -> psutil.Process | None:
+        process = _facts.find(member.pid)
+        return process if process is not None and self._is_same(process, member) else None
 
-    def _is_same(self, process: psutil.Process, one: Member) -> bool:
-        """Tell whether a process is the one that was bound; what is unknown is no.
-
-        psutil compares clocks that nobody sets where the system has them (Linux, macOS, NetBSD).
-        """
-        if process == self._bound.get(one):
+    def _is_same(self, process: psutil.Process, member: Member) -> bool:
+        """Whether a process is the one that was bound; a doubt counts as no."""
+        # psutil compares monotonic start times where the system has them (Linux, macOS, NetBSD).
+        if process == self._bound.get(member):
             return True
         now = _facts.told(process.create_time)
-        if now is None or one.create_time is None:
+        if now is None or member.create_time is None:
             return False
-        return abs(now - one.create_time) <= self.tolerance
+        return abs(now - member.create_time) <= self.tolerance
 
     def _is_dead(self, process: psutil.Process) -> bool:
-        """Tell whether it only waits to be reaped."""
         return _facts.is_dead(process)
 
-    def _runs(self, one: Member) -> bool:
-        """Whether a member is neither stopped nor dead."""
-        process = self._living(one)
+    def _runs(self, member: Member) -> bool:
+        process = self._living(member)
         stopped = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
         return process is not None and _facts.told(process.status) not in stopped
 
     def _is_stopped(self, process: psutil.Process) -> bool:
-        """Tell whether job control stopped it."""
         return _facts.told(process.status) == psutil.STATUS_STOPPED
 
     def _woken(self, seconds: float) -> bool:
-        """Pause; tell whether somebody was in a hurry meanwhile."""
+        """Pause; return whether it was cut short by a hurry."""
         woken = self._wake.wait(seconds)
         if woken:
             self._wake.clear()

@@ -36,10 +36,11 @@ from proctree_kill._engine import kill
 from proctree_kill._engine.process import details
 from proctree_kill._systems.contract import Details
 from support.callers import apart, unprivileged
-from support.garden import Garden, row
 from support.nodes import Node, chain
 from support.planter import Planter
-from support.trees import BOUND, Tree
+from support.socket_planter import SocketPlanter
+from support.times import BOUND
+from support.trees import Tree
 from support.users import ordinary_user
 
 Tell = Callable[..., subprocess.CompletedProcess[str]]
@@ -303,11 +304,11 @@ def imported(arguments: list[str]) -> set[str]:
 
 
 def test_a_tree_is_ended_on_every_system() -> None:
-    with Garden() as garden:
-        root = garden.grow(row("root", "child"))
+    with SocketPlanter() as planter:
+        root = planter.plant(chain("root", "child"))
         done = run("kill", root.pid, "--force")
         assert (done.returncode, done.stderr) == (0, "")
-        assert garden.all_dead()
+        assert planter.all_dead()
 
 
 @pytest.mark.needs("fork")

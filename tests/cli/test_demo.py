@@ -25,7 +25,7 @@ from proctree_kill._cli import demo as cli_demo
 from proctree_kill._cli import demo_process, main
 from proctree_kill._cli.screen import Screen
 from support.callers import apart, unprivileged
-from support.trees import BOUND
+from support.times import BOUND
 from support.users import ordinary_user
 
 COMMAND = [sys.executable, "-m", "proctree_kill", "demo"]

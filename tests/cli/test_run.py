@@ -27,8 +27,9 @@ from proctree_kill._cli.run import exit_code, start_failure
 from proctree_kill._cli.signals import signal_queue
 from proctree_kill._systems.windows.console import ConsoleTerminal
 from support.nodes import Node, chain
-from support.planter import NODE, Planter, node_argv
-from support.trees import BOUND, Tree
+from support.planter import Planter
+from support.times import BOUND
+from support.trees import Tree
 
 PATIENCE = "60"
 """A grace in seconds that nobody waits for."""
@@ -223,13 +224,13 @@ class TestCommand:
 
     def test_what_a_command_leaves_behind_is_ended(self, plant: Planter) -> None:
         root = Node(name="root", dies=True, children=LEFT_BEHIND)
-        with kept(plant, root, "--grace", HASTE) as (command, tree):
+        with running(plant, root, "--grace", HASTE) as (command, tree):
             out, err = command.communicate(timeout=BOUND)
         assert (command.returncode, out, err) == (0, "", "")
         assert tree.all_dead()
 
     def test_the_whole_tree_ends_when_its_time_is_over(self, plant: Planter) -> None:
-        with kept(plant, DEAF, "--timeout", "2", "--grace", HASTE) as (command, tree):
+        with running(plant, DEAF, "--timeout", "2", "--grace", HASTE) as (command, tree):
             out, err = command.communicate(timeout=BOUND)
         assert (command.returncode, out, err) == (124, "", "")
         assert tree.all_dead()
@@ -255,14 +256,14 @@ class TestCommand:
         assert (command.returncode, out, err) == (128 + number, "heard\n", "")
 
     def test_a_command_that_does_not_leave_is_killed_after_the_grace(self, plant: Planter) -> None:
-        with kept(plant, DEAF, "--grace", HASTE) as (command, tree):
+        with running(plant, DEAF, "--grace", HASTE) as (command, tree):
             command.send_signal(signal.SIGTERM)
             assert command.wait(BOUND) == 143
         assert tree.all_dead()
 
     @pytest.mark.parametrize("second", ["SIGINT", "SIGHUP"])
     def test_a_second_signal_kills_at_once(self, plant: Planter, second: str) -> None:
-        with kept(plant, DEAF, "--grace", PATIENCE) as (command, tree):
+        with running(plant, DEAF, "--grace", PATIENCE) as (command, tree):
             command.send_signal(signal.SIGTERM)
             command.send_signal(getattr(signal, second))
             assert command.wait(BOUND) in {143, 128 + getattr(signal, second)}
@@ -296,13 +297,13 @@ class TestCommand:
 
     def test_a_stopped_command_can_leave(self, plant: Planter) -> None:
         root = Node(name="root", stopped=True, on_term="exit", children=(chain("child"),))
-        with kept(plant, root, "--grace", PATIENCE) as (command, tree):
+        with running(plant, root, "--grace", PATIENCE) as (command, tree):
             command.send_signal(signal.SIGTERM)
             assert command.wait(BOUND) == 143
         assert tree.all_dead()
 
     def test_a_run_inside_another_ends_with_it(self, plant: Planter) -> None:
-        with kept(plant, DEAF, "--grace", HASTE, "--", *RUN, "--grace", PATIENCE) as (
+        with running(plant, DEAF, "--grace", HASTE, "--", *RUN, "--grace", PATIENCE) as (
             command,
             tree,
         ):
@@ -321,13 +322,13 @@ class TestCommand:
         self, plant: Planter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("proctree_kill._cli.run.ExitWaiter", None)
-        with plant.seed() as seed:
-            monkeypatch.setattr(os, "environ", seed.env)
-            for fd in seed.fds:
+        with plant.prepare(DEAF) as prepared:
+            monkeypatch.setattr(os, "environ", prepared.options["env"])
+            for fd in prepared.fds:
                 os.set_inheritable(fd, True)  # noqa: FBT003 - its name is positional
             with pytest.raises(TypeError):
-                main(["run", "--", *node_argv(DEAF)])
-        assert seed.tree.all_dead(BOUND)
+                main(["run", "--", *prepared.argv])
+        assert prepared.tree.all_dead(BOUND)
 
     @pytest.mark.parametrize(
         ("script", "options", "told"),
@@ -376,25 +377,18 @@ def run(
 
 
 @contextmanager
-def kept(
+def running(
     plant: Planter, root: Node, *options: str, **popen: Any
 ) -> Iterator[tuple[subprocess.Popen[str], Tree]]:
-    """Run a planted tree without a terminal, and give it when everybody in it has spoken."""
-    with plant.seed(os.environ) as seed, NODE.open() as source:
-        popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen}
-        command = subprocess.Popen(
-            [*RUN, *options, "--", *node_argv(root)],
-            stdin=source,
-            text=True,
-            pass_fds=seed.fds,
-            env=seed.env,
-            start_new_session=True,
-            **popen,
-        )
+    """Run a planted tree without a terminal, and yield it when all of it has started."""
+    with plant.prepare(root, env=os.environ) as prepared:
+        popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen, **prepared.options}
+        argv = [*RUN, *options, "--", *prepared.argv]
+        command = subprocess.Popen(argv, text=True, start_new_session=True, **popen)
     with command:
         try:
-            seed.tree.hear(root.names())
-            yield command, seed.tree
+            prepared.tree.await_started()
+            yield command, prepared.tree
         finally:
             command.kill()
 
@@ -451,21 +445,12 @@ class TestTerminal:
     def test_a_command_that_dies_of_ctrl_c_leaves_nothing(
         self, terminal: Terminal, plant: Planter
     ) -> None:
-        with plant.seed(os.environ) as seed, NODE.open() as source:
-            terminal.run(
-                *RUN,
-                "--grace",
-                HASTE,
-                "--",
-                *node_argv(DEAF),
-                stdin=source,
-                pass_fds=seed.fds,
-                env=seed.env,
-            )
-        seed.tree.hear(DEAF.names())
+        with plant.prepare(DEAF, env=os.environ) as prepared:
+            terminal.run(*RUN, "--grace", HASTE, "--", *prepared.argv, **prepared.options)
+        prepared.tree.await_started()
         terminal.type("\3")
         assert terminal.wait() == 130
-        assert seed.tree.all_dead()
+        assert prepared.tree.all_dead()
 
     def test_the_command_can_ask_at_the_terminal(self, terminal: Terminal) -> None:
         ask = "printf 'Password: ' >/dev/tty; read word </dev/tty; echo got $word"
@@ -476,21 +461,12 @@ class TestTerminal:
         assert terminal.wait() == 0
 
     def test_a_hangup_ends_the_whole_tree(self, terminal: Terminal, plant: Planter) -> None:
-        with plant.seed(os.environ) as seed, NODE.open() as source:
-            terminal.run(
-                *RUN,
-                "--grace",
-                HASTE,
-                "--",
-                *node_argv(DEAF),
-                stdin=source,
-                pass_fds=seed.fds,
-                env=seed.env,
-            )
-        seed.tree.hear(DEAF.names())
+        with plant.prepare(DEAF, env=os.environ) as prepared:
+            terminal.run(*RUN, "--grace", HASTE, "--", *prepared.argv, **prepared.options)
+        prepared.tree.await_started()
         terminal.hang_up()
         assert terminal.wait() == 129
-        assert seed.tree.all_dead()
+        assert prepared.tree.all_dead()
 
     @pytest.mark.needs("bash")
     def test_a_command_can_be_stopped_and_continued(self, terminal: Terminal) -> None:

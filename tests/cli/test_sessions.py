@@ -18,7 +18,8 @@ from proctree_kill._records.format import record_path
 from support.agents import DEAF, POLITE, files, start
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
-from support.trees import BOUND, Tree
+from support.times import BOUND
+from support.trees import Tree
 
 pytestmark = pytest.mark.needs("fork")
 

@@ -8,13 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.garden import BOUND, Garden, Sprout, row
+from support.nodes import Node, chain
+from support.socket_planter import SocketPlanter
+from support.times import BOUND
 
 pytestmark = pytest.mark.needs("console events")
 
@@ -25,12 +26,6 @@ PATIENCE = "60"
 """A grace in seconds that nobody waits for."""
 ENGLISH, CYRILLIC = "cp437", "cp866"
 """Code pages of consoles: in neither is all of what is printed."""
-
-
-@pytest.fixture
-def garden() -> Iterator[Garden]:
-    with Garden() as garden:
-        yield garden
 
 
 def say(*arguments: object, **env: str) -> subprocess.CompletedProcess[bytes]:
@@ -58,16 +53,16 @@ def test_a_poor_code_page_has_all_that_is_printed(tmp_path: Path, page: str) -> 
         assert "gr" in process.stdout.decode(page)
 
 
-def test_a_pipe_gets_no_colours(garden: Garden) -> None:
-    root = garden.grow(row("root", "child"))
+def test_a_pipe_gets_no_colours(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root", "child"))
     done = say("kill", root.pid, "--force")
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"\x1b" not in done.stdout
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
-def test_json_reads_in_every_code_page(garden: Garden) -> None:
-    root = garden.grow(row("root", "child"))
+def test_json_reads_in_every_code_page(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root", "child"))
     done = say("kill", root.pid, "--force", "--json", PYTHONIOENCODING=CYRILLIC)
     said = json.loads(done.stdout.decode("ascii"))
     assert [outcome["fate"] for outcome in said["results"][0]["outcomes"]] == ["killed", "killed"]
@@ -81,39 +76,39 @@ def test_a_command_in_a_folder_with_a_space_is_run(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.split(b"\r\n")[0], done.stderr) == (7, b"[two words]", b"")
 
 
-def test_the_time_of_a_command_is_over(garden: Garden) -> None:
+def test_the_time_of_a_command_is_over(planter: SocketPlanter) -> None:
     def by_us(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         ours = [*COMMAND, "run", "--timeout", "3", "--grace", "0", "--", *command]
         return subprocess.Popen(ours, **options)
 
-    ours = garden.grow(row("root", "child"), start=by_us)
+    ours = planter.plant(chain("root", "child"), start=by_us)
     assert ours.wait(BOUND) == 124
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
-def test_what_a_command_leaves_behind_is_ended(garden: Garden) -> None:
+def test_what_a_command_leaves_behind_is_ended(planter: SocketPlanter) -> None:
     def by_us(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen([*COMMAND, "run", "--grace", "0", "--", *command], **options)
 
-    ours = garden.grow(Sprout(name="root", dies=True, children=(row("left"),)), start=by_us)
+    ours = planter.plant(Node(name="root", dies=True, children=(chain("left"),)), start=by_us)
     assert ours.wait(BOUND) == 0
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
-def test_the_command_handles_ctrl_break_and_no_process_is_left(garden: Garden) -> None:
+def test_the_command_handles_ctrl_break_and_no_process_is_left(planter: SocketPlanter) -> None:
     def by_us(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         ours = [*COMMAND, "run", "--grace", PATIENCE, "--", *command]
         return subprocess.Popen(ours, creationflags=GROUP, **options)
 
-    leaves = Sprout(name="root", asked="leaves", children=(row("child"),))
-    ours = garden.grow(leaves, start=by_us)
+    leaves = Node(name="root", on_term="exit", exit_code=7, children=(chain("child"),))
+    ours = planter.plant(leaves, start=by_us)
     ours.send_signal(CTRL_BREAK)
     assert ours.wait(BOUND) == 7
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
-def test_ctrl_break_while_a_tree_is_being_asked_forces(garden: Garden) -> None:
-    stays = garden.grow(Sprout(name="root", asked="stays"), creationflags=GROUP)
+def test_ctrl_break_while_a_tree_is_being_asked_forces(planter: SocketPlanter) -> None:
+    stays = planter.plant(Node(name="root", on_term="ignore"), creationflags=GROUP)
     with subprocess.Popen(
         [*COMMAND, "kill", str(stays.pid), "--grace", PATIENCE, "--verbose"],
         stdout=subprocess.PIPE,
@@ -125,4 +120,4 @@ def test_ctrl_break_while_a_tree_is_being_asked_forces(garden: Garden) -> None:
         ours.send_signal(CTRL_BREAK)
         rest = ours.stderr.read()
     assert b"interrupted; forced, no process is left" in rest
-    assert garden.all_dead()
+    assert planter.all_dead()

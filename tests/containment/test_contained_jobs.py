@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,9 @@ from proctree_kill import (
     recover,
 )
 from proctree_kill._systems.windows.job import TreeJob
-from support.garden import BOUND, Garden, row
+from support.nodes import chain
+from support.socket_planter import SocketPlanter
+from support.times import BOUND
 
 pytestmark = pytest.mark.needs("job objects")
 
@@ -48,12 +49,6 @@ TOUCH = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch()"
 
 
 @pytest.fixture
-def garden() -> Iterator[Garden]:
-    with Garden() as garden:
-        yield garden
-
-
-@pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the kernel take nobody into a job."""
 
@@ -68,39 +63,39 @@ def scrubbed(command: list[str], **options: Any) -> TreePopen[bytes]:
     return TreePopen([*PYTHON, SCRUB, *PYTHON, SCRUB, *command], **options)
 
 
-def test_a_tree_is_in_a_job_of_its_own(garden: Garden) -> None:
-    root = garden.grow(row("root", "child", "below"), start=TreePopen)
+def test_a_tree_is_in_a_job_of_its_own(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root", "child", "below"), start=TreePopen)
     assert isinstance(root, TreePopen)
     assert root.containment.kernel
     assert root.containment.job
     assert root.containment.notes == ()
     assert all(Evidence.JOB in member.evidence for member in root.snapshot().members)
     result = root.stop(grace=0)
-    assert garden.all_dead()
+    assert planter.all_dead()
     assert Evidence.JOB in result.verified
     assert [outcome.exit_code for outcome in result.outcomes] == [1, 1, 1]
 
 
-def test_a_process_that_only_the_cgroup_proves_is_ended(garden: Garden) -> None:
-    root = garden.grow(row("orphan", "below"), start=scrubbed)
+def test_a_process_that_only_the_cgroup_proves_is_ended(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("orphan", "below"), start=scrubbed)
     assert isinstance(root, TreePopen)
     root.wait(BOUND)
     members = {member.identity.pid: member for member in root.snapshot().members}
-    assert members.keys() == set(garden.pids.values())
-    assert members[garden.pids["orphan"]].evidence == (Evidence.JOB,)
+    assert members.keys() == set(planter.pids.values())
+    assert members[planter.pids["orphan"]].evidence == (Evidence.JOB,)
     assert root.stop(grace=0).ok
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
-def test_a_tree_inside_a_tree_is_in_both_jobs(garden: Garden) -> None:
+def test_a_tree_inside_a_tree_is_in_both_jobs(planter: SocketPlanter) -> None:
     def nested(command: list[str], **options: Any) -> TreePopen[bytes]:
         return TreePopen([sys.executable, "-c", OWNER, "dies", *command], **options)
 
-    outer = garden.grow(row("root", "child"), start=nested)
+    outer = planter.plant(chain("root", "child"), start=nested)
     assert isinstance(outer, TreePopen)
     assert len(outer.snapshot().members) == 3
     assert outer.stop(grace=0).ok
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
 def test_no_more_than_a_marker_is_no_job() -> None:
@@ -129,24 +124,24 @@ def test_where_a_job_is_insisted_on_nothing_runs_outside(
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_tree_dies_with_its_owner(garden: Garden) -> None:
+def test_a_tree_dies_with_its_owner(planter: SocketPlanter) -> None:
     def owned(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", OWNER, "dies", *command], **options)
 
-    owner = garden.grow(row("root", "child"), start=owned)
+    owner = planter.plant(chain("root", "child"), start=owned)
     owner.kill()
-    assert garden.all_dead()
+    assert planter.all_dead()
     owner.wait(BOUND)
 
 
-def test_a_tree_outlives_its_owner_unless_its_death_was_requested(garden: Garden) -> None:
+def test_a_tree_outlives_its_owner_unless_its_death_was_requested(planter: SocketPlanter) -> None:
     def owned(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", OWNER, "lives", *command], **options)
 
-    owner = garden.grow(row("root", "child"), start=owned)
+    owner = planter.plant(chain("root", "child"), start=owned)
     owner.kill()
     owner.wait(BOUND)
-    assert len(garden.living()) == 2
+    assert len(planter.living()) == 2
 
 
 def test_what_would_need_a_job_is_refused_where_none_is_wanted() -> None:
@@ -155,14 +150,14 @@ def test_what_would_need_a_job_is_refused_where_none_is_wanted() -> None:
 
 
 def test_sessions_die_with_their_manager_and_their_records_say_so(
-    garden: Garden, tmp_path: Path
+    planter: SocketPlanter, tmp_path: Path
 ) -> None:
     def managed(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", MANAGER, str(tmp_path), *command], **options)
 
-    owner = garden.grow(row("root", "child"), start=managed)
+    owner = planter.plant(chain("root", "child"), start=managed)
     owner.kill()
-    assert garden.all_dead()
+    assert planter.all_dead()
     owner.wait(BOUND)
     assert [outcome.session_id for outcome in recover(tmp_path).gone] == ["a"]
 
@@ -175,7 +170,7 @@ def test_a_manager_asks_for_that(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dies", [False, True])
-def test_to_forget_a_tree_ends_nothing(garden: Garden, dies: bool) -> None:  # noqa: FBT001
+def test_to_forget_a_tree_ends_nothing(planter: SocketPlanter, dies: bool) -> None:  # noqa: FBT001
     def forgotten(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         process = TreePopen(command, kill_on_parent_exit=dies, **options)
         pids.append(process.pid)
@@ -185,24 +180,24 @@ def test_to_forget_a_tree_ends_nothing(garden: Garden, dies: bool) -> None:  # n
         return subprocess.Popen([*PYTHON, ""])
 
     pids: list[int] = []
-    garden.grow(row("root", "child"), start=forgotten).wait(BOUND)
-    assert len(garden.living()) == 2
+    planter.plant(chain("root", "child"), start=forgotten).wait(BOUND)
+    assert len(planter.living()) == 2
     assert kill_tree(pids[0], grace=0).ok
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
 class TestByHand:
     """A process that another library spawns."""
 
-    def test_a_running_process_enters(self, garden: Garden) -> None:
+    def test_a_running_process_enters(self, planter: SocketPlanter) -> None:
         contained = Containment.prepare()
-        root = garden.grow(row("root", "child"), **contained.popen_kwargs())
+        root = planter.plant(chain("root", "child"), **contained.popen_kwargs())
         contained.attach(root)
         assert "was moved there after its start" in contained.notes[0]
         assert kill_tree(contained, grace=0).ok
-        assert garden.all_dead()
+        assert planter.all_dead()
 
-    def test_a_suspended_process_is_in_it_from_the_beginning(self, garden: Garden) -> None:
+    def test_a_suspended_process_is_in_it_from_the_beginning(self, planter: SocketPlanter) -> None:
         contained = Containment.prepare("kernel")
 
         def spawn(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
@@ -211,7 +206,7 @@ class TestByHand:
                 contained.attach(process)
             return process
 
-        garden.grow(row("root", "child"), start=spawn)
+        planter.plant(chain("root", "child"), start=spawn)
         assert contained.notes == ()
         assert kill_tree(contained, grace=0).ok
-        assert garden.all_dead()
+        assert planter.all_dead()

@@ -11,11 +11,10 @@ import pytest
 from proctree_kill import Evidence, TreePopen, kill_tree
 from support.callers import in_namespace
 from support.recycling import Midwife, Stranger
+from support.times import PATIENCE
 
 pytestmark = pytest.mark.needs("pid namespace", "next pid", "pidfd inode")
 
-PATIENCE = 10.0
-"""Seconds that bound a failure."""
 SCRIPT = "setsid sh -c 'echo up; exec sleep 1000' & read line"
 """A root that ends when it is told to, and leaves a daemon.
 

@@ -11,8 +11,10 @@ from proctree_kill import Evidence, KillResult, TreePopen
 from support.callers import Caller, apart, unprivileged
 from support.capabilities import has
 from support.nodes import Node, chain
-from support.planter import NODE, Planter, node_argv
-from support.scenarios import HASTE, KILLED, LEFT, SCENARIOS, Scenario, by_name
+from support.outcomes import by_name
+from support.planter import Planter
+from support.scenarios import KILLED, LEFT, SCENARIOS, Scenario
+from support.times import HASTE
 from support.trees import Tree
 
 T = TypeVar("T")
@@ -60,7 +62,7 @@ def test_no_process_survives(plant: Planter, scenario: Scenario, way: str, calle
     assert result.ok, result.summary()
     assert tree.all_dead()
     if way == "stopped":
-        found = by_name(tree, result)
+        found = by_name(tree.pids, result)
         fates = {name: outcome.fate for name, outcome in found.items() if name in scenario.fates}
         assert fates == {name: scenario.fates[name] for name in fates}
         assert fates
@@ -73,7 +75,7 @@ def test_daemons_of_a_root_that_was_reaped_long_ago_are_found(
     tree, result = contained(plant, DAEMONS, caller, lambda process: process.stop(grace=HASTE))
     assert tree.all_dead()
     fates = {
-        name: outcome.fate for name, outcome in by_name(tree, result).items() if name != "root"
+        name: outcome.fate for name, outcome in by_name(tree.pids, result).items() if name != "root"
     }
     assert fates == {"daemon": LEFT, "deaf": KILLED, "child": LEFT, "x": LEFT}
     evidence = {Evidence.DESCENDANT, Evidence.MARKER, Evidence.SESSION}
@@ -94,18 +96,18 @@ def test_the_end_of_the_block_ends_them(plant: Planter, caller: Caller) -> None:
 def contained(
     plant: Planter, node: Node, caller: Caller, end: Callable[[TreePopen[bytes]], T]
 ) -> tuple[Tree, T]:
-    """Let a caller start a tree by TreePopen and end it when everybody in it has spoken."""
-    with plant.seed() as seed:
+    """Let a caller start a tree by TreePopen, and end it when all of it has started."""
+    with plant.prepare(node, caller.account) as prepared:
+        tree, source = prepared.tree, prepared.options["stdin"]
 
         def call() -> tuple[dict[str, int], T]:
-            argv = node_argv(node, caller.account)
-            with caller.means(), unprivileged(caller.account), NODE.open("rb") as source:
-                process = TreePopen(argv, stdin=source, cwd="/", env=seed.env, pass_fds=seed.fds)
-                seed.tree.hear(node.names())
+            with caller.means(), unprivileged(caller.account):
+                process = TreePopen(prepared.argv, **prepared.options)
+                tree.await_started()
                 if node.dies:
                     assert process.wait() == 0
-                return seed.tree.pids, end(process)
+                return tree.pids, end(process)
 
-        pids, ended = apart(call, keep=(*seed.fds, seed.tree.ear))
-        seed.tree.pids.update(pids)
-    return seed.tree, ended
+        pids, ended = apart(call, keep=(*prepared.fds, source.fileno(), tree.reader))
+        tree.pids.update(pids)
+    return tree, ended

@@ -20,7 +20,7 @@ from proctree_kill import (
     kill_tree,
     snapshot_tree,
 )
-from support.party import Party
+from support.pipe_holders import PipeHolders
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -28,81 +28,85 @@ SERVER = Path(__file__).parents[1] / "support" / "stdio_server.py"
 
 
 @pytest.fixture
-def party(tmp_path: Path) -> Iterator[Party]:
+def holders(tmp_path: Path) -> Iterator[PipeHolders]:
     """Hear a tree of which one is a daemon."""
-    with Party(tmp_path) as party:
-        yield party
+    with PipeHolders(tmp_path) as holders:
+        yield holders
 
 
-def assert_all_ended(party: Party, result: KillResult) -> None:
+def assert_all_ended(holders: PipeHolders, result: KillResult) -> None:
     """Assert that all three were found and have ended."""
     assert result.ok, result.summary()
     assert len(result.outcomes) == 3
-    assert party.is_over()
+    assert holders.all_dead()
 
 
-def test_asyncio(party: Party) -> None:
+def test_asyncio(holders: PipeHolders) -> None:
     async def scene() -> KillResult:
         containment = Containment.prepare()
         options = containment.popen_kwargs()
-        process = await asyncio.create_subprocess_exec(*party.argv(), **options)
+        process = await asyncio.create_subprocess_exec(*holders.argv(), **options)
         containment.attach(process)
         assert containment.session
-        party.assemble()
+        holders.await_started()
         result = await akill_tree(containment, grace=0)
         assert process.returncode is not None
         return result
 
-    assert_all_ended(party, asyncio.run(scene()))
+    assert_all_ended(holders, asyncio.run(scene()))
 
 
 @pytest.mark.parametrize("library", ["asyncio", "trio"])
-def test_anyio(party: Party, library: str) -> None:
+def test_anyio(holders: PipeHolders, library: str) -> None:
     anyio = pytest.importorskip("anyio")
     pytest.importorskip(library)
 
     async def scene() -> KillResult:
         containment = Containment.prepare()
-        async with await anyio.open_process(party.argv(), **containment.popen_kwargs()) as process:
+        async with await anyio.open_process(
+            holders.argv(), **containment.popen_kwargs()
+        ) as process:
             containment.attach(process)
-            party.assemble()
+            holders.await_started()
             return await akill_tree(containment, grace=0)
 
-    assert_all_ended(party, anyio.run(scene, backend=library))
+    assert_all_ended(holders, anyio.run(scene, backend=library))
 
 
-def test_pexpect_which_makes_a_session_by_itself(party: Party) -> None:
+def test_pexpect_which_makes_a_session_by_itself(holders: PipeHolders) -> None:
     pexpect = pytest.importorskip("pexpect")
     containment = Containment.prepare()
-    command, *args = party.argv()
+    command, *args = holders.argv()
     process = pexpect.spawn(command, args, env=containment.popen_kwargs()["env"])
     try:
         containment.attach(process)
         assert containment.session
-        party.assemble()
-        assert_all_ended(party, kill_tree(containment, grace=0))
+        holders.await_started()
+        assert_all_ended(holders, kill_tree(containment, grace=0))
     finally:
         process.close()
 
 
-def test_a_spawner_that_takes_an_environment_only_and_gives_no_process(party: Party) -> None:
+def test_a_spawner_that_takes_an_environment_only_and_gives_no_process(
+    holders: PipeHolders,
+) -> None:
     containment = Containment.prepare()
     env = containment.popen_kwargs()["env"]
-    process = subprocess.Popen(party.argv(), env=env)
-    party.assemble()
+    process = subprocess.Popen(holders.argv(), env=env)
+    holders.await_started()
     assert containment.identity is None
     result = kill_tree(containment, grace=0)
     process.wait()
     assert any(Evidence.MARKER in outcome.evidence for outcome in result.outcomes)
-    assert_all_ended(party, result)
+    assert_all_ended(holders, result)
 
 
-def test_the_mcp_client_leaves_a_daemon_that_its_marker_finds(party: Party) -> None:
+def test_the_mcp_client_leaves_a_daemon_that_its_marker_finds(holders: PipeHolders) -> None:
     mcp = pytest.importorskip("mcp")
     from mcp.client.stdio import stdio_client  # noqa: PLC0415 - a part of what may be missing
 
     containment = Containment.prepare()
-    command, *args = party.argv(sys.executable, str(SERVER))
+    command, *args = holders.argv(sys.executable, str(SERVER))
     env = containment.popen_kwargs(env={})["env"]
     server = mcp.StdioServerParameters(command=command, args=args, env=env)
 
@@ -110,7 +114,7 @@ def test_the_mcp_client_leaves_a_daemon_that_its_marker_finds(party: Party) -> N
         async with stdio_client(server) as streams, mcp.ClientSession(*streams) as session:
             await session.initialize()
             answer = await session.call_tool("greet", {"name": "you"})
-            party.assemble()
+            holders.await_started()
             text: str = answer.content[0].text
             return text
 
@@ -118,7 +122,7 @@ def test_the_mcp_client_leaves_a_daemon_that_its_marker_finds(party: Party) -> N
     left = kill_tree(containment, grace=0)
     assert left.ok
     assert "sleep" in {outcome.name for outcome in left.outcomes}
-    assert party.is_over()
+    assert holders.all_dead()
 
 
 def test_only_what_was_asked_for_is_added_to_an_environment() -> None:
@@ -129,13 +133,13 @@ def test_only_what_was_asked_for_is_added_to_an_environment() -> None:
     assert name not in os.environ
 
 
-def test_the_caller_may_keep_the_session(party: Party) -> None:
+def test_the_caller_may_keep_the_session(holders: PipeHolders) -> None:
     containment = Containment.prepare(start_new_session=False)
-    process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
+    process = subprocess.Popen(holders.argv(), **containment.popen_kwargs())
     containment.attach(process)
     assert not containment.session
-    party.assemble()
-    assert_all_ended(party, kill_tree(containment, grace=0))
+    holders.await_started()
+    assert_all_ended(holders, kill_tree(containment, grace=0))
 
 
 def test_nothing_is_contained_before_the_spawn() -> None:
@@ -144,24 +148,24 @@ def test_nothing_is_contained_before_the_spawn() -> None:
     assert kill_tree(containment, grace=0).outcomes == ()
 
 
-def test_a_second_root_is_refused_and_the_first_stays(party: Party) -> None:
+def test_a_second_root_is_refused_and_the_first_stays(holders: PipeHolders) -> None:
     containment = Containment.prepare()
-    process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
+    process = subprocess.Popen(holders.argv(), **containment.popen_kwargs())
     containment.attach(process)
-    party.assemble()
+    holders.await_started()
     with pytest.raises(errors.ContainmentError, match=f"contains process {process.pid} already"):
         containment.attach(process)
-    assert_all_ended(party, kill_tree(containment, grace=0))
+    assert_all_ended(holders, kill_tree(containment, grace=0))
 
 
-def test_an_end_before_the_beginning_ends_nothing_that_comes_later(party: Party) -> None:
+def test_an_end_before_the_beginning_ends_nothing_that_comes_later(holders: PipeHolders) -> None:
     containment = Containment.prepare()
     assert kill_tree(containment).outcomes == ()
-    process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
+    process = subprocess.Popen(holders.argv(), **containment.popen_kwargs())
     containment.attach(process)
-    party.assemble()
+    holders.await_started()
     assert not containment.is_empty
-    assert_all_ended(party, kill_tree(containment, grace=0))
+    assert_all_ended(holders, kill_tree(containment, grace=0))
 
 
 @pytest.mark.parametrize("wrong", [None, "12", 1.5, True, object()])
@@ -189,11 +193,11 @@ def test_a_containment_does_not_keep_its_process_alive() -> None:
     assert kill_tree(containment).ok
 
 
-def test_it_says_what_it_contains(party: Party) -> None:
+def test_it_says_what_it_contains(holders: PipeHolders) -> None:
     containment = Containment.prepare("session")
     assert repr(containment).startswith("<Containment of no process yet: session, PROCTREE_MARK_")
-    process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
+    process = subprocess.Popen(holders.argv(), **containment.popen_kwargs())
     containment.attach(process)
-    party.assemble()
+    holders.await_started()
     assert f"process {process.pid}" in repr(containment)
     kill_tree(containment, grace=0)

@@ -6,16 +6,17 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from proctree_kill import Containment, Fate, TreePopen, arun, kill_tree, run
-from support.garden import BOUND, Garden, Sprout, row
+from support.nodes import Node, chain
+from support.outcomes import fates
+from support.socket_planter import SocketPlanter
+from support.times import BOUND, PATIENCE
 
-PATIENCE = 10.0
-"""A grace in seconds that nobody needs: it ends when the last process has left."""
 CTRL_BREAK = getattr(signal, "CTRL_BREAK_EVENT", 0)
 TIME = 3.0
 """Seconds after which a command that never ends is ended; it has said all by then."""
@@ -38,119 +39,103 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.fixture
-def garden() -> Iterator[Garden]:
-    with Garden() as garden:
-        yield garden
-
-
-def fates(garden: Garden, process: TreePopen[Any], **options: Any) -> dict[str, Fate]:
-    """Stop a tree, and return what became of whom, by name."""
-    names = {pid: name for name, pid in garden.pids.items()}
-    result = process.stop(**options)
-    return {
-        names.get(outcome.identity.pid, str(outcome.name)): outcome.fate
-        for outcome in result.outcomes
-    }
-
-
-def grown(garden: Garden, sprout: Sprout, **options: Any) -> TreePopen[bytes]:
-    """Start a tree by TreePopen."""
-    root = garden.grow(sprout, start=TreePopen, **options)
-    assert isinstance(root, TreePopen)
-    return root
-
-
-def test_a_tree_is_asked_and_leaves(garden: Garden) -> None:
-    root = grown(garden, row("root", "child", "below"))
-    assert fates(garden, root, grace=PATIENCE) == dict.fromkeys(
+def test_a_tree_is_asked_and_leaves(planter: SocketPlanter) -> None:
+    root = planter.contained(chain("root", "child", "below"))
+    assert fates(planter.pids, root.stop(grace=PATIENCE)) == dict.fromkeys(
         ("root", "child", "below"), Fate.TERMINATED
     )
-    assert garden.all_dead()
+    assert planter.all_dead()
     assert root.returncode is not None
 
 
-def test_a_process_that_does_not_leave_is_killed_after_the_grace(garden: Garden) -> None:
-    root = grown(
-        garden, Sprout(name="root", asked="stays", children=(Sprout(name="child", asked="leaves"),))
+def test_a_process_that_does_not_leave_is_killed_after_the_grace(planter: SocketPlanter) -> None:
+    root = planter.contained(
+        Node(
+            name="root",
+            on_term="ignore",
+            children=(Node(name="child", on_term="exit", exit_code=7),),
+        )
     )
-    assert fates(garden, root, grace=0.2) == {"root": Fate.KILLED, "child": Fate.TERMINATED}
-    assert garden.all_dead()
+    assert fates(planter.pids, root.stop(grace=0.2)) == {
+        "root": Fate.KILLED,
+        "child": Fate.TERMINATED,
+    }
+    assert planter.all_dead()
 
 
-def test_an_orphan_whose_middle_died_is_found_by_the_marker(garden: Garden) -> None:
-    middle = Sprout(name="middle", dies=True, children=(row("orphan", "below"),))
-    root = grown(garden, Sprout(name="root", children=(middle,)))
-    found = fates(garden, root, grace=PATIENCE)
-    assert garden.all_dead()
+def test_an_orphan_whose_middle_died_is_found_by_the_marker(planter: SocketPlanter) -> None:
+    middle = Node(name="middle", dies=True, children=(chain("orphan", "below"),))
+    root = planter.contained(Node(name="root", children=(middle,)))
+    found = fates(planter.pids, root.stop(grace=PATIENCE))
+    assert planter.all_dead()
     assert {"root", "orphan", "below"} <= found.keys()
 
 
-def test_what_a_reaped_root_left_is_ended(garden: Garden) -> None:
-    root = grown(garden, Sprout(name="root", dies=True, children=(row("orphan", "below"),)))
+def test_what_a_reaped_root_left_is_ended(planter: SocketPlanter) -> None:
+    root = planter.contained(Node(name="root", dies=True, children=(chain("orphan", "below"),)))
     assert root.wait(BOUND) == 0
-    assert {"orphan", "below"} <= fates(garden, root, grace=PATIENCE).keys()
-    assert garden.all_dead()
+    assert {"orphan", "below"} <= fates(planter.pids, root.stop(grace=PATIENCE)).keys()
+    assert planter.all_dead()
 
 
-def test_what_the_root_left_is_ended_at_the_end_of_the_block(garden: Garden) -> None:
-    with grown(garden, Sprout(name="root", dies=True, children=(row("orphan", "below"),))):
+def test_what_the_root_left_is_ended_at_the_end_of_the_block(planter: SocketPlanter) -> None:
+    with planter.contained(Node(name="root", dies=True, children=(chain("orphan", "below"),))):
         pass
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
-def test_an_exception_in_the_block_ends_the_tree_at_once(garden: Garden) -> None:
-    root = grown(garden, row("root", "child"))
+def test_an_exception_in_the_block_ends_the_tree_at_once(planter: SocketPlanter) -> None:
+    root = planter.contained(chain("root", "child"))
     with pytest.raises(LookupError), root:
         raise LookupError
-    assert garden.all_dead()
+    assert planter.all_dead()
     assert root.returncode is not None
 
 
 @pytest.mark.parametrize("way", [TreePopen.terminate, TreePopen.kill], ids=["ask", "force"])
 def test_a_signal_to_the_tree_reaches_all_of_it(
-    garden: Garden, way: Callable[[TreePopen[bytes]], None]
+    planter: SocketPlanter, way: Callable[[TreePopen[bytes]], None]
 ) -> None:
-    root = grown(garden, row("root", "child", "below"))
+    root = planter.contained(chain("root", "child", "below"))
     with root:
         way(root)
-        assert garden.all_dead()
+        assert planter.all_dead()
 
 
 @pytest.mark.needs("console events")
-def test_without_a_polite_way_a_request_is_force(garden: Garden) -> None:
-    root = grown(garden, row("root", "child"), start_new_session=False)
+def test_without_a_polite_way_a_request_is_force(planter: SocketPlanter) -> None:
+    root = planter.contained(chain("root", "child"), start_new_session=False)
     root.terminate()
-    assert garden.all_dead()
+    assert planter.all_dead()
     assert root.wait(BOUND) == 1
 
 
 @pytest.mark.needs("console events")
-def test_the_flags_of_the_caller_are_kept(garden: Garden) -> None:
-    root = grown(garden, row("root"), creationflags=OWN_CONSOLE)
+def test_the_flags_of_the_caller_are_kept(planter: SocketPlanter) -> None:
+    root = planter.contained(chain("root"), creationflags=OWN_CONSOLE)
     result = root.stop(grace=PATIENCE)
-    assert garden.all_dead()
+    assert planter.all_dead()
     assert "share the caller's console" in str(result.root and result.root.detail)
 
 
-def test_a_timeout_of_communicate_leaves_the_tree_alone(garden: Garden) -> None:
-    root = grown(garden, row("root", "child"), stdout=subprocess.PIPE)
+def test_a_timeout_of_communicate_leaves_the_tree_alone(planter: SocketPlanter) -> None:
+    root = planter.contained(chain("root", "child"), stdout=subprocess.PIPE)
     with pytest.raises(subprocess.TimeoutExpired):
         root.communicate(timeout=0.1)
     assert root.poll() is None
-    assert len(garden.living()) == 2
+    assert len(planter.living()) == 2
     root.stop(grace=0)
     assert root.communicate(timeout=BOUND)[0] == b""
 
 
-def test_what_another_spawner_started_is_contained(garden: Garden) -> None:
+def test_what_another_spawner_started_is_contained(planter: SocketPlanter) -> None:
     contained = Containment.prepare()
-    root = garden.grow(
-        Sprout(name="root", dies=True, children=(row("orphan"),)), **contained.popen_kwargs()
+    root = planter.plant(
+        Node(name="root", dies=True, children=(chain("orphan"),)), **contained.popen_kwargs()
     )
     contained.attach(root)
     assert kill_tree(contained, grace=PATIENCE).ok
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
 def test_a_timeout_ends_the_whole_tree_and_returns_what_was_said() -> None:
@@ -180,12 +165,12 @@ def test_input_output_and_exit_code_are_those_of_subprocess() -> None:
 
 
 @pytest.mark.needs("console events")
-def test_ctrl_break_ends_a_wait_and_the_tree(garden: Garden) -> None:
+def test_ctrl_break_ends_a_wait_and_the_tree(planter: SocketPlanter) -> None:
     def by_owner(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         script = [sys.executable, "-c", INTERRUPTED, *command]
         return subprocess.Popen(script, creationflags=GROUP, **options)
 
-    owner = garden.grow(row("root", "child"), start=by_owner)
+    owner = planter.plant(chain("root", "child"), start=by_owner)
     owner.send_signal(CTRL_BREAK)
     assert owner.wait(BOUND) == 5
-    assert garden.all_dead()
+    assert planter.all_dead()

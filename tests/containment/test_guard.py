@@ -21,13 +21,13 @@ from proctree_kill._containment import guard as containment_guard
 from proctree_kill._guard.process import GuardProcess, end
 from proctree_kill._records.format import Intent, encode, intent_path
 from support.callers import apart
-from support.grow import Grow
 from support.impostors import as_fifo, as_huge_file
 from support.nodes import Node, chain
-from support.party import Party
+from support.owners import DEATHS, guarded_owner, has_ended
+from support.pipe_holders import PipeHolders
+from support.planter import Planter
 from support.threads import in_thread
-from support.trees import BOUND
-from support.wards import DEATHS, has_ended, warded
+from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork", "pidfd")
 
@@ -36,10 +36,10 @@ SLEEP = ["sleep", "1000"]
 
 
 @pytest.fixture
-def party(tmp_path: Path) -> Iterator[Party]:
+def holders(tmp_path: Path) -> Iterator[PipeHolders]:
     """Hear a tree of which one is a daemon."""
-    with Party(tmp_path) as party:
-        yield party
+    with PipeHolders(tmp_path) as holders:
+        yield holders
 
 
 def stop_guard() -> int:
@@ -68,73 +68,75 @@ class TestTheOwnersDeath:
     @pytest.mark.parametrize("how", ["auto", "session"])
     @pytest.mark.parametrize("death", DEATHS)
     def test_the_trees_end_and_their_records_go(
-        self, tmp_path: Path, party: Party, how: str, death: str
+        self, tmp_path: Path, holders: PipeHolders, how: str, death: str
     ) -> None:
-        with warded(tmp_path, party, how) as ward:
-            DEATHS[death](ward)
-            assert party.is_over()
-            assert has_ended(ward.second, ward.guard)
-            assert not ward.record.exists()
+        with guarded_owner(tmp_path, holders, how) as owner:
+            DEATHS[death](owner)
+            assert holders.all_dead()
+            assert has_ended(owner.second, owner.guard)
+            assert not owner.record.exists()
 
-    def test_a_stopped_guard_is_continued_and_ends_them(self, tmp_path: Path, party: Party) -> None:
-        with warded(tmp_path, party, "auto") as ward:
-            signal.pidfd_send_signal(ward.guard, signal.SIGSTOP)
-            ward.owner.kill()
-            assert party.is_over()
-            assert has_ended(ward.second, ward.guard)
-            assert not ward.record.exists()
+    def test_a_stopped_guard_is_continued_and_ends_them(
+        self, tmp_path: Path, holders: PipeHolders
+    ) -> None:
+        with guarded_owner(tmp_path, holders, "auto") as owner:
+            signal.pidfd_send_signal(owner.guard, signal.SIGSTOP)
+            owner.process.kill()
+            assert holders.all_dead()
+            assert has_ended(owner.second, owner.guard)
+            assert not owner.record.exists()
 
-    def test_an_exit_ends_them_as_well(self, party: Party) -> None:
+    def test_an_exit_ends_them_as_well(self, holders: PipeHolders) -> None:
         script = (
             "import sys; from proctree_kill import TreePopen; "
             "from proctree_kill._containment.guard import guard; "
             "t = TreePopen(sys.argv[1:], kill_on_parent_exit=True); "
             "print(guard().pid, flush=True); input(); t.returncode = 0"
         )
-        command = [sys.executable, "-c", script, *party.argv()]
+        command = [sys.executable, "-c", script, *holders.argv()]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe) as owner:
             assert owner.stdout
-            party.assemble()
+            holders.await_started()
             guard = os.pidfd_open(int(owner.stdout.readline()))
             owner.stdout.close()
             owner.communicate(b"\n")
-        assert party.is_over()
+        assert holders.all_dead()
         assert has_ended(guard)
         os.close(guard)
 
-    def test_a_record_of_another_tree_is_left(self, tmp_path: Path, party: Party) -> None:
-        with warded(tmp_path, party, "auto") as ward:
-            ward.record.write_text("another marker")
-            ward.owner.kill()
-            assert has_ended(ward.guard)
-            assert ward.record.exists()
-        assert party.is_over()
+    def test_a_record_of_another_tree_is_left(self, tmp_path: Path, holders: PipeHolders) -> None:
+        with guarded_owner(tmp_path, holders, "auto") as owner:
+            owner.record.write_text("another marker")
+            owner.process.kill()
+            assert has_ended(owner.guard)
+            assert owner.record.exists()
+        assert holders.all_dead()
 
     @pytest.mark.parametrize("replace", [as_fifo, as_huge_file])
     def test_a_record_that_cannot_be_read_holds_up_no_other(
-        self, tmp_path: Path, party: Party, replace: Callable[[Path], object]
+        self, tmp_path: Path, holders: PipeHolders, replace: Callable[[Path], object]
     ) -> None:
-        with warded(tmp_path, party, "auto") as ward:
-            told = json.loads(ward.record.read_bytes().splitlines()[1])
+        with guarded_owner(tmp_path, holders, "auto") as owner:
+            told = json.loads(owner.record.read_bytes().splitlines()[1])
             intent = Intent.model_validate_json(json.dumps(told))
-            intent_path(ward.record).write_bytes(encode(intent))
-            replace(ward.record)
-            ward.owner.kill()
-            assert has_ended(ward.guard, ward.second)
-            assert ward.record.exists()
-            assert not intent_path(ward.record).exists()
-        assert party.is_over()
+            intent_path(owner.record).write_bytes(encode(intent))
+            replace(owner.record)
+            owner.process.kill()
+            assert has_ended(owner.guard, owner.second)
+            assert owner.record.exists()
+            assert not intent_path(owner.record).exists()
+        assert holders.all_dead()
 
     def test_a_record_that_another_program_mentions_the_marker_in_is_left(
-        self, tmp_path: Path, party: Party
+        self, tmp_path: Path, holders: PipeHolders
     ) -> None:
-        with warded(tmp_path, party, "auto") as ward:
-            ward.record.write_bytes(b"see also: " + ward.record.read_bytes())
-            ward.owner.kill()
-            assert has_ended(ward.guard)
-            assert ward.record.exists()
-        assert party.is_over()
+        with guarded_owner(tmp_path, holders, "auto") as owner:
+            owner.record.write_bytes(b"see also: " + owner.record.read_bytes())
+            owner.process.kill()
+            assert has_ended(owner.guard)
+            assert owner.record.exists()
+        assert holders.all_dead()
 
 
 @pytest.mark.parametrize(
@@ -153,8 +155,8 @@ def test_what_it_does_not_understand_does_not_end_it(said: bytes) -> None:
         os.close(fd)
 
 
-def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(grow: Grow) -> None:
-    process, tree = grow(FAMILY)
+def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(plant: Planter) -> None:
+    process, tree = plant.contained(FAMILY)
     trees: list[dict[str, Any]] = [
         {"marker": marker, "cgroup": None, "identity": identity, "records": []}
         for marker, identity in [("A=1", {"pid": "x"}), (process.containment.marker, None)]
@@ -220,9 +222,9 @@ class TestTheGuard:
 
     @pytest.mark.parametrize("found", ["replaced", "refused"])
     def test_a_guard_that_does_not_read_is_replaced_or_the_start_is_refused(
-        self, found: str, grow: Grow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, found: str, plant: Planter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        process, tree = grow(FAMILY, kill_on_parent_exit=True)
+        process, tree = plant.contained(FAMILY, kill_on_parent_exit=True)
         monkeypatch.setattr(containment_guard, "READ_TIME", 0.01)
         monkeypatch.setattr(signal, "SIGCONT", 0)  # it cannot be continued, as a frozen one
         pid = stop_guard()
@@ -271,8 +273,10 @@ class TestTheGuard:
         finally:
             signal.signal(signal.SIGUSR1, previous)
 
-    def test_a_killed_guard_is_followed_by_another_that_knows_everything(self, grow: Grow) -> None:
-        process, tree = grow(FAMILY, kill_on_parent_exit=True)
+    def test_a_killed_guard_is_followed_by_another_that_knows_everything(
+        self, plant: Planter
+    ) -> None:
+        process, tree = plant.contained(FAMILY, kill_on_parent_exit=True)
         pid = containment_guard.guard().pid
         assert pid is not None
         descriptor = os.pidfd_open(pid)
@@ -285,7 +289,7 @@ class TestTheGuard:
         assert process.stop(grace=0).ok
         assert tree.all_dead()
 
-    def test_a_forked_child_has_its_own(self, grow: Grow) -> None:
+    def test_a_forked_child_has_its_own(self, plant: Planter) -> None:
         def scene() -> int | None:
             assert containment_guard.guard().pid is None
             with TreePopen(SLEEP, kill_on_parent_exit=True) as process:
@@ -293,7 +297,7 @@ class TestTheGuard:
                 process.stop(grace=0)
             return pid
 
-        process, _ = grow(FAMILY, kill_on_parent_exit=True)
+        process, _ = plant.contained(FAMILY, kill_on_parent_exit=True)
         pid = containment_guard.guard().pid
         assert apart(scene) not in (pid, None)
         assert psutil.pid_exists(pid or 0)
@@ -304,12 +308,12 @@ class TestTheGuard:
             TreePopen(["/nonexistent/program"], kill_on_parent_exit=True)
         assert containment_guard.guard().pid is None
 
-    def test_a_containment_has_it_too(self, party: Party) -> None:
+    def test_a_containment_has_it_too(self, holders: PipeHolders) -> None:
         containment = Containment.prepare(kill_on_parent_exit=True)
         assert containment.parent_exit
-        process = subprocess.Popen(party.argv(), **containment.popen_kwargs())
+        process = subprocess.Popen(holders.argv(), **containment.popen_kwargs())
         containment.attach(process)
-        party.assemble()
+        holders.await_started()
         assert kill_tree(containment, grace=0).ok
         assert process.wait(BOUND) == -9
         assert containment_guard.guard().pid is None

@@ -24,7 +24,6 @@ from proctree_kill import (
     kill_tree,
     snapshot_tree,
 )
-from support.grow import Grow
 from support.nodes import Node, chain
 from support.planter import Planter
 
@@ -215,7 +214,7 @@ def test_an_interrupt_forces_at_once_and_is_raised_afterwards(plant: Planter) ->
     ids=["kill_tree", "stop", "akill_tree", "astop"],
 )
 def test_what_a_listener_raises_to_end_the_program_waits_for_the_end(
-    grow: Grow, kill: Callable[..., KillResult], kind: str
+    plant: Planter, kill: Callable[..., KillResult], kind: str
 ) -> None:
     def leave(event: KillEvent) -> None:
         if event.kind == kind:
@@ -224,7 +223,7 @@ def test_what_a_listener_raises_to_end_the_program_waits_for_the_end(
     class Leave(BaseException):
         pass
 
-    process, tree = grow(DEAF)
+    process, tree = plant.contained(DEAF)
     with pytest.raises(Leave):
         kill(process, on_event=leave, grace=PATIENCE if kind == "asked" else 0.1)
     assert tree.all_dead()

@@ -6,135 +6,121 @@ import asyncio
 import os
 import signal
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
 from proctree_kill import (
     Evidence,
     Fate,
-    KillResult,
     akill_tree,
     errors,
     identify,
     kill_tree,
     snapshot_tree,
 )
-from support.garden import Garden, Sprout, row
+from support.nodes import Node, chain
+from support.outcomes import fates
+from support.socket_planter import SocketPlanter
+from support.times import PATIENCE
 
 POLITE = not hasattr(signal, "CTRL_BREAK_EVENT")
 """Whether a plain process can be asked to leave."""
 LEFT = Fate.TERMINATED if POLITE else Fate.KILLED
 SENT = "SIGTERM" if POLITE else "TerminateProcess"
-PATIENCE = 10.0
-"""A grace in seconds that nobody needs: it ends when the last process has left."""
 
 
-@pytest.fixture
-def garden() -> Iterator[Garden]:
-    with Garden() as garden:
-        yield garden
-
-
-def fates(garden: Garden, result: KillResult) -> dict[str, Fate]:
-    """Return what became of whom, by name."""
-    names = {pid: name for name, pid in garden.pids.items()}
-    return {
-        names.get(outcome.identity.pid, str(outcome.name)): outcome.fate
-        for outcome in result.outcomes
-    }
-
-
-def test_a_tree_of_three_levels_is_ended_and_reported(garden: Garden) -> None:
-    root = garden.grow(Sprout(name="root", children=(row("a", "b"), row("c"))))
+def test_a_tree_of_three_levels_is_ended_and_reported(planter: SocketPlanter) -> None:
+    root = planter.plant(Node(name="root", children=(chain("a", "b"), chain("c"))))
     result = kill_tree(root, grace=PATIENCE)
-    assert garden.living() == []
-    assert garden.all_dead()
+    assert planter.living() == []
+    assert planter.all_dead()
     assert result.ok
-    assert fates(garden, result) == dict.fromkeys(("root", "a", "b", "c"), LEFT)
+    assert fates(planter.pids, result) == dict.fromkeys(("root", "a", "b", "c"), LEFT)
     assert all(SENT in outcome.signals for outcome in result.outcomes)
     assert [outcome.identity.pid for outcome in result.outcomes][-1] == root.pid
     assert result.forced is not POLITE
     assert root.returncode is not None
 
 
-def test_force_at_once_ends_the_whole_tree(garden: Garden) -> None:
-    root = garden.grow(row("root", "child", "grandchild"))
+def test_force_at_once_ends_the_whole_tree(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root", "child", "grandchild"))
     result = kill_tree(root.pid, grace=0)
-    assert garden.all_dead()
-    assert fates(garden, result) == dict.fromkeys(("root", "child", "grandchild"), Fate.KILLED)
+    assert planter.all_dead()
+    assert fates(planter.pids, result) == dict.fromkeys(
+        ("root", "child", "grandchild"), Fate.KILLED
+    )
 
 
-def test_a_middle_that_restarts_its_worker_leaves_no_process(garden: Garden) -> None:
-    middle = Sprout(name="middle", restarts=True, children=(row("worker"),))
-    root = garden.grow(Sprout(name="root", children=(middle,)))
+def test_a_middle_that_restarts_its_worker_leaves_no_process(planter: SocketPlanter) -> None:
+    middle = Node(name="middle", restarts=True, children=(chain("worker"),))
+    root = planter.plant(Node(name="root", children=(middle,)))
     result = kill_tree(root, grace=0)
-    assert garden.all_dead()
+    assert planter.all_dead()
     assert result.ok
 
 
-def test_twenty_at_once_are_ended(garden: Garden) -> None:
+def test_twenty_at_once_are_ended(planter: SocketPlanter) -> None:
     names = [f"child {number}".replace(" ", "-") for number in range(20)]
-    root = garden.grow(Sprout(name="root", children=tuple(row(name) for name in names)))
+    root = planter.plant(Node(name="root", children=tuple(chain(name) for name in names)))
     result = kill_tree(root, grace=PATIENCE)
-    assert garden.all_dead()
-    assert fates(garden, result) == dict.fromkeys((*names, "root"), LEFT)
+    assert planter.all_dead()
+    assert fates(planter.pids, result) == dict.fromkeys((*names, "root"), LEFT)
 
 
-def test_an_orphan_is_found_by_its_marker(garden: Garden) -> None:
+def test_an_orphan_is_found_by_its_marker(planter: SocketPlanter) -> None:
     marker = f"PLANTED_{uuid.uuid4().hex.upper()}=1"
     name, _, value = marker.partition("=")
-    middle = Sprout(name="middle", dies=True, children=(row("orphan", "x"),))
-    tree = Sprout(name="root", children=(middle, row("child")))
-    root = garden.grow(tree, env={**os.environ, name: value})
+    middle = Node(name="middle", dies=True, children=(chain("orphan", "x"),))
+    tree = Node(name="root", children=(middle, chain("child")))
+    root = planter.plant(tree, env={**os.environ, name: value})
     result = kill_tree(root, grace=PATIENCE, marker=marker)
-    assert garden.all_dead()
-    found = fates(garden, result)
+    assert planter.all_dead()
+    found = fates(planter.pids, result)
     was_orphan = "middle" not in found  # its socket is closed a moment before it is dead
     found.pop("middle", None)
     assert found == dict.fromkeys(("root", "child", "orphan", "x"), LEFT)
     orphan = next(
-        outcome for outcome in result.outcomes if outcome.identity.pid == garden.pids["orphan"]
+        outcome for outcome in result.outcomes if outcome.identity.pid == planter.pids["orphan"]
     )
     assert Evidence.MARKER in orphan.evidence or not was_orphan
 
 
-def test_the_dry_run_names_the_same_and_touches_nothing(garden: Garden) -> None:
-    root = garden.grow(row("root", "child"))
+def test_the_dry_run_names_the_same_and_touches_nothing(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root", "child"))
     snapshot = snapshot_tree(root)
     assert snapshot.refusal is None
-    assert len(garden.living()) == 2
+    assert len(planter.living()) == 2
     result = kill_tree(snapshot, grace=PATIENCE)
-    assert garden.all_dead()
+    assert planter.all_dead()
     assert {member.identity for member in snapshot.members} == {
         outcome.identity for outcome in result.outcomes
     }
 
 
-def test_a_spared_process_lives_with_all_its_descendants(garden: Garden) -> None:
-    root = garden.grow(Sprout(name="root", children=(row("spared", "below"), row("other"))))
-    result = kill_tree(root, grace=PATIENCE, spare=[garden.pids["spared"]])
-    assert fates(garden, result) == {
+def test_a_spared_process_lives_with_all_its_descendants(planter: SocketPlanter) -> None:
+    root = planter.plant(Node(name="root", children=(chain("spared", "below"), chain("other"))))
+    result = kill_tree(root, grace=PATIENCE, spare=[planter.pids["spared"]])
+    assert fates(planter.pids, result) == {
         "root": LEFT,
         "other": LEFT,
         "spared": Fate.SPARED,
         "below": Fate.SPARED,
     }
-    assert sorted(process.pid for process in garden.living()) == sorted(
-        garden.pids[name] for name in ("spared", "below")
+    assert sorted(process.pid for process in planter.living()) == sorted(
+        planter.pids[name] for name in ("spared", "below")
     )
 
 
-def test_the_root_may_stay(garden: Garden) -> None:
-    root = garden.grow(row("root", "child", "grandchild"))
+def test_the_root_may_stay(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root", "child", "grandchild"))
     result = kill_tree(root, grace=PATIENCE, include_root=False)
-    assert fates(garden, result) == {"child": LEFT, "grandchild": LEFT}
-    assert [process.pid for process in garden.living()] == [root.pid]
+    assert fates(planter.pids, result) == {"child": LEFT, "grandchild": LEFT}
+    assert [process.pid for process in planter.living()] == [root.pid]
     assert root.poll() is None
 
 
-def test_what_is_gone_is_no_error(garden: Garden) -> None:
-    root = garden.grow(row("root"))
+def test_what_is_gone_is_no_error(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root"))
     identity = identify(root.pid)
     assert kill_tree(root, grace=0).ok
     for target in (root, identity):
@@ -143,35 +129,35 @@ def test_what_is_gone_is_no_error(garden: Garden) -> None:
     assert root.poll() is not None
 
 
-def test_an_identity_names_the_process_and_survives_json(garden: Garden) -> None:
-    root = garden.grow(row("root"))
+def test_an_identity_names_the_process_and_survives_json(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root"))
     identity = identify(root.pid)
     assert type(identity).model_validate_json(identity.model_dump_json()) == identity
     assert identity.same_process(identify(root.pid))
     assert not identity.same_process(identify(os.getpid()))
     assert kill_tree(identity, grace=PATIENCE).ok
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
-def test_the_caller_is_refused_and_its_children_are_not(garden: Garden) -> None:
-    garden.grow(row("root", "child"))
+def test_the_caller_is_refused_and_its_children_are_not(planter: SocketPlanter) -> None:
+    planter.plant(chain("root", "child"))
     for target in (os.getpid(), os.getppid()):
         with pytest.raises(errors.TargetRefusedError):
             kill_tree(target)
-    assert len(garden.living()) == 2
+    assert len(planter.living()) == 2
 
 
-def test_an_awaited_kill_ends_the_tree(garden: Garden) -> None:
-    root = garden.grow(row("root", "child"))
+def test_an_awaited_kill_ends_the_tree(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root", "child"))
     result = asyncio.run(akill_tree(root, grace=PATIENCE))
-    assert garden.all_dead()
-    assert fates(garden, result) == {"root": LEFT, "child": LEFT}
+    assert planter.all_dead()
+    assert fates(planter.pids, result) == {"root": LEFT, "child": LEFT}
     assert root.returncode is not None
 
 
-def test_several_trees_share_one_call(garden: Garden) -> None:
-    roots = [garden.grow(row(f"root-{number}", f"child-{number}")) for number in range(3)]
+def test_several_trees_share_one_call(planter: SocketPlanter) -> None:
+    roots = [planter.plant(chain(f"root-{number}", f"child-{number}")) for number in range(3)]
     result = kill_tree(roots, grace=PATIENCE)
-    assert garden.all_dead()
+    assert planter.all_dead()
     assert len(result.outcomes) == 6
     assert all(root.poll() is not None for root in roots)

@@ -15,7 +15,8 @@ from proctree_kill import Evidence, Fate, TreeSnapshot, identify, kill_tree, sna
 from proctree_kill._systems.linux import system as linux_system
 from support.nodes import Node, chain
 from support.planter import Planter
-from support.trees import BOUND, Tree
+from support.times import BOUND
+from support.trees import Tree
 
 pytestmark = pytest.mark.needs("procfs", "fork")
 

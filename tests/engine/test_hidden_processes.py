@@ -42,7 +42,7 @@ from support.agents import PATIENT
 from support.callers import apart, in_foreign_proc, in_namespace, unprivileged, without_proc
 from support.listener import Listener
 from support.recycling import NEXT_PID
-from support.trees import BOUND
+from support.times import BOUND
 from support.users import ordinary_user
 
 pytestmark = pytest.mark.needs("procfs", "root", "pid namespace")

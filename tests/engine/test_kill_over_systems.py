@@ -20,12 +20,11 @@ from support import kqueue
 from support.capabilities import has
 from support.nodes import Node, chain
 from support.planter import Planter
+from support.times import PATIENCE
 from support.trees import Tree
 
 pytestmark = pytest.mark.needs("fork")
 
-PATIENCE = 10.0
-"""A grace in seconds that nobody needs: it ends when the last process has left."""
 HASTE = 0.3
 """A grace in seconds that somebody sits out."""
 

@@ -19,12 +19,10 @@ from proctree_kill._systems import current
 from support.callers import Caller, apart, unprivileged
 from support.planter import LAUNCH, Planter
 from support.storms import VFORK, build
-from support.trees import BOUND
+from support.times import BOUND, PATIENCE
 
 pytestmark = pytest.mark.needs("fork")
 
-PATIENCE = 10.0
-"""A grace in seconds that nobody needs: it ends when the last process has left."""
 NEST = """
 import json, os, sys
 from proctree_kill import TreePopen
@@ -136,13 +134,13 @@ def test_a_process_that_still_carries_the_marker_leads_to_its_children(tmp_path:
 def test_a_daemon_that_waits_for_its_vfork_is_found_by_its_marker(tmp_path: Path) -> None:
     argv = [sys.executable, "-I", "-S", "-c", LAUNCH, str(build(VFORK, tmp_path))]
     with Planter(in_cgroups=False) as plant:
-        with plant.seed() as seed:
-            process = TreePopen(argv, stdin=subprocess.PIPE, env=seed.env, pass_fds=seed.fds)
-            seed.tree.root = process
-        seed.tree.hear(["parent"])
+        with plant.prepare() as prepared:
+            process = TreePopen(argv, stdin=subprocess.PIPE, **prepared.options)
+            prepared.tree.root = process
+        prepared.tree.await_started("parent")
         process.wait(BOUND)
         result = process.stop(grace=0)
-        assert seed.tree.all_dead()
+        assert prepared.tree.all_dead()
     assert result.ok
     assert set(result.verified) >= {Evidence.DESCENDANT, Evidence.MARKER}
 

@@ -26,13 +26,12 @@ from proctree_kill import (
 )
 from support.callers import apart, become_subreaper, in_namespace
 from support.nodes import Node, chain
-from support.planter import NODE, Planter, node_argv
-from support.trees import BOUND, Tree
+from support.planter import Planter
+from support.times import BOUND, PATIENCE
+from support.trees import Tree
 
 pytestmark = pytest.mark.needs("fork")
 
-PATIENCE = 10.0
-"""A grace in seconds that nobody needs: it ends when the last process has left."""
 CHILD = (chain("child"),)
 DEFAULT = Node(name="root", children=CHILD)
 DEAF = Node(name="root", on_term="ignore", children=CHILD)
@@ -224,12 +223,10 @@ def test_the_first_process_of_a_namespace_has_no_zombies_afterwards(grace: float
 
 async def start_with_asyncio(plant: Planter, node: Node) -> tuple[asyncio.subprocess.Process, Tree]:
     """Start a tree whose root belongs to the event loop."""
-    with NODE.open("rb") as source, plant.seed() as seed:
-        process = await asyncio.create_subprocess_exec(
-            *node_argv(node), stdin=source, pass_fds=seed.fds, env=seed.env
-        )
-    seed.tree.hear(node.names())
-    return process, seed.tree
+    with plant.prepare(node) as prepared:
+        process = await asyncio.create_subprocess_exec(*prepared.argv, **prepared.options)
+    prepared.tree.await_started()
+    return process, prepared.tree
 
 
 def play(node: Node, born: Event) -> None:

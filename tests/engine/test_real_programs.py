@@ -16,14 +16,11 @@ from proctree_kill import Evidence, KillResult, kill_tree, snapshot_tree
 from support.callers import Caller
 from support.capabilities import npm_prefix
 from support.planter import Planter
+from support.times import HASTE, PATIENCE
 from support.trees import Tree
 
 pytestmark = pytest.mark.needs("fork")
 
-PATIENCE = 10.0
-"""A grace in seconds that nobody needs: it ends when the last process has left."""
-HASTE = 0.2
-"""A grace in seconds that somebody sits out."""
 GRACES = pytest.mark.parametrize("grace", [PATIENCE, 0], ids=["asked", "forced"])
 PYTHON_PARENT = "import subprocess, sys; subprocess.run(sys.argv[1:], check=False)"
 SERVER = "mcp-server-everything"

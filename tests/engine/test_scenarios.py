@@ -18,9 +18,10 @@ import pytest
 from proctree_kill import Evidence, Fate
 from support.callers import Caller
 from support.nodes import Node, chain
+from support.outcomes import by_name
 from support.planter import Planter
-from support.scenarios import HASTE, KILLED, LEFT, PATIENCE, SCENARIOS, Scenario, by_name
-from support.trees import BOUND
+from support.scenarios import KILLED, LEFT, SCENARIOS, Scenario
+from support.times import BOUND, HASTE, PATIENCE
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -58,7 +59,7 @@ def test_no_process_survives(plant: Planter, scenario: Scenario, caller: Caller)
     result = caller.kill(tree.root.pid, grace=scenario.grace, marker=marker)
     assert result.ok, result.summary()
     assert tree.all_dead()
-    found = by_name(tree, result)
+    found = by_name(tree.pids, result)
     assert {name: found[name].fate for name in scenario.fates} == scenario.fates
     codes = {name: found[name].exit_code for name in scenario.codes}
     assert all(codes[name] in (None, code) for name, code in scenario.codes.items()), codes
@@ -96,7 +97,7 @@ def test_the_session_of_a_root_that_is_dead_and_not_reaped_is_its_tree(plant: Pl
     tree = plant(Node(name="root", dies=True, children=(chain("child"),)))
     os.waitid(os.P_PID, tree.root.pid, os.WEXITED | os.WNOWAIT)
     result = Caller(name="somebody").kill(tree.root.pid, grace=PATIENCE)
-    found = by_name(tree, result)
+    found = by_name(tree.pids, result)
     assert found["child"].fate is LEFT
     assert Evidence.SESSION in found["child"].evidence
     assert tree.all_dead()

@@ -49,7 +49,7 @@ def test_a_fork_under_way_leaves_no_child_behind(
 def test_a_parent_that_waits_for_its_vfork_needs_no_stop(plant: Planter, tmp_path: Path) -> None:
     """It stays in state D for as long as its frozen child does not call exec."""
     tree = plant.program([str(build(VFORK, tmp_path))], stdin=subprocess.PIPE)
-    tree.hear(["parent"])
+    tree.await_started("parent")
     result = kill_tree(tree.pids["parent"], grace=0)
     assert result.ok
     assert len(result.outcomes) == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proctree_kill import SessionManager, TreePopen, errors, recover
-from support.agents import doomed, files
+from support.agents import files, killed_after
 from support.callers import in_namespace, make_read_only, mount_disk
 from support.records import write
 
@@ -56,7 +56,7 @@ def test_a_recovery_on_a_read_only_disk_ends_and_says_that_the_record_stays(
     tmp_path: Path,
 ) -> None:
     def scene() -> tuple[str, str]:
-        doomed(lambda: write(tmp_path, "a"))
+        killed_after(lambda: write(tmp_path, "a"))
         make_read_only(tmp_path)
         (outcome,) = recover(tmp_path).outcomes
         return outcome.fate, str(outcome.detail)

@@ -15,12 +15,12 @@ import pytest
 from proctree_kill import TreePopen, errors, identify
 from proctree_kill._records import files as record_files
 from proctree_kill._records.format import Record, parse
-from support.agents import files, options
+from support.agents import files
 from support.callers import apart, unprivileged
 from support.counts import DEATHS
 from support.deaths import NEVER, die_at
 from support.nodes import chain
-from support.planter import Planter, node_argv
+from support.planter import Planter
 from support.users import ordinary_user
 
 pytestmark = pytest.mark.needs("fork")
@@ -113,9 +113,10 @@ def test_a_full_disk_leaves_no_process(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(record_files, step, fail)
-    with options(plant) as (seed, given), pytest.raises(errors.RecordError, match="No space left"):
-        TreePopen(node_argv(chain("root")), record=place, **given)
-    assert seed.tree.all_dead()
+    full = pytest.raises(errors.RecordError, match="No space left")
+    with plant.prepare(chain("root")) as prepared, full:
+        TreePopen(prepared.argv, record=place, **prepared.options)
+    assert prepared.tree.all_dead()
     assert files(place.parent) == set()
 
 

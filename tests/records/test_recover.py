@@ -31,7 +31,7 @@ from support.nodes import Node, chain
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
 from support.recycling import Midwife, recycle
-from support.trees import BOUND
+from support.times import BOUND
 from support.users import ordinary_user
 
 pytestmark = pytest.mark.needs("fork")
@@ -435,6 +435,12 @@ class TestCalls:
     def test_a_record_that_vanishes_meanwhile_is_gone(self, tmp_path: Path) -> None:
         outcome = RecordRecovery(tmp_path / "session_a.pid", PATIENT).run()
         assert outcome.fate is RecordFate.GONE
+
+    def test_a_tree_that_is_starting_has_no_record_of_another_session(self, tmp_path: Path) -> None:
+        intent = write(tmp_path, "x.pid")
+        (tmp_path / "session_x.pid").write_bytes(b"4711")
+        outcome = RecordRecovery(intent, KillPolicy(grace=0, settle=0.1), owned=True).run()
+        assert (outcome.session_id, outcome.fate) == ("x.pid", RecordFate.OWNED)
 
     def test_a_folder_that_is_not_there_has_no_records(self, tmp_path: Path) -> None:
         assert recover(tmp_path / "nothing").summary() == "no records"

@@ -47,7 +47,8 @@ from support.impostors import (
 from support.nodes import Node
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
-from support.trees import BOUND, Tree
+from support.times import BOUND
+from support.trees import Tree
 from support.users import Account, ordinary_user
 
 pytestmark = pytest.mark.needs("fork")

@@ -13,12 +13,12 @@ import anyio
 import pytest
 
 from proctree_kill import SessionManager, SessionState, errors, identify
-from support.agents import DEAF, FOREVER, PATIENT, POLITE, files, options, start
+from support.agents import DEAF, FOREVER, PATIENT, POLITE, files, start
 from support.cancellations import cancel_at_random
 from support.counts import CANCELLATIONS
 from support.listener import Listener
 from support.loops import on_both
-from support.planter import Planter, node_argv
+from support.planter import Planter
 from support.records import dead_owner, new_marker, write
 
 pytestmark = pytest.mark.needs("fork")
@@ -31,14 +31,14 @@ def test_a_session_from_its_start_to_its_end(
     async def scene() -> None:
         manager = SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener)
         async with manager:
-            with options(plant) as (seed, given):
-                session = await manager.aspawn_agent("a", node_argv(POLITE), **given)
-            seed.tree.hear(POLITE.names())
+            with plant.prepare(POLITE) as prepared:
+                session = await manager.aspawn_agent("a", prepared.argv, **prepared.options)
+            prepared.tree.await_started()
             assert session.state is SessionState.RUNNING
             assert files(tmp_path) == {"session_a.pid"}
             result = await manager.astop_agent("a")
             assert (result.success, result.method) == (True, "terminated")
-            assert seed.tree.all_dead()
+            assert prepared.tree.all_dead()
             assert (await manager.astop_agent("a")).method == "nothing_to_stop"
             assert await manager.astop_all() == {}
 

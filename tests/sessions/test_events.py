@@ -23,7 +23,7 @@ from support.agents import PATIENT
 from support.listener import Listener
 from support.loops import on_asyncio
 from support.threads import wait_for_threads
-from support.trees import BOUND
+from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork")
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from proctree_kill import KillPolicy, SessionManager, identify, recover
-from support.garden import BOUND, Garden, Sprout, Start, row
+from support.nodes import Node, chain
+from support.socket_planter import SocketPlanter, Start
+from support.times import BOUND
 
 PATIENT = KillPolicy(grace=10)
 """A grace that nobody needs: it ends when the last process has left."""
@@ -23,12 +24,6 @@ session = manager.spawn_agent("a", sys.argv[2:])
 time.sleep(1000)
 """
 """Starts a session, and is killed."""
-
-
-@pytest.fixture
-def garden() -> Iterator[Garden]:
-    with Garden() as garden:
-        yield garden
 
 
 def session_of(manager: SessionManager, name: str) -> Start:
@@ -47,63 +42,65 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_session_from_its_start_to_its_end(garden: Garden, tmp_path: Path) -> None:
+def test_a_session_from_its_start_to_its_end(planter: SocketPlanter, tmp_path: Path) -> None:
     manager = SessionManager(tmp_path / "a folder", policy=PATIENT)
-    root = garden.grow(row("root", "child"), start=session_of(manager, "a"))
+    root = planter.plant(chain("root", "child"), start=session_of(manager, "a"))
     assert manager.sessions["a"].identity == identify(root.pid)
     assert files(manager.directory) == {"session_a.pid"}
     result = manager.stop_agent("a")
     assert (result.success, result.method, result.error) == (True, "terminated", None)
-    assert garden.all_dead()
+    assert planter.all_dead()
     assert files(manager.directory) == set()
     assert dict(manager.sessions) == {}
 
 
-def test_leaving_the_block_stops_every_session(garden: Garden, tmp_path: Path) -> None:
+def test_leaving_the_block_stops_every_session(planter: SocketPlanter, tmp_path: Path) -> None:
     with SessionManager(tmp_path, policy=PATIENT) as manager:
         for name in ("a", "b"):
-            garden.grow(row(f"root-{name}", f"child-{name}"), start=session_of(manager, name))
-    assert garden.all_dead()
+            planter.plant(chain(f"root-{name}", f"child-{name}"), start=session_of(manager, name))
+    assert planter.all_dead()
     assert files(tmp_path) == set()
 
 
-def test_an_orphan_of_a_session_is_ended_with_it(garden: Garden, tmp_path: Path) -> None:
+def test_an_orphan_of_a_session_is_ended_with_it(planter: SocketPlanter, tmp_path: Path) -> None:
     manager = SessionManager(tmp_path, policy=PATIENT)
-    middle = Sprout(name="middle", dies=True, children=(row("orphan"),))
-    garden.grow(Sprout(name="root", children=(middle,)), start=session_of(manager, "a"))
+    middle = Node(name="middle", dies=True, children=(chain("orphan"),))
+    planter.plant(Node(name="root", children=(middle,)), start=session_of(manager, "a"))
     assert manager.stop_agent("a").success
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
 @pytest.mark.parametrize("dies", [False, True], ids=["living root", "dead root"])
 def test_what_a_killed_owner_left_is_recovered(
-    garden: Garden, tmp_path: Path, *, dies: bool
+    planter: SocketPlanter, tmp_path: Path, *, dies: bool
 ) -> None:
     def by_owner(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path), *command], **options)
 
-    owner = garden.grow(
-        Sprout(name="root", dies=dies, children=(row("child", "below"),)), start=by_owner
+    owner = planter.plant(
+        Node(name="root", dies=dies, children=(chain("child", "below"),)), start=by_owner
     )
     assert [outcome.fate for outcome in recover(tmp_path).outcomes] == ["owned"]
     owner.kill()
     owner.wait(BOUND)
     assert [outcome.fate for outcome in recover(tmp_path, dry_run=True).outcomes] == ["reaped"]
-    assert len(garden.living()) == (2 if dies else 3)
+    assert len(planter.living()) == (2 if dies else 3)
     report = recover(tmp_path, policy=PATIENT)
     assert [outcome.fate for outcome in report.outcomes] == ["reaped"]
-    assert garden.all_dead()
+    assert planter.all_dead()
     assert files(tmp_path) == set()
 
 
-def test_a_record_of_another_process_touches_nothing(garden: Garden, tmp_path: Path) -> None:
+def test_a_record_of_another_process_touches_nothing(
+    planter: SocketPlanter, tmp_path: Path
+) -> None:
     manager = SessionManager(tmp_path, policy=PATIENT)
-    garden.grow(row("root"), start=session_of(manager, "a"))
+    planter.plant(chain("root"), start=session_of(manager, "a"))
     record = tmp_path / "session_a.pid"
     text = record.read_text(encoding="utf-8")
     manager.stop_all()
-    assert garden.all_dead()
-    other = garden.grow(row("other"))
+    assert planter.all_dead()
+    other = planter.plant(chain("other"))
     record.write_text(text.replace(text.split("\n", 1)[0], str(other.pid)), encoding="utf-8")
     assert [outcome.fate for outcome in recover(tmp_path).outcomes] != ["reaped"]
-    assert len(garden.living()) == 1
+    assert len(planter.living()) == 1

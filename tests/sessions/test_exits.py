@@ -18,7 +18,7 @@ from support.listener import Listener
 from support.nodes import Node
 from support.planter import Planter
 from support.threads import wait_for_threads
-from support.trees import BOUND
+from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork")
 

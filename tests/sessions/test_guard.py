@@ -13,8 +13,8 @@ import pytest
 
 from proctree_kill import SessionManager, errors
 from support.agents import PATIENT, files
-from support.party import Party
-from support.wards import has_ended
+from support.owners import has_ended
+from support.pipe_holders import PipeHolders
 
 pytestmark = pytest.mark.needs("fork", "pidfd")
 
@@ -30,24 +30,24 @@ input()
 
 
 @pytest.fixture
-def party(tmp_path: Path) -> Iterator[Party]:
+def holders(tmp_path: Path) -> Iterator[PipeHolders]:
     """Hear a tree of which one is a daemon."""
-    with Party(tmp_path) as party:
-        yield party
+    with PipeHolders(tmp_path) as holders:
+        yield holders
 
 
 def test_the_sessions_of_a_killed_manager_end_and_their_records_go(
-    party: Party, tmp_path: Path
+    holders: PipeHolders, tmp_path: Path
 ) -> None:
     folder = tmp_path / "sessions"
-    command = [sys.executable, "-c", OWNER, str(folder), *party.argv()]
+    command = [sys.executable, "-c", OWNER, str(folder), *holders.argv()]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
         assert owner.stdout
-        party.assemble()
+        holders.await_started()
         guard = os.pidfd_open(int(owner.stdout.readline()))
         assert files(folder) == {"session_a.pid"}
         owner.kill()
-    assert party.is_over()
+    assert holders.all_dead()
     assert has_ended(guard)
     os.close(guard)
     assert files(folder) == set()

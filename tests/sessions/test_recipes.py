@@ -11,7 +11,7 @@ import pytest
 
 from support.agents import files
 from support.planter import Planter
-from support.trees import BOUND
+from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -20,9 +20,9 @@ RECIPE = """\
 import atexit, os, signal, sys
 from proctree_kill import KillPolicy, SessionManager
 manager = SessionManager(sys.argv[1], policy=KillPolicy(grace=0.2))
-voice = int(os.environ["PLANT_VOICE"])
+pipe = int(os.environ["PLANT_PIPE"])
 def begin():
-    manager.spawn_agent("a", ["sh", "-c", "trap '' TERM; sleep 1000"], pass_fds=[voice])
+    manager.spawn_agent("a", ["sh", "-c", "trap '' TERM; sleep 1000"], pass_fds=[pipe])
     print("ready", flush=True)
 """
 RECIPES = {
@@ -67,16 +67,14 @@ def test_a_recipe_ends_the_agents_with_the_program(
     if recipe == "lifespan":
         pytest.importorskip("starlette")
     path = os.pathsep.join(sys.path)
-    with plant.seed({"PYTHONPATH": path}) as seed:
-        seed.tree.root = subprocess.Popen(
+    with plant.prepare(env={"PYTHONPATH": path}) as prepared:
+        prepared.tree.root = program = subprocess.Popen(
             [sys.executable, "-c", RECIPE + RECIPES[recipe], str(tmp_path / "sessions")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pass_fds=seed.fds,
-            env=seed.env,
             start_new_session=True,
+            **prepared.options,
         )
-    program = seed.tree.root
     assert program.stdin
     assert program.stdout
     assert program.stdout.readline() == b"ready\n"
@@ -87,5 +85,5 @@ def test_a_recipe_ends_the_agents_with_the_program(
         program.stdin.close()
     code = program.wait(BOUND)
     assert code == {"SIGTERM": 143, "exception": 3}.get(recipe, 0)
-    assert seed.tree.all_dead()
+    assert prepared.tree.all_dead()
     assert files(tmp_path / "sessions") == set()

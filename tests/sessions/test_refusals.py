@@ -10,10 +10,10 @@ import pytest
 
 from proctree_kill import SessionManager, SessionState, errors
 from proctree_kill._sessions.session import ManagedSession
-from support.agents import POLITE, files, options, start
+from support.agents import POLITE, files, start
 from support.callers import apart
 from support.listener import Listener
-from support.planter import Planter, node_argv
+from support.planter import Planter
 from support.records import write
 
 pytestmark = pytest.mark.needs("fork")
@@ -125,8 +125,8 @@ def test_an_interrupted_start_leaves_no_process(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ManagedSession, where, interrupted)
-    with options(plant) as (seed, given), pytest.raises(KeyboardInterrupt):
-        manager.spawn_agent("a", node_argv(POLITE), **given)
-    assert seed.tree.all_dead()
+    with plant.prepare(POLITE) as prepared, pytest.raises(KeyboardInterrupt):
+        manager.spawn_agent("a", prepared.argv, **prepared.options)
+    assert prepared.tree.all_dead()
     assert files(tmp_path) == set()
     assert dict(manager.sessions) == {}

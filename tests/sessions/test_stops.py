@@ -25,13 +25,13 @@ from proctree_kill import (
 )
 from proctree_kill._records.format import record_path
 from proctree_kill._sessions import start as starts
-from support.agents import DEAF, FOREVER, HASTY, PATIENT, POLITE, files, options, start
+from support.agents import DEAF, FOREVER, HASTY, PATIENT, POLITE, files, start
 from support.counts import HUNG
 from support.listener import Listener
 from support.nodes import Node
-from support.planter import Planter, node_argv
+from support.planter import Planter
 from support.threads import in_thread
-from support.trees import BOUND
+from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -171,10 +171,8 @@ def test_a_stop_waits_for_a_start_that_is_under_way(
         return TreePopen(*args, **given)
 
     monkeypatch.setattr(starts, "TreePopen", slowly)
-    with options(plant) as (seed, given):
-        starting = in_thread(
-            lambda: manager.spawn_agent("a", node_argv(Node(name="root")), **given)
-        )
+    with plant.prepare(Node(name="root")) as prepared:
+        starting = in_thread(lambda: manager.spawn_agent("a", prepared.argv, **prepared.options))
         assert entered.wait(BOUND)
         assert manager.sessions["a"].state is SessionState.STARTING
         stopping = in_thread(lambda: manager.stop_agent("a"))
@@ -182,7 +180,7 @@ def test_a_stop_waits_for_a_start_that_is_under_way(
         session, result = starting(), stopping()
     assert isinstance(session, Session)
     assert result.success
-    assert seed.tree.all_dead()
+    assert prepared.tree.all_dead()
     assert session.state is SessionState.STOPPED
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from support.counts import SOAK_DEATHS
-from support.party import Party
-from support.wards import DEATHS, has_ended, warded
+from support.owners import DEATHS, guarded_owner, has_ended
+from support.pipe_holders import PipeHolders
 
 pytestmark = [pytest.mark.soak, pytest.mark.needs("fork", "pidfd")]
 
@@ -19,8 +19,8 @@ def test_the_trees_end_with_their_owner(tmp_path: Path, how: str, death: str) ->
     for run in range(SOAK_DEATHS):
         folder = tmp_path / str(run)
         folder.mkdir()
-        with Party(folder) as party, warded(folder, party, how) as ward:
-            DEATHS[death](ward)
-            assert party.is_over()
-            assert has_ended(ward.second, ward.guard)
-            assert not ward.record.exists()
+        with PipeHolders(folder) as holders, guarded_owner(folder, holders, how) as owner:
+            DEATHS[death](owner)
+            assert holders.all_dead()
+            assert has_ended(owner.second, owner.guard)
+            assert not owner.record.exists()

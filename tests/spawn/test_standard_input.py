@@ -12,12 +12,10 @@ from typing import IO, Any
 import pytest
 
 from proctree_kill import Fate, KillResult, TreePopen
-from support.trees import BOUND
+from support.times import BOUND, PATIENCE
 
 pytestmark = pytest.mark.needs("fork")
 
-PATIENCE = 10.0
-"""A grace in seconds that nobody needs: it ends when the last process has left."""
 HASTE = 0.4
 """A grace in seconds that somebody sits out."""
 Start = Callable[[str], TreePopen[bytes]]

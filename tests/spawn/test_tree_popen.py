@@ -25,14 +25,12 @@ from proctree_kill._engine.kill import look
 from proctree_kill._engine.tree import Tree
 from support.callers import apart
 from support.counts import SPAWNS
-from support.grow import Grow
 from support.nodes import Node, chain
-from support.trees import BOUND
+from support.planter import Planter
+from support.times import BOUND, PATIENCE
 
 pytestmark = pytest.mark.needs("fork")
 
-PATIENCE = 10.0
-"""A grace in seconds that nobody needs: it ends when the last process has left."""
 FILES = Path("/dev/fd")
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 FAMILY = Node(name="root", children=(chain("a", "b"), chain("c")))
@@ -166,93 +164,93 @@ class TestAsPopen:
 class TestTheTree:
     """What it knows beyond its root."""
 
-    def test_it_leads_a_session_of_its_own(self, grow: Grow) -> None:
-        process, _ = grow(FAMILY)
+    def test_it_leads_a_session_of_its_own(self, plant: Planter) -> None:
+        process, _ = plant.contained(FAMILY)
         assert os.getsid(process.pid) == process.pid
         assert process.containment.session
         assert process.containment.requested == "auto"
 
-    def test_it_stays_in_the_session_of_the_caller(self, grow: Grow) -> None:
-        process, tree = grow(FAMILY, start_new_session=False)
+    def test_it_stays_in_the_session_of_the_caller(self, plant: Planter) -> None:
+        process, tree = plant.contained(FAMILY, start_new_session=False)
         assert os.getsid(process.pid) == os.getsid(0)
         assert not process.containment.session
         assert process.stop(grace=PATIENCE).ok
         assert tree.all_dead()
 
-    def test_a_process_group_takes_the_place_of_the_session(self, grow: Grow) -> None:
-        process, tree = grow(FAMILY, process_group=0)
+    def test_a_process_group_takes_the_place_of_the_session(self, plant: Planter) -> None:
+        process, tree = plant.contained(FAMILY, process_group=0)
         assert os.getpgid(process.pid) == process.pid
         assert os.getsid(process.pid) == os.getsid(0)
         assert process.stop(grace=PATIENCE).ok
         assert tree.all_dead()
 
-    def test_it_knows_its_identity_and_its_members(self, grow: Grow) -> None:
-        process, tree = grow(FAMILY)
+    def test_it_knows_its_identity_and_its_members(self, plant: Planter) -> None:
+        process, tree = plant.contained(FAMILY)
         assert process.identity == identify(process.pid)
         members = process.snapshot().members
         assert {member.identity.pid for member in members} == set(tree.pids.values())
 
-    def test_its_identity_stays_when_it_is_gone(self, grow: Grow) -> None:
-        process, _ = grow(FAMILY)
+    def test_its_identity_stays_when_it_is_gone(self, plant: Planter) -> None:
+        process, _ = plant.contained(FAMILY)
         before = process.identity
         process.stop(grace=0)
         assert process.identity == before
 
-    def test_stop_says_what_became_of_each(self, grow: Grow) -> None:
-        process, tree = grow(FAMILY)
+    def test_stop_says_what_became_of_each(self, plant: Planter) -> None:
+        process, tree = plant.contained(FAMILY)
         result = process.stop(grace=PATIENCE)
         assert {outcome.identity.pid for outcome in result.outcomes} == set(tree.pids.values())
         assert {outcome.fate for outcome in result.outcomes} == {Fate.TERMINATED}
         assert process.returncode == -15
         assert tree.all_dead()
 
-    def test_a_second_stop_finds_nothing_to_do(self, grow: Grow) -> None:
-        process, _ = grow(FAMILY)
+    def test_a_second_stop_finds_nothing_to_do(self, plant: Planter) -> None:
+        process, _ = plant.contained(FAMILY)
         process.stop(grace=0)
         again = process.stop()
         assert [outcome.fate for outcome in again.outcomes] == [Fate.ALREADY_GONE]
         assert again.ok
 
-    def test_kill_tree_takes_it_with_its_marker(self, grow: Grow) -> None:
-        process, tree = grow(ORPHANS)
+    def test_kill_tree_takes_it_with_its_marker(self, plant: Planter) -> None:
+        process, tree = plant.contained(ORPHANS)
         process.wait()
         result = kill_tree(process, grace=PATIENCE)
         assert Evidence.MARKER in result.verified
         assert tree.all_dead()
 
-    def test_several_are_ended_together_each_by_its_own_marker(self, grow: Grow) -> None:
-        grown = [grow(ORPHANS), grow(FAMILY), grow(ORPHANS)]
+    def test_several_are_ended_together_each_by_its_own_marker(self, plant: Planter) -> None:
+        grown = [plant.contained(ORPHANS), plant.contained(FAMILY), plant.contained(ORPHANS)]
         grown[0][0].wait()
         result = kill_tree([process for process, _ in grown], grace=PATIENCE)
         assert result.ok
         assert all(tree.all_dead() for _, tree in grown)
 
-    def test_terminate_asks_the_whole_tree_and_does_not_wait(self, grow: Grow) -> None:
-        process, tree = grow(FAMILY)
+    def test_terminate_asks_the_whole_tree_and_does_not_wait(self, plant: Planter) -> None:
+        process, tree = plant.contained(FAMILY)
         process.terminate()
         assert tree.all_dead(within=BOUND)
         assert process.wait() == -15
 
-    def test_terminate_leaves_what_ignores_it(self, grow: Grow) -> None:
-        process, _ = grow(DEAF)
+    def test_terminate_leaves_what_ignores_it(self, plant: Planter) -> None:
+        process, _ = plant.contained(DEAF)
         process.terminate()
         assert process.poll() is None
 
-    def test_kill_ends_what_ignores_requests_as_well(self, grow: Grow) -> None:
-        process, tree = grow(DEAF)
+    def test_kill_ends_what_ignores_requests_as_well(self, plant: Planter) -> None:
+        process, tree = plant.contained(DEAF)
         process.kill()
         assert tree.all_dead(within=BOUND)
         assert process.wait() == -9
 
     @pytest.mark.parametrize("way", ["terminate", "kill"])
-    def test_both_reach_what_a_reaped_root_left_behind(self, grow: Grow, way: str) -> None:
-        process, tree = grow(ORPHANS)
+    def test_both_reach_what_a_reaped_root_left_behind(self, plant: Planter, way: str) -> None:
+        process, tree = plant.contained(ORPHANS)
         process.wait()
         getattr(process, way)()
         assert tree.all_dead(within=BOUND)
 
-    def test_a_signal_reaches_the_root_alone(self, grow: Grow) -> None:
-        process, tree = grow(FAMILY)
+    def test_a_signal_reaches_the_root_alone(self, plant: Planter) -> None:
+        process, tree = plant.contained(FAMILY)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -9
         assert psutil.pid_exists(tree.pids["b"])
@@ -275,24 +273,24 @@ class TestTheTree:
 class TestTheBlock:
     """What leaving the ``with`` block does."""
 
-    def test_it_waits_for_the_root_and_ends_the_rest(self, grow: Grow) -> None:
-        process, tree = grow(ORPHANS)
+    def test_it_waits_for_the_root_and_ends_the_rest(self, plant: Planter) -> None:
+        process, tree = plant.contained(ORPHANS)
         with process:
             pass
         assert process.returncode == 0
         assert tree.all_dead()
 
-    def test_an_exception_ends_the_whole_tree_at_once(self, grow: Grow) -> None:
-        process, tree = grow(DEAF)
+    def test_an_exception_ends_the_whole_tree_at_once(self, plant: Planter) -> None:
+        process, tree = plant.contained(DEAF)
         with pytest.raises(ZeroDivisionError), process:
             raise ZeroDivisionError
         assert process.returncode == -9
         assert tree.all_dead()
 
     def test_an_interrupted_wait_ends_the_whole_tree_at_once(
-        self, grow: Grow, monkeypatch: pytest.MonkeyPatch
+        self, plant: Planter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        process, tree = grow(DEAF)
+        process, tree = plant.contained(DEAF)
 
         def interrupted(_seconds: float | None) -> bool:
             monkeypatch.undo()
@@ -335,7 +333,7 @@ class TestTheStart:
             assert process.containment.notes == ()
 
     def test_an_interrupt_right_after_the_spawn_leaves_no_process(
-        self, grow: Grow, monkeypatch: pytest.MonkeyPatch
+        self, plant: Planter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         started: list[int] = []
 
@@ -346,7 +344,7 @@ class TestTheStart:
 
         monkeypatch.setattr(containment.Containment, "attach_by", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            grow(FAMILY)
+            plant.contained(FAMILY)
         assert started
         with pytest.raises(ChildProcessError):
             os.waitpid(started[0], os.WNOHANG)
@@ -371,8 +369,8 @@ class TestTheOwner:
             thread.join()
         assert results == [True] * 16
 
-    def test_every_thread_that_waits_learns_of_the_end(self, grow: Grow) -> None:
-        process, _ = grow(FAMILY)
+    def test_every_thread_that_waits_learns_of_the_end(self, plant: Planter) -> None:
+        process, _ = plant.contained(FAMILY)
         codes: list[int] = []
         threads = [threading.Thread(target=lambda: codes.append(process.wait())) for _ in range(8)]
         for thread in threads:
@@ -382,8 +380,8 @@ class TestTheOwner:
             thread.join()
         assert codes == [-9] * 8
 
-    def test_a_forked_child_learns_nothing(self, grow: Grow) -> None:
-        process, _ = grow(FAMILY)
+    def test_a_forked_child_learns_nothing(self, plant: Planter) -> None:
+        process, _ = plant.contained(FAMILY)
         assert apart(lambda: (process.poll(), process.poll(), process.returncode)) == (None,) * 3
         assert process.poll() is None
 
@@ -402,23 +400,23 @@ class TestTheOwner:
         ids=["stop", "astop", "kill_tree", "contained", "kill", "terminate", "wait", "signal"],
     )
     def test_a_forked_child_is_refused(
-        self, grow: Grow, act: Callable[[TreePopen[bytes]], object]
+        self, plant: Planter, act: Callable[[TreePopen[bytes]], object]
     ) -> None:
-        process, tree = grow(FAMILY)
+        process, tree = plant.contained(FAMILY)
         with pytest.raises(errors.TargetRefusedError, match="of which this is a fork"):
             apart(lambda: (process.poll(), act(process)))
         assert not tree.all_dead()
 
-    def test_a_snapshot_tells_a_forked_child_why(self, grow: Grow) -> None:
-        process, _ = grow(FAMILY)
+    def test_a_snapshot_tells_a_forked_child_why(self, plant: Planter) -> None:
+        process, _ = plant.contained(FAMILY)
         refusal = apart(lambda: process.snapshot().refusal)
         assert refusal is not None
         assert "of which this is a fork" in refusal
 
     def test_a_forked_child_leaves_the_block_and_collects_what_it_inherited(
-        self, grow: Grow
+        self, plant: Planter
     ) -> None:
-        process, tree = grow(FAMILY)
+        process, tree = plant.contained(FAMILY)
 
         def leave() -> None:
             process.poll()

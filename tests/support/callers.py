@@ -21,7 +21,7 @@ from typing import Any, NoReturn, TypeVar
 
 from proctree_kill import KillResult, kill_tree
 
-from .trees import BOUND
+from .times import BOUND
 from .users import Account, ordinary_user
 
 T = TypeVar("T")

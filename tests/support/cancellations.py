@@ -14,7 +14,7 @@ import anyio
 from proctree_kill import SessionManager
 
 from .agents import FOREVER, files
-from .trees import BOUND
+from .times import BOUND
 
 DEAF = "trap '' TERM; (trap '' TERM; exec sleep 1000) & setsid sleep 1000 & wait; wait"
 """A shell, a child and a daemon's session; the first two ignore the request."""

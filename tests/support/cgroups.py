@@ -29,16 +29,16 @@ class ScratchCgroup:
         parent = usable_cgroup()
         return cls(parent / new_name()) if parent else None
 
-    def entrance(self) -> int:
-        """Open ``cgroup.procs``: whoever writes ``0`` to the descriptor is inside."""
+    def open_procs(self) -> int:
+        """Open ``cgroup.procs``: a process that writes ``0`` to it is inside."""
         return os.open(self.path / "cgroup.procs", os.O_WRONLY)
 
     def kill(self) -> None:
-        """End everybody inside at once."""
+        """Kill every process inside at once."""
         (self.path / "cgroup.kill").write_text("1")
 
     def is_empty(self, within: float) -> bool:
-        """Tell whether everybody inside is dead, at the latest after ``within`` seconds."""
+        """Whether every process inside is dead, at the latest after ``within`` seconds."""
         return is_empty(self.path, within)
 
     def remove(self) -> None:
@@ -46,14 +46,13 @@ class ScratchCgroup:
         self.path.rmdir()
 
     def can_hold_and_kill(self) -> bool:
-        """Tell whether a process may move in here and be killed here (Linux 5.14)."""
+        """Whether a process may move in here and be killed here (Linux 5.14)."""
         if not (self.path / "cgroup.kill").exists():
             return False
         pid = os.fork()
         if not pid:
             with suppress(OSError):
-                entrance = self.entrance()
-                os.write(entrance, b"0")
+                os.write(self.open_procs(), b"0")
                 os._exit(0)
             os._exit(1)
         _, status = os.waitpid(pid, 0)
@@ -67,17 +66,17 @@ def usable_cgroup() -> Path | None:
     if parent is None:
         return None
     try:
-        leaf = ScratchCgroup(parent / new_name())
+        cgroup = ScratchCgroup(parent / new_name())
     except OSError:
         return None
     try:
-        return parent if leaf.can_hold_and_kill() else None
+        return parent if cgroup.can_hold_and_kill() else None
     finally:
-        leaf.remove()
+        cgroup.remove()
 
 
 def is_empty(cgroup: Path, within: float) -> bool:
-    """Tell whether nobody lives in a cgroup, at the latest after ``within`` seconds."""
+    """Whether no process lives in a cgroup, at the latest after ``within`` seconds."""
     deadline = time.monotonic() + within
     with (cgroup / "cgroup.events").open() as events:
         poll = select.poll()
@@ -96,14 +95,14 @@ def new_name() -> str:
     return f"{PREFIX}{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
-def leaves() -> list[Path]:
-    """Return the cgroups that this process made and that are still there."""
+def own_left() -> list[Path]:
+    """Return the scratch cgroups of this process that are still there."""
     parent = own_cgroup()
     return list(parent.glob(f"{PREFIX}{os.getpid()}-*")) if parent else []
 
 
-def kept() -> list[Path]:
-    """Return the cgroups of trees of this process that nobody holds any more."""
+def library_left() -> list[Path]:
+    """Return the cgroups that the library made for this process and that are still there."""
     parent = own_cgroup()
     if parent is None:
         return []
@@ -111,7 +110,7 @@ def kept() -> list[Path]:
 
     ours = f"{owner_name()}-*"
     if list(parent.glob(ours)):
-        gc.collect()  # what nobody holds any more is removed
+        gc.collect()  # removes those of objects without a reference
     return list(parent.glob(ours))
 
 

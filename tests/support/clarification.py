@@ -16,7 +16,7 @@ from proctree_kill import Session
 
 from .capabilities import NPM_PREFIX
 from .consoles import ROOT
-from .trees import BOUND
+from .times import BOUND
 
 QUESTION = "When is an issue of octo/app stale?"
 AGENT = [sys.executable, "-m", "docs.examples.session_console.agent", "octo/app"]

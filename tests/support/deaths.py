@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from proctree_kill import RecoveryReport, TreePopen, recover
 from proctree_kill._records.format import entries, parse
 
-from .agents import PATIENT, doomed, files, options
+from .agents import PATIENT, files, killed_after
 from .nodes import chain
-from .planter import Planter, node_argv
+from .planter import Planter
 
 NEVER = -1
 
@@ -27,7 +27,7 @@ class Death(NamedTuple):
         steps: how many steps the start had, where it was not interrupted.
         left: the names of the files that it left.
         report: what the recovery said.
-        dead: whether nobody is left.
+        dead: whether all members are dead.
         rest: the names of the files that are left after the recovery.
     """
 
@@ -41,15 +41,14 @@ class Death(NamedTuple):
 def die_at(step: int, plant: Planter, folder: Path) -> Death:
     """Let an owner start a recorded tree and die before this step, then recover the folder."""
     reading, writing = os.pipe()
-    with options(plant) as (seed, given):
+    with plant.prepare(chain("root", "child")) as prepared:
 
         def begin() -> None:
-            argv = node_argv(chain("root", "child"))
             with dying_at(step) as count:
-                TreePopen(argv, record=folder / "session_a.pid", **given)
+                TreePopen(prepared.argv, record=folder / "session_a.pid", **prepared.options)
             os.write(writing, bytes([count[0]]))
 
-        assert doomed(begin) == -signal.SIGKILL
+        assert killed_after(begin) == -signal.SIGKILL
     os.close(writing)
     steps = os.read(reading, 1)
     os.close(reading)
@@ -58,7 +57,7 @@ def die_at(step: int, plant: Planter, folder: Path) -> Death:
         parse(folder / name, (folder / name).read_bytes())  # whole, or it raises
     report = recover(folder, policy=PATIENT)
     return Death(
-        steps[0] if steps else 0, left, report, seed.tree.all_dead(within=5), files(folder)
+        steps[0] if steps else 0, left, report, prepared.tree.all_dead(within=5), files(folder)
     )
 
 

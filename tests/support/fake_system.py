@@ -254,9 +254,9 @@ class FakeSystem(System):
 
         members = list(members)
         for member in members:
-            member.deaf = self.members[member].name in self.deaf
+            member.unreachable = self.members[member].name in self.deaf
         return self._signal(
-            "ask", "SIGTERM", [member for member in members if not member.deaf], act
+            "ask", "SIGTERM", [member for member in members if not member.unreachable], act
         )
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 from proctree_kill import Containment
 
 from .callers import apart
-from .cgroups import kept
+from .cgroups import library_left
 
 PACKAGE = "proctree_kill"
 ERRORS = (errno.EMFILE, errno.ENOMEM, errno.EPERM, errno.EINTR)
@@ -202,7 +202,7 @@ def run(scene: Scene, folder: Path, tracer: Callable[[], Calls | Opcodes]) -> Ca
         tracer: makes what counts and fails.
     """
     token = uuid.uuid4().hex
-    before = {*kept()}
+    before = {*library_left()}
     try:
         case = apart(lambda: _play(scene, folder, tracer(), token), WATCHDOG)
     except TimeoutError:
@@ -210,9 +210,9 @@ def run(scene: Scene, folder: Path, tracer: Callable[[], Calls | Opcodes]) -> Ca
     for pid in _carriers(token, guards=True):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    if {*kept()} - before:
+    if {*library_left()} - before:
         Containment.prepare().release()
-    left = [path.name for path in {*kept()} - before]
+    left = [path.name for path in {*library_left()} - before]
     return case._replace(faults=case.faults + [f"a cgroup is left: {name}" for name in left])
 
 

@@ -2,7 +2,7 @@
 
     forker.py MEGABYTES BIRTHS THREAD
 
-After so many births it speaks. It ends, as its children do, when its standard input is closed.
+After so many forks it reports. It ends, as its children do, when its standard input is closed.
 THREAD is ``main``, or ``other`` where the main thread only waits.
 """
 
@@ -25,7 +25,7 @@ def fork_on(births: int) -> None:
             os.read(0, 1)
             os._exit(0)
         if number == births:
-            os.write(int(os.environ["PLANT_VOICE"]), b"forker %d 0\n" % os.getpid())
+            os.write(int(os.environ["PLANT_PIPE"]), b"forker %d 0\n" % os.getpid())
         if select.select([0], [], [], time.monotonic() - begun)[0]:
             break
     os.read(0, 1)

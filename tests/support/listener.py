@@ -6,7 +6,7 @@ import threading
 
 from proctree_kill import SessionEvent
 
-from .trees import BOUND
+from .times import BOUND
 
 
 class Listener:

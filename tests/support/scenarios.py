@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from proctree_kill import Fate, KillResult, ProcessOutcome
+from proctree_kill import Fate
 
 from .nodes import Node, chain
-from .trees import Tree
-
-PATIENCE = 10.0
-"""A grace in seconds that nobody needs: it ends when the last process has left."""
-HASTE = 0.2
-"""A grace in seconds that somebody sits out."""
+from .times import HASTE, PATIENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,9 +141,3 @@ SCENARIOS = [
         fates={"threads": KILLED},
     ),
 ]
-
-
-def by_name(tree: Tree, result: KillResult) -> dict[str, ProcessOutcome]:
-    """Return the outcomes by the names of the nodes."""
-    names = {pid: name for name, pid in tree.pids.items()}
-    return {names.get(outcome.identity.pid, "?"): outcome for outcome in result.outcomes}

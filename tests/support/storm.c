@@ -1,6 +1,6 @@
 /* Fork as fast as described, with a bounded number of live processes.
  *
- *   storm KIND BIRTHS
+ *   storm KIND FORKS
  *
  * KIND is one of
  *   growing     each process forks a child every 5 ms
@@ -9,16 +9,16 @@
  *   successors  each process forks its successor and exits within 3 ms
  *   fugitives   the same, and each successor leads a session of its own
  *
- * After so many BIRTHS the storm speaks: it writes the pid of its root to the descriptor PLANT_VOICE.
+ * After so many FORKS the storm writes the pid of its root to the descriptor PLANT_PIPE.
  *
- * The first process is no part of the storm: it is the subreaper of its orphans, lest the init of
- * the machine be flooded with zombies, and exits when the last of them is dead.
+ * The first process is no part of the storm: it is the subreaper of its orphans, so that the init
+ * of the machine is not flooded with zombies, and exits when the last of them is dead.
  * Its child is the root, and leads a session.
  *
  * A live process holds a record lock on one byte of a file without a name, so the kernel itself
- * counts the living, however they die (fcntl(2)); who finds no free byte exits at once.
- * Nobody is born after LIFETIME seconds or once the other end of standard input, a pipe, is closed,
- * and everybody ends after LIFETIME seconds.
+ * counts the living, however they die (fcntl(2)); a process that finds no free byte exits at once.
+ * No process is forked after LIFETIME seconds or once the other end of standard input, a pipe, is
+ * closed, and every process ends after LIFETIME seconds.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,7 +37,7 @@
 enum { AT_MOST = 300, LIFETIME = 60 };
 
 static struct shared {
-    long births, wanted;
+    long forks, wanted;
     time_t end;
     pid_t root;
 } *shared;
@@ -50,23 +50,23 @@ static time_t now(void)
     return at.tv_sec;
 }
 
-static int leash_is_cut(void)
+static int input_is_closed(void)
 {
-    struct pollfd leash = {.fd = STDIN_FILENO};
-    return poll(&leash, 1, 0);
+    struct pollfd input = {.fd = STDIN_FILENO};
+    return poll(&input, 1, 0);
 }
 
 static void nap(long microseconds)
 {
     struct timespec span = {0, microseconds * 1000};
     nanosleep(&span, NULL);
-    while (leash_is_cut())
+    while (input_is_closed())
         pause();
 }
 
-static void speak(void)
+static void report(void)
 {
-    dprintf(atoi(getenv("PLANT_VOICE")), "storm %d 0\n", shared->root);
+    dprintf(atoi(getenv("PLANT_PIPE")), "storm %d 0\n", shared->root);
 }
 
 static int try_seat(int number, int command, struct flock *seat)
@@ -75,7 +75,7 @@ static int try_seat(int number, int command, struct flock *seat)
     return fcntl(seats, command, seat);
 }
 
-/* Looks at one seat: the fuller it is, the fewer are born. */
+/* Looks at one seat: the fuller it is, the fewer are forked. */
 static int there_is_room(void)
 {
     struct flock seat;
@@ -91,16 +91,16 @@ static void take_a_seat(void)
     _exit(0);
 }
 
-static void be_born(void)
+static void begin(void)
 {
     time_t left = shared->end - now();
-    if (left <= 0 || leash_is_cut())
+    if (left <= 0 || input_is_closed())
         _exit(0);
     alarm(left);
     take_a_seat();
     srandom(getpid());
-    if (__atomic_add_fetch(&shared->births, 1, __ATOMIC_RELAXED) == shared->wanted)
-        speak();
+    if (__atomic_add_fetch(&shared->forks, 1, __ATOMIC_RELAXED) == shared->wanted)
+        report();
 }
 
 static void grow(int new_sessions)
@@ -108,7 +108,7 @@ static void grow(int new_sessions)
     for (;;) {
         nap(5000);
         if (there_is_room() && !fork()) {
-            be_born();
+            begin();
             if (new_sessions)
                 setsid();
         }
@@ -119,7 +119,7 @@ static void work(int new_sessions)
 {
     for (;;) {
         if (there_is_room() && !fork()) {
-            be_born();
+            begin();
             if (new_sessions)
                 setsid();
             for (;;)
@@ -137,7 +137,7 @@ static void succeed(int new_sessions)
         if (successor > 0)
             _exit(0);
         if (!successor) {
-            be_born();
+            begin();
             if (new_sessions)
                 setsid();
         }
@@ -146,8 +146,8 @@ static void succeed(int new_sessions)
 
 static const struct kind {
     const char *name;
-    void (*rage)(int);
-    int new_sessions, seeds;
+    void (*play)(int);
+    int new_sessions, first;
 } kinds[] = {
     {"growing", grow, 0, 1},
     {"workers", work, 0, 2},
@@ -162,10 +162,10 @@ static void storm(const struct kind *kind)
     setsid();
     shared->root = getpid();
     alarm(LIFETIME);
-    for (int i = 0; i < kind->seeds; i++)
+    for (int i = 0; i < kind->first; i++)
         if (!fork()) {
-            be_born();
-            kind->rage(kind->new_sessions);
+            begin();
+            kind->play(kind->new_sessions);
         }
     for (;;)
         pause();
@@ -189,7 +189,7 @@ int main(int argc, char **argv)
         return 2;
     if (!fork())
         storm(kind);
-    close(atoi(getenv("PLANT_VOICE")));
+    close(atoi(getenv("PLANT_PIPE")));
     while (wait(NULL) > 0 || errno == EINTR)
         ;
     return 0;

@@ -39,7 +39,7 @@ def plant_forker(
     births = str(1 + run % 16)
     argv = [sys.executable, "-I", "-S", str(FORKER), str(megabytes), births, thread]
     tree = plant.program(argv, stdin=subprocess.PIPE, start_new_session=False)
-    tree.hear(["forker"])
+    tree.await_started("forker")
     return tree
 
 
@@ -54,7 +54,7 @@ def plant_storm(
     """
     argv = [str(program), kind, str(births)]
     tree = plant.program(argv, stdin=subprocess.PIPE, **options)
-    tree.hear(["storm"])
+    tree.await_started("storm")
     return tree
 
 
@@ -77,9 +77,9 @@ def end_contained_storm(
     The planter must not have cgroups: its trees move into them, and out of that of TreePopen.
     """
     argv = [sys.executable, "-I", "-S", "-c", LAUNCH, str(program), kind, str(BIRTHS)]
-    with plant.seed() as seed:
-        process = TreePopen(argv, stdin=subprocess.PIPE, env=seed.env, pass_fds=seed.fds)
-        seed.tree.root = process
-    seed.tree.hear(["root", "storm"])
+    with plant.prepare() as prepared:
+        process = TreePopen(argv, stdin=subprocess.PIPE, **prepared.options)
+        prepared.tree.root = process
+    prepared.tree.await_started("root", "storm")
     grace = 0 if kind == "sessions" and not process.containment.kernel else GRACES[run % 2]
-    return seed.tree, process.stop(grace=grace)
+    return prepared.tree, process.stop(grace=grace)

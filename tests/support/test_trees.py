@@ -34,15 +34,15 @@ WILD = Node(
 
 
 @pytest.fixture(params=["in a cgroup", "without a cgroup"])
-def garden(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Planter:
+def planter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Planter:
     if request.param == "without a cgroup":
         monkeypatch.setattr(ScratchCgroup, "make", lambda: None)
     return Planter()
 
 
-def test_every_node_starts_as_described_and_ends_with_the_planter(garden: Planter) -> None:
-    with garden:
-        tree = garden(WILD)
+def test_every_node_starts_as_described_and_ends_with_the_planter(planter: Planter) -> None:
+    with planter:
+        tree = planter(WILD)
         assert tree.pids.keys() == set(WILD.names())
         assert tree.state("stopped") == "stopped"
         assert tree.state("threads only") == "zombie"
@@ -53,17 +53,17 @@ def test_every_node_starts_as_described_and_ends_with_the_planter(garden: Plante
 
 
 @pytest.mark.needs("ordinary user")
-def test_an_ordinary_user_grows_the_same(garden: Planter) -> None:
+def test_an_ordinary_user_grows_the_same(planter: Planter) -> None:
     account = ordinary_user()
     assert account
-    with garden:
-        tree = garden(WILD, account=account)
+    with planter:
+        tree = planter(WILD, account=account)
         assert psutil.Process(tree.pids["daemon"]).uids().real == account.uid
 
 
-def test_the_end_of_the_last_process_is_seen(garden: Planter) -> None:
-    with garden:
-        tree = garden(chain("root", "child"))
+def test_the_end_of_the_last_process_is_seen(planter: Planter) -> None:
+    with planter:
+        tree = planter(chain("root", "child"))
         end(tree, "root")
         assert tree.root.wait() == -signal.SIGTERM
         assert not tree.all_dead()
@@ -71,17 +71,17 @@ def test_the_end_of_the_last_process_is_seen(garden: Planter) -> None:
         assert tree.all_dead(within=10)
 
 
-def test_a_program_ends_with_the_planter(garden: Planter) -> None:
-    with garden:
-        tree = garden.program(["sh", "-c", "sleep 1000 & sleep 1000"])
+def test_a_program_ends_with_the_planter(planter: Planter) -> None:
+    with planter:
+        tree = planter.program(["sh", "-c", "sleep 1000 & sleep 1000"])
         assert not tree.all_dead()
 
 
 @pytest.mark.needs("cc")
 @pytest.mark.parametrize("kind", ["growing", "workers", "sessions", "successors", "fugitives"])
-def test_a_storm_ends_with_the_planter(garden: Planter, storm: Path, kind: Kind) -> None:
-    with garden:
-        tree = plant_storm(garden, storm, kind, births=200)
+def test_a_storm_ends_with_the_planter(planter: Planter, storm: Path, kind: Kind) -> None:
+    with planter:
+        tree = plant_storm(planter, storm, kind, births=200)
         assert not tree.all_dead()
 
 

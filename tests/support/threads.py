@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from .trees import BOUND
+from .times import BOUND
 
 
 def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:

@@ -1,22 +1,21 @@
-"""Planted trees: who was born in them, whether they are dead, and how they end in any case.
+"""Planted trees: their pids, whether they are dead, and how they end in any case.
 
-**Birth**: each node writes its pid to an inherited pipe after it has installed its handlers,
-and the planter reads until all have spoken.
-**Death**: the kernel closes the last write end of that pipe when the last who inherited it dies,
-and it does so before that process can be seen dead.
+**Start**: each node writes its pid to an inherited pipe after it has installed its handlers,
+and the planter reads until all have written.
+**Death**: the kernel closes the last write end of that pipe when the last process that inherited
+it dies, and it does so before that process can be seen dead.
 
 What was planted ends with its planter, by ways that owe nothing to the library:
-a cgroup where there is one, pidfds that were opened at birth, and a sweep over who holds the pipe.
+a cgroup where there is one, pidfds opened at the start, and a search for holders of the pipe.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -25,21 +24,18 @@ import psutil
 
 from .capabilities import has
 from .cgroups import ScratchCgroup
-
-BOUND = 25.0
-"""Seconds after which something that should have happened counts as a failure."""
-LAG = 1.0
-"""Seconds within which the kernel must have noted that a cgroup of the dead is empty."""
+from .times import BOUND, LAG
+from .waiting import read_until
 
 
-class Grip:
-    """A hold on one planted process that a later owner of its number cannot inherit."""
+class HeldProcess:
+    """A planted process, held so that a later owner of its number is never signalled."""
 
     def __init__(self, pid: int) -> None:
-        """Take hold of the process that has this number now.
+        """Hold the process that has this number now.
 
         Raises:
-            ProcessLookupError: nobody has it.
+            ProcessLookupError: there is none.
         """
         self.pid = pid
         self.fd = os.pidfd_open(pid) if has("pidfd") else None
@@ -50,7 +46,7 @@ class Grip:
             raise ProcessLookupError(pid) from error
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal, to nobody if it is dead."""
+        """Send a signal, unless it is dead."""
         with suppress(ProcessLookupError, psutil.NoSuchProcess):
             if self.fd is None:
                 self.process.send_signal(number)
@@ -65,21 +61,29 @@ class Grip:
 
 
 class Tree:
-    """A planted tree, from the root's birth to everybody's death.
+    """A planted tree, from the root's start to the last member's death.
 
     Attributes:
-        pids: who was born under which name.
-        ear: the end of the pipe on which they speak.
+        pids: the pids of the nodes that have started, by name.
+        reader: the end of the pipe to which they write.
     """
 
-    def __init__(self, ear: int, leaf: ScratchCgroup | None) -> None:
-        """Begin with nobody, a pipe to listen to, and a cgroup where there is one."""
+    def __init__(self, reader: int, cgroup: ScratchCgroup | None, names: Collection[str]) -> None:
+        """Begin without a process.
+
+        Args:
+            reader: the end of a pipe that the processes will inherit.
+            cgroup: where they will be, if there is any.
+            names: the nodes that will report.
+        """
         self.pids: dict[str, int] = {}
-        self.ear = ear
+        self.reader = reader
         self._root: subprocess.Popen[bytes] | None = None
-        self._grips: list[Grip] = []
-        self._leaf = leaf
-        self._heard = b""
+        self._held: list[HeldProcess] = []
+        self._cgroup = cgroup
+        self._names = names
+        self._unread = b""
+        self._ended = False
 
     @property
     def root(self) -> subprocess.Popen[bytes]:
@@ -93,31 +97,31 @@ class Tree:
         self._root = root
 
     def all_dead(self, within: float = 0) -> bool:
-        """Tell whether everybody is dead, at the latest after ``within`` seconds.
+        """Whether every member is dead, at the latest after ``within`` seconds.
 
         Nothing is lost by asking at once: a process closes its files before it can be seen dead.
         """
-        dead = self._listen_until(lambda: False, within)
-        return dead and (self._leaf is None or self._leaf.is_empty(max(within, LAG)))
+        dead = self._read_until(lambda: self._ended, within)
+        return dead and (self._cgroup is None or self._cgroup.is_empty(max(within, LAG)))
 
     def state(self, name: str) -> str:
         """Return what psutil calls the state of a node."""
         return psutil.Process(self.pids[name]).status()
 
-    def hear(self, names: Iterable[str]) -> None:
-        """Wait until all of these have spoken."""
-        missing = set(names)
+    def await_started(self, *names: str) -> None:
+        """Wait until these nodes have started; by default all that were described."""
+        missing = set(names or self._names)
 
         def complete() -> bool:
-            self._file_births()
-            return missing <= self.pids.keys()
+            self._record_started()
+            return self._ended or missing <= self.pids.keys()
 
-        self._listen_until(complete, BOUND)
+        self._read_until(complete, BOUND)
         silent = missing - self.pids.keys()
-        assert not silent, f"these nodes never spoke: {sorted(silent)}"
+        assert not silent, f"these nodes never started: {sorted(silent)}"
 
     def end(self) -> None:
-        """End everybody who is left, and give everything back."""
+        """End every process that is left, and give everything back."""
         try:
             self._kill()
             if self._root:
@@ -128,67 +132,59 @@ class Tree:
 
     def close(self) -> None:
         """Close every descriptor and remove the cgroup."""
-        for grip in self._grips:
-            grip.close()
+        for held in self._held:
+            held.close()
         for stream in self._streams():
             stream.close()
-        os.close(self.ear)
-        if self._leaf:
-            self._leaf.remove()
+        os.close(self.reader)
+        if self._cgroup:
+            self._cgroup.remove()
 
     def _streams(self) -> list[IO[bytes]]:
         """Return our ends of the root's pipes."""
         root = self._root
-        return (
-            [stream for stream in (root.stdin, root.stdout, root.stderr) if stream] if root else []
-        )
+        streams = (root.stdin, root.stdout, root.stderr) if root else ()
+        return [stream for stream in streams if stream]
 
-    def _listen_until(self, enough: Callable[[], bool], within: float) -> bool:
-        """Read the pipe until it is enough, or for so many seconds; tell whether it ended."""
-        deadline = time.monotonic() + within
-        poll = select.poll()
-        poll.register(self.ear)
-        while not enough():
-            left = max(0.0, deadline - time.monotonic())
-            if not poll.poll(left * 1000):
-                return False
-            said = os.read(self.ear, 1 << 16)
-            if not said:
-                return True
-            self._heard += said
-        return False
+    def _read_until(self, enough: Callable[[], bool], within: float) -> bool:
+        return read_until(enough, lambda: [self.reader], self._read, within)
 
-    def _file_births(self) -> None:
-        """Take hold of everybody who has spoken since."""
-        *births, self._heard = self._heard.split(b"\n")
-        for name, pid, start in (line.rsplit(maxsplit=2) for line in births):
+    def _read(self, reader: int) -> None:
+        text = os.read(reader, 1 << 16)
+        self._unread += text
+        self._ended = not text
+
+    def _record_started(self) -> None:
+        """File and hold every node that has reported since."""
+        *lines, self._unread = self._unread.split(b"\n")
+        for name, pid, start in (line.rsplit(maxsplit=2) for line in lines):
             self.pids[name.decode()] = int(pid)
             with suppress(ProcessLookupError):
-                self._take_hold(int(pid), int(start))
+                self._hold(int(pid), int(start))
 
-    def _take_hold(self, pid: int, start: int) -> None:
-        """Keep a grip on a process, if it is still the one that spoke."""
-        grip = Grip(pid)
+    def _hold(self, pid: int, start: int) -> None:
+        """Hold a process, if its number is still that of the node that reported."""
+        held = HeldProcess(pid)
         if start_ticks(pid) == start:
-            self._grips.append(grip)
+            self._held.append(held)
         else:
-            grip.close()
+            held.close()
 
     def _kill(self) -> None:
-        """Kill everybody, without the library."""
+        """Kill every process, without the library."""
         if self._root and self._root.stdin:
             self._root.stdin.close()
-        if self._leaf:
-            self._leaf.kill()
-        for grip in self._grips:
-            grip.send(signal.SIGKILL)
+        if self._cgroup:
+            self._cgroup.kill()
+        for held in self._held:
+            held.send(signal.SIGKILL)
         if self._root:
             self._root.kill()
-        if has("procfs") and not self._leaf:
-            self._sweep()
+        if has("procfs") and not self._cgroup:
+            self._kill_writers()
 
-    def _sweep(self) -> None:
-        """Freeze, then kill, whoever can still write to the pipe, until nobody can."""
+    def _kill_writers(self) -> None:
+        """Freeze, then kill, each process that can still write to the pipe, until none can."""
         deadline = time.monotonic() + BOUND
         while not self.all_dead() and time.monotonic() < deadline:
             frozen: set[int] = set()
@@ -201,18 +197,18 @@ class Tree:
         """Send a signal to those of these processes that still hold the pipe."""
         for pid in pids:
             with suppress(ProcessLookupError):
-                grip = Grip(pid)
+                held = HeldProcess(pid)
                 if self._writes(pid):
-                    grip.send(number)
-                grip.close()
+                    held.send(number)
+                held.close()
 
     def _writers(self) -> Iterator[int]:
         """Yield every process that holds a writing end of the pipe."""
         return (pid for pid in psutil.pids() if self._writes(pid))
 
     def _writes(self, pid: int) -> bool:
-        """Tell whether a process holds a writing end of the pipe."""
-        pipe = f"pipe:[{os.fstat(self.ear).st_ino}]"
+        """Whether a process holds a writing end of the pipe."""
+        pipe = f"pipe:[{os.fstat(self.reader).st_ino}]"
         try:
             files = list(Path(f"/proc/{pid}/fd").iterdir())
             return any(
@@ -223,7 +219,7 @@ class Tree:
 
 
 def start_ticks(pid: int) -> int:
-    """Return when a process started, in clock ticks, or 0 where nobody says so."""
+    """Return when a process started, in clock ticks, or 0 where there is no ``/proc``."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What Linux offers to whoever ends trees, each looked at by itself."""
+"""The features of this Linux machine, each checked by itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from . import system as linux_system
 
 
 def offers() -> Iterator[Offer]:
-    """Yield what there is, and why it is not there."""
+    """Yield the features, and why some are missing."""
     yield _descriptors()
     yield _inodes()
     yield _children()
@@ -26,7 +26,6 @@ def offers() -> Iterator[Offer]:
 
 
 def _descriptors() -> Offer:
-    """Look for pidfd_open(2) and pidfd_send_signal(2)."""
     if pidfd.supported() and not pidfd.signals():
         why = "numbers are signalled: a seccomp filter forbids pidfd_send_signal"
         return Offer("pidfd", f"processes are held by descriptors, but {why}", available=True)
@@ -37,7 +36,6 @@ def _descriptors() -> Offer:
 
 
 def _inodes() -> Offer:
-    """Look whether a descriptor has an inode of its own (Linux 6.9)."""
     inode = None
     if pidfd.supported() and (fd := pidfd.open(os.getpid())) is not None:
         try:
@@ -50,18 +48,18 @@ def _inodes() -> Offer:
 
 
 def _children() -> Offer:
-    """Look for CONFIG_PROC_CHILDREN."""
     if linux_system.CHILDREN_FILE:
         return Offer("children file", "cost follows the tree", available=True)
     return Offer(
-        "children file", "everybody's parent is read: no CONFIG_PROC_CHILDREN", available=False
+        "children file",
+        "the parent of every process is read: no CONFIG_PROC_CHILDREN",
+        available=False,
     )
 
 
 def _namespace() -> Offer:
-    """Look whether all processes of this pid namespace can be seen."""
     if not procfs.usable():
-        why = "it is not mounted, or another pid namespace's: no tree can be looked for"
+        why = "it is not mounted, or of another pid namespace: no tree can be looked for"
         return Offer("/proc", why, available=False)
     if procfs.stat(1) is not None:
         return Offer("/proc", "other users' processes are visible", available=True)
@@ -69,7 +67,6 @@ def _namespace() -> Offer:
 
 
 def _cgroups() -> Iterator[Offer]:
-    """Look for version 2, and whether this user may make cgroups."""
     mountinfo = procfs.read("/proc/self/mountinfo").decode(errors="surrogateescape")
     membership = procfs.read("/proc/self/cgroup").decode(errors="surrogateescape")
     try:
@@ -88,12 +85,10 @@ def _cgroups() -> Iterator[Offer]:
 
 
 def _limits() -> Iterator[Offer]:
-    """Read how many descriptors and processes there may be; both are respected, never changed."""
     for name, number in (("files", resource.RLIMIT_NOFILE), ("processes", resource.RLIMIT_NPROC)):
         soft, hard = map(_limit, resource.getrlimit(number))
         yield Offer(f"limit of {name}", f"{soft} (at most {hard})")
 
 
 def _limit(number: int) -> str:
-    """Say a limit."""
     return "none" if number == resource.RLIM_INFINITY else str(number)

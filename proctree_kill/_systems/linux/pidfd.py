@@ -1,4 +1,4 @@
-"""Process descriptors (pidfd_open(2)): they mean one process, whatever becomes of its number."""
+"""Process descriptors (pidfd_open(2)): each stands for a single process, not for its number."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from typing import TYPE_CHECKING, NamedTuple
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 PIDFD_GET_INFO = 0xC040FF0B
-"""The ioctl of Linux 6.13 for a struct of 64 bytes (include/uapi/linux/pidfd.h)."""
+"""An ioctl of Linux 6.13 with a struct of 64 bytes (include/uapi/linux/pidfd.h)."""
 PIDFD_INFO_EXIT = 1 << 3
-"""Asks for the exit status, which is there once somebody has reaped the process (Linux 6.15)."""
+"""Asks for the exit status, which is there once the process was reaped (Linux 6.15)."""
 PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
-"""Makes a signal reach the process group that this process leads (Linux 6.9)."""
+"""Sends a signal to the process group that this process leads (Linux 6.9)."""
 _INFO = struct.Struct("=QQIII8Ii")
 _NO_PROCESS = {errno.ESRCH, errno.ENOENT, errno.EINVAL}  # the last two: a thread id, by kernel
 
 
 class Info(NamedTuple):
-    """What the kernel says through a descriptor."""
+    """Parent and exit status of a process; the status is None until it was reaped."""
 
     ppid: int
     status: int | None
 
 
 def supported() -> bool:
-    """Tell whether this kernel and this Python have process descriptors, and can wait for them."""
+    """Whether this kernel and this Python have process descriptors, and can wait for them."""
     if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
         return False
-    # No process has that number, and eventfd(2) no such flags: no descriptor is needed.
+    # No process has number 0, and eventfd(2) no flags -1: the checks need no free descriptor.
     return _refuses(os.pidfd_open, 0) and _refuses(os.eventfd, 0, -1) and _polls()
 
 
 def _refuses(call: Callable[..., object], *arguments: int) -> bool:
-    """Whether the kernel itself refuses these arguments, so that it has the call."""
+    """Whether the kernel has the call: it refuses the arguments, and not the call itself."""
     try:
         call(*arguments)
     except OSError as error:  # ENOSYS before Linux 5.3, EPERM under some seccomp filters
@@ -50,7 +50,6 @@ def _refuses(call: Callable[..., object], *arguments: int) -> bool:
 
 
 def _polls() -> bool:
-    """Whether poll(2) may be called."""
     try:
         readable([], 0)
     except OSError:
@@ -59,18 +58,15 @@ def _polls() -> bool:
 
 
 def signals() -> bool:
-    """Whether signals may be sent through descriptors: seccomp filters answer like a target.
-
-    No descriptor is open under -1, so the kernel's own answer is EBADF.
-    """
+    """Whether signals may be sent through descriptors: a seccomp filter may answer EPERM."""
     try:
         signal.pidfd_send_signal(-1, 0)
     except OSError as error:
-        return error.errno == errno.EBADF
+        return error.errno == errno.EBADF  # the kernel's own answer for -1
     return False
 
 
-def open(pid: int) -> int | None:  # noqa: A001 - read as _pidfd.open
+def open(pid: int) -> int | None:  # noqa: A001 - read as pidfd.open
     """Open the process that has this number now; None where there is none."""
     try:
         return os.pidfd_open(pid)
@@ -83,17 +79,15 @@ def open(pid: int) -> int | None:  # noqa: A001 - read as _pidfd.open
 
 
 def inode(fd: int) -> int | None:
-    """Return the number that names the process for this boot; None before Linux 6.9.
-
-    There, all descriptors share one anonymous inode, so the file system tells which kind it is.
-    """
+    """Return the inode, unique among the processes of this boot; None before Linux 6.9."""
+    # Before, all descriptors share an anonymous inode, which is on a device of its own.
     found = os.fstat(fd)
     return found.st_ino if found.st_dev != _anonymous() else None
 
 
 @functools.cache
 def _anonymous() -> int:
-    """Return the device of the inode that descriptors without one of their own share."""
+    """Return the device of the anonymous inode."""
     fd = os.eventfd(0)
     try:
         return os.fstat(fd).st_dev
@@ -102,7 +96,7 @@ def _anonymous() -> int:
 
 
 def readable(fds: Iterable[int], milliseconds: float | None) -> list[int]:
-    """Wait until one of these is readable and return those that are: their processes are dead."""
+    """Wait until a descriptor is readable; return those that are: their processes are dead."""
     poll = select.poll()
     for fd in fds:
         poll.register(fd, select.POLLIN)
@@ -110,7 +104,7 @@ def readable(fds: Iterable[int], milliseconds: float | None) -> list[int]:
 
 
 def info(fd: int) -> Info | None:
-    """Return parent and exit status; None where the kernel does not tell (any more)."""
+    """Return parent and exit status; None where the kernel does not say (any more)."""
     request = bytearray(_INFO.size)
     request[:8] = PIDFD_INFO_EXIT.to_bytes(8, "little")
     try:

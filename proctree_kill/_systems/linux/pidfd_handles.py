@@ -1,4 +1,4 @@
-"""Holding Linux processes by descriptors: exact, and awake at once when one dies."""
+"""Linux processes held by descriptors: exact, and an exit ends a wait at once."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from ..member import GONE, ZOMBIE, Member
 from . import pidfd, procfs
 
 SPARE_DESCRIPTORS = 24
-"""Descriptors that are left to the rest of the program."""
-FEW = 16
-"""This many are opened without asking how many there may be."""
-LINGER = 20
-"""After a death we wait this many times what a look at everybody costs before the next look."""
+"""Descriptors that are left free for the rest of the program."""
+FIRST_BUDGET = 16
+"""Descriptors that are opened before the limit is looked at."""
+PAUSE_FACTOR = 20
+"""After a death the next look comes after this many times what a look costs."""
 
 LONGEST_WAIT = 86_400.0
 """Seconds that are handed to poll(2) at most, which counts milliseconds in 32 bits."""
-
 _FULL = {errno.EMFILE, errno.ENFILE}
 _T = TypeVar("_T")
 
@@ -34,13 +33,13 @@ _T = TypeVar("_T")
 class PidfdHandles:
     """Members held by pidfds, as many as the limit of descriptors allows.
 
-    The others are opened again for each act, and compared by the inode of the pidfd.
+    The others are opened again for each act, and their identity is compared.
     """
 
     def __init__(self) -> None:
-        """Open what wakes a wait."""
+        """Open the eventfd that wakes a wait."""
         self._held: dict[Member, None] = {}
-        self._budget = FEW
+        self._budget = FIRST_BUDGET
         self._measured = False
         self._pause = 0.0
         self._woken = False
@@ -48,25 +47,25 @@ class PidfdHandles:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
     def open(self, pid: int) -> Member | None:
-        """Open the process first and read its facts then, so that they are its own.
+        """Open a process, then read its facts.
 
-        If it is reaped in between, the facts may be its successor's:
-        :meth:`look` then finds it gone, and a signal through the descriptor reaches nobody.
+        If it is reaped in between, the facts may be of the next process with its number:
+        :meth:`look` then finds it gone, and a signal through the descriptor reaches none.
         """
         return self.with_room(lambda: self._open(pid))
 
     def look(self, members: Sequence[Member]) -> list[Member]:
-        """Return those who are dead, each with its state: a zombie still owns its number."""
+        """Return the dead, each with its state."""
         dead = self._ready(members, 0)
-        dead += [one for one in members if one.handle is None and self._is_dead(one)]
-        for one in dead:
-            one.state = ZOMBIE if self.owns_number(one) else GONE
+        dead += [member for member in members if member.handle is None and self._is_dead(member)]
+        for member in dead:
+            member.state = ZOMBIE if self.owns_number(member) else GONE
         return dead
 
-    def owns_number(self, one: Member) -> bool:
-        """Tell whether it lives or has not been reaped."""
+    def owns_number(self, member: Member) -> bool:
+        """Whether it lives or was not reaped."""
         try:
-            self.send(one, 0)
+            self.send(member, 0)
         except ProcessLookupError:
             return False
         except PermissionError:
@@ -74,9 +73,9 @@ class PidfdHandles:
         return True
 
     def holds_session(self, leader: Member) -> bool:
-        """Tell whether the process is there, or a group that has its very number.
+        """Whether the process is there, or a group that it led.
 
-        Before Linux 6.9 a free number looks like an unbroken one.
+        Before Linux 6.9 it is also True if the number is free now.
         """
         if self.owns_number(leader):
             return True
@@ -89,7 +88,7 @@ class PidfdHandles:
         return procfs.stat(leader.pid) is None
 
     def group_remains(self, leader: Member) -> bool:
-        """Tell whether the group of one that is reaped has members; unknown before Linux 6.9."""
+        """Whether the group of a reaped leader has members; False before Linux 6.9."""
         if leader.handle is None or self.owns_number(leader):
             return False
         try:
@@ -97,26 +96,26 @@ class PidfdHandles:
         except ProcessLookupError:
             return False
 
-    def send(self, one: Member, number: int) -> None:
-        """Signal that very process.
+    def send(self, member: Member, number: int) -> None:
+        """Signal this process.
 
         Raises:
             ProcessLookupError: it is gone.
-            PermissionError: it is not ours to signal.
+            PermissionError: we may not signal it.
         """
-        if one.handle is not None:
-            self._send(one, one.handle, number)
+        if member.handle is not None:
+            self._send(member, member.handle, number)
             return
-        fd = self.with_room(lambda: _reopen(one))
+        fd = self.with_room(lambda: _reopen(member))
         if fd is None:
             raise ProcessLookupError
         try:
-            self._send(one, fd, number)
+            self._send(member, fd, number)
         finally:
             os.close(fd)
 
     def send_group(self, leader: Member, number: int) -> bool:
-        """Signal the very group that this process leads or led; False where the kernel cannot.
+        """Signal the group that this process leads or led; return False where the kernel cannot.
 
         Raises:
             ProcessLookupError: the group is empty.
@@ -125,7 +124,7 @@ class PidfdHandles:
             return False
         try:
             signal.pidfd_send_signal(leader.handle, number, None, pidfd.PIDFD_SIGNAL_PROCESS_GROUP)
-        except PermissionError:  # it is there, and none of it is ours to signal
+        except PermissionError:  # it has members, and we may signal none
             return pidfd.signals()
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOSYS):  # before Linux 6.9; seccomp
@@ -135,62 +134,64 @@ class PidfdHandles:
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Wait until one of these is dead, until this time, or for a hurry; return the dead."""
-        crowd = [one for one in members if one.handle is None]
-        dead = [one for one in crowd if not self._hold(one)]
+        unheld = [member for member in members if member.handle is None]
+        dead = [member for member in unheld if not self._hold(member)]
         if not dead:
             dead = self._wait(members, until)
-        if crowd and time.monotonic() >= until:
-            dead += [one for one in crowd if one.handle is None and self._is_dead(one)]
-        for one in dead:
-            one.state = ZOMBIE
-            if crowd:  # others need the descriptor
-                self.inspect([one])
-                self.drop(one)
+        if unheld and time.monotonic() >= until:
+            dead += [member for member in unheld if member.handle is None and self._is_dead(member)]
+        for member in dead:
+            member.state = ZOMBIE
+            if unheld:  # other members need the descriptor
+                self.inspect([member])
+                self.drop(member)
         return dead
 
     def inspect(self, members: Iterable[Member]) -> None:
-        """Fill in exit codes, and reap those who became our children when their parents died."""
-        for one in members:
-            if one.handle is None or one.exit_code is not None:
+        """Fill in exit codes, and reap the adopted: our children since their parents died."""
+        for member in members:
+            if member.handle is None or member.exit_code is not None:
                 continue
-            found = pidfd.info(one.handle)
+            found = pidfd.info(member.handle)
             if found is not None and found.status is not None:
-                one.exit_code = os.waitstatus_to_exitcode(found.status)
+                member.exit_code = os.waitstatus_to_exitcode(found.status)
             elif found is None or found.ppid == self._caller:
-                one.exit_code = _wait_status(one.handle, keep=not procfs.is_adopted(one))
+                member.exit_code = _wait_status(member.handle, keep=not procfs.is_adopted(member))
 
-    def drop(self, one: Member) -> None:
+    def drop(self, member: Member) -> None:
         """Close the descriptor of a member."""
-        if one.handle is not None:
-            os.close(one.handle)
-            one.handle = None
-            self._held.pop(one, None)
+        if member.handle is not None:
+            os.close(member.handle)
+            member.handle = None
+            self._held.pop(member, None)
 
     def hurry(self) -> None:
         """Wake one wait."""
         os.eventfd_write(self._wake, 1)
 
     def close(self) -> None:
-        """Close every descriptor; neighbours in one call."""
+        """Close every descriptor; adjacent numbers in a single call."""
         fds = [self._wake]
-        for one in self._held:
-            if one.handle is not None:
-                fds.append(one.handle)
-                one.handle = None
+        for member in self._held:
+            if member.handle is not None:
+                fds.append(member.handle)
+                member.handle = None
         self._held.clear()
         for _, run in groupby(enumerate(sorted(fds)), key=lambda pair: pair[1] - pair[0]):
             numbers = [fd for _, fd in run]
             os.closerange(numbers[0], numbers[-1] + 1)
 
     def with_room(self, act: Callable[[], _T]) -> _T:
-        """Do what opens a descriptor; when none is left, give up half of ours and do it again."""
+        """Do what opens a descriptor; when none is free, close half of ours and do it again."""
         try:
             return act()
         except OSError as error:
             if error.errno not in _FULL or not self._held:
                 raise
-        for one in [one for one in self._held if not _is_bound(one)][: (len(self._held) + 1) // 2]:
-            self.drop(one)
+        for member in [member for member in self._held if not _is_bound(member)][
+            : (len(self._held) + 1) // 2
+        ]:
+            self.drop(member)
         self._budget = len(self._held)
         return act()
 
@@ -211,10 +212,10 @@ class PidfdHandles:
                 os.close(fd)
         return member
 
-    def _send(self, one: Member, fd: int, number: int) -> None:
-        """Signal through the descriptor; where a filter forbids that, the number while it is held.
+    def _send(self, member: Member, fd: int, number: int) -> None:
+        """Signal through the descriptor; where a seccomp filter forbids that, by number.
 
-        Between the look and the signal is a gap in which it may die and be reaped.
+        There a gap stays between the look and the signal, in which it may die and be reaped.
         """
         try:
             signal.pidfd_send_signal(fd, number)
@@ -223,37 +224,36 @@ class PidfdHandles:
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.ENOSYS) or pidfd.signals():
                 raise
-            if pidfd.readable([fd], 0):  # dead; its number is its own until it is reaped
-                again = self.with_room(lambda: _reopen(one))
+            if pidfd.readable([fd], 0):  # dead; it has its number until it is reaped
+                again = self.with_room(lambda: _reopen(member))
                 if again is None:
                     raise ProcessLookupError from None
                 os.close(again)
-            os.kill(one.pid, number)
+            os.kill(member.pid, number)
 
-    def _hold(self, one: Member) -> bool:
-        """Hold a member again if there is room; False when it is gone."""
+    def _hold(self, member: Member) -> bool:
+        """Hold a member again if there is room; return False if it is gone."""
         if self._room():
-            one.handle = self.with_room(lambda: _reopen(one))
-            if one.handle is None:
+            member.handle = self.with_room(lambda: _reopen(member))
+            if member.handle is None:
                 return False
-            self._held[one] = None
+            self._held[member] = None
         return True
 
     def _room(self) -> bool:
-        """Tell whether one more descriptor may be kept."""
+        """Whether another descriptor may be kept."""
         if len(self._held) >= self._budget and not self._measured:
             self._measured = True
             soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
             try:
                 used = len(os.listdir("/proc/self/fd"))
-            except FileNotFoundError:  # no /proc: nothing tells
+            except FileNotFoundError:  # no /proc: unknown
                 used = soft // 2
             self._budget = len(self._held) + max(soft - used - SPARE_DESCRIPTORS, 0)
         return len(self._held) < self._budget
 
-    def _is_dead(self, one: Member) -> bool:
-        """Look at a member that is not held."""
-        fd = self.with_room(lambda: _reopen(one))
+    def _is_dead(self, member: Member) -> bool:
+        fd = self.with_room(lambda: _reopen(member))
         if fd is None:
             return True
         try:
@@ -262,12 +262,9 @@ class PidfdHandles:
             os.close(fd)
 
     def _wait(self, members: Sequence[Member], until: float) -> list[Member]:
-        """Wait for one of the held.
-
-        Deaths come in swarms, and each look at everybody costs: after one we wait a moment
-        on a single member first, so that a thousand deaths are a few looks.
-        """
         self._woken = False
+        # Many members die at about the same time, and each look at all of them costs.
+        # After a death, wait shortly on a single member first: a thousand deaths are a few looks.
         if self._pause:
             self._ready(members[-1:], min(self._pause, until - time.monotonic()))
         begun = time.monotonic()
@@ -275,15 +272,15 @@ class PidfdHandles:
         cost = time.monotonic() - begun
         if not dead and not self._woken:
             dead = self._ready(members, until - time.monotonic())
-        self._pause = LINGER * cost if dead else 0.0
+        self._pause = PAUSE_FACTOR * cost if dead else 0.0
         return dead
 
     def _ready(self, members: Sequence[Member], seconds: float) -> list[Member]:
-        """Return the dead among the held, after a wait for the first of them or for a hurry."""
+        """Wait for a death among the held, or for a hurry; return the dead."""
         held: dict[int, Member] = {}
-        for one in members:
-            if one.handle is not None:
-                held[one.handle] = one
+        for member in members:
+            if member.handle is not None:
+                held[member.handle] = member
         fds = [self._wake, *held] if seconds > 0 else held
         ready = pidfd.readable(fds, min(max(seconds, 0), LONGEST_WAIT) * 1000)
         if self._wake in ready:
@@ -293,39 +290,36 @@ class PidfdHandles:
 
 
 def _facts(pid: int, fd: int) -> Member | None:
-    """Read what is known of a process; None where it is dead and nothing is.
-
-    A living process that ``/proc`` does not show is known by its descriptor alone.
-    """
+    """Read the facts of a process; None if it is dead and ``/proc`` does not show it."""
     found = procfs.stat(pid)
     if found is not None:
-        member = procfs.member(pid, found)
+        member = procfs.from_stat(pid, found)
     elif pidfd.readable([fd], 0):
         return None
-    else:
-        told = pidfd.info(fd)
-        member = procfs.unread(pid, told.ppid if told else None)
+    else:  # it lives, and is known by its descriptor alone
+        info = pidfd.info(fd)
+        member = procfs.hidden_member(pid, info.ppid if info else None)
     member.inode = pidfd.inode(fd)
     return member
 
 
-def _is_bound(one: Member) -> bool:
-    """Whether nothing but its descriptor tells it from a later owner of its number."""
-    return one.inode is None and one.start is None
+def _is_bound(member: Member) -> bool:
+    """Whether only its descriptor distinguishes it from a later owner of its number."""
+    return member.inode is None and member.start is None
 
 
-def _reopen(one: Member) -> int | None:
-    """Open a member again; None where its number is free or another process's."""
-    fd = pidfd.open(one.pid)
+def _reopen(member: Member) -> int | None:
+    """Open a member again; None if its number is free or another process's."""
+    fd = pidfd.open(member.pid)
     if fd is None:
         return None
     same = False
     try:
-        if one.inode is not None:
-            same = pidfd.inode(fd) == one.inode
+        if member.inode is not None:
+            same = pidfd.inode(fd) == member.inode
         else:
-            found = procfs.stat(one.pid)
-            same = found is not None and found.start == one.start
+            found = procfs.stat(member.pid)
+            same = found is not None and found.start == member.start
     finally:
         if not same:
             os.close(fd)
@@ -333,7 +327,7 @@ def _reopen(one: Member) -> int | None:
 
 
 def _wait_status(fd: int, *, keep: bool) -> int | None:
-    """Return the exit code of a child of ours; ``keep`` leaves the zombie to its owner."""
+    """Return the exit code of a child; ``keep``: do not reap it."""
     options = os.WEXITED | os.WNOHANG | (os.WNOWAIT if keep else 0)
     try:
         return procfs.exit_code(os.waitid(os.P_PIDFD, fd, options))

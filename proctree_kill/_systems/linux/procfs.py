@@ -1,4 +1,4 @@
-"""What Linux tells in ``/proc`` (proc(5)), read with as few system calls as it takes."""
+"""``/proc`` (proc(5)), read with few system calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PF_KTHREAD = 0x00200000
 KTHREADD, FIRST_NAMESPACE = 2, 0xEFFFFFFC
 """The parent of kernel threads, and the pid namespace in which it is that (PROC_PID_INIT_INO)."""
 STOPPED = (b"T", b"t", b"Z", b"X")
-"""The states of a thread that was stopped, is traced, or has ended (proc(5))."""
+"""The states of a thread that is stopped or traced, or has ended (proc(5))."""
 PARKED = (
     b"kernel_clone",  # waits until its vfork(2) child, attached by then, has called exec
     b"_do_fork",  # the same before Linux 5.10
@@ -30,19 +30,19 @@ PARKED = (
     b"get_signal",  # frozen by its cgroup (v2) on its way out of the kernel
     b"do_freezer_trap",  # the same where the compiler does not inline it
 )
-"""Where a thread can sleep (``wchan``, proc(5)) with no fork under way and its memory unlocked."""
+"""Where a thread can sleep (``wchan``, proc(5)) outside of fork(2) and with its memory unlocked."""
 _SHORT = 2048
-"""A read below half a page is the last one: the kernel fills a page up to its last small record."""
+"""Bytes; a shorter read is the last: the kernel fills a page up to its last small record."""
 _HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
 UNREAD = "/proc does not show it: what it started could not be looked for"
-"""What is said of a process of which nothing but its descriptor or its number is known."""
+"""The note of a process that is known only by its descriptor or number."""
 
 
 _boot_id: str | None = None  # set by :func:`boot_id`; unreadable where ``/proc`` is not mounted
 
 
 class Stat(NamedTuple):
-    """The fields of ``/proc/PID/stat`` that matter here."""
+    """Fields of ``/proc/PID/stat``."""
 
     name: str
     state: bytes
@@ -54,7 +54,7 @@ class Stat(NamedTuple):
 
 
 def read(path: str) -> bytes:
-    """Return a whole file; b"" where the process is gone or does not let us look."""
+    """Return a whole file; b"" where the process is gone or hides it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except _HIDDEN:
@@ -75,16 +75,16 @@ def read(path: str) -> bytes:
 def usable() -> bool:
     """Whether the numbers in ``/proc`` are those of this process's pid namespace.
 
-    A procfs shows the pid namespace of its mount (proc(5)): after ``unshare --pid --fork`` it
-    still is the parent's, where our numbers mean other processes. Only ``/proc/self`` is true then.
+    A procfs shows the pid namespace of its mount (proc(5)). After ``unshare --pid --fork`` that is
+    still the parent's, where our numbers mean other processes. Only ``/proc/self`` is right then.
     """
     try:
         if os.readlink("/proc/self") != str(os.getpid()):
             return False
     except _HIDDEN:  # not mounted, or of a pid namespace that does not contain this one
         return False
-    # Our numbers from the namespace of the mount down to our own (proc_pid_status(5)):
-    # two may be equal. A kernel without pid namespaces has no such line.
+    # NSpid lists our numbers from the namespace of the mount down to our own
+    # (proc_pid_status(5)); two may be equal. A kernel without pid namespaces has no such line.
     return len(status("self").get(b"NSpid", b"1").split()) == 1
 
 
@@ -108,10 +108,8 @@ def is_taken(pid: int) -> bool:
 
 
 def is_thread(pid: int) -> bool:
-    """Whether a number is known to be a thread's and no process's, without ``/proc`` and pidfds.
-
-    A file's owner must be a process: from Linux 5.12 on, F_GETOWN says 0 for another (fcntl(2)).
-    """
+    """Whether a number is known to be a thread's, without ``/proc`` and pidfds."""
+    # A file's owner must be a process: since Linux 5.12 F_GETOWN says 0 for a thread (fcntl(2)).
     fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.fcntl(fd, fcntl.F_SETOWN, pid)
@@ -125,9 +123,7 @@ def stat(pid: int | str) -> Stat | None:
     data = _of(pid, "stat")
     if not data:
         return None
-    head, _, tail = data.rpartition(
-        b")"
-    )  # a name may hold brackets and spaces: the last one counts
+    head, _, tail = data.rpartition(b")")  # the last: a name may hold brackets and spaces
     fields = tail.split(None, 20)
     return Stat(
         head.partition(b"(")[2].decode(errors="replace"),
@@ -140,14 +136,19 @@ def stat(pid: int | str) -> Stat | None:
     )
 
 
-def member(pid: int, found: Stat) -> Member:
-    """Turn a stat line into a member."""
-    one = Member(pid, found.ppid)
-    one.boot_id = _boot_id
-    one.name, one.sid, one.start, one.threads = found.name, found.sid, found.start, found.threads
-    one.kernel = bool(found.flags & PF_KTHREAD)
-    one.stopped = found.state == b"T"
-    return one
+def from_stat(pid: int, found: Stat) -> Member:
+    """Make a member of a stat line."""
+    member = Member(pid, found.ppid)
+    member.boot_id = _boot_id
+    member.name, member.sid, member.start, member.threads = (
+        found.name,
+        found.sid,
+        found.start,
+        found.threads,
+    )
+    member.kernel = bool(found.flags & PF_KTHREAD)
+    member.stopped = found.state == b"T"
+    return member
 
 
 def session(pid: int) -> int | None:
@@ -163,19 +164,19 @@ def session(pid: int) -> int | None:
     return None if found is None else found.sid
 
 
-def unread(pid: int, ppid: int | None = None) -> Member:
-    """Make a member of which ``/proc`` tells nothing, with what other calls tell."""
+def hidden_member(pid: int, ppid: int | None = None) -> Member:
+    """Make a member that ``/proc`` does not show, with what other calls say."""
     if ppid is None and is_our_child(pid):
         ppid = os.getpid()
-    one = Member(pid, ppid)
-    one.boot_id = _boot_id
-    one.sid, one.note = session(pid), UNREAD
-    one.kernel = KTHREADD in (pid, ppid) and namespace("self") == FIRST_NAMESPACE
-    return one
+    member = Member(pid, ppid)
+    member.boot_id = _boot_id
+    member.sid, member.note = session(pid), UNREAD
+    member.kernel = KTHREADD in (pid, ppid) and namespace("self") == FIRST_NAMESPACE
+    return member
 
 
 def threads(pid: int) -> int:
-    """Count the threads of a process by the links of its task folder; 0 where it is gone."""
+    """Count the threads of a process; 0 where it is gone."""
     try:
         return os.stat(f"/proc/{pid}/task").st_nlink - 2 if usable() else 0
     except _HIDDEN:
@@ -183,7 +184,7 @@ def threads(pid: int) -> int:
 
 
 def tasks(pid: int) -> list[str]:
-    """Name the threads of a process."""
+    """List the threads of a process."""
     try:
         return os.listdir(f"/proc/{pid}/task") if usable() else []
     except _HIDDEN:
@@ -204,38 +205,36 @@ def may_fork(pid: int, start: int | None) -> bool:
 
 
 def _may_fork(thread: int, found: Stat | None) -> bool:
-    """Whether a thread with this stat line may be in fork(2)."""
     if found is None or found.state in STOPPED:
         return False
     return found.state == b"R" or not _is_parked(thread)
 
 
 def _is_parked(thread: int) -> bool:
-    """Whether a thread sleeps at one of those places; no where it does not let us see."""
     return read(f"/proc/{thread}/wchan") in PARKED
 
 
 def children(pid: int, *, alone: bool) -> list[int]:
-    """List the children of a process; ``alone`` says that it has one thread."""
+    """List the children of a process; ``alone``: whether it has a single thread."""
     if alone:
-        return [int(one) for one in _of(pid, f"task/{pid}/children").split()]
+        return [int(child) for child in _of(pid, f"task/{pid}/children").split()]
     lists = [read(f"/proc/{pid}/task/{task}/children") for task in tasks(pid)]
-    return [int(one) for one in b" ".join(lists).split()]
+    return [int(child) for child in b" ".join(lists).split()]
 
 
 def last_pid() -> int | None:
-    """Return the number that was given out last in our pid namespace, to a process or a thread.
+    """Return the number of the youngest process or thread; None where that is not known.
 
-    It is the last field of ``/proc/loadavg`` (proc(5)), and moves with every fork.
-    None where it is no number of the kernel's: lxcfs mounts a file over it, gVisor shows 0.
+    It is the last field of ``/proc/loadavg`` (proc(5)), and changes with every fork.
     """
+    # lxcfs mounts a file over it; gVisor shows 0.
     if not _is_kernels("/proc/loadavg"):
         return None
     return int(read("/proc/loadavg").rpartition(b" ")[2]) or None
 
 
 def _is_kernels(path: str) -> bool:
-    """Tell whether a file of ``/proc`` is there and not covered by another file system's."""
+    """Whether a file of ``/proc`` is the kernel's: no other file system's is mounted over it."""
     try:
         return os.stat(path).st_dev == os.stat("/proc").st_dev
     except _HIDDEN:
@@ -243,12 +242,12 @@ def _is_kernels(path: str) -> bool:
 
 
 def pids() -> list[int]:
-    """List every process of our pid namespace."""
+    """List all processes of this pid namespace."""
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()] if usable() else []
 
 
 def table() -> dict[int, list[int]]:
-    """List the children of everybody, for a kernel without CONFIG_PROC_CHILDREN."""
+    """List the children of all processes, for a kernel without CONFIG_PROC_CHILDREN."""
     below: dict[int, list[int]] = {}
     for pid in pids():
         if (found := stat(pid)) is not None:
@@ -259,9 +258,9 @@ def table() -> dict[int, list[int]]:
 def carries(pid: int, markers: Collection[bytes]) -> bool | None:
     """Whether the environment that a process was started with holds one of these.
 
-    None while it is becoming another program: there is a moment of execve(2) at which it has
-    neither environment nor arguments. None where we may not read it (ptrace(2), access modes).
-    None in uninterruptible sleep: the read could block with it, if it holds the lock of its memory.
+    None where we may not read it (ptrace(2), access modes), or cannot now: during execve(2) a
+    process has neither environment nor arguments, and in uninterruptible sleep it may hold the
+    lock of its memory, so that the read blocks.
     """
     found = stat(pid)
     if found is None or found.flags & PF_KTHREAD:
@@ -269,8 +268,8 @@ def carries(pid: int, markers: Collection[bytes]) -> bool | None:
     if found.state == b"D" and not _is_parked(pid):
         return None
     path = f"/proc/{pid}/environ"
-    if found.state == b"Z":  # the main thread ended; another one still has the memory
-        others = [one for one in tasks(pid) if found.threads > 1 and one != str(pid)]
+    if found.state == b"Z":  # the main thread ended; another thread still has the memory
+        others = [task for task in tasks(pid) if found.threads > 1 and task != str(pid)]
         if not others:
             return False
         path = f"/proc/{pid}/task/{others[0]}/environ"
@@ -278,11 +277,10 @@ def carries(pid: int, markers: Collection[bytes]) -> bool | None:
     if not environment and (_is_forbidden(path) or not read(f"/proc/{pid}/cmdline")):
         return None if os.path.exists(path) else False
     environment = b"\0" + environment + b"\0"
-    return any(b"\0" + one + b"\0" in environment for one in markers)
+    return any(b"\0" + marker + b"\0" in environment for marker in markers)
 
 
 def _is_forbidden(path: str) -> bool:
-    """Whether we may not read a file."""
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
     except PermissionError:
@@ -292,30 +290,22 @@ def _is_forbidden(path: str) -> bool:
     return False
 
 
-def may_signal(pid: int) -> bool:
-    """Whether the process that has this number, if any, would take a signal of ours (kill(2))."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
-
-
 def status(pid: int | str) -> dict[bytes, bytes]:
-    """Read the fields of ``status`` by their names, of a process, a thread or "self"."""
+    """Read the fields of ``status`` by name, of a process, a thread or "self"."""
     lines = (line.partition(b":") for line in _of(pid, "status").splitlines())
     return {name: value.strip() for name, _, value in lines}
 
 
 def leader_of(thread: int) -> int | None:
-    """Return the process that a thread id belongs to."""
+    """Return the process of a thread; of a process, itself; None where there is none."""
     leader = status(thread).get(b"Tgid")
     return None if leader is None else int(leader)
 
 
-def show(member: Member) -> Details:
-    """Read user, command line and age; in uninterruptible sleep the memory may be locked."""
+def details(member: Member) -> Details:
+    """Read user, command line and age."""
     found = status(member.pid)
+    # In uninterruptible sleep the memory may be locked, and the read would block.
     asleep = found.get(b"State", b"").startswith(b"D")
     arguments = b"" if asleep else _of(member.pid, "cmdline")
     age = None if member.start is None else (ticks() - member.start) / os.sysconf("SC_CLK_TCK")
@@ -324,7 +314,7 @@ def show(member: Member) -> Details:
 
 
 def _user(uids: bytes) -> str | None:
-    """Return the name of the effective user, the second of the four, or its number."""
+    """Return the name of the effective user, the second of the four, or its uid."""
     if not uids:
         return None
     uid = int(uids.split()[1])
@@ -343,22 +333,19 @@ def namespace(pid: int | str) -> int | None:
 
 
 def boot_id() -> str | None:
-    """Return the random id of this boot, the same in every pid namespace; None where unreadable."""
+    """Return the random id of this boot; None where it cannot be read (yet)."""
     global _boot_id  # noqa: PLW0603 - a cache that keeps no failure
     _boot_id = _boot_id or read("/proc/sys/kernel/random/boot_id").decode().strip() or None
     return _boot_id
 
 
 def is_our_child(pid: int) -> bool:
-    """Whether waitid(2) knows it for a child of this process that is not reaped."""
+    """Whether it is known to be a child of this process that was not reaped."""
     return peek(pid) is not False
 
 
 def peek(pid: int) -> os.waitid_result | Literal[False] | None:
-    """Return how a child of ours ended, None while it lives, False where it is not known for one.
-
-    It is not reaped.
-    """
+    """Return how a child ended, without reaping it; None if it lives, False if it is no child."""
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except OSError as error:  # another process's child; a seccomp filter; no such number
@@ -367,15 +354,13 @@ def peek(pid: int) -> os.waitid_result | Literal[False] | None:
         return False
 
 
-def is_adopted(one: Member) -> bool:
-    """Whether a child of ours was started by another process, which died, so that we may reap it.
-
-    What we fork is in our session or leads its own.
-    """
+def is_adopted(member: Member) -> bool:
+    """Whether a child was started by another process, which died, so that we may reap it."""
     caller = os.getpid()
-    if one.adopted or one.ppid not in (None, caller):
+    if member.adopted or member.ppid not in (None, caller):
         return True
-    return one.sid not in (None, one.pid, session(caller))
+    # What this process forks is in its session, or leads its own.
+    return member.sid not in (None, member.pid, session(caller))
 
 
 def ticks() -> int:
@@ -384,7 +369,7 @@ def ticks() -> int:
 
 
 def exit_code(found: os.waitid_result | None) -> int | None:
-    """Turn what waitid(2) tells into an exit code as ``subprocess`` has it."""
+    """Turn the answer of waitid(2) into an exit code as ``subprocess`` has it."""
     if found is None:
         return None
     return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status

@@ -1,4 +1,4 @@
-"""Linux: who is below whom, who may be an orphan, and what is sent."""
+"""Linux: children, candidates for orphans, and signals."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..contract import Details, Reply, System
 from ..member import ALIVE, DESCENDANT, GONE, MARKER, SESSION, Member
+from ..signals import may_signal
 from . import pidfd, procfs
 from .pidfd_handles import PidfdHandles
 from .tick_handles import TickHandles
 
 PIDFD = pidfd.supported()
-"""Whether processes are held by descriptors; else by start ticks, with a gap before each signal."""
-STOP_PAUSE = 0.0005
-"""Seconds between two looks at members that are about to stop."""
+"""Whether processes are held by descriptors; else by start ticks."""
+STOP_POLL = 0.0005
+"""Seconds between two looks at members that are to stop."""
 CHILDREN_FILE = os.path.exists("/proc/thread-self/children")
-"""Whether the kernel lists children (CONFIG_PROC_CHILDREN); else everybody's parent is read."""
+"""Whether the kernel lists children (CONFIG_PROC_CHILDREN)."""
 
 
 class LinuxSystem(System):
-    """One kill's view of Linux; :class:`~._system.System` says what each method promises."""
+    """Linux during one kill; :class:`~..contract.System` says what each method promises."""
 
     def __init__(self) -> None:
         """Choose how processes are held."""
         procfs.boot_id()  # members bear it; later there may be no descriptor left to read it
         self.unseen = 0 if procfs.usable() else DESCENDANT | SESSION | MARKER
-        held = PIDFD and pidfd.supported()  # a filter may have come since the import
+        held = PIDFD and pidfd.supported()  # a seccomp filter may be newer than the import
         self._handles: PidfdHandles | TickHandles = PidfdHandles() if held else TickHandles()
         self._table: dict[int, list[int]] | None = None
         self._line: set[int] | None = None
@@ -44,20 +45,20 @@ class LinuxSystem(System):
         return procfs.ticks()
 
     def begin_scan(self) -> None:
-        """Forget the table of everybody's children."""
+        """Forget the table of all children."""
         self.disturbed = False
         self._table = None
 
     def last_start(self) -> int | None:
-        """Return the number that was given out last; whoever can write it can hide a birth."""
+        """Return the number that was given out last."""
         return procfs.last_pid()
 
     def is_youngest(self, pid: int) -> bool:
-        """Tell whether its number was given out last: while it is taken it is not given again."""
+        """Whether its number was given out last."""
         return procfs.last_pid() == pid
 
     def refusal(self, pid: int, member: Member | None) -> str | None:
-        """Name init, a kernel thread, or the process of a thread."""
+        """Refuse init, kernel threads and thread ids."""
         if pid == 1:
             return "it is init, the first process of this pid namespace"
         if member is not None:
@@ -87,19 +88,15 @@ class LinuxSystem(System):
     def children(
         self, parents: Sequence[Member], known: Mapping[int, Member]
     ) -> list[tuple[Member, Member]]:
-        """List a whole generation: read their parents' lists, check the parents, open, check.
-
-        A child whose parent died meanwhile has another parent by now;
-        it is the one that was listed if it had started before the list was read.
-        """
-        if any(one.start is None for one in parents):
+        """Read the parents' lists, check the parents, then open the children and check them."""
+        if any(member.start is None for member in parents):
             self.unseen = DESCENDANT | SESSION | MARKER
         before = self.start_clock()
         listed = [(parent, self._list(parent)) for parent in parents]
-        dead = {one for one in self._handles.look(parents) if one.state == GONE}
+        dead = {member for member in self._handles.look(parents) if member.state == GONE}
         found = []
         for parent, pids in listed:
-            if parent in dead:  # the list may have been another process's
+            if parent in dead:  # the list may be of the next process with its number
                 self.disturbed = self.disturbed or bool(pids)
                 continue
             for pid in pids:
@@ -107,6 +104,8 @@ class LinuxSystem(System):
                     child = self._handles.open(pid)
                     if child is None:
                         self.disturbed = True
+                    # If its parent has died, its ppid has changed: it is the listed process if it
+                    # had started before the list was read.
                     elif child.ppid == parent.pid or (child.start or before) < before:
                         found.append((parent, child))
                     else:
@@ -114,7 +113,7 @@ class LinuxSystem(System):
         return self._living(found)
 
     def owns_number(self, member: Member) -> bool:
-        """Tell whether it lives or is a zombie."""
+        """Whether it lives or is a zombie."""
         return self._handles.owns_number(member)
 
     def holds_session(self, leader: Member) -> bool:
@@ -122,57 +121,55 @@ class LinuxSystem(System):
         return self._handles.holds_session(leader)
 
     def group_remains(self, leader: Member) -> bool:
-        """Ask for the group of one that is reaped; a zombie counts in its own group."""
+        """Ask for the group of a reaped leader; a zombie counts in its own group."""
         return self._handles.group_remains(leader)
 
     def drop(self, member: Member) -> None:
-        """Close what is held of it."""
+        """Close its descriptor."""
         self._handles.drop(member)
 
     def candidates(
         self, roots: Sequence[Member], *, ours: bool, children: bool, everywhere: bool
     ) -> Iterable[int]:
-        """List the children of init and of the roots' ancestors, who may be subreapers (prctl(2)).
+        """List the children of init and of all ancestors, which may be subreapers (prctl(2)).
 
-        The ancestors of a child of ours are this process and its own.
-
-        In another pid namespace orphans hang under another init, and ancestors may be hidden
-        (``hidepid``, proc(5)): then everybody is asked.
+        Every process, where ancestors are hidden (``hidepid``, proc(5)) or a root is in another
+        pid namespace, which has another init.
         """
         if self._line is None:
             here = procfs.namespace("self")
-            self._line = {1, *(pid for one in roots for pid in self.ancestors(one.pid))}
+            self._line = {1, *(pid for root in roots for pid in self.ancestors(root.pid))}
             if ours:
                 self._line |= {os.getpid(), *self.ancestors(os.getpid())}
             hidden = any(procfs.stat(pid) is None for pid in self._line)
             if hidden:
                 self.unseen |= SESSION | MARKER
-            self._everywhere = hidden or any(procfs.namespace(one.pid) != here for one in roots)
+            self._everywhere = hidden or any(procfs.namespace(root.pid) != here for root in roots)
         if everywhere or self._everywhere:
             return self._handles.with_room(procfs.pids)
-        below = [pid for one in self._line for pid in self._adopted_by(one)]
+        below = [pid for parent in self._line for pid in self._adopted_by(parent)]
         if children:
             below += self._pids_below(os.getpid(), alone=False)
         return dict.fromkeys(below)
 
     def session(self, pid: int) -> int | None:
-        """Ask getsid(2), a microsecond each."""
+        """Ask getsid(2)."""
         return procfs.session(pid)
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
         """Read the environment that the process was started with."""
         found = self._handles.with_room(lambda: procfs.carries(pid, markers))
-        return False if found is None and not procfs.may_signal(pid) else found
+        return False if found is None and not may_signal(pid) else found
 
     def ancestors(self, pid: int) -> list[int]:
-        """Read the parents one after the other, up to the first process of the namespace."""
+        """Read the parents up to the first process of the pid namespace."""
         line: list[int] = []
         while (parent := self._parent(pid)) and parent not in line:
             line.append(pid := parent)
         return line
 
     def ask(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - nothing helps
-        """Send SIGTERM, and SIGCONT right after, for a stopped process acts on nothing else."""
+        """Send SIGTERM, then SIGCONT: a stopped process handles no other signal."""
         return self._send(members, signal.SIGTERM, signal.SIGCONT)
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
@@ -181,7 +178,7 @@ class LinuxSystem(System):
         return self._send(members, signal.SIGSTOP)
 
     def prove_stopped(self, members: Iterable[Member], until: float) -> None:
-        """Read the states of all threads until none is left that may be in fork(2)."""
+        """Read the states of all threads until none may be in fork(2)."""
         running = [member for member in members if member.start is not None]  # else unseen already
         while running := [
             member
@@ -191,13 +188,12 @@ class LinuxSystem(System):
             if self.now() >= until:
                 self.unseen |= DESCENDANT
                 return
-            time.sleep(STOP_PAUSE)
+            time.sleep(STOP_POLL)
 
     def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
-        """Send SIGKILL one by one, and to the group last.
-
-        A parent that died first would orphan groups of frozen children: the kernel continues those.
-        """
+        """Send SIGKILL to each member, then to the groups."""
+        # Not the group first: if a parent dies before its frozen children, their groups are
+        # orphaned, and the kernel continues them.
         reply = self._send(members, signal.SIGKILL)
         self._send_groups(groups, signal.SIGKILL)
         return reply
@@ -207,12 +203,12 @@ class LinuxSystem(System):
         self._send(members, signal.SIGCONT)
 
     def stopped(self, pid: int) -> bool:
-        """Tell whether the state is T: stopped by a signal."""
+        """Whether the state is T: stopped by a signal."""
         found = procfs.stat(pid)
         return found is not None and found.state == b"T"
 
     def unaware(self, pid: int) -> bool:
-        """Tell whether it runs: SIGCHLD makes whoever waits for it runnable at once."""
+        """Whether it runs: SIGCHLD makes a waiting parent runnable at once."""
         found = procfs.stat(pid)
         return found is not None and found.state == b"R"
 
@@ -221,7 +217,7 @@ class LinuxSystem(System):
         return self._handles.wait(members, until)
 
     def inspect(self, members: Iterable[Member]) -> None:
-        """Ask waitid(2) for our children and the descriptor for others."""
+        """Ask waitid(2) for our children, the descriptor for other processes."""
         self._handles.inspect(members)
 
     def uids(self, member: Member) -> Sequence[int]:
@@ -229,11 +225,11 @@ class LinuxSystem(System):
         return [int(uid) for uid in procfs.status(member.pid).get(b"Uid", b"").split()[:2]]
 
     def details(self, member: Member) -> Details:
-        """Read ``/proc``, where psutil need not be imported."""
-        return procfs.show(member)
+        """Read ``/proc``."""
+        return procfs.details(member)
 
     def hurry(self) -> None:
-        """Note it and wake the wait."""
+        """Wake the wait."""
         self.hurried = True
         self._handles.hurry()
 
@@ -242,7 +238,7 @@ class LinuxSystem(System):
         self._handles.close()
 
     def _parent(self, pid: int) -> int | None:
-        """Return the parent of a process, which other calls tell where ``/proc`` does not."""
+        """Return the parent of a process, also where ``/proc`` does not show it."""
         if (found := procfs.stat(pid)) is not None:
             return found.ppid
         if pid == os.getpid():
@@ -253,21 +249,16 @@ class LinuxSystem(System):
         return member.ppid
 
     def _list(self, parent: Member) -> list[int]:
-        """List the children of a member; how many threads it has is known when it is new."""
-        threads = parent.threads or procfs.threads(parent.pid)
+        threads = parent.threads or procfs.threads(parent.pid)  # known when it is new
         parent.threads = 0
         return self._handles.with_room(lambda: self._pids_below(parent.pid, alone=threads == 1))
 
     def _adopted_by(self, pid: int) -> list[int]:
-        """List whom a process may have adopted: they are its main thread's while that runs.
-
-        So it is in the kernel (``find_new_reaper`` in kernel/exit.c).
-        """
+        # Adopted children belong to the main thread while it runs (find_new_reaper, kernel/exit.c).
         found = procfs.stat(pid)
         return self._pids_below(pid, alone=found is not None and found.state != b"Z")
 
     def _pids_below(self, pid: int, *, alone: bool) -> list[int]:
-        """List the numbers of a process's children."""
         if CHILDREN_FILE:
             return procfs.children(pid, alone=alone)
         if self._table is None:
@@ -275,34 +266,32 @@ class LinuxSystem(System):
         return self._table.get(pid, [])
 
     def _is_known(self, pid: int, known: Mapping[int, Member]) -> bool:
-        """Tell whether a number is a member's still."""
         member = known.get(pid)
         return member is not None and (member.state == ALIVE or self.owns_number(member))
 
     def _living(self, found: list[tuple[Member, Member]]) -> list[tuple[Member, Member]]:
-        """Drop the dead; one that is gone may have taken a sibling off the list that was read."""
-        for one in (dead := self._handles.look([child for _, child in found])):
-            self.disturbed = self.disturbed or one.state == GONE
-            self.drop(one)
+        """Drop the dead; one that is gone may have hidden a sibling in the list that was read."""
+        for member in (dead := self._handles.look([child for _, child in found])):
+            self.disturbed = self.disturbed or member.state == GONE
+            self.drop(member)
         return [pair for pair in found if pair[1].state == ALIVE] if dead else found
 
     def _send_groups(self, leaders: Iterable[Member], number: signal.Signals) -> None:
-        """Signal whole groups beside their members, who are signalled one by one as well."""
-        for one in leaders:
+        """Signal whole groups; their members are signalled one by one as well."""
+        for member in leaders:
             with contextlib.suppress(ProcessLookupError):  # an empty group
-                self._handles.send_group(one, number)
+                self._handles.send_group(member, number)
 
     def _send(self, members: Iterable[Member], *numbers: signal.Signals) -> Reply:
-        """Send these signals to each, and note what arrived."""
         reply = Reply([], [])
-        for one in members:
+        for member in members:
             try:
                 for number in numbers:
-                    self._handles.send(one, number)
-                    one.signals.append(number.name)
+                    self._handles.send(member, number)
+                    member.signals.append(number.name)
             except ProcessLookupError:
-                reply.gone.append(one)
-                one.state = GONE
+                reply.gone.append(member)
+                member.state = GONE
             except PermissionError:
-                reply.denied.append(one)
+                reply.denied.append(member)
         return reply

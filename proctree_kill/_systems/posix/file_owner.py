@@ -1,4 +1,4 @@
-"""With whose rights a file speaks, where files have an owner and a mode."""
+"""Whether a file may be acted upon, by its owner and mode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = 0
 
 
 def trust(found: os.stat_result) -> Trust:
-    """Judge by owner and mode; the group's bits are the mask of an access list, if it has one."""
+    """Check owner and mode; where there is an access list, the group's bits are its mask."""
     ourselves = os.geteuid()
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return Trust("its group or others may write it")

@@ -1,4 +1,4 @@
-"""macOS and BSD: sessions, process groups, and kqueue instead of looking again and again."""
+"""macOS and BSD: sessions, process groups, and kqueue instead of polling."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import psutil
 from ..contract import Reply
 from ..member import Member
 from ..psutil_system import PsutilSystem
+from ..signals import may_signal
 
 KQUEUE = hasattr(select, "kqueue")
-"""Whether the kernel tells of exits; else they are looked for."""
+"""Whether the kernel announces exits; else they are polled for."""
 CONFIRMATION = 0.05
-"""Seconds within which an exit that was announced can be seen."""
-
+"""Seconds within which an announced exit can be seen."""
 LONGEST_WAIT = 86_400.0
-"""Seconds that are handed to kevent(2) at most; whoever waits longer asks again."""
+"""Seconds that are handed to kevent(2) at most; a longer wait is several."""
 
-_os: Any = os  # what Windows has not, the type checkers know on POSIX only
+_os: Any = os  # type checkers know some of its functions on POSIX only
 _select: Any = select
 _signal: Any = signal
 
@@ -37,7 +37,7 @@ class PosixSystem(PsutilSystem):
         self._exits = ExitQueue() if KQUEUE else None
 
     def session(self, pid: int) -> int | None:
-        """Ask the kernel; OpenBSD tells of the caller's own session only (getsid(2), EPERM)."""
+        """Ask getsid(2); on OpenBSD it knows the caller's own session only (EPERM)."""
         try:
             sid: int = _os.getsid(pid)
         except (ProcessLookupError, PermissionError):
@@ -45,43 +45,43 @@ class PosixSystem(PsutilSystem):
         return sid
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
-        """Look into the environment; what hides it and is not ours to signal is left alone."""
+        """Look into the environment; what hides it and may not be signalled carries none."""
         found = super().carries(pid, markers)
-        return False if found is None and not _may_signal(pid) else found
+        return False if found is None and not may_signal(pid) else found
 
     def holds_session(self, leader: Member) -> bool:
-        """Tell whether nobody else has the number; that it was free in between cannot be seen."""
+        """Whether no other process has the number; that it was free in between cannot be seen."""
         return self.owns_number(leader) or not psutil.pid_exists(leader.pid)
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
-        """Stop the groups at once, then everybody."""
+        """Stop the groups, which is atomic against a fork, then each member."""
         for leader in groups:
             self._signal_group(leader, _signal.SIGSTOP)
         return super().freeze(members, groups)
 
     def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
-        """Kill everybody, then whoever else is in the groups."""
+        """Kill each member, then what else is in the groups."""
         reply = super().kill(members, groups)
         for leader in groups:
             self._signal_group(leader, _signal.SIGKILL)
         return reply
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
-        """Wait for the kernel's word; what it announces is looked at before it is believed."""
+        """Wait until the kernel announces an exit, and check it."""
         if self._exits is None:
             return super().wait(members, until)
         woken = False
         while not woken and self.now() < until:
             try:
-                dead = [one for one in members if not self._watch(one, self._exits)]
+                dead = [member for member in members if not self._watch(member, self._exits)]
             except OSError:  # no memory for it, or a process that may not be watched
                 return super().wait(members, until)
             if dead:
                 return dead
-            announced, woken = self._exits.listen(until - self.now())
+            announced, woken = self._exits.receive(until - self.now())
             confirmed_by = self.now() + CONFIRMATION
-            for one in announced:
-                super().wait([one], confirmed_by)
+            for member in announced:
+                super().wait([member], confirmed_by)
         return super().wait(members, self.now())
 
     def hurry(self) -> None:
@@ -96,16 +96,14 @@ class PosixSystem(PsutilSystem):
         if self._exits is not None:
             self._exits.close()
 
-    def _watch(self, one: Member, exits: ExitQueue) -> bool:
-        """See to it that an exit will be announced; False where it is dead already.
-
-        The look after the registration proves that no later owner of the number is watched.
-        """
-        if one in exits.watched:
+    def _watch(self, member: Member, exits: ExitQueue) -> bool:
+        """Have its exit announced; False where it is dead already."""
+        if member in exits.watched:
             return True
-        watched = exits.watch(one)
-        if self._living(one) is None:
-            exits.forget(one)
+        watched = exits.watch(member)
+        # Alive after the registration: no later owner of its number is watched.
+        if self._living(member) is None:
+            exits.forget(member)
             return False
         return watched
 
@@ -114,36 +112,25 @@ class PosixSystem(PsutilSystem):
         child: float | None,  # noqa: ARG002 - the clock may have been set between the births
         parent: float | None,  # noqa: ARG002 - as above
     ) -> bool:
-        """Return False: on POSIX the kernel keeps parent ids true."""
+        """Return False: on POSIX the kernel keeps parent ids up to date."""
         return False
 
     def _signal_group(self, leader: Member, number: int) -> None:
-        """Signal the group of a root that leads its session and still has its number.
-
-        The group has that number too, and keeps it at least as long (credentials(7)).
-        """
+        """Signal the group of a root that leads its session and still has its number."""
+        # The group keeps that number at least as long (credentials(7)).
         if leader.sid != leader.pid or not self.owns_number(leader):
             return
-        # EPERM is the answer for a group of zombies on macOS, and proves nothing;
-        # each member is signalled on its own as well.
+        # macOS answers EPERM for a group of zombies: it proves nothing.
+        # Each member is signalled on its own as well.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             _os.killpg(leader.pid, number)
 
 
-def _may_signal(pid: int) -> bool:
-    """Whether the process that has this number, if any, would take a signal of ours (kill(2))."""
-    try:
-        _os.kill(pid, 0)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
-
-
 class ExitQueue:
-    """A kqueue that announces exits (kqueue(2), EVFILT_PROC), and a pipe that wakes who listens.
+    """A kqueue that announces exits (kqueue(2), EVFILT_PROC), and a pipe that wakes its reader.
 
     Attributes:
-        watched: whose exit will be announced.
+        watched: the members with an exit to be announced.
     """
 
     def __init__(self) -> None:
@@ -152,62 +139,61 @@ class ExitQueue:
         self._pids: dict[int, Member] = {}
         with contextlib.ExitStack() as opened:  # closes what was opened before a failure
             self._queue = opened.enter_context(contextlib.closing(_select.kqueue()))
-            self._ear, self._voice = os.pipe()
-            for end in (self._ear, self._voice):
+            self._wake_read, self._wake_write = os.pipe()
+            for end in (self._wake_read, self._wake_write):
                 opened.callback(os.close, end)
                 _os.set_blocking(end, False)
-            self._register(self._ear, _select.KQ_FILTER_READ, _select.KQ_EV_ADD)
+            self._register(self._wake_read, _select.KQ_FILTER_READ, _select.KQ_EV_ADD)
             opened.pop_all()
 
-    def watch(self, one: Member) -> bool:
-        """Have an exit announced, once; False where nobody alive has this number.
+    def watch(self, member: Member) -> bool:
+        """Have an exit announced, once; False where no living process has this number.
 
         Raises:
             OSError: the kernel cannot or may not watch it.
         """
         flags = _select.KQ_EV_ADD | _select.KQ_EV_ONESHOT
         try:
-            self._register(one.pid, _select.KQ_FILTER_PROC, flags, _select.KQ_NOTE_EXIT)
+            self._register(member.pid, _select.KQ_FILTER_PROC, flags, _select.KQ_NOTE_EXIT)
         except ProcessLookupError:
             return False
-        self.watched[one] = None
-        self._pids[one.pid] = one
+        self.watched[member] = None
+        self._pids[member.pid] = member
         return True
 
-    def listen(self, seconds: float) -> tuple[list[Member], bool]:
-        """Return whose exit is announced, and whether :meth:`wake` was called.
+    def receive(self, seconds: float) -> tuple[list[Member], bool]:
+        """Wait; return the members with an announced exit, and whether :meth:`wake` was called.
 
-        An announcement is a hint: it comes just before the process can be reaped,
-        and one that came late may be of an earlier owner of the number.
+        An announcement must be checked: it comes just before the process can be reaped,
+        and a late one may be of an earlier owner of the number.
         """
         seconds = min(max(seconds, 0), LONGEST_WAIT)
         events = self._queue.control(None, len(self._pids) + 1, seconds)
         woken = any(event.filter == _select.KQ_FILTER_READ for event in events)
         if woken:
-            os.read(self._ear, 1)
+            os.read(self._wake_read, 1)
         pids = [event.ident for event in events if event.filter == _select.KQ_FILTER_PROC]
         announced = [self._pids[pid] for pid in pids if pid in self._pids]
-        for one in announced:
-            self.forget(one)
+        for member in announced:
+            self.forget(member)
         return announced, woken
 
-    def forget(self, one: Member) -> None:
-        """Let a member be watched anew."""
-        self.watched.pop(one, None)
-        if self._pids.get(one.pid) is one:
-            del self._pids[one.pid]
+    def forget(self, member: Member) -> None:
+        """Forget a member, so that it can be watched again."""
+        self.watched.pop(member, None)
+        if self._pids.get(member.pid) is member:
+            del self._pids[member.pid]
 
     def wake(self) -> None:
-        """Wake who listens; callable from any thread, but not after :meth:`close`."""
+        """Wake :meth:`receive`; callable from any thread, but not after :meth:`close`."""
         with contextlib.suppress(BlockingIOError):  # a full pipe wakes as well
-            os.write(self._voice, b"!")
+            os.write(self._wake_write, b"!")
 
     def close(self) -> None:
         """Close everything."""
         self._queue.close()
-        os.close(self._ear)
-        os.close(self._voice)
+        os.close(self._wake_read)
+        os.close(self._wake_write)
 
     def _register(self, ident: int, kind: int, flags: int, notes: int = 0) -> None:
-        """Add one event to those that are announced."""
         self._queue.control([_select.kevent(ident, kind, flags, notes)], 0)

@@ -1,4 +1,4 @@
-"""POSIX: the controlling terminal, and whom its keys reach without our help."""
+"""The controlling terminal on POSIX, and which processes its keys reach."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ assert sys.platform != "win32" or not TYPE_CHECKING  # what follows is not for W
 import termios
 
 
-class Tty:
-    """The terminal of this session; :class:`~._system.Terminal` says what each method promises."""
+class PosixTerminal:
+    """The terminal of this session; see :class:`~..contract.Terminal`."""
 
     def __enter__(self) -> Self:
         """Open it."""
@@ -22,7 +22,7 @@ class Tty:
         with contextlib.suppress(OSError):  # ENXIO: the session has none
             self._fd = os.open(os.ctermid(), os.O_RDWR | os.O_NOCTTY)
         self._modes: list[Any] | None = None
-        if self._fd is not None and self._front() == os.getpgrp():
+        if self._fd is not None and self._foreground() == os.getpgrp():
             self._modes = termios.tcgetattr(self._fd)
         return self
 
@@ -34,22 +34,22 @@ class Tty:
         return self._fd is not None
 
     def reaches(self, pid: int) -> bool:
-        """Tell whether it is in the foreground group with us: the keys signal all of that."""
+        """Whether it is in the foreground group with this process: the keys signal that group."""
         if self._fd is None:
             return False
         try:
-            return self._front() == os.getpgrp() == os.getpgid(pid)
+            return self._foreground() == os.getpgrp() == os.getpgid(pid)
         except ProcessLookupError:
             return False
 
     def reclaim(self, *, modes: bool) -> None:
-        """Do so where it was ours on entry, and nobody alive has it now."""
+        """Take the foreground back if no living process has it now."""
         if self._fd is None or self._modes is None:
             return
-        front = self._front()
-        if front != os.getpgrp() and (front is None or not _is_deserted(front)):
+        foreground = self._foreground()
+        if foreground != os.getpgrp() and (foreground is None or not _is_empty(foreground)):
             return
-        before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # it would stop who is not in front
+        before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else it stops a background process
         try:
             os.tcsetpgrp(self._fd, os.getpgrp())
             if modes:
@@ -57,16 +57,15 @@ class Tty:
         finally:
             signal.signal(signal.SIGTTOU, before)
 
-    def _front(self) -> int | None:
-        """Return the foreground group; None once the terminal has hung up."""
+    def _foreground(self) -> int | None:
+        """Return the foreground group; None after a hang-up."""
         try:
             return None if self._fd is None else os.tcgetpgrp(self._fd)
         except OSError:
             return None
 
 
-def _is_deserted(group: int) -> bool:
-    """Tell whether a group has no members, so that the keys reach nobody."""
+def _is_empty(group: int) -> bool:
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

@@ -52,70 +52,70 @@ class WindowsHandles:
             return None if row is None else _described(row)
         if handle is None:
             return None
-        one = Member(pid)
-        self._hold(one, handle)
+        member = Member(pid)
+        self._hold(member, handle)
         try:
             basic = win32.basic(handle)
-            one.ppid = basic.ppid if basic else None
-            one.start, one.name = win32.created(handle), win32.image(handle)
+            member.ppid = basic.ppid if basic else None
+            member.start, member.name = win32.created(handle), win32.image(handle)
         except BaseException:
-            self.drop(one)
+            self.drop(member)
             raise
-        if one.start is None:  # never, as far as is known; without it nothing can be compared
-            self.drop(one)
+        if member.start is None:  # never, as far as is known; without it nothing can be compared
+            self.drop(member)
             return None
-        self.look(one)
-        return one
+        self.look(member)
+        return member
 
     def bind_row(self, row: Row) -> Member | None:
         """Hold the living process that a table names; None where it is dead by now."""
-        one = _described(row)
+        member = _described(row)
         try:
             handle = _open(row.pid)
         except PermissionError:
-            return one
+            return member
         if handle is None:
             return None
-        self._hold(one, handle)
-        if win32.created(handle) == row.start and self.look(one):
-            return one
-        self.drop(one)
+        self._hold(member, handle)
+        if win32.created(handle) == row.start and self.look(member):
+            return member
+        self.drop(member)
         return None
 
-    def drop(self, one: Member) -> None:
+    def drop(self, member: Member) -> None:
         """Let go of one."""
-        if self._held.pop(one, self) is None and one.handle is not None:
-            win32.close(one.handle)
-            one.handle = None
+        if self._held.pop(member, self) is None and member.handle is not None:
+            win32.close(member.handle)
+            member.handle = None
 
-    def look(self, one: Member) -> bool:
+    def look(self, member: Member) -> bool:
         """Tell whether a member lives, and note what is seen."""
-        if one.handle is not None:
-            dead = win32.wait([one.handle], 0) is not None
-            one.state = ZOMBIE if dead else ALIVE
-        elif one.state == ALIVE:
-            row = process_table.read().rows.get(one.pid)
-            one.state = ALIVE if row is not None and row.start == one.start else GONE
-        return one.state == ALIVE
+        if member.handle is not None:
+            dead = win32.wait([member.handle], 0) is not None
+            member.state = ZOMBIE if dead else ALIVE
+        elif member.state == ALIVE:
+            row = process_table.read().rows.get(member.pid)
+            member.state = ALIVE if row is not None and row.start == member.start else GONE
+        return member.state == ALIVE
 
     def suspend(self, members: Iterable[Member]) -> Reply:
         """Stop these."""
         reply = Reply([], [])
-        for one in members:
-            if one.handle is not None and win32.suspend(one.handle):
-                one.signals.append("NtSuspendProcess")
-                self._suspended.add(one.pid)
+        for member in members:
+            if member.handle is not None and win32.suspend(member.handle):
+                member.signals.append("NtSuspendProcess")
+                self._suspended.add(member.pid)
             else:
-                (reply.denied if self.look(one) else reply.gone).append(one)
+                (reply.denied if self.look(member) else reply.gone).append(member)
         return reply
 
     def resume(self, members: Iterable[Member]) -> None:
         """Take back what :meth:`suspend` did to these, and no more: it is counted."""
-        for one in members:
-            if one.handle is not None and one.pid in self._suspended:
-                self._suspended.discard(one.pid)
-                if win32.resume(one.handle):
-                    one.signals.append("NtResumeProcess")
+        for member in members:
+            if member.handle is not None and member.pid in self._suspended:
+                self._suspended.discard(member.pid)
+                if win32.resume(member.handle):
+                    member.signals.append("NtResumeProcess")
 
     def suspended(self, pid: int) -> bool:
         """Tell whether we stopped this one."""
@@ -129,13 +129,15 @@ class WindowsHandles:
         https://learn.microsoft.com/windows/win32/api/processthreadsapi/nf-processthreadsapi-terminateprocess
         """
         reply = Reply([], [])
-        for one in members:
-            if one.handle is not None and win32.terminate(one.handle, FORCE_CODE):
-                one.signals.append("TerminateProcess")
-            elif not self.look(one):
-                reply.gone.append(one)
-            elif one.handle is None or not win32.granted(one.handle) & win32.PROCESS_TERMINATE:
-                reply.denied.append(one)
+        for member in members:
+            if member.handle is not None and win32.terminate(member.handle, FORCE_CODE):
+                member.signals.append("TerminateProcess")
+            elif not self.look(member):
+                reply.gone.append(member)
+            elif (
+                member.handle is None or not win32.granted(member.handle) & win32.PROCESS_TERMINATE
+            ):
+                reply.denied.append(member)
         return reply
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
@@ -143,13 +145,13 @@ class WindowsHandles:
 
         One wait holds 63 and the wake-up; beyond that everybody is looked at now and then.
         """
-        held = [one for one in members if one.handle is not None]
+        held = [member for member in members if member.handle is not None]
         pause = HEED if threading.current_thread() is threading.main_thread() else math.inf
         if not len(held) == len(members) <= BATCH:
             pause = SLICE
         while True:
             dead = self._dead(held) + [
-                one for one in members if one.handle is None if not self.look(one)
+                member for member in members if member.handle is None if not self.look(member)
             ]
             left = until - time.monotonic()
             if dead or left <= 0:
@@ -164,9 +166,9 @@ class WindowsHandles:
 
     def inspect(self, members: Iterable[Member]) -> None:
         """Read the exit codes of the dead."""
-        for one in members:
-            if one.handle is not None and one.exit_code is None and not self.look(one):
-                one.exit_code = win32.exit_code(one.handle)
+        for member in members:
+            if member.handle is not None and member.exit_code is None and not self.look(member):
+                member.exit_code = win32.exit_code(member.handle)
 
     def hurry(self) -> None:
         """Wake one wait."""
@@ -175,16 +177,16 @@ class WindowsHandles:
 
     def close(self) -> None:
         """Let go of everybody."""
-        for one in list(self._held):
-            self.drop(one)
+        for member in list(self._held):
+            self.drop(member)
         for wake in self._wakes():
             self._wake = None
             win32.close(wake)
 
-    def _hold(self, one: Member, handle: int) -> None:
+    def _hold(self, member: Member, handle: int) -> None:
         """Keep a handle."""
-        one.handle = handle
-        self._held[one] = None
+        member.handle = handle
+        self._held[member] = None
 
     def _wakes(self) -> list[int]:
         """Return the event that wakes a wait, while there is one."""
@@ -192,7 +194,7 @@ class WindowsHandles:
 
     def _wait(self, held: list[Member], seconds: float) -> int | None:
         """Wait for the wake-up, index 0, and for so many as fit."""
-        handles = [one.handle for one in held if one.handle is not None]
+        handles = [member.handle for member in held if member.handle is not None]
         return win32.wait([*self._wakes(), *handles], seconds)
 
     def _dead(self, held: list[Member]) -> list[Member]:
@@ -200,7 +202,9 @@ class WindowsHandles:
         dead = []
         while held:
             handles = [
-                one.handle for one in held[: win32.MOST_WAITED_FOR] if one.handle is not None
+                member.handle
+                for member in held[: win32.MOST_WAITED_FOR]
+                if member.handle is not None
             ]
             first = win32.wait(handles, 0)
             if first is not None:
@@ -224,6 +228,6 @@ def _open(pid: int) -> int | None:
 
 def _described(row: Row) -> Member:
     """Make a member of what a table says."""
-    one = Member(row.pid, row.ppid)
-    one.start, one.name = row.start, row.name
-    return one
+    member = Member(row.pid, row.ppid)
+    member.start, member.name = row.start, row.name
+    return member

@@ -108,7 +108,11 @@ class WindowsSystem(System):
     ) -> Iterable[int]:
         """List everybody but the system: orphans hang nowhere in particular."""
         rows = self._read_table().rows.values()
-        return [one.pid for one in rows if one.pid not in self.protected and not _is_host(one)]
+        return [
+            member.pid
+            for member in rows
+            if member.pid not in self.protected and not _is_host(member)
+        ]
 
     def start_clock(self) -> int:
         """Return the time as a FILETIME."""
@@ -117,7 +121,7 @@ class WindowsSystem(System):
     def carries(self, pid: int, markers: Collection[bytes]) -> bool:
         """Look into the environment, where names have no case and psutil shows them in capitals."""
         environment = _facts.environment(pid, may_block=False) or {}
-        wanted = (os.fsdecode(one).partition("=") for one in markers)
+        wanted = (os.fsdecode(member).partition("=") for member in markers)
         return any(environment.get(name.upper()) == value for name, _, value in wanted)
 
     def ancestors(self, pid: int) -> list[int]:
@@ -127,7 +131,7 @@ class WindowsSystem(System):
     def ask(self, members: Iterable[Member], until: float) -> Reply:
         """Send CTRL_BREAK to the groups, and WM_CLOSE to the windows, that can be reached."""
         living, gone = self._look(members)
-        reached, reasons = console.look(os.getpid()).reach(one.pid for one in living)
+        reached, reasons = console.look(os.getpid()).reach(member.pid for member in living)
         answers = console.send_breaks(reached, min(until, self.now() + BREAK_TIME))
         for group, pids in reached.items():
             if answers.get(group):
@@ -136,10 +140,13 @@ class WindowsSystem(System):
                 why = "was refused" if group in answers else "did not come through"
                 reasons.update(dict.fromkeys(pids, f"CTRL_BREAK {why}"))
         windows = console.owners_of_windows()
-        self._close_windows([one for one in living if one.pid in windows], reasons, until)
-        for one in living:
-            if not one.signals:
-                one.deaf, one.note = True, f"it could not be asked: {reasons[one.pid]}"
+        self._close_windows([member for member in living if member.pid in windows], reasons, until)
+        for member in living:
+            if not member.signals:
+                member.unreachable, member.note = (
+                    True,
+                    f"it could not be asked: {reasons[member.pid]}",
+                )
         return Reply(gone, [])
 
     def freeze(
@@ -160,21 +167,21 @@ class WindowsSystem(System):
     ) -> Reply:
         """End them one by one."""
         reply = self._handles.terminate(members)
-        for one in reply.denied:
-            one.note = "TerminateProcess was refused"
+        for member in reply.denied:
+            member.note = "TerminateProcess was refused"
         return reply
 
     def insist(self, members: Iterable[Member], until: float) -> Reply:
         """Let taskkill try, which knows how to use a privilege that we do not take."""
         living, gone = self._look(members)
         denied = []
-        for batch in batches([one.pid for one in living]):
-            self._insist([one for one in living if one.pid in batch], until)
-        for one in living:
-            if not self._handles.look(one):
-                gone.append(one)
-            elif "taskkill /F" not in one.signals:
-                denied.append(one)
+        for batch in batches([member.pid for member in living]):
+            self._insist([member for member in living if member.pid in batch], until)
+        for member in living:
+            if not self._handles.look(member):
+                gone.append(member)
+            elif "taskkill /F" not in member.signals:
+                denied.append(member)
         return Reply(gone, denied)
 
     def release(self, members: Iterable[Member]) -> None:
@@ -220,11 +227,11 @@ class WindowsSystem(System):
     def _below(self, pid: int, start: int, known: Mapping[int, Member]) -> Iterator[Member]:
         """Hold the children of a process; those of a child that is dead by now are its own."""
         for row in self._read_table().children(pid, start):
-            one = known.get(row.pid)
-            if one is not None and one.start == row.start:
+            member = known.get(row.pid)
+            if member is not None and member.start == row.start:
                 continue
-            if one is not None:
-                one.state = GONE
+            if member is not None:
+                member.state = GONE
             child = None if _is_host(row) else self._handles.bind_row(row)
             if child is None:
                 yield from self._below(row.pid, row.start, known)
@@ -235,36 +242,38 @@ class WindowsSystem(System):
         """Divide these into the living and the dead."""
         living: list[Member] = []
         gone: list[Member] = []
-        for one in members:
-            (living if self._handles.look(one) else gone).append(one)
+        for member in members:
+            (living if self._handles.look(member) else gone).append(member)
         return living, gone
 
     def _close_windows(self, owners: list[Member], reasons: dict[int, str], until: float) -> None:
         """Have the windows of these closed; where one refuses, of each alone."""
-        for batch in batches([one.pid for one in owners]):
+        for batch in batches([member.pid for member in owners]):
             answer = self._helper.ask_to_close(batch, until)
             if answer is Answer.DONE:
                 _note_sent(owners, batch, "WM_CLOSE")
             elif len(batch) > 1:
-                for one in [one for one in owners if one.pid in batch]:
-                    self._close_windows([one], reasons, until)
+                for member in [member for member in owners if member.pid in batch]:
+                    self._close_windows([member], reasons, until)
             else:
                 reasons[batch[0]] = f"taskkill: {answer}"
 
     def _insist(self, members: list[Member], until: float) -> None:
         """Let taskkill end these, and say what it and tasklist answered."""
-        answer = self._helper.force([one.pid for one in members], until)
+        answer = self._helper.force([member.pid for member in members], until)
         if answer is not Answer.DONE and len(members) > 1:
-            for one in members:
-                self._insist([one], until)
+            for member in members:
+                self._insist([member], until)
             return
-        for one in members:
+        for member in members:
             if answer is Answer.DONE:
-                one.signals.append("taskkill /F")
-            elif self._handles.look(one):
+                member.signals.append("taskkill /F")
+            elif self._handles.look(member):
                 listed = {True: "lists it", False: "does not list it", None: "did not answer"}
-                seen = listed[self._helper.lists(one.pid, until)]
-                one.note = f"{one.note or 'it did not die'}; taskkill /F: {answer}; tasklist {seen}"
+                seen = listed[self._helper.lists(member.pid, until)]
+                member.note = (
+                    f"{member.note or 'it did not die'}; taskkill /F: {answer}; tasklist {seen}"
+                )
 
 
 def _told(ask: Callable[[], _T]) -> _T | None:
@@ -285,6 +294,6 @@ def _is_host(row: Row) -> bool:
 
 def _note_sent(members: list[Member], pids: list[int], signal: str) -> None:
     """Note what was sent to those with these numbers."""
-    for one in members:
-        if one.pid in pids:
-            one.signals.append(signal)
+    for member in members:
+        if member.pid in pids:
+            member.signals.append(signal)

@@ -20,7 +20,7 @@ from support.capabilities import has
 from support.cgroups import is_empty, usable_cgroup
 from support.counts import SPAWNS
 from support.delegation import delegated, enter
-from support.trees import BOUND
+from support.times import BOUND
 from support.users import Account, ordinary_user
 
 pytestmark = pytest.mark.needs("cgroup", "fork")

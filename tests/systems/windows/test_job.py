@@ -12,7 +12,8 @@ import pytest
 
 from proctree_kill._systems.windows.handles import FORCE_CODE
 from proctree_kill._systems.windows.job import TreeJob
-from support.garden import Garden, Sprout, Start, row
+from support.nodes import Node, chain
+from support.socket_planter import SocketPlanter, Start
 
 pytestmark = pytest.mark.needs("job objects")
 
@@ -28,12 +29,6 @@ child.wait()
 LAUNCHER = "import subprocess, sys; raise SystemExit(subprocess.call(sys.argv[1:]))"
 BREAKAWAY = 0x01000000
 """CREATE_BREAKAWAY_FROM_JOB."""
-
-
-@pytest.fixture
-def garden() -> Iterator[Garden]:
-    with Garden() as garden:
-        yield garden
 
 
 @pytest.fixture
@@ -57,39 +52,39 @@ def within(job: TreeJob, *before: str) -> Start:
     return start
 
 
-def test_a_tree_is_in_the_job_that_adopted_its_root(garden: Garden, job: TreeJob) -> None:
-    garden.grow(row("root", "child", "grandchild"), start=within(job))
-    assert sorted(job.pids()) == sorted(garden.pids.values())
+def test_a_tree_is_in_the_job_that_adopted_its_root(planter: SocketPlanter, job: TreeJob) -> None:
+    planter.plant(chain("root", "child", "grandchild"), start=within(job))
+    assert sorted(job.pids()) == sorted(planter.pids.values())
     assert os.getpid() not in job.pids()
 
 
-def test_an_orphan_stays_in_the_job(garden: Garden, job: TreeJob) -> None:
-    middle = Sprout(name="middle", dies=True, children=(row("orphan"),))
-    garden.grow(Sprout(name="root", children=(middle,)), start=within(job))
-    assert garden.pids["orphan"] in job.pids()
+def test_an_orphan_stays_in_the_job(planter: SocketPlanter, job: TreeJob) -> None:
+    middle = Node(name="middle", dies=True, children=(chain("orphan"),))
+    planter.plant(Node(name="root", children=(middle,)), start=within(job))
+    assert planter.pids["orphan"] in job.pids()
     assert job.kill()
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
-def test_all_are_ended_at_once_with_the_code(garden: Garden, job: TreeJob) -> None:
-    root = garden.grow(row("root", "child"), start=within(job))
+def test_all_are_ended_at_once_with_the_code(planter: SocketPlanter, job: TreeJob) -> None:
+    root = planter.plant(chain("root", "child"), start=within(job))
     assert job.kill()
-    assert garden.all_dead()
+    assert planter.all_dead()
     assert root.wait() == FORCE_CODE
     assert job.pids() == []
 
 
 def test_more_than_a_first_guess_are_listed(
-    garden: Garden, job: TreeJob, monkeypatch: pytest.MonkeyPatch
+    planter: SocketPlanter, job: TreeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("proctree_kill._systems.windows.job.FIRST_ROOM", 1)
-    garden.grow(row("root", "child", "grandchild"), start=within(job))
-    assert sorted(job.pids()) == sorted(garden.pids.values())
+    planter.plant(chain("root", "child", "grandchild"), start=within(job))
+    assert sorted(job.pids()) == sorted(planter.pids.values())
 
 
-def test_a_closed_job_leaves_its_processes_alone(garden: Garden) -> None:
+def test_a_closed_job_leaves_its_processes_alone(planter: SocketPlanter) -> None:
     job = TreeJob.make(dies_with_owner=False)
-    root = garden.grow(row("root"), start=within(job))
+    root = planter.plant(chain("root"), start=within(job))
     job.abandon()
     job.abandon()
     assert job.kill()
@@ -97,21 +92,21 @@ def test_a_closed_job_leaves_its_processes_alone(garden: Garden) -> None:
     assert root.poll() is None
 
 
-def test_its_processes_die_with_it_where_that_was_asked_for(garden: Garden) -> None:
+def test_its_processes_die_with_it_where_that_was_asked_for(planter: SocketPlanter) -> None:
     job = TreeJob.make(dies_with_owner=True)
-    garden.grow(row("root", "child"), start=within(job))
+    planter.plant(chain("root", "child"), start=within(job))
     job._close()
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
-def test_a_job_within_a_job_belongs_to_the_outer_one(garden: Garden, job: TreeJob) -> None:
-    owner = garden.grow(row("root", "child"), start=within(job, INNER))
-    assert sorted(job.pids()) == sorted([owner.pid, *garden.pids.values()])
+def test_a_job_within_a_job_belongs_to_the_outer_one(planter: SocketPlanter, job: TreeJob) -> None:
+    owner = planter.plant(chain("root", "child"), start=within(job, INNER))
+    assert sorted(job.pids()) == sorted([owner.pid, *planter.pids.values()])
     assert job.kill()
-    assert garden.all_dead()
+    assert planter.all_dead()
 
 
-def test_no_process_breaks_away(garden: Garden, job: TreeJob) -> None:
+def test_no_process_breaks_away(planter: SocketPlanter, job: TreeJob) -> None:
     # Windows refuses the flag in a job that does not allow it; Wine ignores it.
     tries = (
         "import subprocess, sys\n"
@@ -120,16 +115,16 @@ def test_no_process_breaks_away(garden: Garden, job: TreeJob) -> None:
         "except PermissionError:\n"
         "    subprocess.call(sys.argv[1:])\n"
     )
-    garden.grow(row("root", "child"), start=within(job, tries))
-    assert set(garden.pids.values()) <= set(job.pids())
+    planter.plant(chain("root", "child"), start=within(job, tries))
+    assert set(planter.pids.values()) <= set(job.pids())
 
 
 def test_a_launcher_and_the_interpreter_behind_it_are_both_in_the_job(
-    garden: Garden, job: TreeJob
+    planter: SocketPlanter, job: TreeJob
 ) -> None:
     # py.exe and the python.exe of a virtual environment start another process and wait for it.
-    launcher = garden.grow(row("python"), start=within(job, LAUNCHER))
-    assert sorted(job.pids()) == sorted([launcher.pid, garden.pids["python"]])
+    launcher = planter.plant(chain("python"), start=within(job, LAUNCHER))
+    assert sorted(job.pids()) == sorted([launcher.pid, planter.pids["python"]])
 
 
 def test_a_process_that_is_gone_cannot_be_adopted(job: TreeJob) -> None:

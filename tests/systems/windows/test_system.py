@@ -338,7 +338,7 @@ def test_a_group_is_asked_and_the_others_say_why_not(
     assert windows.breaks == [leader.pid]
     assert [member.signals for member in members] == [["CTRL_BREAK"], ["CTRL_BREAK"], [], []]
     assert reply == Reply([], [])
-    assert [member.deaf for member in members] == [False, False, True, True]
+    assert [member.unreachable for member in members] == [False, False, True, True]
     assert members[2].note == "it could not be asked: it is in the caller's own console group"
     assert members[3].note == "it could not be asked: it does not share the caller's console"
 
@@ -358,7 +358,7 @@ def test_one_window_that_cannot_be_closed_does_not_hide_the_others(
     members = [bound(system, windows.spawn(window=True)) for _ in range(3)]
     tools.close[members[1].pid] = Answer.REFUSED
     system.ask(members, 1.0)
-    assert [member.deaf for member in members] == [False, True, False]
+    assert [member.unreachable for member in members] == [False, True, False]
     assert members[1].note == "it could not be asked: taskkill: it was refused"
     assert [member.signals for member in members] == [["WM_CLOSE"], [], ["WM_CLOSE"]]
 

@@ -6,21 +6,21 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from proctree_kill import Fate, KillResult, kill_tree, snapshot_tree
+from proctree_kill import Fate, kill_tree, snapshot_tree
 from support.counts import KILLS_IN_A_ROW, SOAK_KILLS_IN_A_ROW
-from support.garden import BOUND, Garden, Sprout, row
+from support.nodes import Node, chain
+from support.outcomes import fates
+from support.socket_planter import SocketPlanter
+from support.times import BOUND, PATIENCE
 
 pytestmark = pytest.mark.needs("console events")
 
-PATIENCE = 10.0
-"""A grace in seconds that nobody needs: it ends when the last process has left."""
 GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 OWN_CONSOLE = getattr(subprocess, "CREATE_NEW_CONSOLE", 0)
 SUSPENDED = 4
@@ -34,23 +34,8 @@ setInterval(() => {}, 1000);
 """
 
 
-@pytest.fixture
-def garden() -> Iterator[Garden]:
-    with Garden() as garden:
-        yield garden
-
-
-def fates(garden: Garden, result: KillResult) -> dict[str, Fate]:
-    """Return what became of whom, by name."""
-    names = {pid: name for name, pid in garden.pids.items()}
-    return {
-        names.get(outcome.identity.pid, str(outcome.name)): outcome.fate
-        for outcome in result.outcomes
-    }
-
-
-def test_a_process_that_handles_ctrl_break_leaves_by_itself(garden: Garden) -> None:
-    root = garden.grow(Sprout(name="root", asked="leaves"), creationflags=GROUP)
+def test_a_process_that_handles_ctrl_break_leaves_by_itself(planter: SocketPlanter) -> None:
+    root = planter.plant(Node(name="root", on_term="exit", exit_code=7), creationflags=GROUP)
     result = kill_tree(root, grace=PATIENCE)
     [outcome] = result.outcomes
     assert (outcome.fate, outcome.signals, outcome.exit_code) == (
@@ -62,15 +47,17 @@ def test_a_process_that_handles_ctrl_break_leaves_by_itself(garden: Garden) -> N
     assert not result.forced
 
 
-def test_a_process_without_a_handler_dies_of_ctrl_break(garden: Garden) -> None:
-    root = garden.grow(row("root", "child"), creationflags=GROUP)
+def test_a_process_without_a_handler_dies_of_ctrl_break(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root", "child"), creationflags=GROUP)
     result = kill_tree(root, grace=PATIENCE)
-    assert fates(garden, result) == {"root": Fate.TERMINATED, "child": Fate.TERMINATED}
+    assert fates(planter.pids, result) == {"root": Fate.TERMINATED, "child": Fate.TERMINATED}
     assert {outcome.exit_code for outcome in result.outcomes} == {BROKEN}
 
 
-def test_a_process_that_ignores_ctrl_break_is_killed_after_the_grace(garden: Garden) -> None:
-    root = garden.grow(Sprout(name="root", asked="stays"), creationflags=GROUP)
+def test_a_process_that_ignores_ctrl_break_is_killed_after_the_grace(
+    planter: SocketPlanter,
+) -> None:
+    root = planter.plant(Node(name="root", on_term="ignore"), creationflags=GROUP)
     result = kill_tree(root, grace=0.2)
     [outcome] = result.outcomes
     assert outcome.fate is Fate.KILLED
@@ -78,48 +65,48 @@ def test_a_process_that_ignores_ctrl_break_is_killed_after_the_grace(garden: Gar
     assert (outcome.seconds or 0) >= 0.2
 
 
-def test_a_process_in_our_own_group_is_not_asked_and_costs_no_grace(garden: Garden) -> None:
-    root = garden.grow(row("root", "child"))
+def test_a_process_in_our_own_group_is_not_asked_and_costs_no_grace(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root", "child"))
     result = kill_tree(root, grace=1000)
-    assert garden.all_dead()
+    assert planter.all_dead()
     for outcome in result.outcomes:
         assert outcome.fate is Fate.KILLED
         assert outcome.detail == "it could not be asked: it is in the caller's own console group"
 
 
-def test_a_group_with_a_spared_process_in_it_is_not_asked(garden: Garden) -> None:
-    root = garden.grow(row("root", "spared"), creationflags=GROUP)
-    result = kill_tree(root, grace=PATIENCE, spare=[garden.pids["spared"]])
-    assert fates(garden, result) == {"root": Fate.KILLED, "spared": Fate.SPARED}
+def test_a_group_with_a_spared_process_in_it_is_not_asked(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root", "spared"), creationflags=GROUP)
+    result = kill_tree(root, grace=PATIENCE, spare=[planter.pids["spared"]])
+    assert fates(planter.pids, result) == {"root": Fate.KILLED, "spared": Fate.SPARED}
     assert "has others in it" in str(result.root and result.root.detail)
-    assert [process.pid for process in garden.living()] == [garden.pids["spared"]]
+    assert [process.pid for process in planter.living()] == [planter.pids["spared"]]
 
 
-def test_a_group_within_the_tree_is_asked_by_itself(garden: Garden) -> None:
-    inner = Sprout(name="inner", asked="leaves", flags=GROUP)
-    root = garden.grow(Sprout(name="root", children=(inner,)))
+def test_a_group_within_the_tree_is_asked_by_itself(planter: SocketPlanter) -> None:
+    inner = Node(name="inner", on_term="exit", exit_code=7, flags=GROUP)
+    root = planter.plant(Node(name="root", children=(inner,)))
     result = kill_tree(root, grace=0.2)
-    assert fates(garden, result) == {"root": Fate.KILLED, "inner": Fate.TERMINATED}
+    assert fates(planter.pids, result) == {"root": Fate.KILLED, "inner": Fate.TERMINATED}
 
 
-def test_a_child_with_its_own_console_is_ended_and_its_host_leaves(garden: Garden) -> None:
-    root = garden.grow(
-        Sprout(name="root", children=(Sprout(name="own", flags=OWN_CONSOLE),)),
+def test_a_child_with_its_own_console_is_ended_and_its_host_leaves(planter: SocketPlanter) -> None:
+    root = planter.plant(
+        Node(name="root", children=(Node(name="own", flags=OWN_CONSOLE),)),
     )
     hosts = [
         child
-        for child in psutil.Process(garden.pids["own"]).children()
+        for child in psutil.Process(planter.pids["own"]).children()
         if child.name() == "conhost.exe"
     ]
     result = kill_tree(root, grace=PATIENCE)
-    assert garden.all_dead()
-    assert fates(garden, result).keys() == {"root", "own"}
+    assert planter.all_dead()
+    assert fates(planter.pids, result).keys() == {"root", "own"}
     for host in hosts:
         host.wait(BOUND)
 
 
-def test_the_host_of_our_own_console_is_not_among_our_children(garden: Garden) -> None:
-    root = garden.grow(row("root"))
+def test_the_host_of_our_own_console_is_not_among_our_children(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root"))
     snapshot = snapshot_tree(os.getpid(), include_root=False)
     assert root.pid in {member.identity.pid for member in snapshot.members}
     assert "conhost.exe" not in {member.name for member in snapshot.members}
@@ -137,17 +124,19 @@ def test_a_window_is_closed() -> None:
     assert (outcome.fate, outcome.signals, outcome.exit_code) == (Fate.TERMINATED, ("WM_CLOSE",), 0)
 
 
-def test_a_shell_and_what_it_started_are_ended(garden: Garden) -> None:
+def test_a_shell_and_what_it_started_are_ended(planter: SocketPlanter) -> None:
     def by_shell(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(subprocess.list2cmdline(command), shell=True, **options)  # noqa: S602 - a shell is the point
 
-    root = garden.grow(row("node", "below"), start=by_shell)
+    root = planter.plant(chain("node", "below"), start=by_shell)
     result = kill_tree(root, grace=0)
-    assert garden.all_dead()
-    assert fates(garden, result) == dict.fromkeys(("cmd.exe", "node", "below"), Fate.KILLED)
+    assert planter.all_dead()
+    assert fates(planter.pids, result) == dict.fromkeys(("cmd.exe", "node", "below"), Fate.KILLED)
 
 
-def test_a_batch_file_in_a_folder_with_a_space_is_ended(garden: Garden, tmp_path: Path) -> None:
+def test_a_batch_file_in_a_folder_with_a_space_is_ended(
+    planter: SocketPlanter, tmp_path: Path
+) -> None:
     script = tmp_path / "a folder" / "start it.cmd"
     script.parent.mkdir()
 
@@ -157,10 +146,10 @@ def test_a_batch_file_in_a_folder_with_a_space_is_ended(garden: Garden, tmp_path
         script.write_text(f"@echo off\n{subprocess.list2cmdline([*start, quoted])}\n")
         return subprocess.Popen([str(script)], **options)
 
-    root = garden.grow(row("node", "below"), start=by_script)
+    root = planter.plant(chain("node", "below"), start=by_script)
     result = kill_tree(root, grace=0)
-    assert garden.all_dead()
-    assert fates(garden, result) == dict.fromkeys(("cmd.exe", "node", "below"), Fate.KILLED)
+    assert planter.all_dead()
+    assert fates(planter.pids, result) == dict.fromkeys(("cmd.exe", "node", "below"), Fate.KILLED)
 
 
 @pytest.mark.needs("node")
@@ -177,29 +166,31 @@ def test_node_and_its_children_are_ended() -> None:
     assert {outcome.fate for outcome in result.outcomes} == {Fate.KILLED}
 
 
-def test_the_children_of_a_dead_root_that_is_still_held_are_found(garden: Garden) -> None:
-    root = garden.grow(Sprout(name="root", dies=True, children=(row("orphan", "below"),)))
+def test_the_children_of_a_dead_root_that_is_still_held_are_found(planter: SocketPlanter) -> None:
+    root = planter.plant(Node(name="root", dies=True, children=(chain("orphan", "below"),)))
     result = kill_tree(root, grace=PATIENCE)
-    assert garden.all_dead()
-    found = fates(garden, result)
+    assert planter.all_dead()
+    found = fates(planter.pids, result)
     assert found.pop("root") in (Fate.ALREADY_GONE, Fate.TERMINATED)
     assert found == {"orphan": Fate.KILLED, "below": Fate.KILLED}
 
 
-def test_a_branch_whose_middle_leaves_when_it_is_asked_is_ended(garden: Garden) -> None:
-    middle = Sprout(name="middle", asked="leaves", flags=GROUP, children=(row("below"),))
-    root = garden.grow(Sprout(name="root", children=(middle,)))
+def test_a_branch_whose_middle_leaves_when_it_is_asked_is_ended(planter: SocketPlanter) -> None:
+    middle = Node(
+        name="middle", on_term="exit", exit_code=7, flags=GROUP, children=(chain("below"),)
+    )
+    root = planter.plant(Node(name="root", children=(middle,)))
     result = kill_tree(root, grace=0.2)
-    assert garden.all_dead()
-    assert fates(garden, result).keys() == {"root", "middle", "below"}
+    assert planter.all_dead()
+    assert fates(planter.pids, result).keys() == {"root", "middle", "below"}
 
 
-def test_thirty_at_once_are_ended(garden: Garden) -> None:
+def test_thirty_at_once_are_ended(planter: SocketPlanter) -> None:
     names = [f"child-{number}" for number in range(30)]
-    root = garden.grow(Sprout(name="root", children=tuple(row(name) for name in names)))
+    root = planter.plant(Node(name="root", children=tuple(chain(name) for name in names)))
     result = kill_tree(root, grace=0)
-    assert garden.all_dead()
-    assert fates(garden, result) == dict.fromkeys((*names, "root"), Fate.KILLED)
+    assert planter.all_dead()
+    assert fates(planter.pids, result) == dict.fromkeys((*names, "root"), Fate.KILLED)
 
 
 def test_a_suspended_process_is_ended() -> None:

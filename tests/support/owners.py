@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from .party import Party
-from .trees import BOUND
+from .pipe_holders import PipeHolders
+from .times import BOUND
 
-OWNER = """
+# Starts two trees, prints the pids of the guard and of the second tree, and lives on.
+PROGRAM = """
 import fcntl, os, sys, termios
 from pathlib import Path
 from proctree_kill import TreePopen
@@ -32,64 +33,63 @@ os.write(1, b"%d %d\\n" % (guard().pid, trees[1].pid))
 while True:
     os.read(0, 1)
 """
-"""Start two trees, say who guards them, and live."""
 
 
-class Ward(NamedTuple):
-    """An owner that lives, with two trees and a guard.
+class Owner(NamedTuple):
+    """A living owner of two trees, with a guard.
 
     Args:
-        owner: the process that will die.
+        process: the process that will die.
         master: our end of its terminal.
         guard: a descriptor of its guard.
         second: a descriptor of its second tree.
         record: the file that the guard is to remove.
     """
 
-    owner: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes]
     master: int
     guard: int
     second: int
     record: Path
 
 
-def _close_terminal(ward: Ward) -> None:
+def _close_terminal(owner: Owner) -> None:
     null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, ward.master)
+    os.dup2(null, owner.master)
     os.close(null)
 
 
-DEATHS: dict[str, Callable[[Ward], object]] = {
-    "is killed": lambda ward: ward.owner.kill(),
-    "is killed with its group": lambda ward: os.killpg(ward.owner.pid, signal.SIGKILL),
-    "is terminated": lambda ward: ward.owner.terminate(),
+DEATHS: dict[str, Callable[[Owner], object]] = {
+    "is killed": lambda owner: owner.process.kill(),
+    "is killed with its group": lambda owner: os.killpg(owner.process.pid, signal.SIGKILL),
+    "is terminated": lambda owner: owner.process.terminate(),
     "loses its terminal": _close_terminal,
 }
 
 
 @contextmanager
-def warded(folder: Path, party: Party, how: str) -> Iterator[Ward]:
+def guarded_owner(folder: Path, holders: PipeHolders, containment: str) -> Iterator[Owner]:
     """Start an owner with a terminal of its own, and wait until all of its trees live."""
-    record = folder / "session_ward.pid"
+    record = folder / "session_guarded.pid"
     master, slave = os.openpty()
-    command = [sys.executable, "-c", OWNER, how, str(record), *party.argv()]
+    command = [sys.executable, "-c", PROGRAM, containment, str(record), *holders.argv()]
     with subprocess.Popen(
         command, stdin=slave, stdout=subprocess.PIPE, start_new_session=True
-    ) as owner:
+    ) as process:
         os.close(slave)
         fds: list[int] = [master]
         try:
-            assert owner.stdout
-            party.assemble()
-            fds += [os.pidfd_open(int(pid)) for pid in owner.stdout.readline().split()]
+            assert process.stdout
+            holders.await_started()
+            fds += [os.pidfd_open(int(pid)) for pid in process.stdout.readline().split()]
             _, guard, second = fds
-            yield Ward(owner, master, guard, second, record)
+            yield Owner(process, master, guard, second, record)
         finally:
-            owner.kill()
+            process.kill()
             for fd in fds:
                 os.close(fd)
 
 
 def has_ended(*descriptors: int) -> bool:
-    """Wait for the ends of processes, for so long that it would be a failure."""
+    """Wait until all of these processes have ended; a bound makes it a failure."""
     return all(select.select([descriptor], [], [], BOUND)[0] for descriptor in descriptors)

@@ -1,9 +1,9 @@
-"""Play one process of a planted tree, and start those below it.
+"""Play one process of a tree of a `Planter`, and start those below it.
 
-Run as ``python -I -S - DESCRIPTION < node.py``.
+Run as ``python -I -S - DESCRIPTION < pipe_node.py``.
 DESCRIPTION is a dictionary: a `nodes.Node` without its defaults.
-PLANT_VOICE names the inherited descriptor on which each node speaks once its handlers stand.
-PLANT_LEAF names an open ``cgroup.procs`` that the first node enters before it forks, or -1.
+PLANT_PIPE names the inherited descriptor to which each node writes once its handlers stand.
+PLANT_CGROUP names an open ``cgroup.procs`` that the first node enters before it forks, or -1.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     Description = dict[str, Any]
     Children = dict[int, Description]
 
-LIFETIME = 120
-"""Seconds after which even a forgotten node ends by itself."""
+LIFETIME = 120  # seconds after which even a forgotten node ends by itself
 
-voice = int(os.environ["PLANT_VOICE"])
+pipe = int(os.environ["PLANT_PIPE"])
 wake: list[int] = []
 
 
@@ -33,12 +32,12 @@ def live(node: Description) -> NoReturn:
         os.setsid()
     signal.alarm(LIFETIME)
     wake[:] = open_wake()
-    listen(node)
+    set_handlers(node)
     children = {start(child): child for child in node.get("children", ())}
-    settle(children)
+    await_children(children)
     if node.get("main_thread_ends"):
         end_main_thread(node)
-    speak(node)
+    report(node)
     if node.get("dies"):
         os._exit(0)
     if node.get("stopped"):
@@ -56,8 +55,8 @@ def open_wake() -> tuple[int, int]:
     return reading, writing
 
 
-def listen(node: Description) -> None:
-    """Install what SIGTERM does here."""
+def set_handlers(node: Description) -> None:
+    """Install what SIGTERM and SIGCHLD do here."""
     exit_code = node.get("exit_code", 0)
 
     def leave(_signal: int, _frame: object) -> NoReturn:
@@ -89,7 +88,7 @@ def start(node: Description) -> int:
         os._exit(1)
 
 
-def settle(children: Children) -> None:
+def await_children(children: Children) -> None:
     """Wait until each child that dies or stops has done so."""
     for pid, child in list(children.items()):
         if child.get("stopped"):
@@ -99,17 +98,17 @@ def settle(children: Children) -> None:
             children.pop(pid)
 
 
-def speak(node: Description) -> None:
-    """Tell the planter who this is: name, pid and start ticks, 0 without ``/proc``."""
+def report(node: Description) -> None:
+    """Write to the planter: name, pid and start ticks, 0 without ``/proc``."""
     if node.get("silent"):
         return
     stat = read_stat()
     start = int(stat.rpartition(b")")[2].split()[19]) if stat else 0
-    os.write(voice, f"{node['name']} {os.getpid()} {start}\n".encode())
+    os.write(pipe, f"{node['name']} {os.getpid()} {start}\n".encode())
 
 
 def read_stat() -> bytes:
-    """Return what the kernel says of this process, if it does (proc_pid_stat(5))."""
+    """Return the stat line of this process (proc_pid_stat(5)); nothing without ``/proc``."""
     try:
         stat = os.open(f"/proc/{os.getpid()}/stat", os.O_RDONLY)
     except FileNotFoundError:
@@ -121,14 +120,14 @@ def read_stat() -> bytes:
 
 
 def end_main_thread(node: Description) -> None:
-    """End the main thread, and let another one go on as the process."""
+    """End the main thread, and let another thread go on as the process."""
     import _thread  # noqa: PLC0415 - few nodes need it
     import ctypes  # noqa: PLC0415 - few nodes need it
 
     def go_on() -> None:
         while b") Z " not in read_stat():
             os.sched_yield()
-        speak(node)
+        report(node)
         signal.pause()
 
     _thread.start_new_thread(go_on, ())
@@ -138,11 +137,11 @@ def end_main_thread(node: Description) -> None:
 def stay(node: Description, children: Children) -> NoReturn:
     """Fork, reap and restart as described, and wait for signals.
 
-    Each signal leaves a byte in a pipe: one that comes just before a ``pause()`` would be lost.
+    Each signal leaves a byte in a pipe: a signal just before a ``pause()`` would be lost.
     """
-    every = node.get("forks_every")
-    while every:
-        time.sleep(every)
+    interval = node.get("forks_every")
+    while interval:
+        time.sleep(interval)
         reap_the_dead(node, children)
         if len(children) < node["at_most"]:
             children[start({"silent": True})] = {}
@@ -163,12 +162,12 @@ def reap_the_dead(node: Description, children: Children) -> None:
             children[start({**child, "silent": True})] = child
 
 
-def enter(leaf: int) -> None:
+def enter(procs: int) -> None:
     """Move into the cgroup whose ``cgroup.procs`` is open here."""
-    if leaf >= 0:
-        os.write(leaf, b"0")
-        os.close(leaf)
+    if procs >= 0:
+        os.write(procs, b"0")
+        os.close(procs)
 
 
-enter(int(os.environ["PLANT_LEAF"]))
+enter(int(os.environ["PLANT_CGROUP"]))
 live(eval(sys.argv[1]))  # noqa: S307 - the planter wrote it; importing json would double our start
