@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from proctree_kill import Containment, Evidence, Fate, KillResult, TreePopen, kill_tree
+from proctree_kill import Evidence, Fate, KillResult, TreePopen, kill_tree
+from proctree_kill._containment.recalled import RecalledTree
 from proctree_kill._systems import current
 from support.callers import Caller, apart, unprivileged
 from support.planter import LAUNCH, Planter
@@ -59,7 +60,7 @@ os.read(0, 1)
 def test_trees_inside_trees_are_ended_each_by_itself(tmp_path: Path) -> None:
     with nest(tmp_path, depth=3) as (_, levels):
         for level in levels:
-            result = kill_tree(Containment.recall(level["marker"]), grace=PATIENCE)
+            result = kill_tree(RecalledTree(level["marker"]), grace=PATIENCE)
             assert result.ok
             assert [outcome.identity.pid for outcome in result.outcomes] == [level["daemon"]]
 

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from proctree_kill import Containment, Evidence, Fate, TreePopen, errors, kill_tree
+from proctree_kill._containment.recalled import RecalledTree
 from support.callers import apart, unprivileged
 from support.capabilities import has
 from support.cgroups import is_empty, usable_cgroup
@@ -269,7 +270,7 @@ class TestADeadOwner:
             return process.containment.marker, str(process.containment.cgroup), process.pid
 
         marker, cgroup, pid = apart(crash)
-        result = kill_tree(Containment.recall(marker, None, cgroup), grace=0)
+        result = kill_tree(RecalledTree(marker, None, cgroup), grace=0)
         assert [outcome.identity.pid for outcome in result.outcomes] == [pid]
         assert result.ok
         assert not Path(cgroup).exists()
@@ -288,15 +289,15 @@ class TestADeadOwner:
         apart(start)
         assert Path(full).exists()
         assert not Path(empty).exists()
-        assert kill_tree(Containment.recall("NO_SUCH=marker", None, full), grace=0).ok
+        assert kill_tree(RecalledTree("NO_SUCH=marker", None, full), grace=0).ok
         assert not Path(full).exists()
 
     @pytest.mark.parametrize("folder", ["/", "/nonexistent", "/tmp"])  # noqa: S108 - a name only
     def test_a_folder_that_is_none_of_ours_is_not_touched(self, folder: str) -> None:
-        assert Containment.recall("NO_SUCH=marker", None, folder).cgroup is None
+        assert not RecalledTree("NO_SUCH=marker", None, folder).aim().cells
         parent = usable_cgroup()
         assert parent
-        assert Containment.recall("NO_SUCH=marker", None, str(parent)).cgroup is None
+        assert not RecalledTree("NO_SUCH=marker", None, str(parent)).aim().cells
 
 
 class TestWhereThereIsNone:
