@@ -10,9 +10,8 @@ from typing import Literal
 from .._engine.kill import look
 from .._engine.target import Aim
 from .._models.errors import ContainmentError
-from .._models.identity import ProcessIdentity
 from .._running import threads
-from .._systems import cell, recorded_cell
+from .._systems import cell
 from .._systems.contract import Cell, System, UnavailableError
 from .._systems.member import ANY_KEPT
 from .guard import KILL_ON_PARENT_EXIT
@@ -49,18 +48,10 @@ class TreeCell:
         """
         if self._requested != "session":
             try:
-                self._keep(cell(dies_with_owner=dies_with_owner))
+                self.kernel = cell(dies_with_owner=dies_with_owner)
+                weakref.finalize(self, self.kernel.abandon)
             except UnavailableError as error:
                 self._do_without(str(error))
-
-    def recall(self, cgroup: str, owner: ProcessIdentity | None, uid: int | None) -> None:
-        """Take over the cell of a tree that another process contained, if it is still there.
-
-        Raises:
-            OSError: it cannot be looked at, for want of descriptors or memory.
-        """
-        if (found := recorded_cell(cgroup, owner, uid)) is not None:
-            self._keep(found)
 
     def named(self, kind: Literal["cgroup", "job"]) -> str | None:
         """Return the name of the cell if it is of this kind."""
@@ -118,10 +109,6 @@ class TreeCell:
         """Have the cell removed later: with the next one, or at exit."""
         if self.kernel is not None:
             self.kernel.abandon()
-
-    def _keep(self, kernel: Cell) -> None:
-        self.kernel = kernel
-        weakref.finalize(self, kernel.abandon)
 
     def _do_without(self, reason: str) -> None:
         """Give the cell up.

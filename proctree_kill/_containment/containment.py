@@ -65,10 +65,7 @@ class Containment(Contained):
         self._new_session = start_new_session
         self._process: weakref.ref[HasPid] | None = None
         self._leftovers: list[TreeMember] | None = None
-        self._everywhere = False
         self._maker = os.getpid()
-        self._bystanders: list[ProcessIdentity] = []
-        self._uid: int | None = None
 
     @classmethod
     def prepare(
@@ -104,40 +101,6 @@ class Containment(Contained):
             threads.do(prepared.release)
             raise
         return prepared
-
-    @classmethod
-    def recall(
-        cls,
-        marker: str,
-        identity: ProcessIdentity | None = None,
-        cgroup: str | None = None,
-        *,
-        owner: ProcessIdentity | None = None,
-        uid: int | None = None,
-    ) -> Self:
-        """Stand for a tree that another process contained, which may be dead by now.
-
-        Args:
-            marker: the marker of that tree.
-            identity: its root, where it is known.
-            cgroup: the folder of its own cgroup, where it had one; one that this library did not
-                make is not touched.
-            owner: the process that contained it, which is not touched if it lives, and must have
-                made the cgroup; None: any.
-            uid: the user with whose rights alone the tree is ended, that is, the real uid of each
-                of its processes; None: with ours.
-
-        Raises:
-            OSError: the cgroup cannot be looked at, for want of descriptors or memory.
-        """
-        recalled = cls("session", marker, start_new_session=False)
-        recalled.identity = identity
-        recalled._everywhere = True
-        recalled._bystanders = [] if owner is None else [owner]
-        recalled._uid = uid
-        if cgroup is not None:
-            recalled._cell.recall(cgroup, owner, uid)
-        return recalled
 
     @property
     def kernel(self) -> bool:
@@ -284,12 +247,9 @@ class Containment(Contained):
         return Aim(
             [*claims, *member_claims(self._leftovers or ())],
             markers=[os.fsencode(self.marker)],
-            everywhere=self._everywhere,
             cells=[] if cell is None else [cell],
             ended=[self._end],
             refusal=self.refusal,
-            bystanders=self._bystanders,
-            uid=self._uid,
             since=(root and root.start) or 0,
         )
 

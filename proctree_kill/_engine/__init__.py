@@ -1,5 +1,5 @@
 """The engine: finds, ends or only looks at any process tree.
 
-Others use :mod:`.kill` (``kill_tree``), :mod:`.target` (what a caller may pass) and
-:mod:`.process` (one process, opened and compared).
+Others use :mod:`.kill` and :mod:`.killing` (the calls, and a kill under way), :mod:`.target` (what
+a caller may pass), :mod:`.process` (one process, opened and compared) and :mod:`.markers`.
 """

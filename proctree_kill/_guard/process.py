@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .._containment.containment import Containment
+from .._containment.recalled import RecalledTree
 from .._engine.kill import kill_tree
 from .._engine.process import ExitWaiter
 from .._models.identity import ProcessIdentity
@@ -102,10 +102,10 @@ def end(trees: list[WatchedTree]) -> list[WatchedTree]:
     return [] if len(trees) == 1 else [ended for tree in trees for ended in end([tree])]
 
 
-def _recall(tree: WatchedTree) -> Containment:
+def _recall(tree: WatchedTree) -> RecalledTree:
     identity = tree["identity"]
     root = None if identity is None else ProcessIdentity.model_validate(identity)
-    return Containment.recall(tree["marker"], root, tree["cgroup"])
+    return RecalledTree(tree["marker"], root, tree["cgroup"])
 
 
 def run(owner: str) -> None:

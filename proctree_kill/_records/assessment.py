@@ -6,7 +6,7 @@ import os
 import time
 from typing import NamedTuple
 
-from .._containment.containment import Containment
+from .._containment.recalled import RecalledTree
 from .._engine.process import Presence, Sighting, look_up
 from .._engine.target import Target
 from .._systems import boot_id, current
@@ -116,7 +116,7 @@ def _assess_processes(entry: Intent, *, owned: bool, writer: int, uid: int | Non
     if root.presence is Presence.UNKNOWN:
         detail = "it cannot be known whether its number still means the same process"
         return Assessment(RecordFate.UNREADABLE, detail, root=root)
-    target = Containment.recall(entry.marker, identity, entry.cgroup, owner=entry.owner, uid=uid)
+    target = RecalledTree(entry.marker, identity, entry.cgroup, owner=entry.owner, uid=uid)
     return Assessment(target=target, root=root)
 
 

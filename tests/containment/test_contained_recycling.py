@@ -18,7 +18,7 @@ pytestmark = pytest.mark.needs("pid namespace", "next pid", "pidfd inode")
 SCRIPT = "setsid sh -c 'echo up; exec sleep 1000' & read line"
 """A root that ends when it is told to, and leaves a daemon.
 
-Nobody in its session: the kernel keeps a number while a session has it.
+No process is in its session: the kernel keeps a number while a session has it.
 """
 
 

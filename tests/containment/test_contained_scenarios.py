@@ -1,4 +1,4 @@
-"""Real: the trees that the usual tools leave somebody of, known from their birth by TreePopen."""
+"""Real: the trees that the usual tools end in part only, started by TreePopen."""
 
 from __future__ import annotations
 

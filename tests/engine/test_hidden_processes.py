@@ -74,7 +74,7 @@ def hidden() -> subprocess.Popen[bytes]:
 
 
 def in_hiding_proc(call: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the call returns
-    """Call something as an ordinary user from whom ``/proc`` hides others' (hidepid, proc(5))."""
+    """Call something as an ordinary user, others' processes hidden (hidepid, proc(5))."""
 
     def ordinary() -> Any:  # noqa: ANN401 - as above
         with unprivileged(ordinary_user()):
@@ -284,12 +284,12 @@ def test_sessions_contained_trees_and_the_command_line(world: World, start: Star
 def fork_as(pid: int) -> int:
     """Fork a process that has this number and sleeps."""
     NEXT_PID.write_text(str(pid - 1))
-    born = os.fork()
-    if not born:
+    started = os.fork()
+    if not started:
         while True:
             signal.pause()
-    assert born == pid
-    return born
+    assert started == pid
+    return started
 
 
 def held(pidfd: bool) -> None:  # noqa: FBT001 - it says which

@@ -26,7 +26,7 @@ from support.trees import Tree
 pytestmark = pytest.mark.needs("fork")
 
 HASTE = 0.3
-"""A grace in seconds that somebody sits out."""
+"""A grace in seconds that passes in full."""
 
 ByName = dict[str, Fate]
 
@@ -40,7 +40,7 @@ class Case:
         node: the tree.
         grace: seconds until the force.
         fates: what becomes of those whose end is determined.
-        by_session: whether only the session leads to everybody.
+        by_session: whether only the session leads to all members.
     """
 
     name: str
@@ -146,7 +146,7 @@ def over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 
 def fates(tree: Tree, result: KillResult) -> ByName:
-    """Return what became of whom, by name."""
+    """Return the fate of each process by name."""
     names = {pid: name for name, pid in tree.pids.items()}
     return {names.get(outcome.identity.pid, "?"): outcome.fate for outcome in result.outcomes}
 

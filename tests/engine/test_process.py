@@ -50,7 +50,9 @@ def test_a_zombie_still_has_an_identity(plant: Planter) -> None:
 def test_identifying_no_process_is_a_lookup_error() -> None:
     with subprocess.Popen([sys.executable, "-I", "-S", "-c", ""]) as child:
         pid = child.pid
-    pid |= 0 if has("fork") else 1  # Windows keeps a number while anybody holds it; odd is nobody
+    pid |= (
+        0 if has("fork") else 1
+    )  # Windows keeps a number while a handle is open; no process has an odd one
     with pytest.raises(ProcessLookupError, match=f"no process {pid}"):
         identify(pid)
 

@@ -1,4 +1,4 @@
-"""Real: what a recovery makes of each record, and that nobody is touched on a doubt."""
+"""Real: what a recovery makes of each record, and that in doubt it touches nothing."""
 
 from __future__ import annotations
 

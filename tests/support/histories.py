@@ -17,13 +17,13 @@ NEVER = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A tree, who of it loses its number, and how it is ended.
+    """A tree, the member that loses its number, and how the tree is ended.
 
     Args:
         victim: whose number is recycled.
         node: the tree.
         grace: seconds between the request and the force.
-        deaf: whether everybody ignores the request.
+        deaf: whether all members ignore the request.
         leads: whether the root leads a session.
     """
 
@@ -46,8 +46,8 @@ class Try(NamedTuple):
         calls: how many system calls there were in which it could have happened.
         recycled: whether it happened.
         harm: what was done to the stranger; nothing, if all is well.
-        ok: whether the kill says that nobody is left.
-        dead: whether nobody of the tree is left.
+        ok: whether the kill says that no process is left.
+        dead: whether no member of the tree is left.
     """
 
     calls: int
@@ -125,5 +125,5 @@ def live_once(history: History, midwife: Midwife, at: int) -> Try:
 
 
 def deafened(node: Node) -> Node:
-    """Describe the same tree, in which nobody heeds the request."""
+    """Describe the same tree, in which all members ignore the request."""
     return replace(node, on_term="ignore", children=tuple(map(deafened, node.children)))

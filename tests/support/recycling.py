@@ -1,6 +1,6 @@
 """Recycling pids on purpose: a member dies during a kill, and a stranger is given its number.
 
-This takes a pid namespace of our own, where nobody else forks and the last pid may be set.
+This takes a pid namespace of our own, where only this code forks and the last pid may be set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FORKS = 1000
 
 
 class Midwife:
-    """A process that lets strangers be born under given numbers.
+    """A process that lets strangers be started under given numbers.
 
     It is forked before the kill begins, because a thread should not fork.
     """
@@ -43,17 +43,17 @@ class Midwife:
         os.waitpid(self._pid, 0)
 
     def bear(self, pid: int) -> None:
-        """Let a stranger be born who has this number, is our child, and leads a session."""
+        """Start a stranger that has this number, is our child, and leads a session."""
         self._line.sendall(str(pid).encode())
-        born = int(self._line.recv(64))
-        assert born == pid, f"the stranger was born as {born}, not as {pid}"
+        started = int(self._line.recv(64))
+        assert started == pid, f"the stranger was started as {started}, not as {pid}"
 
 
 class Stranger:
-    """Somebody who took the number of a member, and keeps whatever was sent to it pending."""
+    """A process with the former number of a member; signals sent to it stay pending."""
 
     def __init__(self, pid: int) -> None:
-        """Look at who has the number now."""
+        """Read which process has the number now."""
         self.pid = pid
 
     def harm(self) -> str:
@@ -74,7 +74,7 @@ class Stranger:
         return f"pending {pending:#x}" if pending else ""
 
     def end(self) -> None:
-        """Kill and reap it, unless somebody did."""
+        """Kill and reap it, unless that was done."""
         with suppress(ProcessLookupError, ChildProcessError):
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
@@ -142,7 +142,7 @@ def _steps() -> Iterator[tuple[object, str]]:
 
 
 def _is_taken(pid: int) -> bool:
-    """Tell whether a number has an owner, a zombie included."""
+    """Whether a number has an owner, a zombie included."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -161,7 +161,7 @@ def _serve(line: socket.socket) -> NoReturn:
 
 
 def _bear(pid: int, line: socket.socket) -> int:
-    """Fork one who forks the stranger and exits: so the stranger is the first process's child."""
+    """Fork a process that forks the stranger and exits: the first process adopts the stranger."""
     reading, writing = os.pipe()
     between = os.fork()
     if not between:
@@ -173,9 +173,9 @@ def _bear(pid: int, line: socket.socket) -> int:
             signal.pause()
     os.close(writing)
     os.waitpid(between, 0)
-    born = int(os.read(reading, 64) or b"0")
+    started = int(os.read(reading, 64) or b"0")
     os.close(reading)
-    return born
+    return started
 
 
 def _fork_as(pid: int) -> None:

@@ -1,4 +1,4 @@
-"""The trees that the usual tools leave somebody of, and what becomes of whom."""
+"""The trees that the usual tools end in part only, and the fates of their members."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Scenario:
         node: the tree.
         grace: seconds until the force.
         needs: what the machine must have.
-        fates: what becomes of whom.
+        fates: the fates by the names of the nodes.
         codes: with what they leave, by the same names.
-        marker: whether only a marker leads to everybody.
+        marker: whether only a marker leads to all members.
     """
 
     name: str
@@ -37,9 +37,9 @@ LEFT, KILLED = Fate.TERMINATED, Fate.KILLED
 SCENARIOS = [
     Scenario(
         name="plain tree of four",
-        node=chain("root", "child", "grandchild", "leaf"),
-        fates=dict.fromkeys(("root", "child", "grandchild", "leaf"), LEFT),
-        codes=dict.fromkeys(("root", "child", "grandchild", "leaf"), -15),
+        node=chain("root", "child", "grandchild", "last"),
+        fates=dict.fromkeys(("root", "child", "grandchild", "last"), LEFT),
+        codes=dict.fromkeys(("root", "child", "grandchild", "last"), -15),
     ),
     Scenario(
         name="one ignores SIGTERM",

@@ -38,7 +38,7 @@ def bound(system: System, pid: int) -> Member:
 
 
 def recycled(system: PsutilSystem, pid: int, seconds: float = 60) -> Member:
-    """Return a member whose number has another owner, who began so much later."""
+    """Return a member whose number has another owner, started so much later."""
     member = bound(system, pid)
     system.drop(member)
     assert member.create_time
