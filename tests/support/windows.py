@@ -98,7 +98,7 @@ class Windows:
         ):
             monkeypatch.setattr(win32, name, getattr(self, name))
         monkeypatch.setattr(process_table, "read", self.read)
-        monkeypatch.setattr(windows_console, "look", self.console)
+        monkeypatch.setattr(windows_console, "read_groups", self.console)
         monkeypatch.setattr(windows_console, "send_break", self.send_break)
         monkeypatch.setattr(windows_console, "owners_of_windows", self.owners_of_windows)
 
@@ -169,7 +169,7 @@ class Windows:
 
     def wait(self, handles: Sequence[int], seconds: float) -> int | None:  # noqa: ARG002 - here nothing happens meanwhile
         """Return the index of a signalled handle; an event is reset by that."""
-        assert len(handles) <= win32.MOST_WAITED_FOR
+        assert len(handles) <= win32.MAX_WAIT_HANDLES
         for index, handle in enumerate(handles):
             process = self.handles[handle]
             if process.dead:

@@ -28,7 +28,7 @@ PROTECTED = 0
 def windows(monkeypatch: pytest.MonkeyPatch) -> Windows:
     windows = Windows(os.getpid())
     windows.install(monkeypatch)
-    monkeypatch.setattr(handles, "SLICE", 0.0)
+    monkeypatch.setattr(handles, "POLL", 0.0)
     return windows
 
 
