@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -39,6 +38,7 @@ from support.callers import apart, unprivileged
 from support.nodes import Node, chain
 from support.planter import Planter
 from support.socket_planter import SocketPlanter
+from support.threads import other_thread
 from support.times import BOUND
 from support.trees import Tree
 from support.users import ordinary_user
@@ -499,14 +499,8 @@ class TestRefusals:
         assert done.stderr.endswith("runs inside that tree; call it from another terminal\n")
 
     def test_a_thread(self, invoke: Invoke) -> None:
-        end = threading.Event()
-        thread = threading.Thread(target=end.wait)
-        thread.start()
-        try:
-            done = invoke("kill", thread.native_id)
-        finally:
-            end.set()
-            thread.join()
+        with other_thread() as tid:
+            done = invoke("kill", tid)
         assert done.returncode == 3
         assert f"the process of that thread is {os.getpid()}" in done.stderr
 

@@ -20,7 +20,7 @@ from support.callers import Caller
 from support.nodes import Node, chain
 from support.outcomes import by_name
 from support.planter import Planter
-from support.scenarios import KILLED, LEFT, SCENARIOS, Scenario
+from support.scenarios import KILLED, LEFT, SCENARIO_PARAMS, Scenario
 from support.times import BOUND, HASTE, PATIENCE
 
 pytestmark = pytest.mark.needs("fork")
@@ -44,13 +44,7 @@ def named(value: Any) -> str:  # noqa: ANN401 - pytest asks about every paramete
 
 
 @pytest.mark.parametrize("caller", CALLERS, ids=named)
-@pytest.mark.parametrize(
-    "scenario",
-    [
-        pytest.param(scenario, id=scenario.name, marks=pytest.mark.needs(scenario.needs))
-        for scenario in SCENARIOS
-    ],
-)
+@pytest.mark.parametrize("scenario", SCENARIO_PARAMS)
 def test_no_process_survives(plant: Planter, scenario: Scenario, caller: Caller) -> None:
     marker = f"PLANTED_{uuid.uuid4().hex}=1" if scenario.marker else None
     tree = plant(scenario.node, account=caller.account, marker=marker)

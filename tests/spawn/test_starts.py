@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from support.counts import (
     STOPPED_STARTS,
     WATCHED_STARTS,
 )
+from support.descriptors import few_descriptors
 from support.starting import (
     DELAYS,
     FORCE,
@@ -420,24 +421,6 @@ def starts_with(free: int, start: Start, folder: Path) -> bool:
         assert started.stop(grace=0).ok
     assert has_no_child()
     return started is not None
-
-
-@contextlib.contextmanager
-def few_descriptors(free: int) -> Iterator[None]:
-    """Take all descriptors but so many."""
-    taken = []
-    try:
-        while True:
-            taken.append(os.open(os.devnull, os.O_RDONLY))
-    except OSError:
-        pass
-    for _ in range(free):
-        os.close(taken.pop())
-    try:
-        yield
-    finally:
-        for fd in taken:
-            os.close(fd)
 
 
 def own_cgroup() -> Path:

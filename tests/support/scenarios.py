@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
+
 from proctree_kill import Fate
 
 from .nodes import Node, chain
@@ -22,6 +24,7 @@ class Scenario:
         fates: the fates by the names of the nodes.
         codes: with what they leave, by the same names.
         marker: whether only a marker leads to all members.
+        by_session: whether only the session leads to all members.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Scenario:
     fates: dict[str, Fate] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
     marker: bool = False
+    by_session: bool = False
 
 
 LEFT, KILLED = Fate.TERMINATED, Fate.KILLED
@@ -58,6 +62,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="an orphan whose parent died, same session",
+        by_session=True,
         node=Node(
             name="root",
             children=(Node(name="middle", dies=True, children=(chain("orphan", "x"),)),),
@@ -85,6 +90,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="one forks a child in its SIGTERM handler and exits",
+        by_session=True,
         node=Node(name="root", children=(Node(name="forker", on_term="fork", exit_code=3),)),
         grace=HASTE,
         fates={"forker": LEFT},
@@ -122,6 +128,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="a dead root with a child in its session",
+        by_session=True,
         node=Node(name="root", dies=True, children=(chain("child", "x"),)),
         fates={"child": LEFT, "x": LEFT},
     ),
@@ -140,4 +147,8 @@ SCENARIOS = [
         grace=HASTE,
         fates={"threads": KILLED},
     ),
+]
+SCENARIO_PARAMS = [
+    pytest.param(scenario, id=scenario.name, marks=pytest.mark.needs(scenario.needs))
+    for scenario in SCENARIOS
 ]
