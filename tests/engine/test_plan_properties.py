@@ -76,7 +76,7 @@ class Watched(Play):
         return facts._replace(now=self.now)
 
     def judge(self, step: Step) -> None:
-        """Fail where a step names somebody whom it must not name."""
+        """Fail where a step names a member that it must not name."""
         named = getattr(step, "members", [])
         assert len(named) == len({*named})
         assert {*named} <= {*self.escalation.members}
@@ -141,7 +141,7 @@ def test_every_member_has_one_outcome(play: Watched, hurry_at: int | None) -> No
 
 @whatever_happens
 @given(plays, moments)
-def test_every_verdict_is_true(play: Watched, hurry_at: int | None) -> None:
+def test_every_outcome_is_true(play: Watched, hurry_at: int | None) -> None:
     play.run(hurry_at)
     for member, fate, seconds, _ in play.outcomes:
         assert (fate is Fate.SPARED) == (member.spared is not None)

@@ -42,7 +42,7 @@ class Actor(Member):
         leaves: seconds after it was asked until it leaves; None if it does not.
         reads: seconds after the closing of its input until it leaves; None if it does not.
         dies: seconds after it was killed until it is dead; None if it cannot die.
-        kept: seconds after the kernel ended all whom it keeps together until it is dead, None if
+        kept: seconds after the kernel ended all that it keeps together until it is dead, None if
             it left them unseen; without this it was never kept.
         ends: seconds after the start when it leaves on its own.
         appears: None if the first scan finds it; else it is found by the first scan that is
@@ -87,7 +87,7 @@ class Actor(Member):
             self.death = now + delay
 
     def is_dead(self, now: float) -> bool:
-        """Tell whether it has died by now."""
+        """Whether it has died by now."""
         return self.death is not None and self.death <= now
 
 
@@ -129,7 +129,7 @@ class Play:
         self.outcomes: list[Outcome] = []
 
     def run(self, hurry_at: int | None = None, *, way: Way = "stop") -> Self:
-        """Play to the end; somebody is in a hurry from the step with this index on."""
+        """Play to the end; the caller is in a hurry from the step with this index on."""
         steps = self.escalation.steps(way)
         try:
             step = next(steps)
@@ -183,11 +183,11 @@ class Play:
 
     @property
     def fates(self) -> dict[str | None, Fate]:
-        """Return everybody's fate by name."""
+        """Return the fate of each member by name."""
         return {outcome.member.name: outcome.fate for outcome in self.outcomes}
 
     def names(self, kind: type[Step]) -> list[list[str | None]]:
-        """Return whom each step of a kind named, in order."""
+        """Return the members that each step of a kind named, in order."""
         found = [step for _, step in self.steps if isinstance(step, kind)]
         return [[actor.name for actor in self._members(step)] for step in found]
 
@@ -201,20 +201,20 @@ class Play:
         ]
 
     def is_scanned_last(self) -> bool:
-        """Tell whether a whole scan followed the last word of a death."""
+        """Whether a whole scan followed the last word of a death."""
         last = max(self.deaths.values(), default=-1)
         return Rescan(light=False) in [step for _, step in self.steps[last + 1 :]]
 
     def _members(self, step: Step) -> list[Actor]:
-        """Return whom a step names."""
+        """Return the members that a step names."""
         return [member for member in getattr(step, "members", []) if isinstance(member, Actor)]
 
     def _actors(self) -> list[Actor]:
-        """Return everybody whom the plan knows."""
+        """Return the members that the plan knows."""
         return [member for member in self.escalation.members if isinstance(member, Actor)]
 
     def _appear(self) -> list[Actor]:
-        """Return whom a scan finds now."""
+        """Return the members that a scan finds now."""
         kinds = self.kinds
         found = [
             actor

@@ -14,7 +14,7 @@ assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..contract import Details, Reply, System
 from ..member import ALIVE, DESCENDANT, GONE, MARKER, SESSION, Member
-from ..signals import may_signal
+from ..pid import may_signal
 from . import pidfd, procfs
 from .pidfd_handles import PidfdHandles
 from .tick_handles import TickHandles
