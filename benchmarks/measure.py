@@ -18,7 +18,6 @@ from benchmarks.plant import PlantedTree, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import TracebackType
 
     from benchmarks.cases import Case
     from benchmarks.peers import Peer
@@ -142,12 +141,7 @@ class Worker:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: "TracebackType | None",
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the killer, even within a kill."""
         self._end()
 

@@ -6,10 +6,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self, cast
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from typing import IO, Self, cast
 
 BOUND = 60.0  # seconds; a longer start is a failure
 
@@ -71,12 +68,7 @@ class PlantedTree:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: "TracebackType | None",
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End and reap what is left."""
         self._clean_up()
 

@@ -121,7 +121,7 @@ def no_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
         from proctree_kill._systems.linux import cgroup, cgroupfs  # noqa: PLC0415 - not on every system
 
         monkeypatch.setattr(cgroupfs, "CGROUPS", False)
-        monkeypatch.setattr(cgroup, "_parents", {})  # as nobody has asked yet
+        monkeypatch.setattr(cgroup, "_parents", {})  # as before the first question
 
 
 @pytest.fixture(scope="session")
@@ -158,7 +158,7 @@ def _new_cells(before: list[Path]) -> set[Path]:
 
 
 def _unreaped() -> int | None:
-    """Return the number of a dead child of this process that nobody has waited for."""
+    """Return the pid of a dead child of this process that was not reaped."""
     if not has("waitid"):
         return None
     try:

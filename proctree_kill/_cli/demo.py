@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from .._engine.kill import kill_tree, snapshot_tree
 from .demo_process import POSIX, SHORT_LIVED, children_of
+from .exit_codes import Exit
 from .tables import event_line
 
 if TYPE_CHECKING:
@@ -36,20 +38,15 @@ DESCRIPTIONS = {
 }
 
 
-def run(grace: float, screen: Screen) -> bool:
-    """Start the tree, show it, end it; return whether no process is left.
-
-    Args:
-        grace: seconds between the polite request and force.
-        screen: where to show it.
-    """
+def run(options: Namespace, screen: Screen) -> Exit:
+    """Start the tree, show it, end it."""
     tree = DemoTree()
     try:
         with tree:
-            return _show(tree, grace, screen)
+            return Exit.GONE if _show(tree, options.grace, screen) else Exit.ALIVE
     except ChildProcessError as error:
         screen.error(str(error))
-        return False
+        return Exit.ALIVE
     except KeyboardInterrupt:
         screen.error(f"interrupted; {'no process is left' if tree.is_gone() else PIPE_HELD}")
         raise

@@ -12,6 +12,7 @@ from .._containment.containment import Containment
 from .._models.errors import ContainmentError
 from .._systems import offers
 from .._systems.contract import Offer
+from .exit_codes import Exit
 from .tables import Row, Table
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _MARKS = {True: "yes", False: "no", None: ""}
 _STYLES = {True: "green", False: "yellow", None: ""}
 
 
-def run(options: Namespace, screen: Screen) -> None:
+def run(options: Namespace, screen: Screen) -> Exit:
     """Show what this machine offers."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     found = [
@@ -35,12 +36,13 @@ def run(options: Namespace, screen: Screen) -> None:
         screen.json(
             {offer.name: {"available": offer.available, "detail": offer.detail} for offer in found}
         )
-        return
+        return Exit.GONE
     rows = [
         Row((offer.name, _MARKS[offer.available], offer.detail), _STYLES[offer.available])
         for offer in found
     ]
     screen.table(Table(("WHAT", "THERE", "WHAT IT MEANS"), rows))
+    return Exit.GONE
 
 
 def _user() -> Offer:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from .exit_codes import Exit
@@ -51,25 +52,9 @@ def _parser() -> _Parser:
     )
     for name, (summary, description, epilog) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=description, epilog=epilog)
-        _ADD_ARGUMENTS[name](command)
+        for add_arguments in _ARGUMENTS[name]:
+            add_arguments(command)
     return parser
-
-
-def _add_kill(parser: _Parser) -> None:
-    _add_target(parser)
-    _add_times(parser)
-    parser.add_argument(
-        "--terminate",
-        choices=("tree", "root"),
-        help="which processes are asked: all, or only the root, which then ends the rest itself "
-        "(default tree)",
-    )
-    _add_json(parser)
-    output = parser.add_mutually_exclusive_group()
-    _add_quiet(output)
-    output.add_argument(
-        "-v", "--verbose", action="store_true", help="print each step to stderr as it happens"
-    )
 
 
 def _add_run(parser: _Parser) -> None:
@@ -98,44 +83,6 @@ def _add_run(parser: _Parser) -> None:
         metavar="COMMAND",
         help="the command and its arguments",
     )
-
-
-def _add_tree(parser: _Parser) -> None:
-    _add_target(parser)
-    _add_json(parser)
-
-
-def _add_demo(parser: _Parser) -> None:
-    _add_grace(parser, default=1.0)
-
-
-def _add_sessions(parser: _Parser) -> None:
-    _add_folder(parser)
-    _add_json(parser)
-
-
-def _add_stop(parser: _Parser) -> None:
-    _add_folder(parser)
-    parser.add_argument("session_id", metavar="ID", help="the session")
-    _add_times(parser)
-    _add_quiet(parser)
-    _add_json(parser)
-
-
-def _add_recover(parser: _Parser) -> None:
-    _add_folder(parser)
-    parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="only show what would become of each record"
-    )
-    parser.add_argument(
-        "--bare",
-        action="store_true",
-        help="also use bare files (a pid that another program wrote), if a process of your own "
-        "has that pid and is older than the file",
-    )
-    _add_times(parser)
-    _add_quiet(parser)
-    _add_json(parser)
 
 
 def _add_target(parser: _Parser) -> None:
@@ -167,12 +114,45 @@ def _add_folder(parser: _Parser) -> None:
     parser.add_argument("directory", type=folder, metavar="DIR", help="the folder of the records")
 
 
+def _add_session(parser: _Parser) -> None:
+    parser.add_argument("session_id", metavar="ID", help="the session")
+
+
+def _add_recover(parser: _Parser) -> None:
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="only show what would become of each record"
+    )
+    parser.add_argument(
+        "--bare",
+        action="store_true",
+        help="also use bare files (a pid that another program wrote), if a process of your own "
+        "has that pid and is older than the file",
+    )
+
+
+def _add_terminate(parser: _Parser) -> None:
+    parser.add_argument(
+        "--terminate",
+        choices=("tree", "root"),
+        help="which processes are asked: all, or only the root, which then ends the rest itself "
+        "(default tree)",
+    )
+
+
 def _add_json(parser: _Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_quiet(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+
+
+def _add_quiet_or_verbose(parser: _Parser) -> None:
+    output = parser.add_mutually_exclusive_group()
+    _add_quiet(output)
+    output.add_argument(
+        "-v", "--verbose", action="store_true", help="print each step to stderr as it happens"
+    )
 
 
 def _add_times(parser: _Parser) -> None:
@@ -207,18 +187,6 @@ def _add_settle(parser: _Parser) -> None:
     )
 
 
-_ADD_ARGUMENTS = {
-    "kill": _add_kill,
-    "run": _add_run,
-    "tree": _add_tree,
-    "doctor": _add_json,
-    "demo": _add_demo,
-    "sessions": _add_sessions,
-    "stop": _add_stop,
-    "recover": _add_recover,
-}
-
-
 class _CommandLine(argparse.Action):
     """Takes a command with all its arguments, without the ``--`` before it."""
 
@@ -246,3 +214,15 @@ class _Version(argparse.Action):
 
         sys.stdout.write(f"{parser.prog} {version('proctree_kill')}\n")
         parser.exit()
+
+
+_ARGUMENTS: Mapping[str, tuple[Callable[[_Parser], None], ...]] = {
+    "kill": (_add_target, _add_times, _add_terminate, _add_json, _add_quiet_or_verbose),
+    "run": (_add_run,),
+    "tree": (_add_target, _add_json),
+    "doctor": (_add_json,),
+    "demo": (partial(_add_grace, default=1.0),),
+    "sessions": (_add_folder, _add_json),
+    "stop": (_add_folder, _add_session, _add_times, _add_quiet, _add_json),
+    "recover": (_add_folder, _add_recover, _add_times, _add_quiet, _add_json),
+}

@@ -10,18 +10,19 @@ from .._models.policy import KillPolicy
 from .._records.recover import recover
 from .._sessions.manager import SessionManager
 from . import tables
+from .exit_codes import Exit
 from .screen import Screen
 
 
-def run(options: Namespace, screen: Screen) -> bool:
-    """Run a command; return whether no process that should have ended is alive.
+def run(options: Namespace, screen: Screen) -> Exit:
+    """Run one of the commands.
 
     Raises:
         RecordError: the folder cannot be read.
         SessionError: the id of the session is not valid.
         PolicyError: an option is out of range.
     """
-    return _COMMANDS[options.command](options, screen)
+    return Exit.GONE if _COMMANDS[options.command](options, screen) else Exit.ALIVE
 
 
 def _sessions(options: Namespace, screen: Screen) -> bool:

@@ -39,6 +39,7 @@ class EventSender:
         self._escalation = escalation
         self._remaining = len(escalation.living)
         self._escalated = False
+        self._asked: str | None = None  # the signal of the request that was announced last
         self._queue: list[KillEvent] = []
 
     def before(self, step: Step) -> None:
@@ -52,7 +53,8 @@ class EventSender:
         """Note what a step brought; send it, unless a process is frozen and not killed yet."""
         if self._listener is None:
             return
-        if isinstance(step, Ask):
+        if isinstance(step, Ask) and step.signal != self._asked:
+            self._asked = step.signal
             self._note("asked", facts.now)
         for member in facts.appeared:
             if member.spared is None and member.state == ALIVE:

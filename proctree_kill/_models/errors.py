@@ -24,8 +24,7 @@ class TargetRefusedError(ProctreeKillError, ValueError):
     def __init__(self, pid: int, reason: str) -> None:
         """Pass all facts to the base, so that the exception pickles."""
         super().__init__(pid, reason)
-        self.pid = pid
-        self.reason = reason
+        self.pid, self.reason = pid, reason
 
     def __str__(self) -> str:
         return f"process {self.pid} is refused: {self.reason}"
@@ -58,8 +57,7 @@ class ContainmentError(ProctreeKillError, RuntimeError):
     def __init__(self, requested: str, reason: str) -> None:
         """Pass all facts to the base, so that the exception pickles."""
         super().__init__(requested, reason)
-        self.requested = requested
-        self.reason = reason
+        self.requested, self.reason = requested, reason
 
     def __str__(self) -> str:
         return f"containment {self.requested!r}: {self.reason}"
@@ -76,8 +74,7 @@ class RecordError(ProctreeKillError, RuntimeError):
     def __init__(self, path: str, reason: str) -> None:
         """Pass all facts to the base, so that the exception pickles."""
         super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
+        self.path, self.reason = path, reason
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
@@ -94,8 +91,7 @@ class SessionError(ProctreeKillError, RuntimeError):
     def __init__(self, session_id: str | None, reason: str) -> None:
         """Pass all facts to the base, so that the exception pickles."""
         super().__init__(session_id, reason)
-        self.session_id = session_id
-        self.reason = reason
+        self.session_id, self.reason = session_id, reason
 
     def __str__(self) -> str:
         subject = "the manager" if self.session_id is None else f"session {self.session_id!r}"

@@ -1,4 +1,4 @@
-"""The identity of a process: what tells it from a later process with the same pid."""
+"""The identity of a process, which distinguishes it from a later process with the same pid."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ProcessIdentity(Model):
 
     @property
     def weak(self) -> bool:
-        """Whether only a wall-clock time tells this process from a later one with the same pid."""
+        """Whether only a wall-clock time distinguishes it from a later process with its pid."""
         return self.start is None and None in (self.boot_id, self.inode)
 
     def same_process(self, other: ProcessIdentity) -> bool | None:

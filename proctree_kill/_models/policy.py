@@ -184,7 +184,9 @@ def _request(entry: object) -> tuple[str, float]:
     name = str(getattr(parts[0], "name", parts[0])).upper()
     name = name if name.startswith("SIG") else f"SIG{name}"
     if name not in SIGNALS:
-        text = f"teardown holds {entry!r}: {_unknown(name, SIGNALS)}"
+        forces = name in ("SIGKILL", "SIGSTOP")
+        why = f"{name} asks nothing; force follows by itself" if forces else _unknown(name, SIGNALS)
+        text = f"teardown holds {entry!r}: {why}"
         raise ValueError(text)
     try:
         seconds = float(parts[1])

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -39,16 +38,17 @@ from support.callers import apart, unprivileged
 from support.nodes import Node, chain
 from support.planter import Planter
 from support.socket_planter import SocketPlanter
+from support.threads import other_thread
 from support.times import BOUND
 from support.trees import Tree
 from support.users import ordinary_user
 
-Tell = Callable[..., subprocess.CompletedProcess[str]]
+Invoke = Callable[..., subprocess.CompletedProcess[str]]
 
 PATIENCE = "60"
-"""A grace in seconds that nobody waits for."""
+"""A grace in seconds that never passes in full."""
 HASTE = "0.2"
-"""A grace in seconds that somebody sits out."""
+"""A grace in seconds that passes in full."""
 DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 
 
@@ -316,15 +316,15 @@ class TestKill:
     """Real."""
 
     def test_a_tree_is_ended_and_each_outcome_printed(self, plant: Planter) -> None:
-        tree = plant(chain("root", "child", "leaf"))
+        tree = plant(chain("root", "child", "last"))
         done = run("kill", tree.root.pid, "--grace", PATIENCE)
         assert (done.returncode, done.stderr) == (0, "")
         assert tree.all_dead()
-        head, *rows, verdict = done.stdout.splitlines()
+        head, *rows, summary = done.stdout.splitlines()
         assert head.split()[:3] == ["PID", "NAME", "FATE"]
         pids = [int(row.split()[0]) for row in rows]
-        assert pids == [tree.pids[name] for name in ("leaf", "child", "root")]
-        assert verdict.startswith("3 terminated in ")
+        assert pids == [tree.pids[name] for name in ("last", "child", "root")]
+        assert summary.startswith("3 terminated in ")
 
     def test_json_is_the_whole_result(self, plant: Planter) -> None:
         tree = plant(chain("root", "child"))
@@ -337,61 +337,61 @@ class TestKill:
         assert {outcome.identity.pid for outcome in told.outcomes} == set(tree.pids.values())
         assert tree.all_dead()
 
-    def test_several_trees_share_one_result(self, plant: Planter, tell: Tell) -> None:
+    def test_several_trees_share_one_result(self, plant: Planter, invoke: Invoke) -> None:
         trees = [plant(chain("root", "child")) for _ in range(2)]
-        done = tell("kill", *(tree.root.pid for tree in trees), "--grace", PATIENCE, "--json")
+        done = invoke("kill", *(tree.root.pid for tree in trees), "--grace", PATIENCE, "--json")
         (told,) = json.loads(done.stdout)["results"]
         assert len(told["outcomes"]) == 4
         assert all(tree.all_dead() for tree in trees)
 
-    def test_what_is_gone_leaves_nothing_to_do(self, plant: Planter, tell: Tell) -> None:
+    def test_what_is_gone_leaves_nothing_to_do(self, plant: Planter, invoke: Invoke) -> None:
         tree = plant(chain("root"))
         os.kill(tree.root.pid, signal.SIGKILL)
         os.waitid(os.P_PID, tree.root.pid, os.WEXITED | os.WNOWAIT)
-        done = tell("kill", tree.root.pid)
+        done = invoke("kill", tree.root.pid)
         assert done.returncode == 0
         assert done.stdout == f"nothing to do: process {tree.root.pid} was gone already\n"
 
-    def test_force_asks_no_process(self, plant: Planter, tell: Tell) -> None:
+    def test_force_asks_no_process(self, plant: Planter, invoke: Invoke) -> None:
         tree = plant(DEAF)
-        done = tell("kill", tree.root.pid, "--force")
+        done = invoke("kill", tree.root.pid, "--force")
         assert done.returncode == 0
         assert "TERM" not in done.stdout
         assert tree.all_dead()
 
-    def test_the_spared_keep_their_descendants(self, plant: Planter, tell: Tell) -> None:
+    def test_the_spared_keep_their_descendants(self, plant: Planter, invoke: Invoke) -> None:
         tree = plant(
             Node(name="root", children=(chain("child"), chain("spared", "its own"))),
         )
-        done = tell("kill", tree.root.pid, "--grace", PATIENCE, "--spare", tree.pids["spared"])
+        done = invoke("kill", tree.root.pid, "--grace", PATIENCE, "--spare", tree.pids["spared"])
         assert done.returncode == 0
         assert "2 terminated, 2 spared in " in done.stdout
         assert lives(tree, "spared", "its own")
 
-    def test_keep_root_ends_the_descendants_only(self, plant: Planter, tell: Tell) -> None:
+    def test_keep_root_ends_the_descendants_only(self, plant: Planter, invoke: Invoke) -> None:
         tree = plant(chain("root", "child"))
-        done = tell("kill", tree.root.pid, "--grace", PATIENCE, "--keep-root")
+        done = invoke("kill", tree.root.pid, "--grace", PATIENCE, "--keep-root")
         assert done.returncode == 0
         assert lives(tree, "root")
-        done = tell("kill", tree.root.pid, "--keep-root")
+        done = invoke("kill", tree.root.pid, "--keep-root")
         assert (done.returncode, done.stdout) == (
             0,
             "nothing to do: no process to end\n",
         )
 
-    def test_a_marker_leads_to_a_daemon(self, plant: Planter, tell: Tell) -> None:
+    def test_a_marker_leads_to_a_daemon(self, plant: Planter, invoke: Invoke) -> None:
         marker = f"CLI_{os.urandom(8).hex()}=1"
         daemon = Node(
             name="first", session=True, dies=True, children=(Node(name="daemon", session=True),)
         )
         tree = plant(Node(name="root", children=(daemon,)), marker=marker)
-        done = tell("kill", tree.root.pid, "--grace", PATIENCE, "--marker", marker)
+        done = invoke("kill", tree.root.pid, "--grace", PATIENCE, "--marker", marker)
         assert done.returncode == 0
         assert tree.all_dead()
 
-    def test_verbose_prints_each_step_on_stderr(self, plant: Planter, tell: Tell) -> None:
+    def test_verbose_prints_each_step_on_stderr(self, plant: Planter, invoke: Invoke) -> None:
         tree = plant(DEAF)
-        done = tell("kill", tree.root.pid, "--grace", HASTE, "--verbose")
+        done = invoke("kill", tree.root.pid, "--grace", HASTE, "--verbose")
         assert done.returncode == 0
         steps = [line.split("s  ")[1] for line in done.stderr.splitlines()]
         assert steps[0] == "asked to exit, 2 left"
@@ -399,9 +399,9 @@ class TestKill:
         assert steps[-1] == "settled, 0 left"
         assert f"{tree.pids['child']} is gone" in done.stderr
 
-    def test_quiet_prints_nothing(self, plant: Planter, tell: Tell) -> None:
+    def test_quiet_prints_nothing(self, plant: Planter, invoke: Invoke) -> None:
         tree = plant(chain("root"))
-        done = tell("kill", tree.root.pid, "--grace", PATIENCE, "--quiet")
+        done = invoke("kill", tree.root.pid, "--grace", PATIENCE, "--quiet")
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         assert tree.all_dead()
 
@@ -485,9 +485,9 @@ class TestRefusals:
     )
     @pytest.mark.parametrize("verb", ["kill", "tree"])
     def test_a_number_that_is_no_ordinary_process(
-        self, tell: Tell, pid: int, reason: str, verb: str
+        self, invoke: Invoke, pid: int, reason: str, verb: str
     ) -> None:
-        done = tell(verb, pid)
+        done = invoke(verb, pid)
         assert done.returncode == 3
         assert reason in done.stdout + done.stderr
 
@@ -498,15 +498,9 @@ class TestRefusals:
         assert "its tree holds the caller" in done.stdout + done.stderr
         assert done.stderr.endswith("runs inside that tree; call it from another terminal\n")
 
-    def test_a_thread(self, tell: Tell) -> None:
-        end = threading.Event()
-        thread = threading.Thread(target=end.wait)
-        thread.start()
-        try:
-            done = tell("kill", thread.native_id)
-        finally:
-            end.set()
-            thread.join()
+    def test_a_thread(self, invoke: Invoke) -> None:
+        with other_thread() as tid:
+            done = invoke("kill", tid)
         assert done.returncode == 3
         assert f"the process of that thread is {os.getpid()}" in done.stderr
 
@@ -526,7 +520,7 @@ class TestTree:
 
     def test_a_tree_is_drawn_in_its_order_and_nothing_is_touched(self, plant: Planter) -> None:
         tree = plant(
-            Node(name="root", children=(chain("child", "leaf"), chain("spared"))),
+            Node(name="root", children=(chain("child", "last"), chain("spared"))),
         )
         done = run("tree", tree.root.pid, "--spare", tree.pids["spared"])
         assert (done.returncode, done.stderr) == (0, "")
@@ -534,25 +528,25 @@ class TestTree:
         assert head == ["ORDER", "PROCESS", "EVIDENCE", "USER", "AGE", "COMMAND"]
         names = {str(pid): name for name, pid in tree.pids.items()}
         places = {names[word]: row[0] for row in rows for word in row if word in names}
-        assert places == {"leaf": "1", "child": "2", "root": "3", "spared": "-"}
+        assert places == {"last": "1", "child": "2", "root": "3", "spared": "-"}
         assert "spared by the caller" in done.stdout
         assert "-I -S -" in done.stdout
         assert lives(tree, *tree.pids)
 
     def test_the_snapshot_as_json_is_a_target_and_holds_no_command_line(
-        self, plant: Planter, tell: Tell
+        self, plant: Planter, invoke: Invoke
     ) -> None:
         tree = plant(chain("root", "child"))
-        done = tell("tree", tree.root.pid, "--json")
+        done = invoke("tree", tree.root.pid, "--json")
         assert (done.returncode, done.stderr) == (0, "")
         assert "-I" not in done.stdout
         snapshot = TreeSnapshot.model_validate_json(done.stdout)
         assert kill_tree(snapshot, grace=float(PATIENCE)).ok
         assert tree.all_dead()
 
-    def test_an_empty_tree_is_reported_as_empty(self, plant: Planter, tell: Tell) -> None:
+    def test_an_empty_tree_is_reported_as_empty(self, plant: Planter, invoke: Invoke) -> None:
         tree = plant(chain("root"))
-        done = tell("tree", tree.root.pid, "--keep-root")
+        done = invoke("tree", tree.root.pid, "--keep-root")
         assert (done.returncode, done.stdout) == (0, "no process to end\n")
 
     @pytest.mark.needs("fork", "procfs")
@@ -633,7 +627,7 @@ class TestLive:
 
 
 @pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
+def invoke(capsys: pytest.CaptureFixture[str]) -> Invoke:
     """Run commands in this process, which takes a tenth of the time."""
 
     def call(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -645,7 +639,7 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
 
 
 def lives(tree: Tree, *names: str) -> bool:
-    """Tell whether all of these are alive."""
+    """Whether all of these are alive."""
     return psutil.STATUS_ZOMBIE not in {tree.state(name) for name in names}
 
 
@@ -664,7 +658,7 @@ def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Run a command beside us, and end it if nobody else does."""
+    """Run a command beside us, and end it if the test does not."""
     with subprocess.Popen(
         command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -675,7 +669,7 @@ def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
 
 
 def as_ordinary_user(*arguments: object) -> tuple[int, str, str]:
-    """Run a command as somebody without any privilege; return its exit code and what it said."""
+    """Run a command without any privilege; return its exit code and its output."""
 
     def call() -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()

@@ -1,6 +1,6 @@
-"""Pure: who is in the demo's tree. Real: it is planted, shown and ended, and nothing stays.
+"""Pure: the members of the demo's tree. Real: it is started, shown and ended, and nothing stays.
 
-Everybody whom the demo starts inherits its standard error, so that the end of that pipe
+Every process that the demo starts inherits its standard error, so that the end of that pipe
 is the death of the last of them.
 """
 
@@ -108,8 +108,8 @@ def test_an_ordinary_user_can_see_it() -> None:
         with unprivileged(account), redirect_stdout(out), redirect_stderr(err):
             code = main(["demo", "--grace", "0.3"])
         os.close(2)
-        with os.fdopen(reading, "rb") as heard:
-            return code, out.getvalue(), err.getvalue().encode() + heard.read()
+        with os.fdopen(reading, "rb") as reader:
+            return code, out.getvalue(), err.getvalue().encode() + reader.read()
 
     code, out, err = apart(call)
     assert (code, err) == (0, b"")
@@ -164,21 +164,21 @@ def test_a_process_that_holds_the_pipe_is_not_called_gone(
 
 
 def in_haste(
-    grow: Callable[[cli_demo.DemoTree], dict[str, int]], monkeypatch: pytest.MonkeyPatch
+    start: Callable[[cli_demo.DemoTree], dict[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[cli_demo.DemoTree], dict[str, int]]:
-    """Let nobody wait long for the births."""
+    """Let no start be waited for long."""
 
     def call(tree: cli_demo.DemoTree) -> dict[str, int]:
         with monkeypatch.context() as patch:
             patch.setattr(cli_demo, "BOUND", 0.1)
-            return grow(tree)
+            return start(tree)
 
     return call
 
 
 @contextmanager
 def shown(*options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a demo, and give it when everybody in its tree was shown and asked."""
+    """Run a demo, and yield it when its whole tree was shown and asked."""
     with subprocess.Popen(
         [*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as demo:

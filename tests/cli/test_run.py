@@ -1,6 +1,6 @@
 """Pure: what may be said to ``run``. Real: commands, with and without a terminal.
 
-Whoever is planted below a command inherits a pipe, whose end is the death of the last of them.
+All that is planted below a command inherits a pipe: its end is the death of the last process.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from support.times import BOUND
 from support.trees import Tree
 
 PATIENCE = "60"
-"""A grace in seconds that nobody waits for."""
+"""A grace in seconds that never passes in full."""
 HASTE = "0.2"
-"""A time in seconds that somebody sits out."""
+"""A time in seconds that passes in full."""
 DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 LEFT_BEHIND = (
     Node(name="child"),
@@ -544,7 +544,7 @@ class Terminal:
         return self._leader.wait(BOUND)
 
     def close(self) -> None:
-        """End whoever is left."""
+        """End all that is left."""
         if self._master >= 0:
             self.hang_up()
         self._leader.kill()

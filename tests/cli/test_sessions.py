@@ -23,13 +23,13 @@ from support.trees import Tree
 
 pytestmark = pytest.mark.needs("fork")
 
-Tell = Callable[..., tuple[int, str, str]]
+Invoke = Callable[..., tuple[int, str, str]]
 PATIENCE = "60"
-"""A grace in seconds that nobody waits for."""
+"""A grace in seconds that never passes in full."""
 
 
 @pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
+def invoke(capsys: pytest.CaptureFixture[str]) -> Invoke:
     """Run commands in this process; return the exit code and what was said."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
@@ -52,14 +52,14 @@ def orphan(plant: Planter, tmp_path: Path) -> Tree:
 
 class TestSessions:
     def test_each_session_is_listed_with_its_state(
-        self, tell: Tell, manager: SessionManager, plant: Planter, orphan: Tree, tmp_path: Path
+        self, invoke: Invoke, manager: SessionManager, plant: Planter, orphan: Tree, tmp_path: Path
     ) -> None:
         _, tree = start(manager, plant, "mine", POLITE)
         write(tmp_path, "begun")
         write(tmp_path, "over", owner=dead_owner(plant))
         record_path(tmp_path, "odd").write_text("?")
         record_path(tmp_path, "other").write_text("1")
-        code, out, err = tell("sessions", tmp_path, "--json")
+        code, out, err = invoke("sessions", tmp_path, "--json")
         assert (code, err) == (0, "")
         told = {session["id"]: session for session in json.loads(out)["sessions"]}
         assert {name: session["state"] for name, session in told.items()} == {
@@ -78,32 +78,34 @@ class TestSessions:
         assert not tree.all_dead(within=0)
         assert not orphan.all_dead(within=0)
 
-    def test_a_table_has_a_line_for_each(self, tell: Tell, orphan: Tree, tmp_path: Path) -> None:
-        code, out, _ = tell("sessions", tmp_path)
+    def test_a_table_has_a_line_for_each(
+        self, invoke: Invoke, orphan: Tree, tmp_path: Path
+    ) -> None:
+        code, out, _ = invoke("sessions", tmp_path)
         head, line = out.splitlines()
         assert code == 0
         assert head.split() == ["SESSION", "TOOL", "PID", "AGE", "STATE", "OWNER"]
         assert line.split()[:3] == ["lost", "claude", str(orphan.root.pid)]
         assert line.split()[-2] == "orphaned"
 
-    def test_where_none_are_it_is_said(self, tell: Tell, tmp_path: Path) -> None:
-        assert tell("sessions", tmp_path)[:2] == (0, "no sessions are recorded there\n")
-        assert json.loads(tell("sessions", tmp_path, "--json")[1]) == {"sessions": []}
+    def test_where_none_are_it_is_said(self, invoke: Invoke, tmp_path: Path) -> None:
+        assert invoke("sessions", tmp_path)[:2] == (0, "no sessions are recorded there\n")
+        assert json.loads(invoke("sessions", tmp_path, "--json")[1]) == {"sessions": []}
 
     def test_an_agent_that_left_while_its_owner_lives_has_exited(
-        self, tell: Tell, plant: Planter, tmp_path: Path
+        self, invoke: Invoke, plant: Planter, tmp_path: Path
     ) -> None:
         write(tmp_path, "a", identity=dead_owner(plant))
-        (told,) = json.loads(tell("sessions", tmp_path, "--json")[1])["sessions"]
+        (told,) = json.loads(invoke("sessions", tmp_path, "--json")[1])["sessions"]
         assert told["state"] == "exited"
 
 
 class TestStop:
     def test_a_session_is_ended_for_any_owner(
-        self, tell: Tell, manager: SessionManager, plant: Planter, tmp_path: Path
+        self, invoke: Invoke, manager: SessionManager, plant: Planter, tmp_path: Path
     ) -> None:
         session, tree = start(manager, plant, "a", POLITE)
-        code, out, err = tell("stop", tmp_path, "a", "--grace", PATIENCE, "--json")
+        code, out, err = invoke("stop", tmp_path, "a", "--grace", PATIENCE, "--json")
         result = StopResult.model_validate_json(out)
         assert (code, err) == (0, "")
         assert (result.success, result.method) == (True, "recovered_record")
@@ -112,54 +114,56 @@ class TestStop:
         assert session.process
 
     def test_force_does_not_ask(
-        self, tell: Tell, manager: SessionManager, plant: Planter, tmp_path: Path
+        self, invoke: Invoke, manager: SessionManager, plant: Planter, tmp_path: Path
     ) -> None:
         _, tree = start(manager, plant, "a", DEAF)
-        code, out, _ = tell("stop", tmp_path, "a", "--force")
+        code, out, _ = invoke("stop", tmp_path, "a", "--force")
         assert code == 0
         assert "session a: its record led to it, and it was ended" in out
         assert tree.all_dead()
 
-    def test_a_session_that_is_not_there_is_no_failure(self, tell: Tell, tmp_path: Path) -> None:
-        code, out, _ = tell("stop", tmp_path, "a")
+    def test_a_session_that_is_not_there_is_no_failure(
+        self, invoke: Invoke, tmp_path: Path
+    ) -> None:
+        code, out, _ = invoke("stop", tmp_path, "a")
         assert (code, out) == (0, "session a: it is not known, and has no record\n")
 
     def test_a_record_that_may_not_be_acted_upon_is_a_failure(
-        self, tell: Tell, tmp_path: Path
+        self, invoke: Invoke, tmp_path: Path
     ) -> None:
         record_path(tmp_path, "a").write_text("4711")
-        code, out, err = tell("stop", tmp_path, "a")
+        code, out, err = invoke("stop", tmp_path, "a")
         assert (code, out) == (1, "")
         assert "another program wrote it" in err
         assert files(tmp_path) == {"session_a.pid"}
 
-    def test_what_is_no_id_is_a_wrong_argument(self, tell: Tell, tmp_path: Path) -> None:
-        code, out, err = tell("stop", tmp_path, "../x")
+    def test_what_is_no_id_is_a_wrong_argument(self, invoke: Invoke, tmp_path: Path) -> None:
+        code, out, err = invoke("stop", tmp_path, "../x")
         assert (code, out) == (2, "")
         assert "'../x'" in err
 
 
 class TestRecover:
     def test_what_a_dead_owner_left_is_ended(
-        self, tell: Tell, orphan: Tree, tmp_path: Path
+        self, invoke: Invoke, orphan: Tree, tmp_path: Path
     ) -> None:
-        code, out, _ = tell("recover", tmp_path, "--grace", PATIENCE)
+        code, out, _ = invoke("recover", tmp_path, "--grace", PATIENCE)
         assert code == 0
         assert "lost" in out
         assert out.endswith("1 reaped\n")
         assert orphan.all_dead()
         assert files(tmp_path) == set()
-        assert tell("recover", tmp_path)[:2] == (0, "no records\n")
+        assert invoke("recover", tmp_path)[:2] == (0, "no records\n")
 
-    def test_a_dry_run_touches_nothing(self, tell: Tell, orphan: Tree, tmp_path: Path) -> None:
-        code, out, _ = tell("recover", tmp_path, "--dry-run")
+    def test_a_dry_run_touches_nothing(self, invoke: Invoke, orphan: Tree, tmp_path: Path) -> None:
+        code, out, _ = invoke("recover", tmp_path, "--dry-run")
         assert code == 0
         assert out.endswith("would be: 1 reaped\n")
         assert orphan.root.poll() is None
         assert files(tmp_path) == {"session_lost.pid"}
 
-    def test_json_is_the_whole_report(self, tell: Tell, orphan: Tree, tmp_path: Path) -> None:
-        code, out, _ = tell("recover", tmp_path, "--grace", PATIENCE, "--json")
+    def test_json_is_the_whole_report(self, invoke: Invoke, orphan: Tree, tmp_path: Path) -> None:
+        code, out, _ = invoke("recover", tmp_path, "--grace", PATIENCE, "--json")
         said = json.loads(out)
         assert code == 0
         assert said.pop("ok") is True
@@ -168,23 +172,23 @@ class TestRecover:
         assert orphan.all_dead()
 
     def test_a_bare_number_is_acted_upon_where_that_is_asked_for(
-        self, tell: Tell, plant: Planter, tmp_path: Path
+        self, invoke: Invoke, plant: Planter, tmp_path: Path
     ) -> None:
         tree = plant(POLITE)
         record_path(tmp_path, "a").write_text(str(tree.root.pid))
-        assert tell("recover", tmp_path)[1].endswith("1 bare\n")
+        assert invoke("recover", tmp_path)[1].endswith("1 bare\n")
         assert tree.root.poll() is None
-        assert tell("recover", tmp_path, "--bare", "--force")[1].endswith("1 reaped\n")
+        assert invoke("recover", tmp_path, "--bare", "--force")[1].endswith("1 reaped\n")
         assert tree.all_dead()
 
     def test_a_survivor_is_exit_code_1(
-        self, tell: Tell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+        self, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         outcome = {"session_id": "a", "fate": "survived", "path": "a"}
         given: dict[str, Any] = {"directory": "", "dry_run": False, "outcomes": [outcome]}
         report = RecoveryReport.model_validate(given)
         monkeypatch.setattr("proctree_kill._cli.sessions.recover", lambda *_, **__: report)
-        assert tell("recover", tmp_path)[0] == 1
+        assert invoke("recover", tmp_path)[0] == 1
 
 
 @pytest.mark.parametrize("command", [["sessions"], ["stop", "a"], ["recover"]])

@@ -174,7 +174,7 @@ def test_outcomes_are_never_cut() -> None:
         ),
         (result(outcome(5, Fate.SURVIVED)), "1 survived in 0.50 s"),
     ],
-    ids=["gone", "all gone", "nobody", "spared", "one look", "several looks", "survivor"],
+    ids=["gone", "all gone", "no scan", "spared", "one look", "several looks", "survivor"],
 )
 def test_an_outcome_is_one_line(told: KillResult, expected: str) -> None:
     assert result_line(told) == expected

@@ -23,7 +23,7 @@ COMMAND = [sys.executable, "-m", "proctree_kill"]
 GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 CTRL_BREAK = getattr(signal, "CTRL_BREAK_EVENT", 0)
 PATIENCE = "60"
-"""A grace in seconds that nobody waits for."""
+"""A grace in seconds that never passes in full."""
 ENGLISH, CYRILLIC = "cp437", "cp866"
 """Code pages of consoles: in neither is all of what is printed."""
 

@@ -24,7 +24,7 @@ GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 OWN_CONSOLE = getattr(subprocess, "CREATE_NEW_CONSOLE", 0)
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 HOLDER = "import sys, subprocess; subprocess.Popen([sys.executable, '-I', '-S', '-c', {!r}]);"
-"""Starts somebody who holds the pipes."""
+"""Starts a process that holds the pipes."""
 STAY = "import time; time.sleep(1000)"
 SAY = "print('said', flush=True);"
 INTERRUPTED = """

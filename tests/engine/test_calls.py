@@ -26,6 +26,7 @@ from proctree_kill import (
 )
 from support.nodes import Node, chain
 from support.planter import Planter
+from support.threads import other_thread
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -70,16 +71,9 @@ def test_a_kernel_thread_is_refused() -> None:
 
 @pytest.mark.needs("procfs")
 def test_a_thread_is_refused_by_the_name_of_its_process() -> None:
-    stop = threading.Event()
-    thread = threading.Thread(target=stop.wait)
-    thread.start()
-    try:
-        assert thread.native_id is not None
-        with pytest.raises(errors.TargetRefusedError, match=f"that thread is {os.getpid()}"):
-            kill_tree(thread.native_id)
-    finally:
-        stop.set()
-        thread.join()
+    refused = pytest.raises(errors.TargetRefusedError, match=f"that thread is {os.getpid()}")
+    with other_thread() as tid, refused:
+        kill_tree(tid)
 
 
 def test_the_caller_and_its_ancestors_are_refused() -> None:

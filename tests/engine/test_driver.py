@@ -45,7 +45,7 @@ def use(monkeypatch: pytest.MonkeyPatch, system: System) -> None:
 
 
 def fates(result: KillResult) -> dict[str | None, Fate]:
-    """Return everybody's fate by name."""
+    """Return the fate of each process by name."""
     return {outcome.name: outcome.fate for outcome in result.outcomes}
 
 
@@ -55,7 +55,7 @@ def listener(system: FakeSystem) -> Callable[[KillEvent], None]:
 
 
 def deaf_family(system: FakeSystem, *, leads: bool = False) -> Process:
-    """Plant a root with two children, none of whom leaves when asked."""
+    """Add a root with two children, all of which ignore a request."""
     top = system.spawn("root", leaves=None, leads=leads)
     for name in ("child", "other child"):
         system.spawn(name, top, leaves=None)
@@ -68,10 +68,10 @@ def test_a_tree_that_obeys_is_terminated_in_one_round(system: FakeSystem) -> Non
     result = kill_tree(root.pid, grace=GRACE)
     assert fates(result) == {"child": Fate.TERMINATED, "root": Fate.TERMINATED}
     assert [outcome.exit_code for outcome in result.outcomes] == [-15, -15]
-    assert [(outcome.seconds or 0) // 0.25 for outcome in result.outcomes] == [1, 2]
-    assert system.names("ask") == ["child", "root"]
+    assert [(outcome.seconds or 0) // 0.25 for outcome in result.outcomes] == [3, 2]
+    assert system.names("ask") == ["root", "child"]
     assert not {"freeze", "kill"} & {*system.verbs()}
-    assert 0.5 <= result.seconds < 0.5 + FEW
+    assert 0.75 <= result.seconds < 0.75 + FEW
     assert system.closed
 
 
@@ -141,10 +141,10 @@ def test_a_fork_that_was_under_way_in_the_freeze_is_found_by_the_next_scan(
 
     def fork(event: KillEvent) -> None:
         if event.kind == "escalated":
-            system.spawn("half born", root, leaves=None, seen_from=system.time + 0.5)
+            system.spawn("half started", root, leaves=None, seen_from=system.time + 0.5)
 
     result = kill_tree(root.pid, grace=0, on_event=fork)
-    assert fates(result) == {"half born": Fate.KILLED, "root": Fate.KILLED}
+    assert fates(result) == {"half started": Fate.KILLED, "root": Fate.KILLED}
     assert system.living() == set()
     assert Evidence.DESCENDANT in result.verified
 
@@ -331,7 +331,7 @@ def own_session(system: FakeSystem, root: Process) -> dict[str, Any]:
 ALONE: dict[str, tuple[bool, Callable[[FakeSystem, Process], dict[str, Any]]]] = {
     "the root leads no session": (False, lambda *_: {}),
     "the root is not to die": (True, lambda *_: {"include_root": False}),
-    "somebody is spared": (True, lambda _, root: {"spare": [root.pid + 1]}),
+    "a child is spared": (True, lambda _, root: {"spare": [root.pid + 1]}),
     "the caller is in that session": (True, own_session),
 }
 
@@ -351,12 +351,12 @@ def test_a_member_spared_while_its_group_is_frozen_is_not_left_stopped(
     root = deaf_family(system, leads=True)
     savers: list[Process] = []
 
-    def bear(event: KillEvent) -> None:
+    def spawn(event: KillEvent) -> None:
         if event.kind == "escalated":
             savers.append(system.spawn("saver", root))
 
     result = kill_tree(
-        root.pid, grace=0, spare=lambda member: member.name == "saver", on_event=bear
+        root.pid, grace=0, spare=lambda member: member.name == "saver", on_event=spawn
     )
     assert fates(result)["saver"] is Fate.SPARED
     assert [(process.death, process.stopped) for process in savers] == [(None, False)]
@@ -397,7 +397,7 @@ def test_what_a_predicate_raises_to_end_the_program_waits_for_the_end(
 ) -> None:
     root = deaf_family(system)
 
-    def bear(event: KillEvent) -> None:
+    def spawn(event: KillEvent) -> None:
         if event.kind == "asked":
             system.spawn("late", root)
 
@@ -407,7 +407,7 @@ def test_what_a_predicate_raises_to_end_the_program_waits_for_the_end(
         return False
 
     with pytest.raises(SystemExit, match="7"):
-        kill_tree(root.pid, grace=GRACE, spare=refuses, on_event=bear)
+        kill_tree(root.pid, grace=GRACE, spare=refuses, on_event=spawn)
     assert system.living() == {"late"}
     assert "late" not in {name for verb in ("ask", "kill") for name in system.names(verb)}
 
@@ -547,7 +547,7 @@ def owner_of(process: Process) -> Owner:
 
 
 def is_closed(owner: Owner) -> bool:
-    """Tell whether the writing end of the pipe is closed; close everything."""
+    """Whether the writing end of the pipe is closed; close everything."""
     os.set_blocking(owner.reading, False)
     try:
         return os.read(owner.reading, 1) == b""
@@ -617,7 +617,7 @@ def test_several_targets_share_one_deadline(system: FakeSystem) -> None:
     assert len(result.survivors) == 3
 
 
-def bear(system: FakeSystem, parent: Process, name: str) -> None:
+def spawn(system: FakeSystem, parent: Process, name: str) -> None:
     """Let a process have a child, if it can."""
     if parent.death is None and not parent.stopped:
         system.spawn(name, parent, leaves=None)
@@ -644,7 +644,7 @@ def worlds(draw: st.DrawFn) -> tuple[FakeSystem, list[Process]]:
         )
     for number in range(draw(st.integers(0, 3))):
         parent = draw(st.sampled_from(tree))
-        system.at(draw(st.floats(0, 4)), partial(bear, system, parent, f"born {number}"))
+        system.at(draw(st.floats(0, 4)), partial(spawn, system, parent, f"started {number}"))
     return system, tree
 
 

@@ -23,14 +23,14 @@ def member(pid: int, *, spared: str | None = None) -> Member:
 
 
 class Told:
-    """A teller, its escalation, and what it told."""
+    """A sender, its escalation, and what it told."""
 
     def __init__(self, *members: Member, listener: Listener | None = None) -> None:
         self.events: list[KillEvent] = []
         self.escalation = Escalation(KillPolicy(), members, START)
         self.raised: list[BaseException] = []
         told = listener or self.events.append
-        self.teller = EventSender(told, self.escalation, self.raised.append)
+        self.sender = EventSender(told, self.escalation, self.raised.append)
 
     def after(
         self,
@@ -41,7 +41,7 @@ class Told:
         appeared: Iterable[Member] = (),
     ) -> list[str]:
         """Let a step be over; return what was told by then."""
-        self.teller.after(step, Facts(START + 1, gone, (), appeared), frozen=frozen)
+        self.sender.after(step, Facts(START + 1, gone, (), appeared), frozen=frozen)
         return self.kinds
 
     @property
@@ -103,18 +103,18 @@ def test_a_member_found_spared_or_dead_is_reported_and_not_counted() -> None:
 
 def test_the_force_is_announced_once_before_it_begins() -> None:
     told = Told(member(7))
-    told.teller.before(Ask([], 0.0, "SIGTERM", []))
+    told.sender.before(Ask([], 0.0, "SIGTERM", []))
     assert told.kinds == []
-    told.teller.before(Freeze([]))
+    told.sender.before(Freeze([]))
     assert told.kinds == ["escalated"]
     for step in (Kill([]), Freeze([]), Kill([])):
-        told.teller.before(step)
+        told.sender.before(step)
     assert told.kinds == ["escalated"]
 
 
 def test_a_kill_without_a_freeze_is_announced_too() -> None:
     told = Told(member(7))
-    told.teller.before(Kill([]))
+    told.sender.before(Kill([]))
     assert told.kinds == ["escalated"]
 
 
@@ -130,7 +130,7 @@ def test_the_last_event_says_that_it_is_over() -> None:
     known = member(7)
     told = Told(known)
     told.after(Freeze([]), frozen=True, gone=[known])
-    told.teller.settled(START + 3)
+    told.sender.settled(START + 3)
     assert told.kinds == ["gone", "settled"]
     assert told.events[-1] == KillEvent(kind="settled", seconds=3.0, remaining=0)
 
@@ -148,8 +148,8 @@ def test_a_listener_that_raises_is_logged_once_and_not_called_again(
     with caplog.at_level(logging.DEBUG, "proctree_kill"):
         told.after(Rescan(), appeared=[member(9), member(10)])
         told.after(Ask([], 0.0, "SIGTERM", []))
-        told.teller.before(Kill([]))
-        told.teller.settled(START)
+        told.sender.before(Kill([]))
+        told.sender.settled(START)
     assert len(calls) == 1
     (record,) = caplog.records
     assert record.name == "proctree_kill"
@@ -158,7 +158,7 @@ def test_a_listener_that_raises_is_logged_once_and_not_called_again(
 
 def test_without_a_listener_nothing_is_kept() -> None:
     escalation = Escalation(KillPolicy(), [known := member(7)], START)
-    teller = EventSender(None, escalation, lambda _: None)
-    teller.before(Freeze([]))
-    teller.after(Freeze([]), Facts(START, [known]), frozen=True)
-    assert teller._queue == []
+    sender = EventSender(None, escalation, lambda _: None)
+    sender.before(Freeze([]))
+    sender.after(Freeze([]), Facts(START, [known]), frozen=True)
+    assert sender._queue == []

@@ -1,4 +1,4 @@
-"""Real: whole trees ended on every system, Windows as well; birth and death by loopback sockets."""
+"""Real: whole trees ended on every system, Windows as well, planted by loopback sockets."""
 
 from __future__ import annotations
 

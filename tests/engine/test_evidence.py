@@ -1,4 +1,4 @@
-"""Real: who belongs to a tree, and why."""
+"""Real: which processes belong to a tree, and why."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ root = subprocess.Popen(["sh", "-c", script], start_new_session=True)
 root.wait()
 input()
 """
-"""Starts a tree, reaps its root, and nobody else: like the first process of many a container."""
+"""Starts a tree and reaps its root only, like the first process of many a container."""
 ADOPTS_LATE = """
 import ctypes, os, subprocess, sys, threading
 libc = ctypes.CDLL(None)
@@ -51,7 +51,7 @@ ORPHAN = Node(
 )
 
 
-@pytest.fixture(params=[True, False], ids=["children file", "everybody's parents"])
+@pytest.fixture(params=[True, False], ids=["children file", "parents of all processes"])
 def _walk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linux_system, "CHILDREN_FILE", linux_system.CHILDREN_FILE and request.param)
 
@@ -120,18 +120,18 @@ def test_a_marker_matches_whole_variables_only(plant: Planter) -> None:
 
 
 def test_the_children_of_a_thread_are_found() -> None:
-    born, stop = threading.Event(), threading.Event()
+    started, stop = threading.Event(), threading.Event()
     children: list[subprocess.Popen[bytes]] = []
 
     def work() -> None:
         children.append(subprocess.Popen([sys.executable, "-I", "-S", "-c", "input()"], stdin=-1))
-        born.set()
+        started.set()
         stop.wait()
 
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        assert born.wait(10)
+        assert started.wait(10)
         pids = {
             member.identity.pid for member in snapshot_tree(os.getpid(), include_root=False).members
         }
@@ -244,10 +244,10 @@ def test_without_the_root_only_the_descendants_die(plant: Planter) -> None:
 
 
 def test_targets_below_each_other_are_one_tree(plant: Planter) -> None:
-    tree = plant(chain("root", "middle", "leaf"))
+    tree = plant(chain("root", "middle", "last"))
     result = kill_tree([tree.pids["middle"], tree.root])
     assert [outcome.identity.pid for outcome in result.outcomes] == [
-        tree.pids["leaf"],
+        tree.pids["last"],
         tree.pids["middle"],
         tree.pids["root"],
     ]
@@ -276,6 +276,6 @@ def test_a_snapshot_draws_the_tree(plant: Planter) -> None:
 
 
 def test_without_any_time_the_whole_tree_is_found_all_the_same(plant: Planter) -> None:
-    tree = plant(chain("root", "middle", "leaf"))
+    tree = plant(chain("root", "middle", "last"))
     assert len(kill_tree(tree.root, grace=0, settle=0).outcomes) == len(tree.pids)
     assert tree.all_dead(within=BOUND)

@@ -24,30 +24,30 @@ def child() -> Iterator[tuple[int, int]]:
         os.read(reading, 1)
         os._exit(7)
     os.close(reading)
-    with os.fdopen(writing, "wb", buffering=0) as leash:
-        yield pid, leash.fileno()
+    with os.fdopen(writing, "wb", buffering=0) as stdin:
+        yield pid, stdin.fileno()
     os.waitpid(pid, 0)
 
 
-def let_go(leash: int) -> None:
+def let_go(stdin: int) -> None:
     """Let the child end, and keep the number of the descriptor."""
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, leash)
+    os.dup2(null, stdin)
     os.close(null)
 
 
 def test_a_living_process_is_told_from_an_ended_one(child: tuple[int, int]) -> None:
-    pid, leash = child
+    pid, stdin = child
     with ExitWaiter(pid) as waiter:
         assert not waiter.wait(0)
-        let_go(leash)
+        let_go(stdin)
         assert waiter.wait()
         assert waiter.wait(0)
 
 
 def test_a_dead_process_is_left_to_be_reaped_by_its_owner(child: tuple[int, int]) -> None:
-    pid, leash = child
-    let_go(leash)
+    pid, stdin = child
+    let_go(stdin)
     with ExitWaiter(pid) as waiter:
         assert waiter.wait(20)
     found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -56,8 +56,8 @@ def test_a_dead_process_is_left_to_be_reaped_by_its_owner(child: tuple[int, int]
 
 
 def test_a_zombie_has_ended_before_the_wait_begins(child: tuple[int, int]) -> None:
-    pid, leash = child
-    let_go(leash)
+    pid, stdin = child
+    let_go(stdin)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     with ExitWaiter(pid) as waiter:
         assert waiter.wait(0)

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.needs("fork", "pidfd")
 PROGRAM = """
 import asyncio, os, resource, subprocess, sys
 import proctree_kill
+from support.descriptors import few_descriptors
 
 kind, free = sys.argv[1], int(sys.argv[2])
 if kind == "awaited":
@@ -23,28 +24,19 @@ else:
     kill = proctree_kill.kill_tree
     call = lambda target: kill(target, grace=0)
 start = subprocess.Popen if kind == "pid" else proctree_kill.TreePopen
-deaf = ["sh", "-c", "trap '' TERM; sleep 1000 & echo; wait"]
-root = start(deaf, stdout=subprocess.PIPE, start_new_session=True)
+stubborn = ["sh", "-c", "trap '' TERM; sleep 1000 & echo; wait"]
+root = start(stubborn, stdout=subprocess.PIPE, start_new_session=True)
 root.stdout.readline()
 root.stdout.close()
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-taken = []
-try:
-    while True:
-        taken.append(os.open(os.devnull, os.O_RDONLY))
-except OSError:
-    pass
-for _ in range(free):
-    os.close(taken.pop())
-try:
-    result = call(root.pid if kind == "pid" else root)
-except OSError as error:
-    said = os.strerror(error.errno)
-else:
-    said = [one.fate for one in result.outcomes]
-for descriptor in taken:
-    os.close(descriptor)
+with few_descriptors(free):
+    try:
+        result = call(root.pid if kind == "pid" else root)
+    except OSError as error:
+        said = os.strerror(error.errno)
+    else:
+        said = [outcome.fate for outcome in result.outcomes]
 print(said, root.poll(), sep=";")
 if root.returncode is None:
     with open(f"/proc/{root.pid}/stat") as stat:

@@ -96,13 +96,13 @@ def test_counting_descriptors_that_fails_leaves_none(
 ) -> None:
     pid = plant(Node(name="root")).root.pid
     before = open_files()
-    grip = PidfdHandles()
-    grip._budget = 0
+    handles = PidfdHandles()
+    handles._budget = 0
     with monkeypatch.context() as patched:
         patched.setattr(os, "listdir", full)
         with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
-            grip.open(pid)
-    grip.close()
+            handles.open(pid)
+    handles.close()
     assert open_files() == before
 
 

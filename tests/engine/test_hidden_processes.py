@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -42,6 +41,7 @@ from support.agents import PATIENT
 from support.callers import apart, in_foreign_proc, in_namespace, unprivileged, without_proc
 from support.listener import Listener
 from support.recycling import NEXT_PID
+from support.threads import other_thread
 from support.times import BOUND
 from support.users import ordinary_user
 
@@ -74,7 +74,7 @@ def hidden() -> subprocess.Popen[bytes]:
 
 
 def in_hiding_proc(call: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the call returns
-    """Call something as an ordinary user from whom ``/proc`` hides others' (hidepid, proc(5))."""
+    """Call something as an ordinary user, others' processes hidden (hidepid, proc(5))."""
 
     def ordinary() -> Any:  # noqa: ANN401 - as above
         with unprivileged(ordinary_user()):
@@ -196,15 +196,8 @@ def test_without_descriptors_only_a_word_or_a_child_is_acted_upon(
 def test_a_thread_is_refused(world: World, start: Start, *, pidfd: bool) -> None:  # noqa: ARG001
     def scene() -> None:
         held(pidfd)
-        stop = threading.Event()
-        thread = threading.Thread(target=stop.wait)
-        thread.start()
-        try:
-            assert thread.native_id
-            kill_tree(thread.native_id, grace=0)
-        finally:
-            stop.set()
-            thread.join()
+        with other_thread() as tid:
+            kill_tree(tid, grace=0)
 
     with pytest.raises(errors.TargetRefusedError, match="it is a thread id"):
         world(scene)
@@ -284,12 +277,12 @@ def test_sessions_contained_trees_and_the_command_line(world: World, start: Star
 def fork_as(pid: int) -> int:
     """Fork a process that has this number and sleeps."""
     NEXT_PID.write_text(str(pid - 1))
-    born = os.fork()
-    if not born:
+    started = os.fork()
+    if not started:
         while True:
             signal.pause()
-    assert born == pid
-    return born
+    assert started == pid
+    return started
 
 
 def held(pidfd: bool) -> None:  # noqa: FBT001 - it says which

@@ -27,13 +27,13 @@ pytestmark = pytest.mark.needs("fork")
 NEST = """
 import json, os, sys
 from proctree_kill import TreePopen
-depth, voice = int(sys.argv[1]), int(os.environ["NEST_VOICE"])
+depth, pipe = int(sys.argv[1]), int(os.environ["NEST_PIPE"])
 below = [sys.executable, __file__, str(depth - 1)]
-inner = [TreePopen(below, pass_fds=[voice])] if depth > 1 else []
+inner = [TreePopen(below, pass_fds=[pipe])] if depth > 1 else []
 daemon = TreePopen(["sh", "-c", "setsid sleep 1000 & echo $!"], stdout=-1)
 pid = int(daemon.stdout.readline())
 said = {"depth": depth, "pid": os.getpid(), "daemon": pid, "marker": daemon.containment.marker}
-os.write(voice, json.dumps(said).encode() + b"\\n")
+os.write(pipe, json.dumps(said).encode() + b"\\n")
 for line in sys.stdin:
     pass
 """
@@ -177,7 +177,7 @@ def test_only_a_younger_process_that_hides_its_environment_puts_a_marker_in_doub
 
 
 def carries(process: TreePopen[bytes], pid: int) -> bool:
-    """Tell whether somebody carries the marker of a tree."""
+    """Whether a process carries the marker of a tree."""
     with current() as system:
         return system.carries(pid, [process.containment.marker.encode()]) is True
 
@@ -187,14 +187,14 @@ def nest(folder: Path, depth: int) -> Iterator[tuple[TreePopen[bytes], list[dict
     """Start managers inside managers and return what each has told, the innermost first."""
     script = folder / "nest.py"
     script.write_text(NEST)
-    ear, voice = os.pipe()
-    env = {**os.environ, "NEST_VOICE": str(voice)}
+    reader, pipe = os.pipe()
+    env = {**os.environ, "NEST_PIPE": str(pipe)}
     command = [sys.executable, str(script), str(depth)]
     with (
-        os.fdopen(ear, "rb") as said,
-        TreePopen(command, stdin=subprocess.PIPE, env=env, pass_fds=[voice]) as outermost,
+        os.fdopen(reader, "rb") as said,
+        TreePopen(command, stdin=subprocess.PIPE, env=env, pass_fds=[pipe]) as outermost,
     ):
-        os.close(voice)
+        os.close(pipe)
         levels = [json.loads(said.readline()) for _ in range(depth)]
         yield outermost, sorted(levels, key=lambda level: int(level["depth"]))
         outermost.stop(grace=PATIENCE)

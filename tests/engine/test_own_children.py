@@ -57,7 +57,7 @@ def test_what_a_thread_spawned_for_a_containment_is_found(attached: bool) -> Non
         return subprocess.Popen(SLEEP, **containment.popen_kwargs())
 
     containment = Containment.prepare("session")
-    with ThreadPoolExecutor(1) as pool:  # its thread lives: who is below it has no other parent
+    with ThreadPoolExecutor(1) as pool:  # its thread lives: what is below it has no other parent
         first, second = pool.submit(spawn).result(), pool.submit(spawn).result()
         if attached:
             containment.attach(first)

@@ -1,4 +1,4 @@
-"""Real: whoever owns a process keeps its exit code, and nobody's dead are reaped."""
+"""Real: the owner of a process keeps its exit code; only our own orphans are reaped."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ def test_the_exitcode_of_a_multiprocessing_process_is_true_on_return(
     node: Node, grace: float, code: int
 ) -> None:
     context = multiprocessing.get_context("fork")
-    born = context.Event()
-    process = context.Process(target=play, args=(node, born))
+    started = context.Event()
+    process = context.Process(target=play, args=(node, started))
     process.start()
     try:
-        assert born.wait(BOUND)
+        assert started.wait(BOUND)
         result = kill_tree(process, grace=grace)
         assert process.exitcode == code
         assert exit_code(result) == code
@@ -110,9 +110,9 @@ def test_the_exitcode_of_a_multiprocessing_process_is_true_on_return(
 @pytest.mark.parametrize(("grace", "number"), [(PATIENCE, 15), (0, 9)])
 def test_a_pexpect_child_knows_how_it_ended(grace: float, number: int) -> None:
     pexpect = pytest.importorskip("pexpect")
-    program = "import signal; print('born', flush=True); signal.pause()"
+    program = "import signal; print('started', flush=True); signal.pause()"
     with pexpect.spawn(sys.executable, ["-I", "-S", "-c", program]) as child:
-        child.expect("born")
+        child.expect("started")
         result = kill_tree(child, grace=grace)
         assert exit_code(result) == -number
         assert not child.isalive()
@@ -229,13 +229,13 @@ async def start_with_asyncio(plant: Planter, node: Node) -> tuple[asyncio.subpro
     return process, prepared.tree
 
 
-def play(node: Node, born: Event) -> None:
+def play(node: Node, started: Event) -> None:
     """Behave as described, in a process that multiprocessing started."""
     if node.on_term == "exit":
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     elif node.on_term == "ignore":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    born.set()
+    started.set()
     if node.on_term == "exit":
         signal.sigwait([signal.SIGTERM])
         os._exit(node.exit_code)
@@ -287,14 +287,14 @@ def test_a_daemon_that_was_adopted_before_the_stop_is_reaped(
         ):
             assert tree.stdout
             assert tree.stdin
-            born = psutil.Process(int(tree.stdout.readline()))
-            parent = born.parent()
+            started = psutil.Process(int(tree.stdout.readline()))
+            parent = started.parent()
             assert parent
             parent.kill()
-            while born.ppid() != os.getpid():  # the kernel has not adopted it yet
+            while started.ppid() != os.getpid():  # the kernel has not adopted it yet
                 os.sched_yield()
             ok = tree.stop(grace=grace).ok
             ours.kill()
-            return ok, psutil.pid_exists(born.pid), ours.wait()
+            return ok, psutil.pid_exists(started.pid), ours.wait()
 
     assert way(scene) == (True, False, -signal.SIGKILL)

@@ -210,7 +210,7 @@ def test_the_code_of_another_process_is_not_taken() -> None:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    """Open a pipe and close it in the end; the writing end is closed by whoever wraps it."""
+    """Open a pipe and close it in the end; what wraps the writing end closes that."""
     if not has("reading what is there"):
         pytest.skip("this machine reads no pipe without waiting")
     reading, writing = os.pipe()
@@ -227,7 +227,7 @@ def close_now(owner: object) -> bool:
 
 
 def is_at_its_end(reading: int) -> bool:
-    """Tell whether the last writing end of a pipe is closed."""
+    """Whether the last writing end of a pipe is closed."""
     os.set_blocking(reading, False)
     try:
         while os.read(reading, 65536):
@@ -250,7 +250,7 @@ def test_the_pipe_is_closed_and_the_file_object_stays_usable(pipe: tuple[int, in
     with os.fdopen(pipe[1], "wb", buffering=0) as stdin:
         assert close_now(SimpleNamespace(stdin=stdin))
         assert is_at_its_end(pipe[0])
-        assert stdin.write(b"nobody reads this") == 17
+        assert stdin.write(b"no reader") == 17
         assert not os.get_inheritable(stdin.fileno())
 
 
@@ -259,7 +259,7 @@ def test_a_full_pipe_does_not_block_the_closing(pipe: tuple[int, int]) -> None:
     with os.fdopen(pipe[1], "wb") as stdin:
         stdin.write(b"what close() would write first, and wait")
         assert close_now(SimpleNamespace(stdin=stdin))
-        while os.read(pipe[0], 65536):  # whoever reads after all comes to the end
+        while os.read(pipe[0], 65536):  # a late reader comes to the end
             pass
 
 

@@ -430,7 +430,7 @@ class Storm(Play):
     """A tree in which every scan finds one more."""
 
     def _appear(self) -> list[Actor]:
-        return [Actor(f"born at {self.seconds}", 1)]
+        return [Actor(f"started at {self.seconds}", 1)]
 
 
 def test_a_storm_of_forks_ends_at_the_deadline() -> None:
@@ -455,7 +455,7 @@ HISTORIES: dict[str, Callable[[], Play]] = {
     "one is left on the closed input": lambda: play(
         Actor("root", reads=0.25), Actor("child", 1, leaves=0.25), holds_input=True
     ),
-    "nobody can be asked": lambda: play(
+    "no member can be asked": lambda: play(
         Actor("root", reads=0.25), Actor("child", 1), holds_input=True, can_ask=False
     ),
     "scans are unsure": lambda: play(Actor("root", leaves=0.25), unsure=6),

@@ -23,7 +23,15 @@ from proctree_kill._engine.steps import (
     Wait,
 )
 from proctree_kill._models.result import Fate
-from proctree_kill._systems.member import ALIVE, ZOMBIE, Member, leaves_first
+from proctree_kill._systems.member import (
+    ALIVE,
+    DIES,
+    HANDLES,
+    IGNORES,
+    ZOMBIE,
+    Member,
+    leaves_first,
+)
 from support.play import TICK, Actor, Play
 
 EDGE = 16
@@ -49,6 +57,7 @@ actors = st.builds(
     code=st.none() | st.integers(-64, 255),
     spared=st.none() | st.just("by the caller"),
     state=st.just(ALIVE) | st.sampled_from([ALIVE, ZOMBIE]),
+    response=st.sampled_from([None, DIES, HANDLES, HANDLES, IGNORES]),
 )
 
 
@@ -59,8 +68,12 @@ class Watched(Play):
         self,
         actors: Sequence[Actor],
         costs: Sequence[int],
+        parents: Sequence[int | None],
         **options: Any,
     ) -> None:
+        for index, (actor, parent) in enumerate(zip(actors, parents, strict=False)):
+            if parent is not None and parent < index:
+                actor.ppid, actor.depth = actors[parent].pid, actors[parent].depth + 1
         super().__init__(*actors, **options)
         self.costs = [cost * TICK for cost in costs]
         self.frozen: set[Member] = set()
@@ -76,7 +89,7 @@ class Watched(Play):
         return facts._replace(now=self.now)
 
     def judge(self, step: Step) -> None:
-        """Fail where a step names somebody whom it must not name."""
+        """Fail where a step names a member that it must not name."""
         named = getattr(step, "members", [])
         assert len(named) == len({*named})
         assert {*named} <= {*self.escalation.members}
@@ -87,7 +100,7 @@ class Watched(Play):
         if isinstance(step, Ask | Wait | Freeze | Kill | KillCells):
             assert not {*named} & {*self.deaths}
             assert not [member for member in named if member.state != ALIVE]
-        if isinstance(step, Ask | Kill | KillCells):
+        if isinstance(step, Kill | KillCells):
             assert named == leaves_first(named)
         if isinstance(step, Freeze | Kill | KillCells):
             self.forced_by = min(self.forced_by, self.now + self.policy.settle)
@@ -106,13 +119,20 @@ plays = st.builds(
     Watched,
     st.lists(actors, max_size=6),
     st.lists(st.integers(1, 64), min_size=1, max_size=5),
+    st.lists(st.none() | st.integers(0, 4), max_size=6),
     holds_input=st.booleans(),
     unsure=st.just(0) | st.integers(0, 40),
     can_ask=st.sampled_from([True, True, False]),
     can_kill_cells=st.booleans(),
     grace=ticks,
     settle=ticks,
-    terminate=st.sampled_from(["tree", "root"]),
+    terminate=st.sampled_from(["top-down", "top-down", "tree", "root"]),
+)
+requests = st.lists(
+    st.tuples(st.sampled_from(["SIGINT", "SIGTERM", "SIGHUP"]), st.integers(1, 1024)),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda request: request[0],
 )
 moments = st.none() | st.integers(0, 30)
 whatever_happens = settings(
@@ -141,7 +161,7 @@ def test_every_member_has_one_outcome(play: Watched, hurry_at: int | None) -> No
 
 @whatever_happens
 @given(plays, moments)
-def test_every_verdict_is_true(play: Watched, hurry_at: int | None) -> None:
+def test_every_outcome_is_true(play: Watched, hurry_at: int | None) -> None:
     play.run(hurry_at)
     for member, fate, seconds, _ in play.outcomes:
         assert (fate is Fate.SPARED) == (member.spared is not None)
@@ -183,6 +203,38 @@ def test_each_request_is_made_once(play: Watched, hurry_at: int | None) -> None:
     assert play.kinds.count(CloseInput) <= 1
     for kind in (Ask, Kill, KillCells):
         named = [name for names in play.names(kind) for name in names]
+        assert len(named) == len({*named})
+
+
+@whatever_happens
+@given(plays)
+def test_each_member_that_was_there_first_is_asked_before_the_force(play: Watched) -> None:
+    assume(play.policy.terminate != "root" and play.policy.grace and play.escalation.can_ask)
+    play.run()
+    asks = [index for index, kind in enumerate(play.kinds) if kind is Ask]
+    force = next(i for i, kind in enumerate([*play.kinds, Freeze]) if kind in (Freeze, KillCells))
+    asked = {name for names in play.names(Ask) for name in names}
+    for actor in play.known:
+        lives = actor.state == ALIVE and not actor.spared
+        dead_by = play.deaths.get(actor, len(play.steps))
+        if asks and lives and dead_by > force and play.steps[asks[-1]][0] < play.policy.grace:
+            assert actor.name in asked
+
+
+@whatever_happens
+@given(plays, requests)
+def test_no_step_of_a_teardown_asks_a_member_twice(
+    play: Watched, teardown: list[tuple[str, int]]
+) -> None:
+    steps = [(signal, ticks * TICK) for signal, ticks in teardown]
+    play.escalation.policy = play.policy = play.policy.but(teardown=steps)
+    play.run()
+    made = [step for _, step in play.steps if isinstance(step, Ask)]
+    assert [step.signal for step in made] == sorted(
+        (step.signal for step in made), key=[signal for signal, _ in steps].index
+    )
+    for signal, _ in steps:
+        named = [member for step in made if step.signal == signal for member in step.members]
         assert len(named) == len({*named})
 
 

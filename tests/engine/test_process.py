@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from proctree_kill import ProcessIdentity, errors, identify, kill_tree, snapshot
 from support.capabilities import has
 from support.nodes import Node
 from support.planter import Planter
+from support.threads import other_thread
 from support.trees import start_ticks
 
 
@@ -50,23 +50,17 @@ def test_a_zombie_still_has_an_identity(plant: Planter) -> None:
 def test_identifying_no_process_is_a_lookup_error() -> None:
     with subprocess.Popen([sys.executable, "-I", "-S", "-c", ""]) as child:
         pid = child.pid
-    pid |= 0 if has("fork") else 1  # Windows keeps a number while anybody holds it; odd is nobody
+    if not has("fork"):
+        pid |= 1  # Windows keeps a number while a handle is open; no process has an odd number
     with pytest.raises(ProcessLookupError, match=f"no process {pid}"):
         identify(pid)
 
 
 @pytest.mark.needs("procfs")
 def test_identifying_a_thread_names_its_process() -> None:
-    stop = threading.Event()
-    thread = threading.Thread(target=stop.wait)
-    thread.start()
-    try:
-        assert thread.native_id is not None
-        with pytest.raises(errors.TargetRefusedError, match=f"of that thread is {os.getpid()}"):
-            identify(thread.native_id)
-    finally:
-        stop.set()
-        thread.join()
+    refused = pytest.raises(errors.TargetRefusedError, match=f"of that thread is {os.getpid()}")
+    with other_thread() as tid, refused:
+        identify(tid)
 
 
 @pytest.mark.parametrize("bad", [True, 1.5, "1", None])

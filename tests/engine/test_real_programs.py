@@ -35,7 +35,7 @@ CHROMIUM = (
     "--disable-sync",
     "--remote-debugging-port=0",
 )
-# Who says "ready" is the last to be born: who is born after the request is awaited, not asked.
+# The process that prints "ready" starts last: a later one would be awaited, not asked.
 JOBS = {
     "background": "sleep 1000 & sleep 1000 & echo ready; wait",
     "nohup": "nohup sleep 1000 & echo ready; wait",
@@ -224,5 +224,5 @@ def all_are_gone(tree: Tree, result: KillResult) -> bool:
 
 
 def new_marker() -> str:
-    """Return a marker that nobody else carries."""
+    """Return a marker that no other process carries."""
     return f"PLANTED_{uuid.uuid4().hex}=1"

@@ -6,14 +6,14 @@ import pytest
 
 from support.callers import in_namespace
 from support.counts import RECYCLINGS
-from support.histories import HISTORIES, History, live_through
+from support.recycled_kills import RECYCLED, Recycling, try_often
 
 pytestmark = pytest.mark.needs("pid namespace", "next pid", "pidfd inode")
 
 
-@pytest.mark.parametrize("history", HISTORIES, ids=str)
-def test_the_new_owner_of_a_number_is_not_touched(history: History) -> None:
-    quiet, *tries = in_namespace(lambda: live_through(history, RECYCLINGS))
+@pytest.mark.parametrize("recycling", RECYCLED, ids=str)
+def test_the_new_owner_of_a_number_is_not_touched(recycling: Recycling) -> None:
+    quiet, *tries = in_namespace(lambda: try_often(recycling, RECYCLINGS))
     assert quiet.ok
     assert quiet.dead
     assert [attempt.harm for attempt in tries] == [""] * RECYCLINGS

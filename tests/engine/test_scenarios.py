@@ -1,4 +1,4 @@
-"""Real: the trees that the usual tools leave somebody of, ended by each kind of caller."""
+"""Real: the trees that the usual tools end in part only, ended by each kind of caller."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.callers import Caller
 from support.nodes import Node, chain
 from support.outcomes import by_name
 from support.planter import Planter
-from support.scenarios import KILLED, LEFT, SCENARIOS, Scenario
+from support.scenarios import KILLED, LEFT, SCENARIO_PARAMS, Scenario
 from support.times import BOUND, HASTE, PATIENCE
 
 pytestmark = pytest.mark.needs("fork")
@@ -44,13 +44,7 @@ def named(value: Any) -> str:  # noqa: ANN401 - pytest asks about every paramete
 
 
 @pytest.mark.parametrize("caller", CALLERS, ids=named)
-@pytest.mark.parametrize(
-    "scenario",
-    [
-        pytest.param(scenario, id=scenario.name, marks=pytest.mark.needs(scenario.needs))
-        for scenario in SCENARIOS
-    ],
-)
+@pytest.mark.parametrize("scenario", SCENARIO_PARAMS)
 def test_no_process_survives(plant: Planter, scenario: Scenario, caller: Caller) -> None:
     marker = f"PLANTED_{uuid.uuid4().hex}=1" if scenario.marker else None
     tree = plant(scenario.node, account=caller.account, marker=marker)
@@ -85,7 +79,7 @@ def test_five_hundred_processes_fit_under_sixty_four_descriptors(
 
 def test_a_root_that_is_never_reaped_is_dead_at_once(plant: Planter) -> None:
     tree = plant(chain("root", "child"))
-    result = Caller(name="somebody").kill(tree.root.pid, grace=PATIENCE)
+    result = Caller(name="plain").kill(tree.root.pid, grace=PATIENCE)
     assert [outcome.fate for outcome in result.outcomes] == [LEFT, LEFT]
     assert result.seconds < PATIENCE
     assert tree.state("root") == psutil.STATUS_ZOMBIE
@@ -96,7 +90,7 @@ def test_a_root_that_is_never_reaped_is_dead_at_once(plant: Planter) -> None:
 def test_the_session_of_a_root_that_is_dead_and_not_reaped_is_its_tree(plant: Planter) -> None:
     tree = plant(Node(name="root", dies=True, children=(chain("child"),)))
     os.waitid(os.P_PID, tree.root.pid, os.WEXITED | os.WNOWAIT)
-    result = Caller(name="somebody").kill(tree.root.pid, grace=PATIENCE)
+    result = Caller(name="plain").kill(tree.root.pid, grace=PATIENCE)
     found = by_name(tree.pids, result)
     assert found["child"].fate is LEFT
     assert Evidence.SESSION in found["child"].evidence
@@ -111,7 +105,7 @@ def test_a_daemon_without_a_marker_is_out_of_reach_and_not_verified(
         children=(Node(name="first", session=True, dies=True, children=(chain("daemon"),)),),
     )
     tree = plant(node)
-    result = Caller(name="somebody").kill(tree.root.pid, grace=PATIENCE)
+    result = Caller(name="plain").kill(tree.root.pid, grace=PATIENCE)
     assert result.ok
     assert set(result.verified) == {Evidence.DESCENDANT, Evidence.SESSION}
     assert psutil.pid_exists(tree.pids["daemon"])
@@ -122,7 +116,7 @@ def test_a_stopped_tree_acts_on_sigterm(plant: Planter) -> None:
     tree = plant(Node(name="root", children=(Node(name="child", stopped=True),)))
     os.kill(tree.root.pid, signal.SIGSTOP)
     os.waitpid(tree.root.pid, os.WUNTRACED)
-    result = Caller(name="somebody").kill(tree.root.pid, grace=PATIENCE)
+    result = Caller(name="plain").kill(tree.root.pid, grace=PATIENCE)
     assert [outcome.fate for outcome in result.outcomes] == [LEFT, LEFT]
     assert all(outcome.signals == ("SIGTERM", "SIGCONT") for outcome in result.outcomes)
 
@@ -172,14 +166,14 @@ def test_a_parent_that_stops_with_its_child_is_not_left_stopped(
     )
     assert tree.root.stdout
     child = int(tree.root.stdout.readline())
-    result = Caller(name="somebody").kill(child, grace=0)
+    result = Caller(name="plain").kill(child, grace=0)
     assert [outcome.fate for outcome in result.outcomes] == [KILLED]
     assert tree.all_dead(within=BOUND), f"{wrapper[0]} is {psutil.Process(tree.root.pid).status()}"
 
 
 @pytest.fixture(scope="module")
 def setuid_setpriv(open_folder: Path) -> Path:
-    """Copy a program that becomes root for whoever starts it."""
+    """Copy a program that becomes root, whichever user starts it."""
     found = shutil.which("setpriv")
     assert found
     program = Path(shutil.copy(found, open_folder))

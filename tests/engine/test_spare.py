@@ -1,4 +1,4 @@
-"""Pure: who is not to be touched."""
+"""Pure: what is not to be touched."""
 
 from __future__ import annotations
 

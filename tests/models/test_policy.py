@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +35,8 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     assert KillPolicy().model_dump() == {
         "grace": 2.0,
         "settle": 5.0,
-        "terminate": "tree",
+        "terminate": "top-down",
+        "teardown": (),
         "include_root": True,
         "helper_timeout": 5.0,
     }
@@ -198,3 +202,56 @@ def test_one_error_names_all_that_is_wrong() -> None:
 def test_a_key_that_is_no_string_is_unknown() -> None:
     (problem,) = problems({"mcp_session": {"termination": {5: 1}}})
     assert "'5' is unknown" in problem
+
+
+@pytest.mark.parametrize(
+    "teardown",
+    [
+        [("SIGINT", 3), ("SIGTERM", 2)],
+        ["SIGINT 3", "term 2.0"],
+        ([signal.SIGINT, 3.0], ("TERM", "2")),
+    ],
+)
+def test_a_teardown_is_read_from_pairs_and_words(teardown: object) -> None:
+    policy = KillPolicy(teardown=teardown)  # type: ignore[arg-type] # what a configuration holds
+    assert policy.requests == (("SIGINT", 3.0), ("SIGTERM", 2.0))
+    assert policy.grace == 5
+    assert KillPolicy.from_config(config(teardown=teardown)) == policy
+
+
+def test_without_a_teardown_sigterm_has_the_grace() -> None:
+    assert KillPolicy(grace=3).requests == (("SIGTERM", 3.0),)
+
+
+@pytest.mark.parametrize(
+    ("teardown", "words"),
+    [
+        ("SIGINT 3", "expected a list"),
+        (7, "expected a list"),
+        (["SIGINT"], "expected a signal and its seconds"),
+        (["SIGINT 3 4"], "expected a signal and its seconds"),
+        ([7], "expected a signal and its seconds"),
+        (["SIGITN 3"], "did you mean 'SIGINT'"),
+        ([(9, 3)], "'SIG9' is unknown"),
+        (["SIGKILL 3"], "force follows by itself"),
+        (["SIGSTOP 3"], "force follows by itself"),
+        (["SIGINT soon"], "'soon' is no number of seconds above 0"),
+        (["SIGINT 0"], "'0' is no number"),
+        ([("SIGINT", math.inf)], "inf is no number"),
+    ],
+)
+def test_a_wrong_teardown_is_named_with_what_was_expected(teardown: object, words: str) -> None:
+    with pytest.raises(PolicyError, match=re.escape(words)):
+        KillPolicy(teardown=teardown)  # type: ignore[arg-type] # wrong on purpose
+
+
+def test_grace_and_teardown_replace_each_other() -> None:
+    policy = KillPolicy(teardown=["SIGINT 3"])
+    assert policy.but(grace=1).requests == (("SIGTERM", 1.0),)
+    assert policy.but(settle=1).requests == (("SIGINT", 3.0),)
+    assert KillPolicy(grace=9).but(teardown=["SIGHUP 1"]).grace == 1
+    assert policy.but(grace=1, teardown=["SIGHUP 1"]).requests == (("SIGHUP", 1.0),)
+    with pytest.raises(PolicyError, match="grace is 2, but teardown takes 3"):
+        policy.but(grace=2, teardown=["SIGHUP 3"])
+    with pytest.raises(PolicyError, match="grace is 2, but teardown takes 3"):
+        KillPolicy.from_config(config(grace=2, teardown=["SIGHUP 3"]))

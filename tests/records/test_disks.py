@@ -20,7 +20,7 @@ AGENT = ["sleep", "1000"]
 
 
 def children() -> list[str]:
-    """Return who else is in this pid namespace."""
+    """Return the other processes in this pid namespace."""
     return [name for name in os.listdir("/proc") if name.isdecimal() and name != "1"]  # noqa: PTH208 - names only
 
 

@@ -151,5 +151,5 @@ def test_an_owner_killed_at_any_step_leaves_whole_files_and_no_unknown_process(
     for index in range(DEATHS):
         step = index * quiet.steps // DEATHS
         death = die_at(step, plant, tmp_path / str(step))
-        assert death.dead, f"somebody was left after a death before step {step}: {death.left}"
+        assert death.dead, f"a process was left after a death before step {step}: {death.left}"
         assert not [name for name in death.rest if not name.endswith(".tmp")]

@@ -1,4 +1,4 @@
-"""Real: what a recovery makes of each record, and that nobody is touched on a doubt."""
+"""Real: what a recovery makes of each record, and that in doubt it touches nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from support.callers import apart, in_namespace, unprivileged
 from support.nodes import Node, chain
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
-from support.recycling import Midwife, recycle
+from support.recycling import StrangerMaker, recycle
 from support.times import BOUND
 from support.users import ordinary_user
 
@@ -319,12 +319,12 @@ class TestDropped:
         tmp_path.chmod(0o777)
 
         def scene() -> tuple[str, str, bool]:
-            with Midwife() as midwife, Planter(in_cgroups=False) as plant:
+            with StrangerMaker() as maker, Planter(in_cgroups=False) as plant:
                 tree, told = marked(plant, Node(name="root"))  # a child would keep its number
                 owner = plant(Node(name="owner"))
                 write(tmp_path, "a", owner=identify(owner.root.pid), **told)
                 pids = {"root": tree.root.pid, "owner": owner.root.pid}
-                stranger = recycle(pids[lost], midwife)
+                stranger = recycle(pids[lost], maker)
                 if lost == "root":
                     owner.root.kill()
                     owner.root.wait()

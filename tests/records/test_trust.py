@@ -94,7 +94,7 @@ def shared(open_folder: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def stranger() -> Account:
-    """Return the user who writes what is not to be believed."""
+    """Return the user that writes what is not to be trusted."""
     account = ordinary_user()
     assert account
     return account
@@ -436,7 +436,7 @@ class TestAnotherUser:
 
 
 def is_zombie(pid: int) -> bool:
-    """Tell whether a process has ended."""
+    """Whether a process has ended."""
     return b") Z " in Path(f"/proc/{pid}/stat").read_bytes()
 
 
@@ -604,7 +604,7 @@ class TestCgroups:
 
 
 class TestTheWriter:
-    """What a writer does for those who will read it."""
+    """What a writer does for the readers."""
 
     @pytest.mark.needs("root", "ordinary user")
     def test_it_says_where_owners_are_not_kept_once_a_folder(

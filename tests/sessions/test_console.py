@@ -207,7 +207,7 @@ def page(server: Server, open_page: Open) -> Page:
 
 
 def start(page: Page, repository: str = "example/rocket", *, deaf: bool = False) -> Card:
-    """Start a session, and wait until its dialog and everybody in its tree is shown."""
+    """Start a session, and wait until its dialog and its whole tree are shown."""
     page.get_by_label("Repository").fill(repository)
     choice = "it ignores every signal and closed pipe" if deaf else "it leaves"
     page.get_by_label(choice).check()

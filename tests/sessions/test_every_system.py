@@ -15,7 +15,7 @@ from support.socket_planter import SocketPlanter, Start
 from support.times import BOUND
 
 PATIENT = KillPolicy(grace=10)
-"""A grace that nobody needs: it ends when the last process has left."""
+"""A grace that never passes in full: it ends when the last process has left."""
 OWNER = """
 import sys, time
 from proctree_kill import SessionManager

@@ -1,4 +1,4 @@
-"""Seam: kills, records and threads that fail. Real: the agents, of whom nobody is left at last."""
+"""Seam: kills, records and threads that fail. Real: the agents, none of which is left."""
 
 from __future__ import annotations
 

@@ -34,14 +34,14 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def manager(folder: Path, listener: Listener) -> Iterator[SessionManager]:
-    """Manage sessions; whoever is left at the end of a test is ended."""
+    """Manage sessions; what is left at the end of a test is ended."""
     with SessionManager(folder, policy=POLICY, event_broadcaster=listener) as manager:
         yield manager
 
 
 @pytest.fixture
 def held() -> Iterator[int]:
-    """Return an input that nobody closes before the end of the test."""
+    """Return an input that stays open to the end of the test."""
     reading, writing = os.pipe()
     yield reading
     os.close(reading)

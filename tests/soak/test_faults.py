@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.counts import SOAK_FAULTS
-from support.scenes import KILLS, STARTS, failing, interrupted
+from support.fault_scenes import KILLS, STARTS, failing, interrupted
 
 pytestmark = [pytest.mark.soak, pytest.mark.needs("fork", "pidfd", "procfs", "cgroup")]
 

@@ -38,7 +38,7 @@ def test_an_owner_killed_at_any_step_leaves_whole_files_and_no_unknown_process(
     for index in range(SOAK_DEATHS):
         with Planter() as plant:
             death = die_at(index % steps, plant, tmp_path / str(index))
-            assert death.dead, f"somebody was left after a death before step {index % steps}"
+            assert death.dead, f"a process was left after a death before step {index % steps}"
             assert not [name for name in death.rest if not name.endswith(".tmp")]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.counts import FAULTS
-from support.scenes import KILLS, STARTS, failing, interrupted
+from support.fault_scenes import KILLS, STARTS, failing, interrupted
 
 pytestmark = pytest.mark.needs("fork", "pidfd", "procfs", "cgroup")
 

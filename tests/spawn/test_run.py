@@ -140,8 +140,8 @@ class TestTheTree:
         reading, writing = os.pipe()
         run(["sh", "-c", f"setsid sleep {LONG} & sleep {LONG} & true"], pass_fds=[writing])
         os.close(writing)
-        with os.fdopen(reading, "rb") as ear:
-            assert ear.read() == b""
+        with os.fdopen(reading, "rb") as reader:
+            assert reader.read() == b""
 
     @pytest.mark.parametrize("name", ["SIGINT", "SIGALRM"])
     def test_whatever_a_handler_raises_ends_the_tree(self, name: str) -> None:
@@ -186,13 +186,13 @@ class TestAwaited:
     def test_the_loop_goes_on_meanwhile(self) -> None:
         reading, writing = os.pipe()
 
-        async def speak() -> None:
+        async def write() -> None:
             os.write(writing, b"said")
             os.close(writing)
 
         async def scene() -> bytes:
             running = arun(["cat"], stdin=reading, capture_output=True)
-            done, _ = await asyncio.gather(running, speak())
+            done, _ = await asyncio.gather(running, write())
             os.close(reading)
             return done.stdout
 
@@ -256,13 +256,13 @@ def kill_when_told(reading: int, number: signal.Signals) -> None:
 
 
 def assert_empty(session: int) -> None:
-    """Fail where somebody lives in a session, whose leader told its number."""
+    """Fail where a process lives in a session; its leader printed the number."""
     alive = [process for process in psutil.process_iter() if in_session(process, session)]
     assert alive == []
 
 
 def in_session(process: psutil.Process, session: int) -> bool:
-    """Tell whether a process lives in a session."""
+    """Whether a process lives in a session."""
     try:
         return os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
     except (ProcessLookupError, psutil.NoSuchProcess):

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from support.counts import (
     STOPPED_STARTS,
     WATCHED_STARTS,
 )
+from support.descriptors import few_descriptors
 from support.starting import (
     DELAYS,
     FORCE,
@@ -211,10 +212,10 @@ def test_a_preparation_that_is_interrupted_leaves_no_cgroup(
         make, names = linux_cgroup.TreeCgroup.make, []
 
         def making() -> linux_cgroup.TreeCgroup:
-            leaf = make()
-            names.append(Path(leaf.name))
+            cgroup = make()
+            names.append(Path(cgroup.name))
             os.kill(os.getpid(), signal.SIGALRM)
-            return leaf
+            return cgroup
 
         signal.signal(signal.SIGALRM, interrupt)
         monkeypatch.setattr(linux_cgroup.TreeCgroup, "make", making)
@@ -287,12 +288,12 @@ def test_a_caller_in_the_cgroup_of_a_tree_outlives_it() -> None:
         process = TreePopen(SLEEP, containment="kernel")
         cgroup = process.containment.cgroup
         assert cgroup
-        home = own_cgroup()
+        folder = own_cgroup()
         (cgroup / "cgroup.procs").write_text(str(os.getpid()))
         try:
             return process.stop(grace=0).ok
         finally:
-            (home / "cgroup.procs").write_text(str(os.getpid()))
+            (folder / "cgroup.procs").write_text(str(os.getpid()))
             process.containment.release()
 
     assert apart(scene, PATIENCE)
@@ -350,11 +351,11 @@ from pathlib import Path
 from proctree_kill import TreePopen
 from proctree_kill._systems.linux import cgroupfs
 process = TreePopen(["sleep", "1000"], containment="kernel", record=sys.argv[1])
-home = Path(cgroupfs.folder_of("self"))
+folder = Path(cgroupfs.folder_of("self"))
 (process.containment.cgroup / "cgroup.procs").write_text(str(os.getpid()))
 print("inside", flush=True)
 sys.stdin.readline()
-(home / "cgroup.procs").write_text(str(os.getpid()))
+(folder / "cgroup.procs").write_text(str(os.getpid()))
 print(process.wait(), process.stop(grace=0).ok)
 """
 """Moves itself into the cgroup of its own tree, and says in the end what became of that."""
@@ -420,24 +421,6 @@ def starts_with(free: int, start: Start, folder: Path) -> bool:
         assert started.stop(grace=0).ok
     assert has_no_child()
     return started is not None
-
-
-@contextlib.contextmanager
-def few_descriptors(free: int) -> Iterator[None]:
-    """Take all descriptors but so many."""
-    taken = []
-    try:
-        while True:
-            taken.append(os.open(os.devnull, os.O_RDONLY))
-    except OSError:
-        pass
-    for _ in range(free):
-        os.close(taken.pop())
-    try:
-        yield
-    finally:
-        for fd in taken:
-            os.close(fd)
 
 
 def own_cgroup() -> Path:

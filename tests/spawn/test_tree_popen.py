@@ -83,10 +83,10 @@ class TestAsPopen:
     def test_descriptors_that_are_passed(self, popen: Start) -> None:
         reading, writing = os.pipe()
         say = f"import os; os.write({writing}, b'said')"
-        with os.fdopen(reading, "rb") as ear:
+        with os.fdopen(reading, "rb") as reader:
             popen([*PYTHON, say], pass_fds=[writing]).wait()
             os.close(writing)
-            assert ear.read() == b"said"
+            assert reader.read() == b"said"
 
     @POPENS
     def test_umask(self, popen: Start, tmp_path: Path) -> None:
@@ -219,11 +219,11 @@ class TestTheTree:
         assert tree.all_dead()
 
     def test_several_are_ended_together_each_by_its_own_marker(self, plant: Planter) -> None:
-        grown = [plant.contained(ORPHANS), plant.contained(FAMILY), plant.contained(ORPHANS)]
-        grown[0][0].wait()
-        result = kill_tree([process for process, _ in grown], grace=PATIENCE)
+        planted = [plant.contained(ORPHANS), plant.contained(FAMILY), plant.contained(ORPHANS)]
+        planted[0][0].wait()
+        result = kill_tree([process for process, _ in planted], grace=PATIENCE)
         assert result.ok
-        assert all(tree.all_dead() for _, tree in grown)
+        assert all(tree.all_dead() for _, tree in planted)
 
     def test_terminate_asks_the_whole_tree_and_does_not_wait(self, plant: Planter) -> None:
         process, tree = plant.contained(FAMILY)

@@ -41,7 +41,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Somebody who ends trees.
+    """A process that ends trees, with the rights and means that a test gives it.
 
     Args:
         name: how it appears in the names of tests.
@@ -61,7 +61,7 @@ class Caller:
 
     @property
     def account(self) -> Account | None:
-        """Return who plants what this caller may end; None is ourselves."""
+        """Return the user that plants what this caller may end; None is ourselves."""
         return ordinary_user() if self.ordinary else None
 
     def kill(self, target: int, **options: Any) -> KillResult:
@@ -86,7 +86,7 @@ class Caller:
         if not self.cgroup:
             from proctree_kill._systems.linux import cgroupfs  # noqa: PLC0415 - not on every system
 
-            cgroupfs.CGROUPS = False  # a fork has asked nobody yet
+            cgroupfs.CGROUPS = False  # a fork has not probed yet
         yield
 
 

@@ -23,7 +23,7 @@ LONGEST = 0.05
 
 
 def cancel_at_random(loop: Callable[..., Any], folder: Path, chance: random.Random) -> None:
-    """Start and stop a session, cancel that at some moment, and see that nobody is left.
+    """Start and stop a session, cancel that at some moment, and see that no process is left.
 
     Args:
         loop: runs a coroutine function.
@@ -48,5 +48,5 @@ def cancel_at_random(loop: Callable[..., Any], folder: Path, chance: random.Rand
         os.close(writing)
         ended = select.select([reading], [], [], BOUND)[0]
         os.close(reading)
-    assert ended, f"somebody was left by a cancellation after {moment} seconds"
+    assert ended, f"a process was left by a cancellation after {moment} seconds"
     assert files(folder) == set()

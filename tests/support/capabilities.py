@@ -25,7 +25,7 @@ NPM_PREFIX = "PROCTREE_NPM_PREFIX"
 
 @functools.cache
 def has(capability: str) -> bool:
-    """Tell whether this machine has a capability: one of the probes, or a program of that name."""
+    """Whether this machine has a capability: one of the probes, or a program of that name."""
     probe = PROBES.get(capability)
     return shutil.which(capability) is not None if probe is None else probe()
 
@@ -115,7 +115,9 @@ PROBES: dict[str, Callable[[], bool]] = {
     "reading what is there": lambda: hasattr(os, "set_blocking"),  # on Windows from Python 3.12 on
     "seccomp": seccomp.is_supported,
     "trio": _trio,
-    "names of open files": lambda: hasattr(os, "O_DIRECTORY"),  # which Windows lets nobody change
+    "names of open files": lambda: hasattr(
+        os, "O_DIRECTORY"
+    ),  # which no user may change on Windows
     "file locks": _file_locks,
     "npm package": lambda: npm_prefix() is not None,
 }

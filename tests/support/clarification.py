@@ -30,11 +30,11 @@ def options(*, everything: bool = False) -> dict[str, Any]:
 
 
 class Clarification:
-    """A question that an agent has asked: everybody of its tree is there by then.
+    """A question that an agent has asked: its whole tree has started by then.
 
     Attributes:
         question: its words.
-        members: the agent, and whoever is below it.
+        members: the agent and its descendants.
         port: where its web server listens.
     """
 

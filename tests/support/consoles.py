@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 FOREVER = 1000.0
-"""A grace in seconds after which only force has ended it, if nobody forced before."""
+"""A grace in seconds that passes in full unless force ends it."""
 
 
 class Server:
@@ -47,7 +47,7 @@ class Server:
         self.port = int(found[1])
 
     def crash(self) -> None:
-        """Kill the server, and nobody else."""
+        """Kill the server, and nothing else."""
         self.process.send_signal(signal.SIGKILL)
         assert self.process.wait() == -signal.SIGKILL
 
@@ -87,7 +87,7 @@ class Card:
         self.log = where.locator(".log")
 
     def members(self) -> list[psutil.Process]:
-        """Bind everybody in the tree that is shown, while it lives."""
+        """Bind each process of the tree that is shown, while it lives."""
         return [psutil.Process(int(row.get_attribute("data-pid") or 0)) for row in self.rows.all()]
 
     def preview(self) -> int:
@@ -105,7 +105,7 @@ def living(members: list[psutil.Process]) -> list[psutil.Process]:
 
 
 def _is_zombie(process: psutil.Process) -> bool:
-    """Tell whether a process is dead, and perhaps reaped by now."""
+    """Whether a process is dead, and perhaps reaped by now."""
     try:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -113,6 +113,6 @@ def _is_zombie(process: psutil.Process) -> bool:
 
 
 def listens(port: int) -> bool:
-    """Tell whether anybody listens on a port of this machine."""
+    """Whether a process listens on a port of this machine."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0

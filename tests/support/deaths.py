@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from proctree_kill import RecoveryReport, TreePopen, recover
 from proctree_kill._records.format import entries, parse
 
 from .agents import PATIENT, files, killed_after
+from .interception import before_each
 from .nodes import chain
 from .planter import Planter
 
@@ -40,13 +40,19 @@ class Death(NamedTuple):
 
 def die_at(step: int, plant: Planter, folder: Path) -> Death:
     """Let an owner start a recorded tree and die before this step, then recover the folder."""
+    calls: list[int] = []
     reading, writing = os.pipe()
     with plant.prepare(chain("root", "child")) as prepared:
 
+        def die(index: int) -> None:
+            calls.append(index)
+            if index == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
         def begin() -> None:
-            with dying_at(step) as count:
+            with before_each(_steps(), die):
                 TreePopen(prepared.argv, record=folder / "session_a.pid", **prepared.options)
-            os.write(writing, bytes([count[0]]))
+            os.write(writing, bytes([len(calls)]))
 
         assert killed_after(begin) == -signal.SIGKILL
     os.close(writing)
@@ -59,34 +65,6 @@ def die_at(step: int, plant: Planter, folder: Path) -> Death:
     return Death(
         steps[0] if steps else 0, left, report, prepared.tree.all_dead(within=5), files(folder)
     )
-
-
-@contextmanager
-def dying_at(step: int) -> Iterator[list[int]]:
-    """Kill this process before the system call of this index.
-
-    Yields:
-        A list that holds, afterwards, how many calls there were.
-    """
-    count = [0]
-
-    def wrapped(call: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*args: object, **named: object) -> object:
-            if count[0] == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            count[0] += 1
-            return call(*args, **named)
-
-        return wrapper
-
-    real = {(module, name): getattr(module, name) for module, name in _steps()}
-    for (module, name), call in real.items():
-        setattr(module, name, wrapped(call))
-    try:
-        yield count
-    finally:
-        for (module, name), call in real.items():
-            setattr(module, name, call)
 
 
 def _steps() -> Iterator[tuple[object, str]]:

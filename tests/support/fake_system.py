@@ -1,4 +1,4 @@
-"""A system without processes: scripted ones on a clock that moves when somebody waits.
+"""A system without processes: scripted ones on a clock that moves during waits.
 
 Numbers begin beyond what any kernel gives out, so that nothing could reach a real process.
 """
@@ -66,7 +66,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Act:
-    """What the system was asked to do, when, and to whom; ``groups`` for whole ones."""
+    """What the system was asked to do, when, and to which processes; ``groups`` for whole ones."""
 
     verb: str
     time: float
@@ -79,8 +79,8 @@ class FakeSystem(System):
     """A :class:`~proctree_kill._systems.contract.System` that acts on nothing.
 
     Args:
-        counts: whether it can be known that nobody was born.
-        deaf: whom nothing can ask, by name.
+        counts: whether it can be known that no process was started.
+        deaf: the names of processes that cannot be asked.
         log: everything that was done, in order; listeners of a test may add to it.
         later: what will happen, and when.
         raises: an exception for each method that shall raise, from the first freeze on.
@@ -142,11 +142,11 @@ class FakeSystem(System):
         return [act for act in self.log if act.verb == verb]
 
     def names(self, verb: str) -> list[str]:
-        """Return to whom something was done, one by one, in order."""
+        """Return the names of the processes to which something was done, in order."""
         return [name for act in self.acts(verb) for name in act.names]
 
     def living(self) -> set[str]:
-        """Return who is alive, but for the caller."""
+        """Return the living processes but the caller."""
         alive = [process for process in self.processes.values() if process.death is None]
         return {process.name for process in alive if process is not self.caller}
 
@@ -167,12 +167,12 @@ class FakeSystem(System):
         self._pass(TICK)
 
     def last_start(self) -> int | None:
-        """Return how many were born, if this system can tell."""
+        """Return how many processes were started, if this system counts them."""
         self._fail("last_start")
         return len(self.processes) if self.counts else None
 
     def is_youngest(self, pid: int) -> bool:
-        """Compare with the latest birth."""
+        """Compare with the latest start."""
         return bool(self.processes) and max(self.processes) == pid
 
     def refusal(self, pid: int, member: Member | None) -> str | None:  # noqa: ARG002 - its number is enough here
@@ -204,24 +204,24 @@ class FakeSystem(System):
         return found
 
     def owns_number(self, member: Member) -> bool:
-        """Tell whether it lives or was not reaped."""
+        """Whether it lives or was not reaped."""
         return not self.members[member].reaped
 
     def holds_session(self, leader: Member) -> bool:
-        """Tell whether it or somebody of its session is there."""
+        """Whether it or a process of its session is there."""
         sessions = {process.sid for process in self.processes.values() if not process.reaped}
         return self.owns_number(leader) or leader.pid in sessions
 
     def group_remains(self, leader: Member) -> bool:
-        """Tell whether somebody of its session is there when it is reaped."""
+        """Whether a process of its session is there when it is reaped."""
         return not self.owns_number(leader) and self.holds_session(leader)
 
     def drop(self, member: Member) -> None:
         """Let go of it."""
         del self.members[member]
 
-    def candidates(self, roots: Sequence[Member], **_: bool) -> Iterable[int]:  # noqa: ARG002 - everybody is a candidate in a small world
-        """List everybody but the caller."""
+    def candidates(self, roots: Sequence[Member], **_: bool) -> Iterable[int]:  # noqa: ARG002 - every process is a candidate in a small world
+        """List every process but the caller."""
         return [process.pid for process in self._seen() if process is not self.caller]
 
     def session(self, pid: int) -> int | None:
@@ -266,7 +266,7 @@ class FakeSystem(System):
         )
 
     def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
-        """Stop them, groups first, and whoever stops with a child."""
+        """Stop them, groups first, and each parent that stops with a child."""
         groups = list(groups)
         for process in self._of_groups(groups):
             self._stop(process)
@@ -316,12 +316,12 @@ class FakeSystem(System):
         self._signal("release", "SIGCONT", members, act)
 
     def stopped(self, pid: int) -> bool:
-        """Tell whether it is stopped."""
+        """Whether it is stopped."""
         process = self.processes.get(pid)
         return process is not None and process.death is None and process.stopped
 
     def unaware(self, pid: int) -> bool:
-        """Tell whether a parent that follows has yet to stop."""
+        """Whether a parent that follows has yet to stop."""
         process = self.processes[pid]
         return process.notices is not None and not process.stopped
 
@@ -338,12 +338,12 @@ class FakeSystem(System):
             self._pass(min([until, *moments]) - self.time)
 
     def inspect(self, members: Iterable[Member]) -> None:
-        """Tell the exit codes."""
+        """Fill in the exit codes."""
         for member in members:
             member.exit_code = self.members[member].code
 
     def uids(self, member: Member) -> Sequence[int]:  # noqa: ARG002 - the contract's
-        """Return nothing: nobody has a uid."""
+        """Return nothing: no process has a uid."""
         return ()
 
     def details(self, member: Member) -> Details:
@@ -364,11 +364,11 @@ class FakeSystem(System):
         return process
 
     def _alive(self) -> list[Process]:
-        """Return everybody who is alive."""
+        """Return the living processes."""
         return [process for process in self.processes.values() if process.death is None]
 
     def _seen(self) -> list[Process]:
-        """Return whom a scan can find."""
+        """Return the processes that a scan can find."""
         return [process for process in self._alive() if process.seen_from <= self.time]
 
     def _is_alive(self, member: Member) -> bool:
@@ -379,7 +379,7 @@ class FakeSystem(System):
         return process.death is None
 
     def _is_known(self, pid: int, known: Mapping[int, Member]) -> bool:
-        """Tell whether a number is a member's still."""
+        """Whether a number is a member's still."""
         member = known.get(pid)
         return member is not None and self.owns_number(member)
 
@@ -400,7 +400,7 @@ class FakeSystem(System):
         act: Callable[[Process], object],
         groups: Iterable[Member] = (),
     ) -> Reply:
-        """Do something to each, and note to whom."""
+        """Do something to each, and log it."""
         reply = Reply([], [])
         members = list(members)
         if members or verb != "release":
@@ -444,7 +444,7 @@ class FakeSystem(System):
         self.time = end
 
     def _fail(self, method: str) -> None:
-        """Raise where a test wants it and somebody is stopped."""
+        """Raise where a test wants it and a process is stopped."""
         if method in self.raises and self.acts("freeze"):
             self.time += TICK  # or a caller that tries again would do so for ever
             raise self.raises[method]

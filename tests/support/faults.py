@@ -223,7 +223,7 @@ def _play(scene: Scene, folder: Path, tracer: Calls | Opcodes, token: str) -> Ca
     thread.start()
     os.environ[VARIABLE] = token
     subject = scene.prepare(folder)
-    born = _carriers(token)
+    carriers = _carriers(token)
     result, error = None, None
     try:
         with tracer.armed():
@@ -245,9 +245,9 @@ def _play(scene: Scene, folder: Path, tracer: Calls | Opcodes, token: str) -> Ca
         if not _leave(_carriers(token, guards=True)):
             faults.append("a guard without a tree is left")
     elif error is not None and tracer.touched and alive:
-        faults.append(f"alive after an exception: {len(alive)} of {len(born)}")
+        faults.append(f"alive after an exception: {len(alive)} of {len(carriers)}")
     elif error is None and alive and _is_ok(result):
-        faults.append(f"alive, and said to be dead: {len(alive)} of {len(born)}")
+        faults.append(f"alive, and said to be dead: {len(alive)} of {len(carriers)}")
     bystander.kill()
     bystander.wait()
     return Case(tracer.made, tracer.hit, repr(error or result)[:200], faults)

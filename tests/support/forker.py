@@ -1,6 +1,6 @@
 """A heavy process that forks without end: the forks of a big process take long.
 
-    forker.py MEGABYTES BIRTHS THREAD
+    forker.py MEGABYTES FORKS THREAD
 
 After so many forks it reports. It ends, as its children do, when its standard input is closed.
 THREAD is ``main``, or ``other`` where the main thread only waits.
@@ -17,14 +17,14 @@ MOST = 256
 """Children, at most."""
 
 
-def fork_on(births: int) -> None:
+def fork_on(forks: int) -> None:
     """Fork, then rest for as long as that took, so that half of the time a fork is under way."""
     for number in range(1, MOST + 1):
         begun = time.monotonic()
         if not os.fork():
             os.read(0, 1)
             os._exit(0)
-        if number == births:
+        if number == forks:
             os.write(int(os.environ["PLANT_PIPE"]), b"forker %d 0\n" % os.getpid())
         if select.select([0], [], [], time.monotonic() - begun)[0]:
             break
@@ -32,11 +32,11 @@ def fork_on(births: int) -> None:
     os._exit(0)
 
 
-size, births = int(sys.argv[1]) << 20, int(sys.argv[2])
+size, forks = int(sys.argv[1]) << 20, int(sys.argv[2])
 weight = bytearray(size)
 weight[::PAGE] = b"x" * len(range(0, size, PAGE))
 if sys.argv[3] == "main":
-    fork_on(births)
-forking = threading.Thread(target=fork_on, args=[births])
+    fork_on(forks)
+forking = threading.Thread(target=fork_on, args=[forks])
 forking.start()
 forking.join()

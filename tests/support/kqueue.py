@@ -27,7 +27,7 @@ class Queue:
 
     Attributes:
         refused: numbers that may not be watched.
-        hints: exits that are announced next, whether or not anybody has died.
+        hints: exits that are announced next, true or not.
     """
 
     def __init__(self) -> None:

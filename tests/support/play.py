@@ -42,7 +42,7 @@ class Actor(Member):
         leaves: seconds after it was asked until it leaves; None if it does not.
         reads: seconds after the closing of its input until it leaves; None if it does not.
         dies: seconds after it was killed until it is dead; None if it cannot die.
-        kept: seconds after the kernel ended all whom it keeps together until it is dead, None if
+        kept: seconds after the kernel ended all that it keeps together until it is dead, None if
             it left them unseen; without this it was never kept.
         ends: seconds after the start when it leaves on its own.
         appears: None if the first scan finds it; else it is found by the first scan that is
@@ -51,6 +51,8 @@ class Actor(Member):
         code: its exit code.
         spared: why it is spared.
         state: alive, or dead from the first.
+        parent: its parent, one level above it.
+        response: how it responds to a signal, as the system shows it; None where it does not.
     """
 
     def __init__(
@@ -68,10 +70,15 @@ class Actor(Member):
         code: int | None = None,
         spared: str | None = None,
         state: str = ALIVE,
+        parent: Member | None = None,
+        response: str | None = None,
     ) -> None:
         super().__init__(next(_numbers))
         self.name = name or f"#{self.pid}"
         self.depth, self.spared, self.state = depth, spared, state
+        self.response = response
+        if parent is not None:
+            self.ppid, self.depth = parent.pid, parent.depth + 1
         self.delays = {Ask: leaves, CloseInput: reads, Kill: dies}
         if kept != "never":
             self.evidence, self.delays[KillCells] = KEPT["cgroup"], kept
@@ -87,7 +94,7 @@ class Actor(Member):
             self.death = now + delay
 
     def is_dead(self, now: float) -> bool:
-        """Tell whether it has died by now."""
+        """Whether it has died by now."""
         return self.death is not None and self.death <= now
 
 
@@ -112,7 +119,7 @@ class Play:
         """Set the scene; so many scans are unsure; the other options are those of the policy."""
         self.policy = KillPolicy().but(**options)
         self.waiting = [actor for actor in actors if actor.appears is not None]
-        known = [actor for actor in actors if actor.appears is None]
+        self.known = known = [actor for actor in actors if actor.appears is None]
         self.unsure = unsure
         self.escalation = Escalation(
             self.policy,
@@ -129,7 +136,7 @@ class Play:
         self.outcomes: list[Outcome] = []
 
     def run(self, hurry_at: int | None = None, *, way: Way = "stop") -> Self:
-        """Play to the end; somebody is in a hurry from the step with this index on."""
+        """Play to the end; the caller is in a hurry from the step with this index on."""
         steps = self.escalation.steps(way)
         try:
             step = next(steps)
@@ -183,11 +190,11 @@ class Play:
 
     @property
     def fates(self) -> dict[str | None, Fate]:
-        """Return everybody's fate by name."""
+        """Return the fate of each member by name."""
         return {outcome.member.name: outcome.fate for outcome in self.outcomes}
 
     def names(self, kind: type[Step]) -> list[list[str | None]]:
-        """Return whom each step of a kind named, in order."""
+        """Return the members that each step of a kind named, in order."""
         found = [step for _, step in self.steps if isinstance(step, kind)]
         return [[actor.name for actor in self._members(step)] for step in found]
 
@@ -201,20 +208,20 @@ class Play:
         ]
 
     def is_scanned_last(self) -> bool:
-        """Tell whether a whole scan followed the last word of a death."""
+        """Whether a whole scan followed the last word of a death."""
         last = max(self.deaths.values(), default=-1)
         return Rescan(light=False) in [step for _, step in self.steps[last + 1 :]]
 
     def _members(self, step: Step) -> list[Actor]:
-        """Return whom a step names."""
+        """Return the members that a step names."""
         return [member for member in getattr(step, "members", []) if isinstance(member, Actor)]
 
     def _actors(self) -> list[Actor]:
-        """Return everybody whom the plan knows."""
+        """Return the members that the plan knows."""
         return [member for member in self.escalation.members if isinstance(member, Actor)]
 
     def _appear(self) -> list[Actor]:
-        """Return whom a scan finds now."""
+        """Return the members that a scan finds now."""
         kinds = self.kinds
         found = [
             actor

@@ -36,9 +36,9 @@ def write(
     Args:
         folder: where.
         session_id: whose.
-        owner: who wrote it; default this process.
+        owner: the process that wrote it; default this process.
         identity: the root.
-        marker: what its tree carries; default what nobody does.
+        marker: the marker of its tree; default a marker that no process carries.
         changes: whatever else shall be different.
     """
     common: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """Recycling pids on purpose: a member dies during a kill, and a stranger is given its number.
 
-This takes a pid namespace of our own, where nobody else forks and the last pid may be set.
+This takes a pid namespace of our own, where only this code forks and the last pid may be set.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
 NEXT_PID = Path("/proc/sys/kernel/ns_last_pid")
-FORKS = 1000
-"""How often a number is asked for before it counts as taken for good."""
+FORKS = 1000  # attempts to get a number before it counts as taken for good
 
 
-class Midwife:
-    """A process that lets strangers be born under given numbers.
+class StrangerMaker:
+    """A process that starts strangers under given numbers.
 
     It is forked before the kill begins, because a thread should not fork.
     """
@@ -42,18 +41,18 @@ class Midwife:
         self._line.close()
         os.waitpid(self._pid, 0)
 
-    def bear(self, pid: int) -> None:
-        """Let a stranger be born who has this number, is our child, and leads a session."""
+    def start(self, pid: int) -> None:
+        """Start a stranger that has this number, is our child, and leads a session."""
         self._line.sendall(str(pid).encode())
-        born = int(self._line.recv(64))
-        assert born == pid, f"the stranger was born as {born}, not as {pid}"
+        started = int(self._line.recv(64))
+        assert started == pid, f"the stranger was started as {started}, not as {pid}"
 
 
 class Stranger:
-    """Somebody who took the number of a member, and keeps whatever was sent to it pending."""
+    """A process with the former number of a member; signals sent to it stay pending."""
 
     def __init__(self, pid: int) -> None:
-        """Look at who has the number now."""
+        """Read which process has the number now."""
         self.pid = pid
 
     def harm(self) -> str:
@@ -74,13 +73,13 @@ class Stranger:
         return f"pending {pending:#x}" if pending else ""
 
     def end(self) -> None:
-        """Kill and reap it, unless somebody did."""
+        """Kill and reap it, unless that was done."""
         with suppress(ProcessLookupError, ChildProcessError):
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
 
 
-def recycle(pid: int, midwife: Midwife) -> Stranger:
+def recycle(pid: int, maker: StrangerMaker) -> Stranger:
     """Kill a process, wait until its number is free, and give it to a stranger."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
@@ -88,49 +87,12 @@ def recycle(pid: int, midwife: Midwife) -> Stranger:
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
         os.sched_yield()
-    midwife.bear(pid)
+    maker.start(pid)
     return Stranger(pid)
 
 
-@contextmanager
-def happening(at: int, event: Callable[[], None]) -> Iterator[list[int]]:
-    """Let something happen just before the system call of this index, once.
-
-    Yields:
-        A list that holds, afterwards, how many calls there were.
-    """
-    count = [0]
-    busy = False
-
-    def before() -> None:
-        nonlocal busy
-        if busy:
-            return
-        busy = True
-        if count[0] == at:
-            event()
-        count[0] += 1
-        busy = False
-
-    def wrapped(call: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapper(*args: object, **options: object) -> object:
-            before()
-            return call(*args, **options)
-
-        return wrapper
-
-    real = {(module, name): getattr(module, name) for module, name in _steps()}
-    for (module, name), call in real.items():
-        setattr(module, name, wrapped(call))
-    try:
-        yield count
-    finally:
-        for (module, name), call in real.items():
-            setattr(module, name, call)
-
-
-def _steps() -> Iterator[tuple[object, str]]:
-    """Name the system calls by which a kill sees and acts; something may happen before each."""
+def calls_of_a_kill() -> Iterator[tuple[object, str]]:
+    """Name the system calls by which a kill sees and acts."""
     import fcntl  # noqa: PLC0415 - not on every system
 
     acts = "getsid kill killpg listdir open pidfd_open read stat waitid waitpid"
@@ -142,7 +104,7 @@ def _steps() -> Iterator[tuple[object, str]]:
 
 
 def _is_taken(pid: int) -> bool:
-    """Tell whether a number has an owner, a zombie included."""
+    """Whether a number has an owner, a zombie included."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -151,17 +113,17 @@ def _is_taken(pid: int) -> bool:
 
 
 def _serve(line: socket.socket) -> NoReturn:
-    """Be the midwife until the line is closed."""
+    """Start strangers until the line is closed."""
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         while wanted := line.recv(64):
-            line.sendall(str(_bear(int(wanted), line)).encode())
+            line.sendall(str(_start(int(wanted), line)).encode())
     finally:
         os._exit(0)
 
 
-def _bear(pid: int, line: socket.socket) -> int:
-    """Fork one who forks the stranger and exits: so the stranger is the first process's child."""
+def _start(pid: int, line: socket.socket) -> int:
+    """Fork a process that forks the stranger and exits: the first process adopts the stranger."""
     reading, writing = os.pipe()
     between = os.fork()
     if not between:
@@ -173,9 +135,9 @@ def _bear(pid: int, line: socket.socket) -> int:
             signal.pause()
     os.close(writing)
     os.waitpid(between, 0)
-    born = int(os.read(reading, 64) or b"0")
+    started = int(os.read(reading, 64) or b"0")
     os.close(reading)
-    return born
+    return started
 
 
 def _fork_as(pid: int) -> None:

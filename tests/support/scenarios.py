@@ -1,8 +1,10 @@
-"""The trees that the usual tools leave somebody of, and what becomes of whom."""
+"""The trees that the usual tools end in part only, and the fates of their members."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
+import pytest
 
 from proctree_kill import Fate
 
@@ -19,9 +21,10 @@ class Scenario:
         node: the tree.
         grace: seconds until the force.
         needs: what the machine must have.
-        fates: what becomes of whom.
+        fates: the fates by the names of the nodes.
         codes: with what they leave, by the same names.
-        marker: whether only a marker leads to everybody.
+        marker: whether only a marker leads to all members.
+        by_session: whether only the session leads to all members.
     """
 
     name: str
@@ -31,15 +34,16 @@ class Scenario:
     fates: dict[str, Fate] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
     marker: bool = False
+    by_session: bool = False
 
 
 LEFT, KILLED = Fate.TERMINATED, Fate.KILLED
 SCENARIOS = [
     Scenario(
         name="plain tree of four",
-        node=chain("root", "child", "grandchild", "leaf"),
-        fates=dict.fromkeys(("root", "child", "grandchild", "leaf"), LEFT),
-        codes=dict.fromkeys(("root", "child", "grandchild", "leaf"), -15),
+        node=chain("root", "child", "grandchild", "last"),
+        fates=dict.fromkeys(("root", "child", "grandchild", "last"), LEFT),
+        codes=dict.fromkeys(("root", "child", "grandchild", "last"), -15),
     ),
     Scenario(
         name="one ignores SIGTERM",
@@ -58,6 +62,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="an orphan whose parent died, same session",
+        by_session=True,
         node=Node(
             name="root",
             children=(Node(name="middle", dies=True, children=(chain("orphan", "x"),)),),
@@ -85,6 +90,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="one forks a child in its SIGTERM handler and exits",
+        by_session=True,
         node=Node(name="root", children=(Node(name="forker", on_term="fork", exit_code=3),)),
         grace=HASTE,
         fates={"forker": LEFT},
@@ -122,6 +128,7 @@ SCENARIOS = [
     ),
     Scenario(
         name="a dead root with a child in its session",
+        by_session=True,
         node=Node(name="root", dies=True, children=(chain("child", "x"),)),
         fates={"child": LEFT, "x": LEFT},
     ),
@@ -140,4 +147,8 @@ SCENARIOS = [
         grace=HASTE,
         fates={"threads": KILLED},
     ),
+]
+SCENARIO_PARAMS = [
+    pytest.param(scenario, id=scenario.name, marks=pytest.mark.needs(scenario.needs))
+    for scenario in SCENARIOS
 ]

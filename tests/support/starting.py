@@ -154,7 +154,7 @@ def is_interrupted(act: Callable[[], object], delay: float) -> bool:
 
 
 def has_no_child() -> bool:
-    """Tell whether this process has no child, dead or alive."""
+    """Whether this process has no child, dead or alive."""
     try:
         os.waitpid(-1, os.WNOHANG)
     except ChildProcessError:

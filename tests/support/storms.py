@@ -16,7 +16,7 @@ from .trees import Tree
 SOURCE = Path(__file__).with_name("storm.c")
 VFORK = Path(__file__).with_name("vfork.c")
 FORKER = Path(__file__).with_name("forker.py")
-BIRTHS = 100
+FORKS = 100
 Kind = Literal["growing", "workers", "sessions", "successors", "fugitives"]
 TRACEABLE: tuple[Kind, ...] = ("growing", "workers", "sessions", "successors")
 """The kinds that leave evidence: parents that live, or a session that is kept."""
@@ -36,23 +36,23 @@ def plant_forker(
     plant: Planter, megabytes: int, run: int, thread: Literal["main", "other"] = "main"
 ) -> Tree:
     """Plant a process that forks without end in our session, at another moment in each run."""
-    births = str(1 + run % 16)
-    argv = [sys.executable, "-I", "-S", str(FORKER), str(megabytes), births, thread]
+    forks = str(1 + run % 16)
+    argv = [sys.executable, "-I", "-S", str(FORKER), str(megabytes), forks, thread]
     tree = plant.program(argv, stdin=subprocess.PIPE, start_new_session=False)
     tree.await_started("forker")
     return tree
 
 
 def plant_storm(
-    plant: Planter, program: Path, kind: Kind, births: int = BIRTHS, **options: Any
+    plant: Planter, program: Path, kind: Kind, forks: int = FORKS, **options: Any
 ) -> Tree:
-    """Plant a storm, and return it after so many births, 300 at most where children last.
+    """Plant a storm, and return it after so many forks, 300 at most where children last.
 
     Its root is filed as ``storm``; the planter's child is a subreaper outside.
 
-    Its standard input is its leash: whoever closes it, as the planter does, ends all births.
+    Once its standard input is closed, as the planter does, it forks no more.
     """
-    argv = [str(program), kind, str(births)]
+    argv = [str(program), kind, str(forks)]
     tree = plant.program(argv, stdin=subprocess.PIPE, **options)
     tree.await_started("storm")
     return tree
@@ -61,7 +61,7 @@ def plant_storm(
 def end_storm(plant: Planter, program: Path, kind: Kind, run: int) -> tuple[Tree, KillResult]:
     """Plant a storm and end it: every other run asks first, every other two as an ordinary user.
 
-    Children with sessions of their own are traced by their parents only, who must not die first.
+    Children with sessions of their own are found by their parents only, which must not die first.
     """
     caller = CALLERS[run // 2 % 2]
     tree = plant_storm(plant, program, kind, account=caller.account)
@@ -76,7 +76,7 @@ def end_contained_storm(
 
     The planter must not have cgroups: its trees move into them, and out of that of TreePopen.
     """
-    argv = [sys.executable, "-I", "-S", "-c", LAUNCH, str(program), kind, str(BIRTHS)]
+    argv = [sys.executable, "-I", "-S", "-c", LAUNCH, str(program), kind, str(FORKS)]
     with plant.prepare() as prepared:
         process = TreePopen(argv, stdin=subprocess.PIPE, **prepared.options)
         prepared.tree.root = process

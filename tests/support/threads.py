@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .times import BOUND
+
+
+@contextmanager
+def other_thread() -> Iterator[int]:
+    """Have another thread of this process for a while; yield its id in the system."""
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        assert thread.native_id is not None
+        yield thread.native_id
+    finally:
+        stop.set()
+        thread.join()
 
 
 def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:

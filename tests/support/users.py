@@ -40,7 +40,7 @@ def ordinary_user() -> Account | None:
 
 
 def _can_run(account: Account) -> bool:
-    """Tell whether the account may start its interpreter."""
+    """Whether the account may start its interpreter."""
     try:
         done = subprocess.run(
             [account.interpreter, "-I", "-S", "-c", "import json, ctypes"],

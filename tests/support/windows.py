@@ -65,7 +65,7 @@ class Windows:
     """What :mod:`_win32` and :mod:`_console` would ask.
 
     Attributes:
-        handles: which handle leads to whom.
+        handles: the process of each handle.
         breaks: the groups that CTRL_BREAK was sent to.
         tables: how often the process table was read.
     """
@@ -98,12 +98,12 @@ class Windows:
         ):
             monkeypatch.setattr(win32, name, getattr(self, name))
         monkeypatch.setattr(process_table, "read", self.read)
-        monkeypatch.setattr(windows_console, "look", self.console)
+        monkeypatch.setattr(windows_console, "read_groups", self.console)
         monkeypatch.setattr(windows_console, "send_break", self.send_break)
         monkeypatch.setattr(windows_console, "owners_of_windows", self.owners_of_windows)
 
     def open_process(self, pid: int, rights: int) -> int | None:
-        """Open the process that has a number, or had it while somebody holds it."""
+        """Open the process that has a number, or had it while a handle to it is open."""
         found = [process for process in self.processes if process.pid == pid]
         held = [
             process for process in found if not process.dead or process in self.handles.values()
@@ -119,19 +119,19 @@ class Windows:
         del self.handles[handle]
 
     def created(self, handle: int) -> int | None:
-        """Tell the creation time."""
+        """Return the creation time."""
         return self.handles[handle].start
 
     def basic(self, handle: int) -> win32.BasicInformation:
-        """Tell the parent."""
+        """Return the parent."""
         return win32.BasicInformation(ppid=self.handles[handle].ppid)
 
     def granted(self, handle: int) -> int:
-        """Tell the rights."""
+        """Return the rights."""
         return self.handles[handle].grants
 
     def image(self, handle: int) -> str | None:
-        """Tell the name."""
+        """Return the name."""
         return self.handles[handle].name
 
     def terminate(self, handle: int, code: int) -> bool:
@@ -156,7 +156,7 @@ class Windows:
         return True
 
     def exit_code(self, handle: int) -> int | None:
-        """Tell the exit code."""
+        """Return the exit code."""
         return self.handles[handle].code
 
     def event(self) -> int:
@@ -168,8 +168,8 @@ class Windows:
         self.handles[handle].dead = True
 
     def wait(self, handles: Sequence[int], seconds: float) -> int | None:  # noqa: ARG002 - here nothing happens meanwhile
-        """Tell who is signalled; an event is so once."""
-        assert len(handles) <= win32.MOST_WAITED_FOR
+        """Return the index of a signalled handle; an event is reset by that."""
+        assert len(handles) <= win32.MAX_WAIT_HANDLES
         for index, handle in enumerate(handles):
             process = self.handles[handle]
             if process.dead:
@@ -187,7 +187,7 @@ class Windows:
         return ProcessTable(self._rows())
 
     def console(self, caller: int) -> ConsoleGroups:
-        """Tell who shares our console."""
+        """Return the processes that share our console."""
         shared = {
             process.pid: process.group
             for process in self.processes
@@ -201,11 +201,11 @@ class Windows:
         return True
 
     def owners_of_windows(self) -> set[int]:
-        """Tell who has windows."""
+        """Return the processes that have windows."""
         return {process.pid for process in self.processes if process.window and not process.dead}
 
     def _rows(self) -> Iterator[Row]:
-        """List who is listed."""
+        """List the processes."""
         for process in self.processes:
             if process.listed:
                 yield Row(process.pid, process.ppid, process.start, process.name)
@@ -222,7 +222,7 @@ class Tools:
     """A taskkill and a tasklist that answer as told.
 
     Args:
-        windows: whom they see.
+        windows: the system that they see.
         close: the answer to a request to close windows, by number; the others are done.
         force: the answer to the force, by number; the others are done.
         asked: what was run: a verb and the numbers.
@@ -239,7 +239,7 @@ class Tools:
         return next((self.close[pid] for pid in pids if pid in self.close), Answer.DONE)
 
     def force(self, pids: list[int], until: float) -> Answer:  # noqa: ARG002 - as above
-        """End those who are not protected."""
+        """End those that are not protected."""
         self.asked.append(("force", pids))
         for process in self.windows.processes:
             if process.pid in pids and process.pid not in self.force_answers:

@@ -1,4 +1,4 @@
-"""Seam and real: who owns a file, by a faked Windows, by a real one, and by POSIX."""
+"""Seam and real: the owner of a file, by a faked Windows, by a real one, and by POSIX."""
 
 from __future__ import annotations
 

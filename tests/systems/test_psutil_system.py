@@ -17,6 +17,7 @@ from proctree_kill._systems.member import ALIVE, GONE, ZOMBIE, Member
 from proctree_kill._systems.psutil_system import PsutilSystem
 from support.nodes import Node, chain
 from support.planter import Planter
+from support.threads import other_thread
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -38,7 +39,7 @@ def bound(system: System, pid: int) -> Member:
 
 
 def recycled(system: PsutilSystem, pid: int, seconds: float = 60) -> Member:
-    """Return a member whose number has another owner, who began so much later."""
+    """Return a member whose number has another owner, started so much later."""
     member = bound(system, pid)
     system.drop(member)
     assert member.create_time
@@ -277,7 +278,7 @@ def test_a_process_that_refuses_is_denied_and_the_rest_is_killed(
 
     monkeypatch.setattr(psutil.Process, "kill", refuse)
     assert system.kill([a, b], []) == Reply([], [a])
-    assert (a.signals, b.signals) == Reply([], ["SIGKILL"])
+    assert (a.signals, b.signals) == ([], ["SIGKILL"])
     assert system.wait([a, b], system.now() + PATIENCE) == [b]
 
 
@@ -309,7 +310,7 @@ def test_another_users_process_is_denied(plant: Planter) -> None:
             reply = system.ask([bound(system, tree.root.pid)], "SIGTERM", system.now(), [])
             return [member.pid for member in reply.gone], [member.pid for member in reply.denied]
 
-    assert apart(ask) == Reply([], [tree.root.pid])
+    assert apart(ask) == ([], [tree.root.pid])
 
 
 def test_a_wait_for_the_past_only_polls(plant: Planter, system: PsutilSystem) -> None:
@@ -424,14 +425,9 @@ def test_the_systems_own_processes_are_refused(system: PsutilSystem) -> None:
 
 @pytest.mark.needs("procfs")
 def test_a_thread_is_refused_by_the_name_of_its_process(system: PsutilSystem) -> None:
-    end = threading.Event()
-    thread = threading.Thread(target=end.wait)
-    thread.start()
-    assert thread.native_id
-    assert system.bind(thread.native_id) is None
-    assert f"is {os.getpid()}" in (system.refusal(thread.native_id, None) or "")
-    end.set()
-    thread.join()
+    with other_thread() as tid:
+        assert system.bind(tid) is None
+        assert f"is {os.getpid()}" in (system.refusal(tid, None) or "")
 
 
 @pytest.mark.needs("procfs")

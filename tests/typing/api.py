@@ -1,4 +1,4 @@
-"""Typed calls of the public names: a type checker reads them, nobody runs them."""
+"""Typed calls of the public names: a type checker reads them, nothing runs them."""
 
 from __future__ import annotations
 

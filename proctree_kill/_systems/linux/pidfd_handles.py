@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..member import GONE, ZOMBIE, Member
+from ..pid import exit_code
 from . import pidfd, procfs
 
 SPARE_DESCRIPTORS = 24
@@ -330,7 +331,7 @@ def _wait_status(fd: int, *, keep: bool) -> int | None:
     """Return the exit code of a child; ``keep``: do not reap it."""
     options = os.WEXITED | os.WNOHANG | (os.WNOWAIT if keep else 0)
     try:
-        return procfs.exit_code(os.waitid(os.P_PIDFD, fd, options))
+        return exit_code(os.waitid(os.P_PIDFD, fd, options))
     except ChildProcessError:  # another process's child
         return None
     except OSError as error:

@@ -14,7 +14,8 @@ assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..contract import Details, Reply, System
 from ..member import ALIVE, DESCENDANT, GONE, MARKER, SESSION, Member
-from ..signals import may_signal, number_of
+from ..pid import may_signal
+from ..signals import number_of
 from . import pidfd, procfs
 from .pidfd_handles import PidfdHandles
 from .tick_handles import TickHandles

@@ -13,8 +13,8 @@ import psutil
 
 from ..contract import Reply
 from ..member import Member
+from ..pid import may_signal
 from ..psutil_system import PsutilSystem
-from ..signals import may_signal
 
 KQUEUE = hasattr(select, "kqueue")
 """Whether the kernel announces exits; else they are polled for."""

@@ -1,4 +1,4 @@
-"""Consoles, their process groups, and windows: what a polite request can travel by."""
+"""Consoles, their process groups, and windows: the ways of a polite request."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _USER32: Mapping[str, tuple[Any, ...]] = {
 
 
 @functools.cache
-def _kernel32() -> Any:  # noqa: ANN401 - as load()
-    """Return what is about consoles."""
+def _kernel32() -> Any:  # noqa: ANN401 - untyped functions
+    """Return the functions about consoles."""
     return win32.load("kernel32", _KERNEL32)
 
 
 @functools.cache
-def _user32() -> Any:  # noqa: ANN401 - as load()
-    """Return what is about windows."""
+def _user32() -> Any:  # noqa: ANN401 - untyped functions
+    """Return the functions about windows."""
     return win32.load("user32", _USER32)
 
 
@@ -51,7 +51,7 @@ class ConsoleGroups(NamedTuple):
 
     Args:
         caller: the number of this process.
-        groups: the process group of everybody who shares the console; None where it is unknown.
+        groups: each process on the console with its console group, None where that is unknown.
     """
 
     caller: int
@@ -60,13 +60,15 @@ class ConsoleGroups(NamedTuple):
     def reach(
         self, pids: Iterable[int], others: Iterable[int] = ()
     ) -> tuple[dict[int, list[int]], dict[int, str]]:
-        """Find the groups of these that CTRL_BREAK can be sent to; it may reach the others as well.
+        """Find the console groups of these to which CTRL_BREAK can be sent.
 
-        A number that is no group's could make it an event for the whole console, and so for us:
-        a group counts only where its leader is among those who are asked.
+        It reaches only them, or the others, which are to be asked as well.
+
+        A number without a group could make it an event for the whole console, and so for this
+        process: a group counts only if its leader is among the processes to ask.
 
         Returns:
-            The processes in each group, and for each of the rest why it cannot be reached.
+            The processes of each group, and for each other process why it cannot be reached.
         """
         pids = set(pids)
         asked = pids.union(others)
@@ -82,9 +84,9 @@ class ConsoleGroups(NamedTuple):
         return {group: found for group, found in reached.items() if group in wanted}, reasons
 
     def _obstacle(self, pid: int, group: int | None, asked: set[int]) -> str | None:
-        """Say why CTRL_BREAK cannot be sent to a process alone with others that are asked."""
+        """Return why CTRL_BREAK would not reach a process, or would reach one that is not asked."""
         ours = self.groups.get(self.caller)
-        others = {one for one, its in self.groups.items() if its in (group, None)} - asked
+        others = {other for other, its in self.groups.items() if its in (group, None)} - asked
         obstacles = {
             "the caller has no console": not self.groups,
             "it does not share the caller's console": pid not in self.groups,
@@ -97,9 +99,9 @@ class ConsoleGroups(NamedTuple):
         return next((reason for reason, holds in obstacles.items() if holds), None)
 
 
-def look(caller: int) -> ConsoleGroups:
-    """See who shares our console."""
-    return ConsoleGroups(caller, {pid: _group(pid) for pid in _sharers()})
+def read_groups(caller: int) -> ConsoleGroups:
+    """Read the processes that share our console, and their groups."""
+    return ConsoleGroups(caller, {pid: _group(pid) for pid in _console_pids()})
 
 
 def send_break(group: int) -> bool:
@@ -110,29 +112,29 @@ def send_break(group: int) -> bool:
 def send_breaks(groups: Iterable[int], until: float) -> dict[int, bool]:
     """Send CTRL_BREAK to groups of our console, all at once.
 
-    The call waits for the console and for those in it, without a limit that it could be given
-    (under Wine for ever where one of them is about to die): a thread makes it, and may be left.
+    The call waits for the console and its processes, and takes no timeout (under Wine it may wait
+    for ever if a process is about to die): so a thread makes it, and is left behind at the time.
 
     Args:
         groups: their numbers.
         until: when to give up, on the monotonic clock.
 
     Returns:
-        Whether it was sent; nothing for a group where that is not known in time.
+        For each group whether it was sent; a group is missing if that is not known in time.
     """
     answers: dict[int, bool] = {}
     senders = [
         threading.Thread(
-            target=lambda one=one: answers.__setitem__(one, send_break(one)),
+            target=lambda group=group: answers.__setitem__(group, send_break(group)),
             name="proctree_kill break",
             daemon=True,
         )
-        for one in groups
+        for group in groups
     ]
     for sender in senders:
         try:
             sender.start()
-        except RuntimeError:  # the interpreter is at its exit
+        except RuntimeError:  # no thread starts while the interpreter exits
             sender.run()
     for sender in senders:
         if sender.ident is not None:
@@ -141,7 +143,7 @@ def send_breaks(groups: Iterable[int], until: float) -> dict[int, bool]:
 
 
 def owners_of_windows() -> set[int]:
-    """Return who has a window that may be closed; not who has that of our own console."""
+    """Return the processes with a window, without the owner of our console's window."""
     found: set[int] = set()
     callback = win32.callback(c_int32, c_void_p, c_size_t)
 
@@ -155,14 +157,13 @@ def owners_of_windows() -> set[int]:
 
 
 def _owner(window: int) -> int:
-    """Return whose window it is; 0 where it is gone."""
     pid = c_uint32()
     _user32().GetWindowThreadProcessId(window, ctypes.byref(pid))
-    return pid.value
+    return pid.value  # 0 if the window is gone
 
 
-def _sharers() -> list[int]:
-    """Return everybody who shares our console, ourselves too; nobody where we have none."""
+def _console_pids() -> list[int]:
+    """List the processes on our console, this one included; none where there is no console."""
     room = 64
     while True:
         pids = (c_uint32 * room)()
@@ -195,9 +196,9 @@ def _group(pid: int) -> int | None:
 
 
 class ConsoleTerminal:
-    """The console; :class:`~._system.Terminal` says what each method promises.
+    """The console; see :class:`~..contract.Terminal`.
 
-    Where there is none, none of its keys can come either.
+    It is true also where there is no console: then no key can come.
     """
 
     def __enter__(self) -> Self:
@@ -209,8 +210,8 @@ class ConsoleTerminal:
         return True
 
     def reaches(self, _pid: int) -> bool:
-        """Return True: Ctrl-C is told to every process on it."""
+        """Return True: Ctrl-C reaches every process on the console."""
         return True
 
     def reclaim(self, *, modes: bool) -> None:
-        """Do nothing: a console knows no groups, and programs put its modes back themselves."""
+        """Do nothing: a console has no foreground group, and programs restore its modes."""

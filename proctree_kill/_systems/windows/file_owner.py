@@ -1,6 +1,6 @@
-"""Windows: with whose rights a file speaks, by the owner in its security descriptor.
+"""Whether a file may be acted upon, by the owner in its security descriptor.
 
-Access lists (DACLs) are not judged.
+Access lists (DACLs) are not checked.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ADVAPI32: Mapping[str, tuple[Any, ...]] = {  # the result, then the arguments
 
 
 def trust(fd: int | None) -> Trust:
-    """Judge by the owner: the user of our token, Administrators or SYSTEM."""
+    """Trust files of the user of our token, of Administrators and of SYSTEM."""
     if fd is None:
         return Trust()
     with owner(fd) as sid:
@@ -61,7 +61,7 @@ def owner(fd: int) -> Iterator[int | None]:
         None,
         ctypes.byref(descriptor),
     )
-    if status:  # a file system without owners, as FAT
+    if status:  # a file system without owners, such as FAT
         yield None
         return
     try:
@@ -74,7 +74,7 @@ def is_ours(sid: int | None) -> bool:
     """Whether it is the SID of the user of our token.
 
     Raises:
-        OSError: the system does not tell who we are.
+        OSError: the system does not say which user that is.
     """
     token = c_void_p()
     process = win32.kernel32().GetCurrentProcess()
@@ -96,10 +96,10 @@ def is_well_known(sid: int | None, kind: int) -> bool:
 
 
 @functools.cache
-def _advapi32() -> Any:  # noqa: ANN401 - as win32.load()
+def _advapi32() -> Any:  # noqa: ANN401 - untyped functions
     return win32.load("advapi32", _ADVAPI32)
 
 
 @functools.cache
-def _local_free() -> Any:  # noqa: ANN401 - as win32.load()
+def _local_free() -> Any:  # noqa: ANN401 - untyped functions
     return win32.load("kernel32", {"LocalFree": (c_void_p, c_void_p)}).LocalFree

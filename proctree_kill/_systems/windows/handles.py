@@ -1,4 +1,4 @@
-"""Processes held by handle: whatever becomes of a number, a handle means one process."""
+"""Windows processes held by handles: a handle always means the same process."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ from . import process_table, win32
 from .process_table import Row
 
 PID_STEP = 4
-"""Windows' numbers are multiples of this; OpenProcess ignores the bits below.
+"""Pids are multiples of this; OpenProcess ignores the bits below.
 
 https://devblogs.microsoft.com/oldnewthing/20080606-00/?p=22043
 """
 WATCH = win32.PROCESS_QUERY_LIMITED_INFORMATION | win32.SYNCHRONIZE
 ACT = WATCH | win32.PROCESS_TERMINATE | win32.PROCESS_SUSPEND_RESUME
 FORCE_CODE = 1
-"""The exit code of whom we end: that of ``Popen.kill()`` and of taskkill."""
-SLICE = 0.02
-"""Seconds until the next look where more are waited for than one wait can hold."""
-HEED = 0.1
-"""Seconds after which a wait in the main thread looks up: only then can Ctrl-C be raised there."""
-BATCH = win32.MOST_WAITED_FOR - 1
+"""The exit code of a process that we end, as with ``Popen.kill()`` and taskkill."""
+POLL = 0.02
+"""Seconds between two looks where one wait cannot hold all members."""
+LONGEST_MAIN_WAIT = 0.1
+"""Seconds; Ctrl-C is raised in the main thread only between two waits."""
+BATCH = win32.MAX_WAIT_HANDLES - 1
+"""Members in one wait, which holds the wake-up event too."""
 
 
 class WindowsHandles:
-    """Everybody who is held, until it is closed.
+    """The members held, until it is closed.
 
-    While a handle is open, nobody else gets the number of its process, dead or alive.
-    A process that even to watch is forbidden is known by number and creation time alone.
+    While a handle is open, no other process gets the number of its process, dead or alive.
+    A process that refuses every right is known by number and creation time alone.
     """
 
     def __init__(self) -> None:
-        """Begin with empty hands."""
+        """Make the event that wakes a wait."""
         self._held: dict[Member, None] = {}
         self._suspended: set[int] = set()
         self._wake: int | None = win32.event()
 
     def bind(self, pid: int) -> Member | None:
-        """Hold the process that has this number, and read its facts through the handle."""
+        """Open the process that has this number, and read its facts through the handle."""
         if pid % PID_STEP:
             return None
         try:
@@ -61,14 +62,14 @@ class WindowsHandles:
         except BaseException:
             self.drop(member)
             raise
-        if member.start is None:  # never, as far as is known; without it nothing can be compared
+        if member.start is None:  # not known to happen; without it nothing can be compared
             self.drop(member)
             return None
         self.look(member)
         return member
 
     def bind_row(self, row: Row) -> Member | None:
-        """Hold the living process that a table names; None where it is dead by now."""
+        """Open the living process of a row; None if it is dead by now."""
         member = _described(row)
         try:
             handle = _open(row.pid)
@@ -83,13 +84,13 @@ class WindowsHandles:
         return None
 
     def drop(self, member: Member) -> None:
-        """Let go of one."""
+        """Close the handle of a member."""
         if self._held.pop(member, self) is None and member.handle is not None:
             win32.close(member.handle)
             member.handle = None
 
     def look(self, member: Member) -> bool:
-        """Tell whether a member lives, and note what is seen."""
+        """Whether a member lives; its state is noted."""
         if member.handle is not None:
             dead = win32.wait([member.handle], 0) is not None
             member.state = ZOMBIE if dead else ALIVE
@@ -99,7 +100,7 @@ class WindowsHandles:
         return member.state == ALIVE
 
     def suspend(self, members: Iterable[Member]) -> Reply:
-        """Stop these."""
+        """Suspend these."""
         reply = Reply([], [])
         for member in members:
             if member.handle is not None and win32.suspend(member.handle):
@@ -110,7 +111,7 @@ class WindowsHandles:
         return reply
 
     def resume(self, members: Iterable[Member]) -> None:
-        """Take back what :meth:`suspend` did to these, and no more: it is counted."""
+        """Undo :meth:`suspend` and nothing else: suspensions are counted."""
         for member in members:
             if member.handle is not None and member.pid in self._suspended:
                 self._suspended.discard(member.pid)
@@ -118,16 +119,14 @@ class WindowsHandles:
                     member.signals.append("NtResumeProcess")
 
     def suspended(self, pid: int) -> bool:
-        """Tell whether we stopped this one."""
+        """Whether :meth:`suspend` stopped this process."""
         return pid in self._suspended
 
     def terminate(self, members: Iterable[Member]) -> Reply:
-        """End these.
-
-        TerminateProcess answers "access denied" for a process that is dying as well.
-        Rights are checked when a handle is opened: who has the right was not denied it.
-        https://learn.microsoft.com/windows/win32/api/processthreadsapi/nf-processthreadsapi-terminateprocess
-        """
+        """End these."""
+        # TerminateProcess answers "access denied" also for a dying process. Rights are checked
+        # when a handle is opened: if the handle has the right, the process was not protected.
+        # https://learn.microsoft.com/windows/win32/api/processthreadsapi/nf-processthreadsapi-terminateprocess
         reply = Reply([], [])
         for member in members:
             if member.handle is not None and win32.terminate(member.handle, FORCE_CODE):
@@ -141,14 +140,12 @@ class WindowsHandles:
         return reply
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
-        """Wait until one of these is dead, until this time, or for a hurry; return the dead.
-
-        One wait holds 63 and the wake-up; beyond that everybody is looked at now and then.
-        """
+        """Wait until one of these is dead, until this time, or for a hurry; return the dead."""
         held = [member for member in members if member.handle is not None]
-        pause = HEED if threading.current_thread() is threading.main_thread() else math.inf
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        pause = LONGEST_MAIN_WAIT if in_main_thread else math.inf
         if not len(held) == len(members) <= BATCH:
-            pause = SLICE
+            pause = POLL
         while True:
             dead = self._dead(held) + [
                 member for member in members if member.handle is None if not self.look(member)
@@ -156,12 +153,12 @@ class WindowsHandles:
             left = until - time.monotonic()
             if dead or left <= 0:
                 return dead
-            found = self._wait(held[:BATCH], min(left, pause))
-            if found == 0:  # the wake-up
+            handles = [*self._wakes(), *map(_handle, held[:BATCH])]
+            if win32.wait(handles, min(left, pause)) == 0:  # the wake-up event
                 return []
 
     def wait_for(self, handle: int, until: float) -> bool:
-        """Wait until a handle is signalled, until this time, or for a hurry; tell if it is."""
+        """Wait until a handle is signalled, until a time, or for a hurry; return whether it is."""
         return win32.wait([handle, *self._wakes()], until - time.monotonic()) == 0
 
     def inspect(self, members: Iterable[Member]) -> None:
@@ -176,7 +173,7 @@ class WindowsHandles:
             win32.set_event(wake)
 
     def close(self) -> None:
-        """Let go of everybody."""
+        """Close every handle."""
         for member in list(self._held):
             self.drop(member)
         for wake in self._wakes():
@@ -184,28 +181,18 @@ class WindowsHandles:
             win32.close(wake)
 
     def _hold(self, member: Member, handle: int) -> None:
-        """Keep a handle."""
         member.handle = handle
         self._held[member] = None
 
     def _wakes(self) -> list[int]:
-        """Return the event that wakes a wait, while there is one."""
+        """Return the event that wakes a wait; nothing once it is closed."""
         return [] if self._wake is None else [self._wake]
 
-    def _wait(self, held: list[Member], seconds: float) -> int | None:
-        """Wait for the wake-up, index 0, and for so many as fit."""
-        handles = [member.handle for member in held if member.handle is not None]
-        return win32.wait([*self._wakes(), *handles], seconds)
-
     def _dead(self, held: list[Member]) -> list[Member]:
-        """Return the dead among these, by one call for each batch that is alive."""
+        """Return the dead among these, with one system call for each living batch."""
         dead = []
         while held:
-            handles = [
-                member.handle
-                for member in held[: win32.MOST_WAITED_FOR]
-                if member.handle is not None
-            ]
+            handles = list(map(_handle, held[: win32.MAX_WAIT_HANDLES]))
             first = win32.wait(handles, 0)
             if first is not None:
                 held[first].state = ZOMBIE
@@ -214,11 +201,16 @@ class WindowsHandles:
         return dead
 
 
+def _handle(member: Member) -> int:
+    assert member.handle is not None  # only held members are waited for
+    return member.handle
+
+
 def _open(pid: int) -> int | None:
-    """Open a process with as many rights as it grants; None where nobody has the number.
+    """Open a process with as many rights as it grants; None if no process has this number.
 
     Raises:
-        PermissionError: it grants none.
+        PermissionError: it grants no right.
     """
     try:
         return win32.open_process(pid, ACT)
@@ -227,7 +219,6 @@ def _open(pid: int) -> int | None:
 
 
 def _described(row: Row) -> Member:
-    """Make a member of what a table says."""
     member = Member(row.pid, row.ppid)
     member.start, member.name = row.start, row.name
     return member

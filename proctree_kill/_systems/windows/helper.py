@@ -1,4 +1,4 @@
-"""Running taskkill and tasklist: by absolute path, without a window, for so long and no longer."""
+"""Running taskkill and tasklist: by absolute path, without a window, within a time."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from . import taskkill, win32
 from .taskkill import Answer
 
 Await = Callable[[int, float], bool]
-"""Waits until a handle is signalled, until a time, or for a hurry; tells whether it is."""
+"""Waits until a handle is signalled, until a time, or for a hurry; returns whether it is."""
 
 CREATE_NO_WINDOW = 0x08000000
 """A process creation flag that ``subprocess`` names on Windows only."""
-DYING = 0.1
-"""Seconds that a tool has to die when it is ended."""
+KILL_WAIT = 0.1
+"""Seconds that a killed tool has to die."""
 
 
 class Ran(NamedTuple):
-    """What a tool said, and what it wrote."""
+    """The outcome of a tool, and its output."""
 
     answer: Answer
     output: bytes = b""
 
 
 class Helper:
-    """The tools of Windows, while there is time.
-
-    Args:
-        timeout: seconds that each may take.
-        wait_for: how to wait for one.
-    """
+    """The tools of Windows, each with a timeout."""
 
     def __init__(self, timeout: float, wait_for: Await) -> None:
-        """Run nothing yet."""
+        """Run nothing yet.
+
+        Args:
+            timeout: seconds that each tool may take.
+            wait_for: waits for the end of a tool.
+        """
         self._timeout = timeout
         self._wait_for = wait_for
 
@@ -49,12 +49,11 @@ class Helper:
         return self._run(taskkill.force(_path("taskkill"), pids), until).answer
 
     def lists(self, pid: int, until: float) -> bool | None:
-        """Tell whether tasklist knows a number; None where it did not answer."""
+        """Whether tasklist lists a number; None where it did not answer."""
         ran = self._run(taskkill.look_up(_path("tasklist"), pid), until)
         return taskkill.lists(ran.output, pid) if ran.answer is Answer.DONE else None
 
     def _run(self, command: list[str], until: float) -> Ran:
-        """Run a tool; who takes too long is ended."""
         until = min(until, time.monotonic() + self._timeout)
         if time.monotonic() >= until:
             return Ran(Answer.HUNG)
@@ -68,17 +67,17 @@ class Helper:
             )
         except OSError:
             return Ran(Answer.MISSING)
-        # What a pipe holds is more than they write, so it is read when they have ended.
+        # Their output fits into the pipe, so it is read when they have ended.
         with cast("IO[bytes]", tool.stdout) as written:
             if self._ended(tool, until):
                 return Ran(taskkill.answer(tool.poll()), written.read())
         tool.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            tool.wait(DYING)
+            tool.wait(KILL_WAIT)
         return Ran(Answer.HUNG)
 
     def _ended(self, tool: subprocess.Popen[bytes], until: float) -> bool:
-        """Wait for the end of a tool, which Popen could do as well, but not be hurried."""
+        """Wait for the end of a tool; unlike ``Popen.wait`` a hurry ends it."""
         handle = win32.open_process(tool.pid, win32.SYNCHRONIZE)
         if handle is None:
             return True
@@ -87,5 +86,4 @@ class Helper:
 
 
 def _path(name: str) -> str:
-    """Return where a tool of the system is."""
     return taskkill.program(win32.windows_folder(), name)

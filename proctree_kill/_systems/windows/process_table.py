@@ -1,4 +1,4 @@
-"""Everybody on Windows at one moment, by one call."""
+"""All processes of Windows at one moment, by a single call."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
     Args:
         pid: its number.
-        ppid: the number that its parent had; nobody changes it when the parent dies.
+        ppid: the number of its parent, which stays when the parent dies.
         start: when it was created, as a FILETIME.
         name: the name of its program.
     """
@@ -44,32 +44,27 @@ class Row(NamedTuple):
 
 
 class ProcessTable:
-    """All processes of one moment."""
+    """All processes at one moment."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
-        """Sort them by number and by parent."""
+        """Index the rows by number and by parent."""
         self.rows = {row.pid: row for row in rows}
         self._children: dict[int, list[Row]] = {}
         for row in self.rows.values():
             self._children.setdefault(row.ppid, []).append(row)
 
     def children(self, pid: int, start: int) -> list[Row]:
-        """Return the children of who had a number and began then.
-
-        A child that is older had an earlier owner of the number for its parent.
-        """
+        """Return the children of the process that had this number and start time."""
+        # An older row is the child of an earlier owner of the number.
         found = self._children.get(pid, [])
         return [row for row in found if row.start >= start and row.pid != pid]
 
     def ancestors(self, pid: int) -> list[int]:
-        """Return the parent of a process, its parent, and so on.
-
-        One that is younger than its child only has the number that the parent had.
-        """
+        """Return the parent of a process, its parent, and so on."""
         found: list[int] = []
         child = self.rows.get(pid)
         while child and (parent := self.rows.get(child.ppid)) and parent.pid not in (0, *found):
-            if parent.start > child.start:
+            if parent.start > child.start:  # it only has the number of the dead parent
                 break
             found.append(parent.pid)
             child = parent
@@ -77,23 +72,23 @@ class ProcessTable:
 
 
 def read() -> ProcessTable:
-    """Read the table that is true now."""
+    """Read the process table."""
     return ProcessTable(parse(*win32.process_table()))
 
 
 def parse(table: bytes, address: int) -> Iterator[Row]:
-    """Take apart what NtQuerySystemInformation wrote.
+    """Parse the output of NtQuerySystemInformation.
 
     Args:
         table: the bytes.
-        address: where they were when they were written; names are pointers into them.
+        address: where Windows wrote them; names are pointers into them.
     """
     offset, size = 0, ctypes.sizeof(ProcessInformation)
     while offset + size <= len(table):
-        one = ProcessInformation.from_buffer_copy(table, offset)
-        begin = one.name.text - address
-        name = table[begin : begin + one.name.length] if one.name.text else b""
-        yield Row(one.pid, one.ppid, one.created, name.decode("utf-16-le", "replace"))
-        if not one.next:
+        entry = ProcessInformation.from_buffer_copy(table, offset)
+        begin = entry.name.text - address
+        name = table[begin : begin + entry.name.length] if entry.name.text else b""
+        yield Row(entry.pid, entry.ppid, entry.created, name.decode("utf-16-le", "replace"))
+        if not entry.next:
             return
-        offset += one.next
+        offset += entry.next

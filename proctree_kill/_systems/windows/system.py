@@ -1,4 +1,4 @@
-"""Windows: handles that are held, parent links that are checked by age, consoles and windows."""
+"""Windows: handles, parent links that are checked by age, consoles and windows."""
 
 from __future__ import annotations
 
@@ -17,40 +17,37 @@ from .taskkill import Answer, batches
 
 _T = TypeVar("_T")
 CONSOLE_HOST = "conhost.exe"
-"""Serves a console, and is by its parent id the child of who opened it.
+"""The process of a console; by its parent id it is the child of the process that opened it.
 
-It ends with the last process of its console.
-Ended before, it takes them all with it, so it belongs to no tree, and is walked through.
+It ends with the last process of its console. If it is ended earlier, all of these end too.
+So it belongs to no tree; its children do.
 https://learn.microsoft.com/windows/console/definitions#console-host
 """
-BREAK_TIME = 1.0
+BREAK_TIMEOUT = 1.0
 """Seconds that the console may take to accept a CTRL_BREAK."""
-TICKS = 10_000_000
-"""How many units of a FILETIME a second has."""
+FILETIME_HZ = 10_000_000
+"""Units of a FILETIME in a second."""
+PROTECTED = {0: "it is the System Idle Process", 4: "it is the System process"}
 
 
 class WindowsSystem(System):
-    """One kill on Windows; :class:`~._system.System` says what each method promises.
+    """Windows during one kill; :class:`~..contract.System` says what each method promises.
 
-    A process keeps the number of its parent in its facts when that one dies, and a held handle
-    keeps the number from being used again: so the children of dead members are found as well.
-    A child is not older than its parent, or the number had an earlier owner.
+    A process keeps its parent's number when the parent dies, and an open handle keeps that number
+    from being used again: so the children of dead members are found as well.
+    A process that is older than its parent is the child of an earlier owner of the number.
 
-    Freezing is sound: a suspended process starts nobody, TerminateProcess ends it all the same,
-    suspending is counted, so that to resume takes back what we did and no more,
-    and a child whose creation had begun appears in the scan that follows.
+    Freezing is safe: a suspended process starts no other, TerminateProcess ends it all the same,
+    and suspensions are counted, so that resuming undoes only our own. A child whose creation had
+    begun appears in the next scan.
     """
 
     insists = True
     force_code = FORCE_CODE
     keeps_links = True
-    protected: Mapping[int, str] = {
-        0: "it is the System Idle Process",
-        4: "it is the System process",
-    }
 
     def __init__(self, helper_timeout: float) -> None:
-        """Begin with nobody held.
+        """Begin with no process held.
 
         Args:
             helper_timeout: seconds that taskkill or tasklist may take.
@@ -64,16 +61,16 @@ class WindowsSystem(System):
         self._table = None
 
     def refusal(self, pid: int, member: Member | None) -> str | None:
-        """Name the system's own processes, and the process of a thread."""
-        if pid in self.protected:
-            return self.protected[pid]
+        """Refuse the system's own processes, and thread ids."""
+        if pid in PROTECTED:
+            return PROTECTED[pid]
         process = None if member or pid % PID_STEP else win32.process_of_thread(pid)
         if process is None:
             return None
         return f"it is a thread id; the process of that thread is {process}"
 
     def bind(self, pid: int) -> Member | None:
-        """Hold the process that has this number."""
+        """Open the process that has this number."""
         return self._handles.bind(pid)
 
     def children(
@@ -81,7 +78,7 @@ class WindowsSystem(System):
     ) -> list[tuple[Member, Member]]:
         """Look the parents up in the process table of this scan.
 
-        Whoever is in it lived at that moment, so its links hold whoever has died since.
+        All in it lived at the same moment, so its links are right even if a process died since.
         """
         return [
             (parent, child)
@@ -91,47 +88,36 @@ class WindowsSystem(System):
         ]
 
     def owns_number(self, member: Member) -> bool:
-        """Tell whether the number is kept by our handle, or leads to this process still."""
+        """Whether our handle reserves the number, or it still leads to this process."""
         return member.handle is not None or self._handles.look(member)
 
     def drop(self, member: Member) -> None:
-        """Close the handle of one."""
+        """Close its handle."""
         self._handles.drop(member)
 
-    def candidates(
-        self,
-        roots: Sequence[Member],  # noqa: ARG002 - everybody is asked, whoever the roots are
-        *,
-        ours: bool,  # noqa: ARG002 - as above
-        children: bool,  # noqa: ARG002 - as above
-        everywhere: bool,  # noqa: ARG002 - always
-    ) -> Iterable[int]:
-        """List everybody but the system: orphans hang nowhere in particular."""
+    def candidates(self, roots: Sequence[Member], **_: bool) -> Iterable[int]:  # noqa: ARG002 - all
+        """List all processes but the system's: an orphan gets no other parent."""
         rows = self._read_table().rows.values()
-        return [
-            member.pid
-            for member in rows
-            if member.pid not in self.protected and not _is_host(member)
-        ]
+        return [row.pid for row in rows if row.pid not in PROTECTED and not _is_host(row)]
 
     def start_clock(self) -> int:
         """Return the time as a FILETIME."""
         return win32.now()
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool:
-        """Look into the environment, where names have no case and psutil shows them in capitals."""
+        """Look into the environment; psutil shows its names in upper case."""
         environment = _facts.environment(pid, may_block=False) or {}
-        wanted = (os.fsdecode(member).partition("=") for member in markers)
+        wanted = (os.fsdecode(marker).partition("=") for marker in markers)
         return any(environment.get(name.upper()) == value for name, _, value in wanted)
 
     def ancestors(self, pid: int) -> list[int]:
-        """Climb from parent to parent, as far as each is not younger than its child."""
+        """Follow the parents, up to one that is younger than its child."""
         return self._read_table().ancestors(pid)
 
     def ask(
         self, members: Iterable[Member], signal_name: str, until: float, others: Sequence[Member]
     ) -> Reply:
-        """Send CTRL_BREAK to the groups, and WM_CLOSE to the windows, that can be reached.
+        """Send CTRL_BREAK to console groups and WM_CLOSE to windows, where that reaches these.
 
         Each stands for SIGTERM; Windows has no other request that reaches one process.
         """
@@ -141,10 +127,10 @@ class WindowsSystem(System):
             return Reply(gone, [])
         more = self._look(others)[0]
         before = {member: len(member.signals) for member in [*living, *more]}
-        reached, reasons = console.look(os.getpid()).reach(
+        reached, reasons = console.read_groups(os.getpid()).reach(
             [member.pid for member in living], [member.pid for member in more]
         )
-        answers = console.send_breaks(reached, min(until, self.now() + BREAK_TIME))
+        answers = console.send_breaks(reached, min(until, self.now() + BREAK_TIMEOUT))
         for group, pids in reached.items():
             if answers.get(group):
                 _note_sent([*living, *more], pids, "CTRL_BREAK")
@@ -163,25 +149,25 @@ class WindowsSystem(System):
         members: Iterable[Member],
         groups: Iterable[Member],  # noqa: ARG002 - there are none
     ) -> Reply:
-        """Suspend them one by one."""
+        """Suspend each."""
         return self._handles.suspend(members)
 
     def prove_stopped(self, members: Iterable[Member], until: float) -> None:
-        """Do nothing: suspended threads start no process, see above."""
+        """Do nothing: a suspended process starts no other."""
 
     def kill(
         self,
         members: Iterable[Member],
         groups: Iterable[Member],  # noqa: ARG002 - there are none
     ) -> Reply:
-        """End them one by one."""
+        """End each."""
         reply = self._handles.terminate(members)
         for member in reply.denied:
             member.note = "TerminateProcess was refused"
         return reply
 
     def insist(self, members: Iterable[Member], until: float) -> Reply:
-        """Let taskkill try, which knows how to use a privilege that we do not take."""
+        """Let taskkill try, which can use a privilege that this process does not enable."""
         living, gone = self._look(members)
         denied = []
         for batch in batches([member.pid for member in living]):
@@ -194,11 +180,11 @@ class WindowsSystem(System):
         return Reply(gone, denied)
 
     def release(self, members: Iterable[Member]) -> None:
-        """Resume those whom we suspended."""
+        """Resume the members that we suspended."""
         self._handles.resume(members)
 
     def stopped(self, pid: int) -> bool:
-        """Tell whether we suspended it; whom others suspended is not ours to resume."""
+        """Whether we suspended it: only then may we resume it."""
         return self._handles.suspended(pid)
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
@@ -206,7 +192,7 @@ class WindowsSystem(System):
         return self._handles.wait(members, until)
 
     def inspect(self, members: Iterable[Member]) -> None:
-        """Read the exit codes through the handles; Windows reaps by itself."""
+        """Read the exit codes through the handles; nothing needs to be reaped."""
         self._handles.inspect(members)
 
     def details(self, member: Member) -> Details:
@@ -214,9 +200,9 @@ class WindowsSystem(System):
         process = _facts.find(member.pid)
         if process is None:
             return Details()
-        arguments = _told(process.cmdline)
-        seconds = None if member.start is None else (win32.now() - member.start) / TICKS
-        return Details(_told(process.username), " ".join(arguments or ()) or None, seconds)
+        arguments = _read(process.cmdline)
+        seconds = None if member.start is None else (win32.now() - member.start) / FILETIME_HZ
+        return Details(_read(process.username), " ".join(arguments or ()) or None, seconds)
 
     def hurry(self) -> None:
         """Wake one wait."""
@@ -228,13 +214,12 @@ class WindowsSystem(System):
         self._handles.close()
 
     def _read_table(self) -> ProcessTable:
-        """Return the process table of this scan."""
         if self._table is None:
             self._table = process_table.read()
         return self._table
 
     def _below(self, pid: int, start: int, known: Mapping[int, Member]) -> Iterator[Member]:
-        """Hold the children of a process; those of a child that is dead by now are its own."""
+        """Open the children of a process, and instead of a dead child its children."""
         for row in self._read_table().children(pid, start):
             member = known.get(row.pid)
             if member is not None and member.start == row.start:
@@ -248,7 +233,7 @@ class WindowsSystem(System):
                 yield child
 
     def _look(self, members: Iterable[Member]) -> tuple[list[Member], list[Member]]:
-        """Divide these into the living and the dead."""
+        """Return the living, and the dead."""
         living: list[Member] = []
         gone: list[Member] = []
         for member in members:
@@ -256,7 +241,7 @@ class WindowsSystem(System):
         return living, gone
 
     def _close_windows(self, owners: list[Member], reasons: dict[int, str], until: float) -> None:
-        """Have the windows of these closed; where one refuses, of each alone."""
+        """Ask for the windows of these to be closed; if that fails for a batch, one by one."""
         for batch in batches([member.pid for member in owners]):
             answer = self._helper.ask_to_close(batch, until)
             if answer is Answer.DONE:
@@ -268,7 +253,7 @@ class WindowsSystem(System):
                 reasons[batch[0]] = f"taskkill: {answer}"
 
     def _insist(self, members: list[Member], until: float) -> None:
-        """Let taskkill end these, and say what it and tasklist answered."""
+        """Let taskkill end these; the note of a survivor has its answer and that of tasklist."""
         answer = self._helper.force([member.pid for member in members], until)
         if answer is not Answer.DONE and len(members) > 1:
             for member in members:
@@ -285,19 +270,19 @@ class WindowsSystem(System):
                 )
 
 
-def _told(ask: Callable[[], _T]) -> _T | None:
-    """Return what psutil tells; of who is just beginning or ending it lets Windows' errors through.
+def _read(call: Callable[[], _T]) -> _T | None:
+    """Return what psutil says.
 
-    Its reading of a command line gave ERROR_INVALID_PARAMETER there.
+    It raises Windows' errors for a process that is just starting or ending: reading a command line
+    gave ERROR_INVALID_PARAMETER.
     """
     try:
-        return _facts.told(ask)
+        return _facts.read(call)
     except OSError:
         return None
 
 
 def _is_host(row: Row) -> bool:
-    """Tell whether it is the host of a console."""
     return row.name.lower() == CONSOLE_HOST
 
 
@@ -307,7 +292,6 @@ def _mark_unreachable(members: Iterable[Member], reasons: Mapping[Member, str]) 
 
 
 def _note_sent(members: list[Member], pids: list[int], signal: str) -> None:
-    """Note what was sent to those with these numbers."""
     for member in members:
         if member.pid in pids:
             member.signals.append(signal)

@@ -1,6 +1,6 @@
-"""What is said to ``taskkill`` and ``tasklist``, and what their answers mean. Pure.
+"""The commands of ``taskkill`` and ``tasklist``, and what their answers mean. Pure.
 
-Their words are in the language of the system and in its code page, so no word is read:
+Their text is in the language and the code page of the system, so no word of it is read:
 an exit code says what may have happened, a look at the process says what did.
 """
 
@@ -11,12 +11,12 @@ import ntpath
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
-MOST_NUMBERS = 500
-"""How many processes one command names; a command line holds 32,767 characters."""
+BATCH_SIZE = 500
+"""Processes in one command; a command line holds 32,767 characters."""
 
 
 class Answer(StrEnum):
-    """What a tool made of a request."""
+    """The outcome of a request to a tool."""
 
     DONE = "it was accepted"
     REFUSED = "it was refused"
@@ -30,7 +30,7 @@ _CODES = {0: Answer.DONE, 1: Answer.REFUSED, 128: Answer.NOT_FOUND}
 
 
 def program(windows_folder: str, name: str) -> str:
-    """Return the path of a tool; what PATH holds is anybody's."""
+    """Return the path of a tool: PATH cannot be trusted."""
     return ntpath.join(windows_folder, "System32", f"{name}.exe")
 
 
@@ -42,8 +42,8 @@ def ask_to_close(tool: str, pids: Iterable[int]) -> list[str]:
 def force(tool: str, pids: Iterable[int]) -> list[str]:
     """Return the command that ends these.
 
-    Never with ``/T``: it follows parent ids, which nobody corrects when a number is used again,
-    so it would end the children of an earlier owner, and those who are spared.
+    Never with ``/T``: it follows parent ids, which stay when a number is used again,
+    so it would end the children of an earlier owner of the number, and spared processes.
     """
     return [tool, "/F", *_numbers(pids)]
 
@@ -54,35 +54,32 @@ def look_up(tool: str, pid: int) -> list[str]:
 
 
 def answer(code: int | None) -> Answer:
-    """Say what an exit code of taskkill means; None: it had to be ended."""
+    """Return the outcome by the exit code of taskkill; None: it had to be ended."""
     return Answer.HUNG if code is None else _CODES.get(code, Answer.FAILED)
 
 
 def lists(output: bytes, pid: int) -> bool:
-    """Tell whether the output of tasklist has a row whose second field is this number.
+    """Whether the output of tasklist has a row with this number in its second field.
 
-    Other fields hold numbers too (session, memory), and what it says where nobody matches is a
-    sentence in the system's language.
+    Other fields hold numbers too (session, memory). Without a match the output is a sentence
+    in the system's language.
     """
     wanted = str(pid)
     return any(len(row) > 1 and row[1].strip() == wanted for row in _rows(output))
 
 
 def batches(pids: list[int]) -> Iterator[list[int]]:
-    """Divide numbers into as many as one command names."""
-    for begin in range(0, len(pids), MOST_NUMBERS):
-        yield pids[begin : begin + MOST_NUMBERS]
+    """Divide numbers into batches for one command each."""
+    for begin in range(0, len(pids), BATCH_SIZE):
+        yield pids[begin : begin + BATCH_SIZE]
 
 
 def _numbers(pids: Iterable[int]) -> Iterator[str]:
-    """Name processes."""
     for pid in pids:
         yield from ("/PID", str(pid))
 
 
 def _rows(output: bytes) -> Iterator[list[str]]:
-    """Read CSV in a code page that need not be known: digits, quotes and commas are ASCII.
-
-    In the Far East's double-byte pages a second byte is never a quote or a comma either.
-    """
+    # Any code page will do: digits, quotes and commas are ASCII, and in East Asian double-byte
+    # pages a second byte is never a quote or a comma.
     return csv.reader(output.decode("latin-1").replace("\0", "").splitlines())

@@ -1,7 +1,7 @@
 """Windows' calls about processes, by ctypes: handles in, plain values out.
 
-Widths are fixed, so that the layouts can be checked on every system,
-and no library is loaded before the first call.
+Types have fixed widths, so that the layouts can be checked on every system.
+No library is loaded before the first call.
 """
 
 from __future__ import annotations
@@ -21,20 +21,18 @@ PROCESS_QUERY_LIMITED_INFORMATION = 0x1000
 SYNCHRONIZE = 0x00100000
 """Access rights: "Process Security and Access Rights", learn.microsoft.com."""
 
-MOST_WAITED_FOR = 64
-"""MAXIMUM_WAIT_OBJECTS: so many handles fit into one wait."""
+MAX_WAIT_HANDLES = 64
+"""Handles that a single wait can hold (MAXIMUM_WAIT_OBJECTS)."""
 TIMED_OUT, FAILED = 0x102, 0xFFFFFFFF
 LONGEST_WAIT = 0xFFFFFFFE
-"""Milliseconds; one more means for ever."""
-NO_SUCH_PROCESS = 87
-"""ERROR_INVALID_PARAMETER, which OpenProcess gives for a number that is no process's."""
+"""Milliseconds; the next number means for ever."""
 ACCESS_DENIED = 5
 SYSTEM_PROCESS_INFORMATION = 5
 INFO_LENGTH_MISMATCH = 0xC0000004
 LONGEST_PATH = 32768
 
 _P = ctypes.POINTER
-_ctypes: Any = ctypes  # WinDLL and what is around it exist on Windows only
+_ctypes: Any = ctypes  # WinDLL and its like exist on Windows only
 _KERNEL32: Mapping[str, tuple[Any, ...]] = {  # the result, then the arguments
     "CloseHandle": (c_int32, c_void_p),
     "CreateEventW": (c_void_p, c_void_p, c_int32, c_int32, c_void_p),
@@ -92,8 +90,8 @@ class UnicodeString(ctypes.Structure):
     _fields_ = (("length", c_uint16), ("room", c_uint16), ("text", c_size_t))
 
 
-def load(name: str, functions: Mapping[str, tuple[Any, ...]]) -> Any:  # noqa: ANN401 - as the functions are
-    """Load a library and declare what is used of it."""
+def load(name: str, functions: Mapping[str, tuple[Any, ...]]) -> Any:  # noqa: ANN401 - untyped functions
+    """Load a library and declare these of its functions."""
     library = _ctypes.WinDLL(name, use_last_error=True)
     for function, (result, *arguments) in functions.items():
         found = getattr(library, function)
@@ -102,24 +100,24 @@ def load(name: str, functions: Mapping[str, tuple[Any, ...]]) -> Any:  # noqa: A
 
 
 @functools.cache
-def kernel32() -> Any:  # noqa: ANN401 - as load()
-    """Return what is documented of processes."""
+def kernel32() -> Any:  # noqa: ANN401 - untyped functions
+    """Return the documented functions."""
     return load("kernel32", _KERNEL32)
 
 
 @functools.cache
-def ntdll() -> Any:  # noqa: ANN401 - as load()
-    """Return what is called by its native name."""
+def ntdll() -> Any:  # noqa: ANN401 - untyped functions
+    """Return the native functions."""
     return load("ntdll", _NTDLL)
 
 
 def last_error() -> int:
-    """Return the code of what went wrong in the last call of this thread."""
+    """Return the error code of the last call in this thread."""
     return int(_ctypes.get_last_error())
 
 
 def error() -> OSError:
-    """Return what went wrong in the last call of this thread, to be raised."""
+    """Return the error of the last call in this thread, to be raised."""
     found: OSError = _ctypes.WinError(last_error())
     return found
 
@@ -130,7 +128,7 @@ def callback(result: Any, *arguments: Any) -> Any:  # noqa: ANN401 - types of C
 
 
 def open_process(pid: int, rights: int) -> int | None:
-    """Open a process; None where the number is nobody's.
+    """Open a process; None if no process has this number.
 
     Raises:
         PermissionError: it is protected.
@@ -142,7 +140,7 @@ def open_process(pid: int, rights: int) -> int | None:
 
 
 def process_of_thread(tid: int) -> int | None:
-    """Return the process of a thread; None where the number is no thread's."""
+    """Return the process of a thread; None if no thread has this number."""
     handle = kernel32().OpenThread(SYNCHRONIZE | 0x0800, 0, tid)  # THREAD_QUERY_LIMITED_INFORMATION
     if handle is None:
         return None
@@ -151,13 +149,13 @@ def process_of_thread(tid: int) -> int | None:
 
 
 def close(handle: int) -> None:
-    """Give a handle back."""
+    """Close a handle."""
     kernel32().CloseHandle(handle)
 
 
 @contextlib.contextmanager
 def closing(handle: int) -> Iterator[int]:
-    """Give a handle back at the end."""
+    """Close a handle at the end of the block."""
     try:
         yield handle
     finally:
@@ -173,13 +171,13 @@ def created(process: int) -> int | None:
 
 def now() -> int:
     """Return the time as a FILETIME."""
-    moment = c_uint64()
-    kernel32().GetSystemTimeAsFileTime(ctypes.byref(moment))
-    return moment.value
+    filetime = c_uint64()
+    kernel32().GetSystemTimeAsFileTime(ctypes.byref(filetime))
+    return filetime.value
 
 
 def basic(process: int) -> BasicInformation | None:
-    """Read the numbers of a process and its parent, and where its PEB is."""
+    """Read the pid, the parent's pid and the address of the PEB."""
     found = BasicInformation()
     status = ntdll().NtQueryInformationProcess(
         process, 0, ctypes.byref(found), ctypes.sizeof(found), None
@@ -188,7 +186,7 @@ def basic(process: int) -> BasicInformation | None:
 
 
 def granted(handle: int) -> int:
-    """Return the rights that a handle has; security software may take some away."""
+    """Return the rights of a handle; security software may remove some."""
     found = ObjectInformation()
     ntdll().NtQueryObject(handle, 0, ctypes.byref(found), ctypes.sizeof(found), None)
     return int(found.granted)
@@ -202,12 +200,12 @@ def image(process: int) -> str | None:
 
 
 def terminate(process: int, code: int) -> bool:
-    """End a process; False where it is protected, or dying already."""
+    """End a process; return False if it is protected, or dying already."""
     return bool(kernel32().TerminateProcess(process, code))
 
 
 def suspend(process: int) -> bool:
-    """Stop all threads of a process; it is counted how often."""
+    """Stop all threads of a process; suspensions are counted."""
     return not ntdll().NtSuspendProcess(process)
 
 
@@ -217,13 +215,13 @@ def resume(process: int) -> bool:
 
 
 def exit_code(process: int) -> int | None:
-    """Return the exit code of a dead process, of a living one 259 (STILL_ACTIVE)."""
+    """Return the exit code of a dead process; 259 (STILL_ACTIVE) if it lives."""
     code = c_uint32()
     return code.value if kernel32().GetExitCodeProcess(process, ctypes.byref(code)) else None
 
 
 def event() -> int:
-    """Make an event that wakes one wait each time it is set.
+    """Make an event that ends one wait each time it is set.
 
     Raises:
         OSError: there is no memory for it.
@@ -235,21 +233,21 @@ def event() -> int:
 
 
 def set_event(handle: int) -> None:
-    """Wake one wait."""
+    """Set an event, which ends one wait."""
     kernel32().SetEvent(handle)
 
 
 def wait(handles: Sequence[int], seconds: float) -> int | None:
-    """Wait until one of at most 64 is signalled; return the index of the first that is."""
+    """Wait until one of at most 64 handles is signalled; return its index."""
     wanted = (c_void_p * len(handles))(*handles)
-    # One more than the time that is left: it is rounded down to the last tick.
+    # One millisecond more: Windows rounds down to its last tick.
     milliseconds = int(min(seconds * 1000 + 1, LONGEST_WAIT)) if seconds > 0 else 0
     found: int = kernel32().WaitForMultipleObjects(len(handles), wanted, 0, milliseconds)
     return None if found in (TIMED_OUT, FAILED) else found
 
 
 def process_table() -> tuple[bytes, int]:
-    """Read everybody, and where the copy of it was that the pointers in it mean."""
+    """Read all processes; return the bytes, and the address that pointers in them refer to."""
     size = c_uint32(1 << 18)
     while True:
         room = ctypes.create_string_buffer(size.value)
@@ -258,18 +256,18 @@ def process_table() -> tuple[bytes, int]:
         )
         if status != INFO_LENGTH_MISMATCH:
             return (b"" if status else room.raw[: size.value]), ctypes.addressof(room)
-        size.value += size.value // 4  # more may be born until the next try
+        size.value += size.value // 4  # more may start until the next try
 
 
 def read_memory(process: int, address: int, size: int) -> bytes | None:
-    """Read from the memory of a process; None where it does not let us."""
+    """Read from the memory of a process; None where that is refused."""
     room, got = ctypes.create_string_buffer(size), c_size_t()
     read = kernel32().ReadProcessMemory(process, address, room, size, ctypes.byref(got))
     return room.raw if read and got.value == size else None
 
 
 def windows_folder() -> str:
-    """Return what SystemRoot says in an environment that nobody has changed."""
+    """Return the Windows folder; unlike SystemRoot it cannot be changed by an environment."""
     path = ctypes.create_unicode_buffer(LONGEST_PATH)
     kernel32().GetSystemWindowsDirectoryW(path, LONGEST_PATH)
     return path.value

@@ -35,7 +35,7 @@ ACCOUNTS = pytest.mark.parametrize("account", [ROOT, USER])
 
 
 def as_delegate(account: Account | None, scene: Callable[[], T]) -> T:
-    """Play a scene as somebody to whom a subtree was delegated."""
+    """Play a scene as a user with a delegated subtree."""
     warm_up()
     with delegated(account) as folder:
 
@@ -178,9 +178,9 @@ class TestWhereThereIsOne:
             with TreePopen(["cat"], stdin=subprocess.PIPE) as process:
                 return own(), str(process.containment.cgroup)
 
-        home, leaf = as_delegate(account, scene)
-        assert home.endswith("-home")
-        assert Path(home).name.removesuffix("-home") == Path(leaf).name.rpartition("-")[0]
+        owner, cgroup = as_delegate(account, scene)
+        assert owner.endswith("-home")
+        assert Path(owner).name.removesuffix("-home") == Path(cgroup).name.rpartition("-")[0]
         before = own()
         with TreePopen(["true"]):
             assert own() == before
@@ -210,7 +210,7 @@ class TestTreesInTrees:
 
 
 class TestOtherSpawners:
-    """A process that somebody else spawns."""
+    """A process that other code spawns."""
 
     def test_it_is_moved_with_its_children_and_that_is_noted(self) -> None:
         pipe = subprocess.PIPE
@@ -250,15 +250,15 @@ class TestOtherSpawners:
         from proctree_kill._systems.linux import procfs  # noqa: PLC0415 - not on every system
         from proctree_kill._systems.linux.cgroup import TreeCgroup  # noqa: PLC0415 - as above
 
-        leaf, read = TreeCgroup.make(), procfs.read
+        cgroup, read = TreeCgroup.make(), procfs.read
 
         def late(path: str) -> bytes:
-            if path == f"{leaf.name}/cgroup.events":
-                Path(leaf.name).rmdir()
+            if path == f"{cgroup.name}/cgroup.events":
+                Path(cgroup.name).rmdir()
             return read(path)
 
         monkeypatch.setattr(procfs, "read", late)
-        assert leaf.remove()
+        assert cgroup.remove()
 
 
 class TestADeadOwner:
@@ -385,14 +385,14 @@ def test_a_sweep_keeps_what_a_recovery_needs_to_find_an_entry() -> None:
     dead.wait()
     parent = usable_cgroup()
     assert parent
-    leaf, entry = parent / name, parent / f"{name}-entry"
-    leaf.mkdir()
+    cgroup, entry = parent / name, parent / f"{name}-entry"
+    cgroup.mkdir()
     entry.mkdir()
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as member:
         (entry / "cgroup.procs").write_text(str(member.pid))
         cgroupfs.sweep(str(parent))
-        assert (leaf.is_dir(), entry.is_dir()) == (True, True)
+        assert (cgroup.is_dir(), entry.is_dir()) == (True, True)
     assert is_empty(entry, BOUND)
     cgroupfs.sweep(str(parent))
-    cgroupfs.sweep(str(parent))  # the one before may have looked at the leaf first
-    assert (leaf.is_dir(), entry.is_dir()) == (False, False)
+    cgroupfs.sweep(str(parent))  # the one before may have looked at the cgroup first
+    assert (cgroup.is_dir(), entry.is_dir()) == (False, False)

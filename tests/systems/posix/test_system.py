@@ -153,7 +153,7 @@ def test_a_whole_group_is_stopped_and_killed_with_its_session_leader(
     assert root.sid == root.pid
     system.freeze([root], [root])
     deadline = system.now() + PATIENCE
-    while not system.stopped(tree.pids["child"]):  # a stop has no event for who is no parent
+    while not system.stopped(tree.pids["child"]):  # only the parent gets an event for a stop
         assert system.now() < deadline
     assert system.wait([root], system.now()) == []
     assert root.signals == ["SIGSTOP"]
@@ -212,7 +212,7 @@ def test_the_session_of_a_dead_leader_is_its_own_until_the_number_is_reused(
     assert not system.holds_session(recycled(system, tree.pids["child"]))
 
 
-def test_a_clock_that_was_set_back_between_two_births_hides_no_child(
+def test_a_clock_that_was_set_back_between_two_starts_hides_no_child(
     plant: Planter, system: PosixSystem
 ) -> None:
     tree = plant(chain("root", "child"))

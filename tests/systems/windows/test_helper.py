@@ -19,14 +19,14 @@ from proctree_kill._systems.windows.taskkill import Answer
 pytestmark = pytest.mark.needs("job objects")
 
 LONG = 1000.0
-"""Seconds that nobody waits."""
+"""Seconds that never pass."""
 
 
 @pytest.fixture
-def grip() -> Iterator[WindowsHandles]:
-    grip = WindowsHandles()
-    yield grip
-    grip.close()
+def handles() -> Iterator[WindowsHandles]:
+    handles = WindowsHandles()
+    yield handles
+    handles.close()
 
 
 def far() -> float:
@@ -40,56 +40,58 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.setattr(taskkill, "look_up", lambda *_: [sys.executable, "-I", "-S", "-c", code])
 
 
-def test_tasklist_lists_the_living_processes(grip: WindowsHandles) -> None:
-    helper = Helper(LONG, grip.wait_for)
+def test_tasklist_lists_the_living_processes(handles: WindowsHandles) -> None:
+    helper = Helper(LONG, handles.wait_for)
     assert helper.lists(os.getpid(), far()) is True
     assert helper.lists(os.getpid() + 1, far()) is False
 
 
-def test_taskkill_ends_the_given_processes(grip: WindowsHandles) -> None:
+def test_taskkill_ends_the_given_processes(handles: WindowsHandles) -> None:
     with subprocess.Popen([sys.executable], creationflags=4) as child:
-        assert Helper(LONG, grip.wait_for).force([child.pid], far()) is Answer.DONE
+        assert Helper(LONG, handles.wait_for).force([child.pid], far()) is Answer.DONE
         assert child.wait() == 1
-        gone = Helper(LONG, grip.wait_for).force([child.pid + 1], far())
+        gone = Helper(LONG, handles.wait_for).force([child.pid + 1], far())
     assert gone is Answer.NOT_FOUND
 
 
 @pytest.mark.parametrize("code", [1, 128, 255])
 def test_an_exit_code_is_an_answer(
-    grip: WindowsHandles, monkeypatch: pytest.MonkeyPatch, code: int
+    handles: WindowsHandles, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     stand_in(monkeypatch, f"raise SystemExit({code})")
-    helper = Helper(LONG, grip.wait_for)
+    helper = Helper(LONG, handles.wait_for)
     assert helper.force([4], far()) is taskkill.answer(code)
     assert helper.lists(4, far()) is None
 
 
 def test_a_tool_that_hangs_is_ended_after_its_time(
-    grip: WindowsHandles, monkeypatch: pytest.MonkeyPatch
+    handles: WindowsHandles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, "import threading; threading.Event().wait()")
-    assert Helper(0.2, grip.wait_for).force([4], far()) is Answer.HUNG
-    assert Helper(LONG, grip.wait_for).force([4], time.monotonic() + 0.2) is Answer.HUNG
+    assert Helper(0.2, handles.wait_for).force([4], far()) is Answer.HUNG
+    assert Helper(LONG, handles.wait_for).force([4], time.monotonic() + 0.2) is Answer.HUNG
 
 
 def test_a_hurry_ends_a_tool_that_hangs(
-    grip: WindowsHandles, monkeypatch: pytest.MonkeyPatch
+    handles: WindowsHandles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, "import threading; threading.Event().wait()")
-    grip.hurry()
-    assert Helper(LONG, grip.wait_for).force([4], far()) is Answer.HUNG
+    handles.hurry()
+    assert Helper(LONG, handles.wait_for).force([4], far()) is Answer.HUNG
 
 
 def test_nothing_is_started_when_the_time_is_over(
-    grip: WindowsHandles, monkeypatch: pytest.MonkeyPatch
+    handles: WindowsHandles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subprocess, "Popen", None)
-    assert Helper(LONG, grip.wait_for).force([4], time.monotonic()) is Answer.HUNG
+    assert Helper(LONG, handles.wait_for).force([4], time.monotonic()) is Answer.HUNG
 
 
-def test_a_missing_tool_is_an_answer(grip: WindowsHandles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tool_is_an_answer(
+    handles: WindowsHandles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(windows_helper, "_path", lambda name: rf"C:\nowhere\{name}.exe")
-    helper = Helper(LONG, grip.wait_for)
+    helper = Helper(LONG, handles.wait_for)
     assert helper.force([4], far()) is Answer.MISSING
     assert helper.ask_to_close([4], far()) is Answer.MISSING
     assert helper.lists(4, far()) is None

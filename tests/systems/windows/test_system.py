@@ -28,7 +28,7 @@ PROTECTED = 0
 def windows(monkeypatch: pytest.MonkeyPatch) -> Windows:
     windows = Windows(os.getpid())
     windows.install(monkeypatch)
-    monkeypatch.setattr(handles, "SLICE", 0.0)
+    monkeypatch.setattr(handles, "POLL", 0.0)
     return windows
 
 
@@ -54,7 +54,7 @@ def bound(system: WindowsSystem, process: Process) -> Member:
 
 
 def under(system: WindowsSystem, *parents: Member) -> list[int]:
-    """Return who is found below these in a new scan."""
+    """Return what a new scan finds below these."""
     system.begin_scan()
     return [child.pid for _, child in system.children(parents, {})]
 

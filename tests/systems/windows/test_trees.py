@@ -25,7 +25,7 @@ GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 OWN_CONSOLE = getattr(subprocess, "CREATE_NEW_CONSOLE", 0)
 SUSPENDED = 4
 BROKEN = 0xC000013A
-"""STATUS_CONTROL_C_EXIT: the exit code of who has no handler for CTRL_BREAK."""
+"""STATUS_CONTROL_C_EXIT: the exit code of a process without a handler for CTRL_BREAK."""
 NODE = """
 const start = () => require("child_process").spawn(
     process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "inherit" });
@@ -161,7 +161,7 @@ def test_node_and_its_children_are_ended() -> None:
         for _ in range(3):
             assert root.stdout.readline() == b"up\n"
         result = kill_tree(root, grace=0)
-        assert root.stdout.read() == b""  # everybody who held it is dead
+        assert root.stdout.read() == b""  # every process that held it is dead
     assert len(result.outcomes) == 4
     assert {outcome.fate for outcome in result.outcomes} == {Fate.KILLED}
 

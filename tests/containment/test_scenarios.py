@@ -1,4 +1,4 @@
-"""Real: the trees that the usual tools leave somebody of, known from their birth by TreePopen."""
+"""Real: the trees that the usual tools end in part only, started by TreePopen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.capabilities import has
 from support.nodes import Node, chain
 from support.outcomes import by_name
 from support.planter import Planter
-from support.scenarios import KILLED, LEFT, SCENARIOS, Scenario
+from support.scenarios import KILLED, LEFT, SCENARIO_PARAMS, Scenario
 from support.times import HASTE
 from support.trees import Tree
 
@@ -48,13 +48,7 @@ DAEMONS = Node(
 
 @pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: str(caller.name))
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(
-    "scenario",
-    [
-        pytest.param(scenario, id=scenario.name, marks=pytest.mark.needs(scenario.needs))
-        for scenario in SCENARIOS
-    ],
-)
+@pytest.mark.parametrize("scenario", SCENARIO_PARAMS)
 def test_no_process_survives(plant: Planter, scenario: Scenario, way: str, caller: Caller) -> None:
     tree, result = contained(
         plant, scenario.node, caller, lambda process: WAYS[way](process, scenario)

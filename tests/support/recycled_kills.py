@@ -7,23 +7,24 @@ from typing import NamedTuple
 
 from proctree_kill import identify, kill_tree
 
+from .interception import before_each
 from .nodes import Node
 from .planter import Planter
-from .recycling import Midwife, Stranger, happening, recycle
+from .recycling import Stranger, StrangerMaker, calls_of_a_kill, recycle
 
 MARKER = "PLANTED_FOR_RECYCLING=1"
 NEVER = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """A tree, who of it loses its number, and how it is ended.
+class Recycling:
+    """A tree, the member that loses its number, and how the tree is ended.
 
     Args:
-        victim: whose number is recycled.
+        victim: the member whose number is recycled.
         node: the tree.
         grace: seconds between the request and the force.
-        deaf: whether everybody ignores the request.
+        deaf: whether all members ignore the request.
         leads: whether the root leads a session.
     """
 
@@ -39,15 +40,15 @@ class History:
         return f"{self.victim}, {how}"
 
 
-class Try(NamedTuple):
+class Attempt(NamedTuple):
     """What came of one kill with a recycled pid.
 
     Args:
         calls: how many system calls there were in which it could have happened.
         recycled: whether it happened.
         harm: what was done to the stranger; nothing, if all is well.
-        ok: whether the kill says that nobody is left.
-        dead: whether nobody of the tree is left.
+        ok: whether the kill says that no process is left.
+        dead: whether no member of the tree is left.
     """
 
     calls: int
@@ -92,38 +93,45 @@ VICTIMS: dict[str, tuple[Node, bool]] = {
     ),
 }
 MANNERS = ((0.0, False), (5.0, False), (0.02, True))
-HISTORIES = [
-    History(victim=victim, node=node, grace=grace, deaf=deaf, leads=leads)
+RECYCLED = [
+    Recycling(victim=victim, node=node, grace=grace, deaf=deaf, leads=leads)
     for victim, (node, leads) in VICTIMS.items()
     for grace, deaf in MANNERS
 ]
 
 
-def live_through(history: History, tries: int) -> list[Try]:
+def try_often(recycling: Recycling, tries: int) -> list[Attempt]:
     """Try so often, spread evenly over the system calls of the kill, the first without an event."""
-    with Midwife() as midwife:
-        quiet = live_once(history, midwife, NEVER)
+    with StrangerMaker() as maker:
+        quiet = try_once(recycling, maker, NEVER)
         steps = [index * quiet.calls // tries for index in range(tries)]
-        return [quiet, *(live_once(history, midwife, at) for at in steps)]
+        return [quiet, *(try_once(recycling, maker, at) for at in steps)]
 
 
-def live_once(history: History, midwife: Midwife, at: int) -> Try:
+def try_once(recycling: Recycling, maker: StrangerMaker, at: int) -> Attempt:
     """Plant the tree and end it; just before one system call, a number gets a new owner."""
     strangers: list[Stranger] = []
-    node = deafened(history.node) if history.deaf else history.node
+    calls: list[int] = []
+    node = deafened(recycling.node) if recycling.deaf else recycling.node
     with Planter(in_cgroups=False) as plant:
-        tree = plant(node, marker=MARKER, start_new_session=history.leads)
-        root, victim = identify(tree.root.pid), tree.pids[history.victim]
+        tree = plant(node, marker=MARKER, start_new_session=recycling.leads)
+        root, victim = identify(tree.root.pid), tree.pids[recycling.victim]
+
+        def strike(index: int) -> None:
+            calls.append(index)
+            if index == at:
+                strangers.append(recycle(victim, maker))
+
         try:
-            with happening(at, lambda: strangers.append(recycle(victim, midwife))) as calls:
-                result = kill_tree(root, grace=history.grace, marker=MARKER)
+            with before_each(calls_of_a_kill(), strike):
+                result = kill_tree(root, grace=recycling.grace, marker=MARKER)
             harm = "".join(stranger.harm() for stranger in strangers)
-            return Try(calls[0], bool(strangers), harm, result.ok, tree.all_dead())
+            return Attempt(len(calls), bool(strangers), harm, result.ok, tree.all_dead())
         finally:
             for stranger in strangers:
                 stranger.end()
 
 
 def deafened(node: Node) -> Node:
-    """Describe the same tree, in which nobody heeds the request."""
+    """Describe the same tree, in which all members ignore the request."""
     return replace(node, on_term="ignore", children=tuple(map(deafened, node.children)))

@@ -1,4 +1,4 @@
-"""Real: the planter ends what it plants, with a cgroup and without, whatever grows there."""
+"""Real: the planter ends what it plants, with a cgroup and without, whatever they do."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_program_ends_with_the_planter(planter: Planter) -> None:
 @pytest.mark.parametrize("kind", ["growing", "workers", "sessions", "successors", "fugitives"])
 def test_a_storm_ends_with_the_planter(planter: Planter, storm: Path, kind: Kind) -> None:
     with planter:
-        tree = plant_storm(planter, storm, kind, births=200)
+        tree = plant_storm(planter, storm, kind, forks=200)
         assert not tree.all_dead()
 
 

@@ -32,7 +32,7 @@ import os, subprocess, sys
 env = {name: value for name, value in os.environ.items() if not name.startswith("PROCTREE_")}
 subprocess.Popen(sys.argv[1:], env=env)
 """
-"""Starts somebody without the marker, and leaves."""
+"""Starts a process without the marker, and leaves."""
 OWNER = """
 import sys
 from proctree_kill import TreePopen
@@ -50,16 +50,16 @@ TOUCH = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch()"
 
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the kernel take nobody into a job."""
+    """Have the kernel take no process into a job."""
 
     def refuse(*_: object) -> None:
-        raise PermissionError(13, "a job that lets nobody be in another")
+        raise PermissionError(13, "a job that allows no nested job")
 
     monkeypatch.setattr(TreeJob, "adopt", refuse)
 
 
 def scrubbed(command: list[str], **options: Any) -> TreePopen[bytes]:
-    """Start a command by way of two who take the marker away and leave."""
+    """Start a command by way of two processes that take the marker away and leave."""
     return TreePopen([*PYTHON, SCRUB, *PYTHON, SCRUB, *command], **options)
 
 
@@ -108,7 +108,7 @@ def test_no_more_than_a_marker_is_no_job() -> None:
 def test_a_command_that_cannot_enter_runs_all_the_same(tmp_path: Path) -> None:
     with TreePopen([*PYTHON, TOUCH, str(tmp_path / "ran")]) as process:
         assert not process.containment.kernel
-        assert "lets nobody be in another" in process.containment.notes[0]
+        assert "allows no nested job" in process.containment.notes[0]
     assert (tmp_path / "ran").exists()
 
 
@@ -119,7 +119,7 @@ def test_a_command_that_cannot_enter_runs_all_the_same(tmp_path: Path) -> None:
 def test_where_a_job_is_insisted_on_nothing_runs_outside(
     wish: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(errors.ContainmentError, match="lets nobody be in another"):
+    with pytest.raises(errors.ContainmentError, match="allows no nested job"):
         TreePopen([*PYTHON, TOUCH, str(tmp_path / "ran")], **wish)
     assert not (tmp_path / "ran").exists()
 

@@ -10,7 +10,7 @@ import pytest
 
 from proctree_kill import Evidence, TreePopen, kill_tree
 from support.callers import in_namespace
-from support.recycling import Midwife, Stranger
+from support.recycling import Stranger, StrangerMaker
 from support.times import PATIENCE
 
 pytestmark = pytest.mark.needs("pid namespace", "next pid", "pidfd inode")
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.needs("pid namespace", "next pid", "pidfd inode")
 SCRIPT = "setsid sh -c 'echo up; exec sleep 1000' & read line"
 """A root that ends when it is told to, and leaves a daemon.
 
-Nobody in its session: the kernel keeps a number while a session has it.
+No process is in its session: the kernel keeps a number while a session has it.
 """
 
 
 def end_a_recycled_root(way: str) -> tuple[str, list[str | None], bytes]:
     """Let a stranger have the number of a reaped root, end the tree, and tell what came of it."""
-    with Midwife() as midwife:
+    with StrangerMaker() as maker:
         process = TreePopen(["sh", "-c", SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdin
         assert process.stdout
@@ -32,7 +32,7 @@ def end_a_recycled_root(way: str) -> tuple[str, list[str | None], bytes]:
             assert process.stdout.readline() == b"up\n"
             process.stdin.close()
             process.wait()
-            midwife.bear(process.pid)
+            maker.start(process.pid)
             stranger = Stranger(process.pid)
             try:
                 if way == "kill":
@@ -59,10 +59,10 @@ def test_the_stranger_is_not_touched_and_what_was_left_is_ended(way: str) -> Non
 
 def leave_a_recycled_child() -> tuple[str, list[int | None]]:
     """Let another child of ours have the number of a root that was reaped behind its owner."""
-    with Midwife() as midwife:
+    with StrangerMaker() as maker:
         process = TreePopen(["true"])
         os.waitpid(process.pid, 0)
-        midwife.bear(process.pid)
+        maker.start(process.pid)
         stranger = Stranger(process.pid)
         try:
             process.send_signal(signal.SIGTERM)

@@ -1,0 +1,74 @@
+"""The commands ``kill`` and ``tree``."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import closing
+
+from .._engine import kill as engine
+from .._systems import current
+from .exit_codes import Exit
+from .screen import Screen
+
+
+def run(options: Namespace, screen: Screen) -> Exit:
+    """End trees, or show what would be ended.
+
+    Raises:
+        TargetRefusedError: a tree must not be ended.
+        PolicyError: an option is out of range.
+    """
+    return _tree(options, screen) if options.command == "tree" else _kill(options, screen)
+
+
+def _kill(options: Namespace, screen: Screen) -> Exit:
+    with screen.events(verbose=options.verbose) as show_event:
+        result = engine.kill_tree(
+            options.pids,
+            grace=options.grace,
+            settle=options.settle,
+            terminate=options.terminate,
+            include_root=options.include_root,
+            marker=options.marker,
+            spare=options.spare,
+            on_event=show_event,
+        )
+    if options.json:
+        screen.json({"ok": result.ok, "results": [result.model_dump(mode="json")]})
+    else:
+        screen.result(result)
+    return Exit.GONE if result.ok else Exit.ALIVE
+
+
+def _tree(options: Namespace, screen: Screen) -> Exit:
+    snapshot = engine.snapshot_tree(
+        options.pids,
+        marker=options.marker,
+        spare=options.spare,
+        include_root=options.include_root,
+    )
+    if options.json:
+        screen.json(snapshot.model_dump(mode="json"))
+    elif snapshot.members:
+        screen.tree(snapshot)
+    elif snapshot.refusal is None:
+        screen.info("no process to end")
+    if snapshot.refusal is None:
+        return Exit.GONE
+    if not options.json:
+        screen.info(snapshot.refusal)
+    advise(options.pids, screen)
+    return Exit.REFUSED
+
+
+def advise(pids: Sequence[int], screen: Screen) -> None:
+    """Write what to do about a refused target."""
+    if min(pids) < 0:  # kill -9 PID
+        screen.error("a signal cannot be chosen; --force kills at once")
+        return
+    with closing(current()) as system:
+        own_line = {os.getpid(), *system.ancestors(os.getpid())} - {1}
+    if not own_line.isdisjoint(pids):
+        screen.error("this command runs inside that tree; call it from another terminal")
