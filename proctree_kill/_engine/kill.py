@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Literal
 
 from .._models.errors import TargetRefusedError
-from .._models.policy import KillPolicy
+from .._models.policy import KillPolicy, Teardown
 from .._models.result import KillResult
 from .._models.tree import TreeSnapshot
 from .._running import loops, threads
@@ -27,7 +26,7 @@ def kill_tree(
     grace: float | None = None,
     settle: float | None = None,
     terminate: Literal["top-down", "tree", "root"] | None = None,
-    teardown: Iterable[object] | None = None,
+    teardown: Teardown | None = None,
     include_root: bool | None = None,
     helper_timeout: float | None = None,
     policy: KillPolicy | None = None,
@@ -92,7 +91,7 @@ async def akill_tree(
     grace: float | None = None,
     settle: float | None = None,
     terminate: Literal["top-down", "tree", "root"] | None = None,
-    teardown: Iterable[object] | None = None,
+    teardown: Teardown | None = None,
     include_root: bool | None = None,
     helper_timeout: float | None = None,
     policy: KillPolicy | None = None,

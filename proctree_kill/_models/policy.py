@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
@@ -26,7 +26,9 @@ SIGNALS = [
 ]
 """The signals that ask a process; not every system has all of them."""
 
-Teardown = tuple[tuple[str, float], ...]
+Requests = tuple[tuple[str, float], ...]
+Teardown = Sequence[tuple[str, float] | str]
+"""Each a signal and its seconds; a policy holds the pairs."""
 
 
 class KillPolicy(Model):
@@ -72,9 +74,9 @@ class KillPolicy(Model):
         return {**options, "teardown": teardown, "grace": total}
 
     @property
-    def requests(self) -> Teardown:
+    def requests(self) -> Requests:
         """The requests, in order: each signal and the seconds that it has."""
-        return self.teardown or (("SIGTERM", self.grace),)
+        return cast("Requests", self.teardown) or (("SIGTERM", self.grace),)
 
     if not TYPE_CHECKING:  # a type checker reads the fields as the signature
 
@@ -168,7 +170,7 @@ def _sentences(error: ValidationError, known: Iterable[str]) -> list[str]:
     ]
 
 
-def _teardown(value: object) -> Teardown:
+def _teardown(value: object) -> Requests:
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         text = f"teardown is {value!r}, expected a list as [('SIGINT', 3), ('SIGTERM', 2)]"
         raise ValueError(text)  # noqa: TRY004 - pydantic reports a ValueError

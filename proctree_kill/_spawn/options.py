@@ -9,7 +9,7 @@ from typing import IO, Any, Literal, TypedDict
 from .._containment.containment import Requested
 from .._engine.events import Listener
 from .._engine.target import Spare
-from .._models.policy import KillPolicy
+from .._models.policy import KillPolicy, Teardown
 
 Path = str | bytes | PathLike[str] | PathLike[bytes]
 Command = Path | Sequence[Path]
@@ -25,7 +25,7 @@ class KillOptions(TypedDict, total=False):
     grace: float | None
     settle: float | None
     terminate: Literal["top-down", "tree", "root"] | None
-    teardown: Iterable[object] | None
+    teardown: Teardown | None
     include_root: bool | None
     helper_timeout: float | None
     policy: KillPolicy | None

@@ -164,7 +164,7 @@ def policies(config: Mapping[str, Any]) -> None:
     """The options as a value."""
     policy = KillPolicy(grace=1, settle=2.5, terminate="root", include_root=False)
     assert_type(policy.grace, float)
-    assert_type(policy.terminate, Literal["tree", "root"])
+    assert_type(policy.terminate, Literal["top-down", "tree", "root"])
     assert_type(KillPolicy.from_config(config), KillPolicy)
     assert_type(KillPolicy.from_config(config, section="kill"), KillPolicy)
     KillPolicy(patience=1)  # pyright: ignore[reportCallIssue] -- must be refused
