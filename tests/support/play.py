@@ -104,7 +104,6 @@ class Play:
         self,
         *actors: Actor,
         holds_input: bool = False,
-        can_ask: bool = True,
         can_kill_cells: bool = False,
         unsure: int = 0,
         **options: object,
@@ -119,7 +118,6 @@ class Play:
             known,
             START,
             holds_input=holds_input,
-            can_ask=can_ask,
             can_kill_cells=can_kill_cells,
             sure=not unsure,
         )
