@@ -17,7 +17,7 @@ VANISHED = (psutil.NoSuchProcess, FileNotFoundError)
 
 psutil raises the second one where the number is used again in the middle of a read.
 """
-UNTOLD = (psutil.Error, FileNotFoundError)
+UNREADABLE = (psutil.Error, FileNotFoundError)
 """Errors that mean that a process is gone, or hides what was asked for."""
 
 _os: Any = os  # waitid exists on POSIX only, on macOS from Python 3.13 on
@@ -32,11 +32,11 @@ def find(pid: int) -> psutil.Process | None:
         return None
 
 
-def told(ask: Callable[[], _T]) -> _T | None:
+def read(call: Callable[[], _T]) -> _T | None:
     """Return what psutil says, or None where it does not."""
     try:
-        return ask()
-    except UNTOLD:
+        return call()
+    except UNREADABLE:
         return None
 
 
@@ -44,7 +44,7 @@ def families() -> dict[int, list[psutil.Process]]:
     """Read the process table: the children of each number."""
     found: dict[int, list[psutil.Process]] = {}
     for pid in psutil.pids():
-        with contextlib.suppress(*UNTOLD):  # its parent cannot be known
+        with contextlib.suppress(*UNREADABLE):  # its parent cannot be known
             process = psutil.Process(pid)
             found.setdefault(process.ppid(), []).append(process)
     return found
@@ -61,18 +61,18 @@ def is_dead(process: psutil.Process) -> bool:
         return True
     # Linux shows a leader whose main thread has ended as a zombie while other threads run.
     # macOS has no such state, and does not count the threads of a zombie.
-    return (told(process.num_threads) or 1) == 1
+    return (read(process.num_threads) or 1) == 1
 
 
 def is_kernel(process: psutil.Process) -> bool:
     """Whether it is a child of the kernel without any memory of its own."""
-    memory = told(process.memory_info) if told(process.ppid) in KERNEL_PARENTS else None
+    memory = read(process.memory_info) if read(process.ppid) in KERNEL_PARENTS else None
     return memory is not None and memory.vms == 0 and not is_dead(process)
 
 
 def leader(thread: psutil.Process) -> int | None:
     """Return the process of a thread: the only process among its threads."""
-    threads = told(thread.threads) or []
+    threads = read(thread.threads) or []
     return next((other.id for other in threads if psutil.pid_exists(other.id)), None)
 
 
@@ -95,17 +95,3 @@ def environment(pid: int, *, may_block: bool = True) -> Mapping[str, str] | None
         return None
     except (psutil.Error, OSError):
         return {}
-
-
-def exit_code(pid: int) -> int | None:
-    """Return the exit code of a dead child without reaping it; None where it is not known."""
-    if not hasattr(os, "waitid"):
-        return None
-    try:
-        found = _os.waitid(_os.P_PID, pid, _os.WEXITED | _os.WNOHANG | _os.WNOWAIT)
-    except ChildProcessError:  # another process's child
-        return None
-    if found is None:
-        return None
-    code: int = found.si_status
-    return code if found.si_code == _os.CLD_EXITED else -code

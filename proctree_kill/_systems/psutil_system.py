@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import methodcaller
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import psutil
 
@@ -16,9 +16,11 @@ from .._models.identity import WEAK_TOLERANCE
 from . import psutil_facts as _facts
 from .contract import Details, Reply, System
 from .member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
+from .pid import exit_code, peek
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
 """Seconds between two looks at members; the pause doubles up to the second."""
+PROTECTED = {0: "it is the kernel's own process", 1: "it is init, the first process"}
 
 
 class Signal(NamedTuple):
@@ -37,21 +39,10 @@ SIGKILL = Signal("SIGKILL", methodcaller("kill"))
 class PsutilSystem(System):
     """One kill on any system that psutil knows.
 
-    Start times tell a process from a later owner of its number, again before each signal.
+    Start times distinguish a process from a later owner of its number, checked before each signal.
     A gap between that look and the signal stays, because psutil signals numbers.
     Sessions are not known here, and no process is reaped.
     """
-
-    tolerance: ClassVar[float] = WEAK_TOLERANCE
-    """Seconds by which two start times of a process may differ: the clock may be set."""
-    protected: ClassVar[Mapping[int, str]] = {
-        0: "it is the kernel's own process",
-        1: "it is init, the first process",
-    }
-    asking: ClassVar[Sequence[Signal]] = (SIGTERM, SIGCONT)
-    freezing: ClassVar[Sequence[Signal]] = (SIGSTOP,)
-    killing: ClassVar[Sequence[Signal]] = (SIGKILL,)
-    releasing: ClassVar[Sequence[Signal]] = (SIGCONT,)
 
     def __init__(self) -> None:
         """Begin with no process bound."""
@@ -64,9 +55,9 @@ class PsutilSystem(System):
         self._families = None
 
     def refusal(self, pid: int, member: Member | None) -> str | None:
-        """Name the system's own processes, kernel threads, and the process of a thread."""
-        if pid in self.protected:
-            return self.protected[pid]
+        """Refuse the system's own processes, kernel threads and thread ids."""
+        if pid in PROTECTED:
+            return PROTECTED[pid]
         process = _facts.find(pid) if member is None else self._bound.get(member)
         if process is None:
             return None
@@ -106,14 +97,7 @@ class PsutilSystem(System):
         """Forget it."""
         self._bound.pop(member, None)
 
-    def candidates(
-        self,
-        roots: Sequence[Member],  # noqa: ARG002 - all processes are listed
-        *,
-        ours: bool,  # noqa: ARG002 - as above
-        children: bool,  # noqa: ARG002 - as above
-        everywhere: bool,  # noqa: ARG002 - as above
-    ) -> Iterable[int]:
+    def candidates(self, roots: Sequence[Member], **_: bool) -> Iterable[int]:  # noqa: ARG002 - all
         """List all processes."""
         return psutil.pids()
 
@@ -128,7 +112,7 @@ class PsutilSystem(System):
     def ancestors(self, pid: int) -> list[int]:
         """Follow the parents, up to one that is younger than its child."""
         found: list[int] = []
-        with contextlib.suppress(*_facts.UNTOLD):
+        with contextlib.suppress(*_facts.UNREADABLE):
             child = psutil.Process(pid)
             while (ppid := child.ppid()) and ppid not in (pid, *found):
                 parent = psutil.Process(ppid)
@@ -140,15 +124,11 @@ class PsutilSystem(System):
 
     def ask(self, members: Iterable[Member], until: float) -> Reply:  # noqa: ARG002 - nothing helps
         """Send SIGTERM, then SIGCONT."""
-        return self._send(members, self.asking)
+        return self._send(members, SIGTERM, SIGCONT)
 
-    def freeze(
-        self,
-        members: Iterable[Member],
-        groups: Iterable[Member],  # noqa: ARG002 - psutil knows none
-    ) -> Reply:
+    def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:  # noqa: ARG002 - psutil knows none
         """Suspend each."""
-        return self._send(members, self.freezing)
+        return self._send(members, SIGSTOP)
 
     def prove_stopped(self, members: Iterable[Member], until: float) -> None:
         """Look at the states again, with growing pauses."""
@@ -160,17 +140,13 @@ class PsutilSystem(System):
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def kill(
-        self,
-        members: Iterable[Member],
-        groups: Iterable[Member],  # noqa: ARG002 - psutil knows none
-    ) -> Reply:
+    def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:  # noqa: ARG002 - psutil knows none
         """Kill each."""
-        return self._send(members, self.killing)
+        return self._send(members, SIGKILL)
 
     def release(self, members: Iterable[Member]) -> None:
         """Resume each."""
-        self._send(members, self.releasing)
+        self._send(members, SIGCONT)
 
     def stopped(self, pid: int) -> bool:
         """Whether it is stopped by job control, not by a tracer."""
@@ -180,16 +156,16 @@ class PsutilSystem(System):
     def uids(self, member: Member) -> Sequence[int]:
         """Ask psutil, which has uids on POSIX only."""
         uids = getattr(self._bound[member], "uids", None)
-        return () if uids is None else (_facts.told(uids) or ())[:2]
+        return () if uids is None else (_facts.read(uids) or ())[:2]
 
     def details(self, member: Member) -> Details:
         """Ask psutil; never for arguments in uninterruptible sleep, which locks the memory."""
         process = self._bound[member]
-        asleep = _facts.told(process.status) == psutil.STATUS_DISK_SLEEP
-        arguments = None if asleep else _facts.told(process.cmdline)
-        created = _facts.told(process.create_time)
+        asleep = _facts.read(process.status) == psutil.STATUS_DISK_SLEEP
+        arguments = None if asleep else _facts.read(process.cmdline)
+        created = _facts.read(process.create_time)
         seconds = None if created is None else time.time() - created
-        return Details(_facts.told(process.username), " ".join(arguments or ()) or None, seconds)
+        return Details(_facts.read(process.username), " ".join(arguments or ()) or None, seconds)
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Look again with growing pauses: nothing better works on every system."""
@@ -205,7 +181,7 @@ class PsutilSystem(System):
         """Read how dead children of this process ended, without reaping them."""
         for member in members:
             if member.exit_code is None and self.owns_number(member):
-                member.exit_code = _facts.exit_code(member.pid)
+                member.exit_code = exit_code(peek(member.pid))
 
     def hurry(self) -> None:
         """Wake one wait."""
@@ -220,9 +196,9 @@ class PsutilSystem(System):
     def _bind(self, process: psutil.Process, ppid: int | None = None) -> Member | None:
         member = Member(process.pid, ppid)
         with process.oneshot():
-            member.create_time = _facts.told(process.create_time)
-            member.ppid = _facts.told(process.ppid) if ppid is None else ppid
-            member.name = _facts.told(process.name)
+            member.create_time = _facts.read(process.create_time)
+            member.ppid = _facts.read(process.ppid) if ppid is None else ppid
+            member.name = _facts.read(process.name)
             member.stopped = self._is_stopped(process)
         member.sid = self.session(member.pid)
         self._bound[member] = process
@@ -242,7 +218,7 @@ class PsutilSystem(System):
 
     def _is_older(self, child: float | None, parent: float | None) -> bool:
         # A child that began before its parent had an earlier owner of that number as its parent.
-        return child is None or parent is None or child < parent - self.tolerance
+        return child is None or parent is None or child < parent - WEAK_TOLERANCE
 
     def _is_known(self, process: psutil.Process, known: Mapping[int, Member]) -> bool:
         """Whether a process is the known member with its number; else that member is gone."""
@@ -259,7 +235,7 @@ class PsutilSystem(System):
             self._families = _facts.families()
         return self._families.get(parent.pid, [])
 
-    def _send(self, members: Iterable[Member], signals: Sequence[Signal]) -> Reply:
+    def _send(self, members: Iterable[Member], *signals: Signal) -> Reply:
         reply = Reply([], [])
         for member in members:
             if not self._reaches(member, signals):
@@ -284,7 +260,7 @@ class PsutilSystem(System):
         process = self._find(member)
         if process is None:
             member.state = GONE
-        elif self._is_dead(process):
+        elif _facts.is_dead(process):
             member.state = ZOMBIE
         else:
             return process
@@ -299,21 +275,18 @@ class PsutilSystem(System):
         # psutil compares monotonic start times where the system has them (Linux, macOS, NetBSD).
         if process == self._bound.get(member):
             return True
-        now = _facts.told(process.create_time)
+        now = _facts.read(process.create_time)
         if now is None or member.create_time is None:
             return False
-        return abs(now - member.create_time) <= self.tolerance
-
-    def _is_dead(self, process: psutil.Process) -> bool:
-        return _facts.is_dead(process)
+        return abs(now - member.create_time) <= WEAK_TOLERANCE
 
     def _runs(self, member: Member) -> bool:
         process = self._living(member)
         stopped = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
-        return process is not None and _facts.told(process.status) not in stopped
+        return process is not None and _facts.read(process.status) not in stopped
 
     def _is_stopped(self, process: psutil.Process) -> bool:
-        return _facts.told(process.status) == psutil.STATUS_STOPPED
+        return _facts.read(process.status) == psutil.STATUS_STOPPED
 
     def _woken(self, seconds: float) -> bool:
         """Pause; return whether it was cut short by a hurry."""

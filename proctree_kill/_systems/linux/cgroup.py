@@ -58,7 +58,9 @@ class TreeCgroup(Cell):
             UnavailableError: this process may make none.
         """
         if not pidfd.supported():
-            text = "there are no pidfds, which tell a process from the next owner of its number"
+            text = (
+                "there are no pidfds, which distinguish a process from the next owner of its number"
+            )
             raise UnavailableError(text)
         parent = _parent()
         _remove_abandoned()

@@ -67,10 +67,8 @@ def _namespace() -> Offer:
 
 
 def _cgroups() -> Iterator[Offer]:
-    mountinfo = procfs.read("/proc/self/mountinfo").decode(errors="surrogateescape")
-    membership = procfs.read("/proc/self/cgroup").decode(errors="surrogateescape")
     try:
-        folder = cgroupfs.find(mountinfo, membership)
+        folder = cgroupfs.folder_of("self")
     except UnavailableError as error:
         yield Offer("cgroup v2", str(error), available=False)
         return

@@ -10,12 +10,13 @@ import pwd
 import sys
 import time
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..contract import Details
 from ..member import Member
+from ..pid import peek
 
 PF_KTHREAD = 0x00200000
 """The flag of kernel threads in field 9 of ``stat`` (include/linux/sched.h)."""
@@ -344,16 +345,6 @@ def is_our_child(pid: int) -> bool:
     return peek(pid) is not False
 
 
-def peek(pid: int) -> os.waitid_result | Literal[False] | None:
-    """Return how a child ended, without reaping it; None if it lives, False if it is no child."""
-    try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except OSError as error:  # another process's child; a seccomp filter; no such number
-        if error.errno not in (errno.ECHILD, errno.EPERM, errno.ENOSYS):
-            raise
-        return False
-
-
 def is_adopted(member: Member) -> bool:
     """Whether a child was started by another process, which died, so that we may reap it."""
     caller = os.getpid()
@@ -366,10 +357,3 @@ def is_adopted(member: Member) -> bool:
 def ticks() -> int:
     """Return the time in the unit of :attr:`Stat.start`: clock ticks since boot."""
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
-
-
-def exit_code(found: os.waitid_result | None) -> int | None:
-    """Turn the answer of waitid(2) into an exit code as ``subprocess`` has it."""
-    if found is None:
-        return None
-    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status

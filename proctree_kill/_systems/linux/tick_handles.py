@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..member import GONE, ZOMBIE, Member
+from ..pid import exit_code, peek
 from . import procfs
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
@@ -100,9 +101,9 @@ class TickHandles:
         """Fill in the exit codes of our own zombies, and reap the adopted."""
         for member in members:
             if member.exit_code is None and self.owns_number(member):
-                found = procfs.peek(member.pid)
+                found = peek(member.pid)
                 if found:
-                    member.exit_code = procfs.exit_code(found)
+                    member.exit_code = exit_code(found)
                     if procfs.is_adopted(member):
                         os.waitpid(member.pid, os.WNOHANG)
 
@@ -133,5 +134,5 @@ def _owns(member: Member, found: procfs.Stat | None) -> bool:
 def _is_zombie(pid: int, found: procfs.Stat | None) -> bool:
     """Whether all threads of a process have ended; a hidden one must be our child to be known."""
     if found is None:
-        return bool(procfs.peek(pid))
+        return bool(peek(pid))
     return found.state in (b"Z", b"X") and procfs.threads(pid) <= 1

@@ -142,9 +142,8 @@ class WindowsHandles:
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Wait until one of these is dead, until this time, or for a hurry; return the dead."""
         held = [member for member in members if member.handle is not None]
-        pause = (
-            LONGEST_MAIN_WAIT if threading.current_thread() is threading.main_thread() else math.inf
-        )
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        pause = LONGEST_MAIN_WAIT if in_main_thread else math.inf
         if not len(held) == len(members) <= BATCH:
             pause = POLL
         while True:
@@ -154,8 +153,8 @@ class WindowsHandles:
             left = until - time.monotonic()
             if dead or left <= 0:
                 return dead
-            found = self._wait(held[:BATCH], min(left, pause))
-            if found == 0:  # the wake-up event
+            handles = [*self._wakes(), *map(_handle, held[:BATCH])]
+            if win32.wait(handles, min(left, pause)) == 0:  # the wake-up event
                 return []
 
     def wait_for(self, handle: int, until: float) -> bool:
@@ -189,25 +188,22 @@ class WindowsHandles:
         """Return the event that wakes a wait; nothing once it is closed."""
         return [] if self._wake is None else [self._wake]
 
-    def _wait(self, held: list[Member], seconds: float) -> int | None:
-        handles = [member.handle for member in held if member.handle is not None]
-        return win32.wait([*self._wakes(), *handles], seconds)
-
     def _dead(self, held: list[Member]) -> list[Member]:
         """Return the dead among these, with one system call for each living batch."""
         dead = []
         while held:
-            handles = [
-                member.handle
-                for member in held[: win32.MAX_WAIT_HANDLES]
-                if member.handle is not None
-            ]
+            handles = list(map(_handle, held[: win32.MAX_WAIT_HANDLES]))
             first = win32.wait(handles, 0)
             if first is not None:
                 held[first].state = ZOMBIE
                 dead.append(held[first])
             held = held[len(handles) if first is None else first + 1 :]
         return dead
+
+
+def _handle(member: Member) -> int:
+    assert member.handle is not None  # only held members are waited for
+    return member.handle
 
 
 def _open(pid: int) -> int | None:

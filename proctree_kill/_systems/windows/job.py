@@ -162,7 +162,7 @@ class TreeJob(Cell):
         """List the processes in here and in jobs inside; none once it is closed.
 
         Raises:
-            OSError: the system does not tell.
+            OSError: the system does not list them.
         """
         room = FIRST_ROOM
         while self._handle is not None:

@@ -27,6 +27,7 @@ BREAK_TIMEOUT = 1.0
 """Seconds that the console may take to accept a CTRL_BREAK."""
 FILETIME_HZ = 10_000_000
 """Units of a FILETIME in a second."""
+PROTECTED = {0: "it is the System Idle Process", 4: "it is the System process"}
 
 
 class WindowsSystem(System):
@@ -44,10 +45,6 @@ class WindowsSystem(System):
     insists = True
     force_code = FORCE_CODE
     keeps_links = True
-    protected: Mapping[int, str] = {
-        0: "it is the System Idle Process",
-        4: "it is the System process",
-    }
 
     def __init__(self, helper_timeout: float) -> None:
         """Begin with no process held.
@@ -65,8 +62,8 @@ class WindowsSystem(System):
 
     def refusal(self, pid: int, member: Member | None) -> str | None:
         """Refuse the system's own processes, and thread ids."""
-        if pid in self.protected:
-            return self.protected[pid]
+        if pid in PROTECTED:
+            return PROTECTED[pid]
         process = None if member or pid % PID_STEP else win32.process_of_thread(pid)
         if process is None:
             return None
@@ -98,21 +95,10 @@ class WindowsSystem(System):
         """Close its handle."""
         self._handles.drop(member)
 
-    def candidates(
-        self,
-        roots: Sequence[Member],  # noqa: ARG002 - all processes are listed
-        *,
-        ours: bool,  # noqa: ARG002 - as above
-        children: bool,  # noqa: ARG002 - as above
-        everywhere: bool,  # noqa: ARG002 - as above
-    ) -> Iterable[int]:
+    def candidates(self, roots: Sequence[Member], **_: bool) -> Iterable[int]:  # noqa: ARG002 - all
         """List all processes but the system's: an orphan gets no other parent."""
         rows = self._read_table().rows.values()
-        return [
-            member.pid
-            for member in rows
-            if member.pid not in self.protected and not _is_host(member)
-        ]
+        return [row.pid for row in rows if row.pid not in PROTECTED and not _is_host(row)]
 
     def start_clock(self) -> int:
         """Return the time as a FILETIME."""
@@ -149,22 +135,14 @@ class WindowsSystem(System):
                 )
         return Reply(gone, [])
 
-    def freeze(
-        self,
-        members: Iterable[Member],
-        groups: Iterable[Member],  # noqa: ARG002 - there are none
-    ) -> Reply:
+    def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:  # noqa: ARG002 - there are none
         """Suspend each."""
         return self._handles.suspend(members)
 
     def prove_stopped(self, members: Iterable[Member], until: float) -> None:
         """Do nothing: a suspended process starts no other."""
 
-    def kill(
-        self,
-        members: Iterable[Member],
-        groups: Iterable[Member],  # noqa: ARG002 - there are none
-    ) -> Reply:
+    def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:  # noqa: ARG002 - there are none
         """End each."""
         reply = self._handles.terminate(members)
         for member in reply.denied:
@@ -205,9 +183,9 @@ class WindowsSystem(System):
         process = _facts.find(member.pid)
         if process is None:
             return Details()
-        arguments = _told(process.cmdline)
+        arguments = _read(process.cmdline)
         seconds = None if member.start is None else (win32.now() - member.start) / FILETIME_HZ
-        return Details(_told(process.username), " ".join(arguments or ()) or None, seconds)
+        return Details(_read(process.username), " ".join(arguments or ()) or None, seconds)
 
     def hurry(self) -> None:
         """Wake one wait."""
@@ -275,14 +253,14 @@ class WindowsSystem(System):
                 )
 
 
-def _told(ask: Callable[[], _T]) -> _T | None:
+def _read(call: Callable[[], _T]) -> _T | None:
     """Return what psutil says.
 
     It raises Windows' errors for a process that is just starting or ending: reading a command line
     gave ERROR_INVALID_PARAMETER.
     """
     try:
-        return _facts.told(ask)
+        return _facts.read(call)
     except OSError:
         return None
 
