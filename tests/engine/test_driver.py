@@ -28,8 +28,7 @@ from support.fake_system import TICK, FakeSystem, Process
 GRACE = 2.0
 SETTLE = 5.0
 MARK = frozenset({b"MARK=1"})
-FEW = 16 * TICK
-"""What a handful of steps takes."""
+FEW = 16 * TICK  # what a handful of steps takes
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def system(monkeypatch: pytest.MonkeyPatch) -> FakeSystem:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, system: System) -> None:
-    """Let every call see this system."""
+    """Let every call use this system."""
     monkeypatch.setattr(killing, "current", lambda *_: system)
 
 
@@ -527,7 +526,7 @@ def test_where_scans_are_disturbed_the_group_is_forced_and_its_session_not_verif
 
 
 class Owner(SimpleNamespace):
-    """Something with a pid, an input and a return code, as Popen has; and the pipe's other end."""
+    """An owner with a pid, an input and a return code, as Popen; and the other end of the pipe."""
 
 
 def owner_of(process: Process) -> Owner:

@@ -25,8 +25,7 @@ from proctree_kill._models.result import Fate
 from proctree_kill._systems.member import ZOMBIE
 from support.play import START, STEPS, TICK, Actor, Play
 
-FEW = 16 * TICK
-"""What a handful of steps takes."""
+FEW = 16 * TICK  # what a handful of steps takes
 GRACE = 2.0
 SETTLE = 5.0
 

@@ -26,10 +26,8 @@ from proctree_kill._models.result import Fate
 from proctree_kill._systems.member import ALIVE, ZOMBIE, Member, leaves_first
 from support.play import TICK, Actor, Play
 
-EDGE = 16
-"""As many steps as may be under way, or still to do, when a time is over."""
-RESTLESS = 48 * TICK
-"""A wait of which the end takes longer than this ends for no reason."""
+EDGE = 16  # as many steps as may be under way, or still to do, when a time is over
+RESTLESS = 48 * TICK  # a wait whose end takes longer than this ends for no reason
 
 ticks = st.integers(0, 1024).map(lambda count: count * TICK)
 maybe = st.none() | ticks
