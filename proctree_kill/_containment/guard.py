@@ -205,9 +205,6 @@ def _start() -> subprocess.Popen[bytes]:
     except BaseException:
         _kill(process)
         raise
-    finally:
-        if process.stdout is not None:
-            process.stdout.close()
     return process
 
 
@@ -218,9 +215,11 @@ def _await_hello(process: subprocess.Popen[bytes]) -> None:
         ContainmentError: it is no hello.
     """
     assert process.stdout is not None  # noqa: S101 - it is started with a pipe
-    ready = _is_ready(process.stdout.fileno(), "POLLIN", time.monotonic() + START_TIME)
-    # One read is enough: so short a write arrives as a whole (PIPE_BUF, pipe(7)).
-    if not ready or process.stdout.read(len(HELLO)) != HELLO.encode():
+    with process.stdout as output:
+        ready = _is_ready(output.fileno(), "POLLIN", time.monotonic() + START_TIME)
+        # One read is enough: so short a write arrives as a whole (PIPE_BUF, pipe(7)).
+        hello = output.read(len(HELLO)) if ready else b""
+    if hello != HELLO.encode():
         reason = f"sys.executable, {sys.executable!r}, does not run the guard"
         raise ContainmentError(KILL_ON_PARENT_EXIT, reason)
 

@@ -52,7 +52,6 @@ class Escalation:
         start: float,
         *,
         holds_input: bool = False,
-        can_ask: bool = True,
         can_kill_cells: bool = False,
         can_insist: bool = False,
         force_code: int = SIGKILL_CODE,
@@ -65,7 +64,6 @@ class Escalation:
             members: what the first scan found, spared members included.
             start: when the call began.
             holds_input: whether :class:`CloseInput` has something to close.
-            can_ask: whether the system has a polite signal.
             can_kill_cells: whether all processes in the tree's cells may die at once.
             can_insist: whether the system has a second way to kill.
             force_code: the exit code of a killed process.
@@ -76,7 +74,6 @@ class Escalation:
         self.hurry = False
         self.sure = sure
         self.holds_input = holds_input
-        self.can_ask = can_ask
         self.can_kill_cells = can_kill_cells
         self.can_insist = can_insist
         self.force_code = force_code
@@ -94,14 +91,13 @@ class Escalation:
 
     def steps(self, way: Way = "stop") -> Generator[Step, Facts, list[Outcome]]:
         """Yield the steps of the escalation, or of a part of it, and return the outcomes."""
-        if way == "ask" and self.can_ask:
+        if way == "ask":
             yield from self._do(Rescan(light=True))
             yield from self._ask_at_once()
             if self.living and not self.asked:  # no request reaches any of them
                 yield from self._force(wait=False)
         else:
-            can_request = self.policy.grace and (self.can_ask or self.holds_input)
-            if way == "stop" and self.living and can_request:
+            if way == "stop" and self.living and self.policy.grace:
                 yield from self._ask_and_wait()
             if self.living or not self.sure:
                 yield from self._force(wait=way == "stop")
@@ -118,15 +114,12 @@ class Escalation:
 
     def _ask_and_wait(self) -> Steps:
         """Close the input, then make each request of the policy in its part of the grace."""
-        requests = self.policy.requests
         if self.holds_input:
+            _, seconds = self.policy.requests[0]
             yield from self._do(CloseInput())
-            if self.can_ask:
-                share = min(self.now + requests[0][1] * INPUT_SHARE, self.start + requests[0][1])
-                yield from self._wait(self._roots(), share)
-        if not self.can_ask:
-            yield from self._wait_for_exits(self.start + self.policy.grace)
-        elif not self.hurry:
+            share = min(self.now + seconds * INPUT_SHARE, self.start + seconds)
+            yield from self._wait(self._roots(), share)
+        if not self.hurry:
             yield from self._do(Rescan(light=True))  # what was born since is asked as well
             yield from self._make_requests()
         if not (self.living or self.scanned):
@@ -152,7 +145,7 @@ class Escalation:
         stopped = [member for member in request.waiting if member.stopped]
         if stopped:
             yield from self._do(Continue(stopped))
-        yield from self._wait_for_exits(until, request)
+        yield from self._wait_for_exits(request)
 
     def _read_responses(self, signal: str, parents: dict[Member, Member]) -> Steps:
         if parents:
@@ -174,28 +167,22 @@ class Escalation:
                 request.waiting.pop(member, None)
             self.asked = {member for member in self.asked if not member.unreachable}
 
-    def _wait_for_exits(self, until: float, request: Request | None = None) -> Steps:
-        """Wait until a scan finds no member, or until this time; ask the members that get ready."""
+    def _wait_for_exits(self, request: Request) -> Steps:
+        """Wait until a scan finds no member, or the time is over; ask those that become ready."""
         next_scan = self.now
-        while self.now < until and not self.hurry:
+        while self.now < request.until and not self.hurry:
+            if self.living and not (request.waiting or self.holds_input) and self._none_reached():
+                return
             before = len(self.living)
             if self.living:
-                yield from self._do(Wait(list(self.living), self._next_request(request, until)))
+                yield from self._do(Wait(list(self.living), request.next_look(self.now)))
             if not self.living or (len(self.living) < before and self.now >= next_scan):
                 scan_start = self.now
                 yield from self._do(Rescan(light=bool(self.living)))
                 next_scan = self.now + SCAN_PAUSE * (self.now - scan_start)
             if not self.living:
                 return
-            if request is not None:
-                yield from self._ask(request)
-                unreachable = all(member.unreachable for member in self.living)
-                if unreachable and not (request.waiting or self.holds_input):
-                    return  # no request reached a living member, so there is nothing to wait for
-
-    def _next_request(self, request: Request | None, until: float) -> float:
-        waits = request is not None and request.waiting and self.now < request.middle
-        return request.middle if request is not None and waits else until
+            yield from self._ask(request)
 
     def _force(self, *, wait: bool) -> Steps:
         """Freeze, kill and scan again, until no member is left or ``settle`` is over.
@@ -292,6 +279,9 @@ class Escalation:
 
     def _roots(self) -> list[Member]:
         return [member for member in self.living if not member.depth]
+
+    def _none_reached(self) -> bool:
+        return all(member.unreachable for member in self.living)
 
     def _not_denied(self) -> list[Member]:
         return [member for member in self.living if member not in self.denied]

@@ -56,6 +56,10 @@ class Request:
             del self.waiting[member]
         return ready
 
+    def next_look(self, now: float) -> float:
+        """Return when all that wait are ready at the latest, or the end of the time."""
+        return self.middle if self.waiting and now < self.middle else self.until
+
     def _is_ready(
         self, member: Member, living: Collection[Member], denied: Collection[Member]
     ) -> bool:

@@ -136,11 +136,10 @@ class Opened:
             OSError: it cannot be read.
         """
         self.path = path
-        self._lent = folder is not None
-        self._folder = folder or Folder(path.parent)
-        self._fd = -1
-        try:
+        with contextlib.ExitStack() as stack:
+            self._folder = folder or stack.enter_context(contextlib.closing(Folder(path.parent)))
             self._fd = self._open()
+            stack.callback(self._close_file)
             found = os.fstat(self._fd)
             _check_plain(found)
             self.data = os.read(self._fd, LARGEST)
@@ -148,15 +147,13 @@ class Opened:
             trusted = trust(self._fd, found)
             self.untrusted = trusted.why_not or self._link_reason(found)
             self.uid = trusted.uid
-        except BaseException:
-            self._close()
-            raise
+            self._opened = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        self._opened.close()
 
     def lock(self) -> bool:
         """Lock it until it is closed; False where another process has or had the lock."""
@@ -206,11 +203,6 @@ class Opened:
         except FileNotFoundError:
             return False
         return not _is_reparse_point(found) and os.path.samestat(os.fstat(self._fd), found)
-
-    def _close(self) -> None:
-        self._close_file()
-        if not self._lent:
-            self._folder.close()
 
     def _close_file(self) -> None:
         if self._fd >= 0:

@@ -113,13 +113,8 @@ def offers() -> Iterable[Offer]:
     from .contract import Offer  # noqa: PLC0415 - few need it
 
     if sys.platform == "win32":
-        return [
-            Offer(
-                "handles",
-                "processes are held by handles, which reserve their numbers",
-                available=True,
-            )
-        ]
+        text = "processes are held by handles, which reserve their numbers"
+        return [Offer("handles", text, available=True)]
     text = "this system has none; processes are identified by start times"
     return [Offer("pidfd", text, available=False)]
 

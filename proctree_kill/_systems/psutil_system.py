@@ -21,8 +21,6 @@ from .signals import number_of
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
 """Seconds between two looks at members; the pause doubles up to the second."""
-
-
 PROTECTED = {0: "it is the kernel's own process", 1: "it is init, the first process"}
 
 
@@ -41,7 +39,7 @@ SIGKILL = Signal("SIGKILL", methodcaller("kill"))
 class PsutilSystem(System):
     """One kill on any system that psutil knows.
 
-    Start times tell a process from a later owner of its number, again before each signal.
+    Start times distinguish a process from a later owner of its number, checked before each signal.
     A gap between that look and the signal stays, because psutil signals numbers.
     Sessions are not known here, and no process is reaped.
     """
@@ -57,7 +55,7 @@ class PsutilSystem(System):
         self._families = None
 
     def refusal(self, pid: int, member: Member | None) -> str | None:
-        """Name the system's own processes, kernel threads, and the process of a thread."""
+        """Refuse the system's own processes, kernel threads and thread ids."""
         if pid in PROTECTED:
             return PROTECTED[pid]
         process = _facts.find(pid) if member is None else self._bound.get(member)
@@ -140,11 +138,7 @@ class PsutilSystem(System):
             members, Signal(signal_name, methodcaller("send_signal", number)), SIGCONT
         )
 
-    def freeze(
-        self,
-        members: Iterable[Member],
-        groups: Iterable[Member],  # noqa: ARG002 - psutil knows none
-    ) -> Reply:
+    def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:  # noqa: ARG002 - psutil knows none
         """Suspend each."""
         return self._send(members, SIGSTOP)
 
@@ -158,11 +152,7 @@ class PsutilSystem(System):
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def kill(
-        self,
-        members: Iterable[Member],
-        groups: Iterable[Member],  # noqa: ARG002 - psutil knows none
-    ) -> Reply:
+    def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:  # noqa: ARG002 - psutil knows none
         """Kill each."""
         return self._send(members, SIGKILL)
 

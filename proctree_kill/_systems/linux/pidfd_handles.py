@@ -189,8 +189,9 @@ class PidfdHandles:
         except OSError as error:
             if error.errno not in _FULL or not self._held:
                 raise
-        for member in [member for member in self._held if not _is_bound(member)][
-            : (len(self._held) + 1) // 2
+        half = (len(self._held) + 1) // 2
+        for member in [member for member in self._held if not _is_known_by_descriptor(member)][
+            :half
         ]:
             self.drop(member)
         self._budget = len(self._held)
@@ -203,7 +204,7 @@ class PidfdHandles:
         member = None
         try:
             member = _facts(pid, fd)
-            if member is not None and (_is_bound(member) or self._room()):
+            if member is not None and (_is_known_by_descriptor(member) or self._room()):
                 member.handle = fd
                 self._held[member] = None
             elif pidfd.readable([fd], 0):
@@ -304,7 +305,7 @@ def _facts(pid: int, fd: int) -> Member | None:
     return member
 
 
-def _is_bound(member: Member) -> bool:
+def _is_known_by_descriptor(member: Member) -> bool:
     """Whether only its descriptor distinguishes it from a later owner of its number."""
     return member.inode is None and member.start is None
 

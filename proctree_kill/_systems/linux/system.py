@@ -38,7 +38,7 @@ class LinuxSystem(System):
         held = PIDFD and pidfd.supported()  # a seccomp filter may be newer than the import
         self._handles: PidfdHandles | TickHandles = PidfdHandles() if held else TickHandles()
         self._table: dict[int, list[int]] | None = None
-        self._line: set[int] | None = None
+        self._reapers: set[int] | None = None
         self._everywhere = False
 
     def start_clock(self) -> int:
@@ -137,18 +137,18 @@ class LinuxSystem(System):
         Every process, where ancestors are hidden (``hidepid``, proc(5)) or a root is in another
         pid namespace, which has another init.
         """
-        if self._line is None:
+        if self._reapers is None:
             here = procfs.namespace("self")
-            self._line = {1, *(pid for root in roots for pid in self.ancestors(root.pid))}
+            self._reapers = {1, *(pid for root in roots for pid in self.ancestors(root.pid))}
             if ours:
-                self._line |= {os.getpid(), *self.ancestors(os.getpid())}
-            hidden = any(procfs.stat(pid) is None for pid in self._line)
+                self._reapers |= {os.getpid(), *self.ancestors(os.getpid())}
+            hidden = any(procfs.stat(pid) is None for pid in self._reapers)
             if hidden:
                 self.unseen |= SESSION | MARKER
             self._everywhere = hidden or any(procfs.namespace(root.pid) != here for root in roots)
         if everywhere or self._everywhere:
             return self._handles.with_room(procfs.pids)
-        below = [pid for parent in self._line for pid in self._adopted_by(parent)]
+        below = [pid for parent in self._reapers for pid in self._adopted_by(parent)]
         if children:
             below += self._pids_below(os.getpid(), alone=False)
         return dict.fromkeys(below)

@@ -144,22 +144,14 @@ class WindowsSystem(System):
         _mark_unreachable(unasked, {member: reasons[member.pid] for member in unasked})
         return Reply(gone, [], tuple(member for member in more if member in asked))
 
-    def freeze(
-        self,
-        members: Iterable[Member],
-        groups: Iterable[Member],  # noqa: ARG002 - there are none
-    ) -> Reply:
+    def freeze(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:  # noqa: ARG002 - there are none
         """Suspend each."""
         return self._handles.suspend(members)
 
     def prove_stopped(self, members: Iterable[Member], until: float) -> None:
         """Do nothing: a suspended process starts no other."""
 
-    def kill(
-        self,
-        members: Iterable[Member],
-        groups: Iterable[Member],  # noqa: ARG002 - there are none
-    ) -> Reply:
+    def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:  # noqa: ARG002 - there are none
         """End each."""
         reply = self._handles.terminate(members)
         for member in reply.denied:
