@@ -87,10 +87,10 @@ def test_an_unreachable_parent_counts_as_gone() -> None:
 
 
 def test_where_no_request_reaches_a_member_the_force_begins_at_once() -> None:
-    root = Actor("root")
-    root.unreachable = True
-    assert play(root).run().times(Freeze)[0] < FEW
-    assert play(root, holds_input=True).run().times(Freeze)[0] >= GRACE
+    first, second = Actor("root"), Actor("root")
+    first.unreachable = second.unreachable = True
+    assert play(first).run().times(Freeze)[0] < FEW
+    assert play(second, holds_input=True).run().times(Freeze)[0] >= GRACE
 
 
 def test_a_chain_without_handlers_is_asked_in_one_step_from_the_top() -> None:
