@@ -1,6 +1,6 @@
-"""What every test stands on: a planter, and the proof that nothing was left behind.
+"""What every test uses: planters, and the proof that nothing was left behind.
 
-Whatever process a test leaves is found by our own plugin (``proctree_orphans``).
+Our own plugin finds the processes that a test leaves (``proctree_orphans``).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ LINUX = [
     "soak/test_faults.py",
     "engine/test_own_children.py",
 ]
+# What cannot be imported everywhere: it replaces parts of the Linux system.
 collect_ignore = [] if has("fork") else LINUX
-"""What cannot be imported everywhere: it replaces parts of the Linux system."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,9 +55,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionstart() -> None:
-    """Write files that no group may write, as records are; have a desktop before a test has one.
+    """Forbid groups to write new files, as records demand; start the desktop before any test.
 
-    Wine starts the desktop below the process that wants the first window.
+    Wine starts the desktop below the process that opens the first window.
     """
     os.umask(0o022)
     if has("windows"):
@@ -87,7 +87,7 @@ def nothing_left_behind() -> Iterator[None]:
 
 @pytest.fixture
 def listener() -> Listener:
-    """Hear the events of a manager."""
+    """Collect the events of a manager."""
     return Listener()
 
 
@@ -116,7 +116,7 @@ def planter() -> Iterator[SocketPlanter]:
 
 @pytest.fixture
 def no_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the library do without cgroups, as where none is to be had."""
+    """Let the library do without cgroups, as on a machine that has none."""
     if has("procfs"):
         from proctree_kill._systems.linux import cgroup, cgroupfs  # noqa: PLC0415 - not on every system
 
@@ -140,14 +140,14 @@ def storm(open_folder: Path) -> Path:
 
 
 def _await_our_threads() -> None:
-    """Let threads of the library come to their end: they may hold a descriptor until then."""
+    """Wait for the threads of the library: they may hold a descriptor until they end."""
     for thread in threading.enumerate():
         if thread.name.startswith("proctree_kill"):
             thread.join(BOUND)
 
 
 def _new_cells(before: list[Path]) -> set[Path]:
-    """Return the cgroups of the library that are new; those of the dying go with the next one."""
+    """Return the new cgroups of the library. The next containment removes those of the dying."""
     new = {*library_left()} - {*before}
     for cgroup in new:
         with suppress(FileNotFoundError):  # it has gone meanwhile
@@ -169,14 +169,14 @@ def _unreaped() -> int | None:
 
 
 def _open_files() -> set[tuple[str, str]]:
-    """Return the open descriptors of this process and what they lead to, where that is told."""
+    """Return our open descriptors and their targets, where the system lists them."""
     folders = DESCRIPTORS if has("fork") else ()  # of a Windows Python under Wine they are Wine's
     folder = next((folder for folder in folders if folder.is_dir()), None)
     return {(path.name, _target(path)) for path in folder.iterdir()} if folder else set()
 
 
 def _target(descriptor: Path) -> str:
-    """Return what a descriptor leads to; nothing for that of the listing itself."""
+    """Return the target of a descriptor; nothing for that of the listing itself."""
     try:
         return str(descriptor.readlink())
     except OSError:

@@ -1,4 +1,4 @@
-"""Pure: what may be said on the command line. Seam: given results. Real: processes, end to end."""
+"""Pure: arguments. Seam: given results. Real: processes, end to end."""
 
 from __future__ import annotations
 
@@ -45,10 +45,8 @@ from support.users import ordinary_user
 
 Invoke = Callable[..., subprocess.CompletedProcess[str]]
 
-PATIENCE = "60"
-"""A grace in seconds that never passes in full."""
-HASTE = "0.2"
-"""A grace in seconds that passes in full."""
+PATIENCE = "60"  # seconds of grace; never pass in full
+HASTE = "0.2"  # seconds of grace; pass in full
 DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 
 
@@ -147,7 +145,7 @@ class TestArguments:
 
 
 class TestGivenResults:
-    """Seam: the call is replaced, what is said about it is not."""
+    """Seam: the call is replaced, its report is not."""
 
     @pytest.mark.parametrize(
         ("fate", "code"),
@@ -473,7 +471,7 @@ class TestKill:
 
 @pytest.mark.needs("fork", "procfs")
 class TestRefusals:
-    """Real: nothing is touched, and the reason is told."""
+    """Real: nothing is touched, and the reason is printed."""
 
     @pytest.mark.parametrize(
         ("pid", "reason"),
@@ -584,7 +582,7 @@ class TestTerminal:
 
 
 class TestLive:
-    """Real: what is read of a process while it is shown."""
+    """Real: the facts of a process while it is shown."""
 
     def test_a_process_shows_what_psutil_shows(self) -> None:
         process = psutil.Process()

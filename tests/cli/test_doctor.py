@@ -1,4 +1,4 @@
-"""Real: what the doctor says of this machine is what the other tests see of it."""
+"""Real: the doctor reports of this machine what the other tests find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pure: what may be said to ``run``. Real: commands, with and without a terminal.
+"""Pure: the arguments of ``run``. Real: commands, with and without a terminal.
 
 All that is planted below a command inherits a pipe: its end is the death of the last process.
 """
@@ -31,10 +31,8 @@ from support.planter import Planter
 from support.times import BOUND
 from support.trees import Tree
 
-PATIENCE = "60"
-"""A grace in seconds that never passes in full."""
-HASTE = "0.2"
-"""A time in seconds that passes in full."""
+PATIENCE = "60"  # seconds of grace; never pass in full
+HASTE = "0.2"  # seconds; pass in full
 DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 LEFT_BEHIND = (
     Node(name="child"),
@@ -43,8 +41,8 @@ LEFT_BEHIND = (
     Node(name="own session", session=True),
     Node(name="first", session=True, dies=True, children=(Node(name="daemon", session=True),)),
 )
+# What a shell does until a signal, which its trap sees at once.
 STAY = "echo there; while :; do sleep 1000 & wait $!; done"
-"""What a shell does until a signal, which its trap sees at once."""
 POLITE = """\
 import os, signal
 signal.signal(signal.SIGTERM, lambda *_: os._exit(os.write(1, b"bye\\n")))
@@ -393,6 +391,7 @@ def running(
             command.kill()
 
 
+# Waits for Ctrl-C, and then asks for its exit code on the terminal.
 ASKING = """
 import time
 print("waiting", flush=True)
@@ -402,14 +401,13 @@ except KeyboardInterrupt:
     print("interrupted", flush=True)
 raise SystemExit(int(input()))
 """
-"""Waits for Ctrl-C, and then asks for its exit code on the terminal."""
 
 
 @contextmanager
 def shell(
     script: str, *options: str, before: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run a shell that stays, without a terminal, and give it when its traps are there."""
+    """Run a shell that stays, without a terminal, and yield it when its traps are set."""
     with subprocess.Popen(
         [*before, *RUN, *options, "--", "sh", "-c", f"{script} {STAY}"],
         stdout=subprocess.PIPE,
@@ -426,7 +424,7 @@ def shell(
 
 
 def heed(name: str) -> str:
-    """Return what lets a shell say that it was told something, and leave."""
+    """Return a trap by which a shell reports a signal and leaves."""
     return f"trap 'echo heard; exit 9' {name.removeprefix('SIG')};"
 
 
@@ -502,7 +500,6 @@ class Terminal:
     """A terminal, and the leader of the session on it."""
 
     def __init__(self, fdspawn: Callable[..., Any]) -> None:
-        """Open it."""
         self._master, self._slave = os.openpty()
         self._screen = fdspawn(self._master, timeout=BOUND, encoding="utf-8")
 
@@ -526,7 +523,6 @@ class Terminal:
         fcntl.ioctl(1, termios.TIOCSCTTY, 0)
 
     def type(self, keys: str) -> None:
-        """Press keys."""
         self._screen.send(keys)
 
     def expect(self, text: str) -> None:
@@ -553,7 +549,6 @@ class Terminal:
 
 @pytest.fixture
 def terminal() -> Iterator[Terminal]:
-    """Open a terminal that is hung up with the test."""
     fdpexpect = pytest.importorskip("pexpect.fdpexpect")
     terminal = Terminal(fdpexpect.fdspawn)
     yield terminal

@@ -24,13 +24,12 @@ from support.trees import Tree
 pytestmark = pytest.mark.needs("fork")
 
 Invoke = Callable[..., tuple[int, str, str]]
-PATIENCE = "60"
-"""A grace in seconds that never passes in full."""
+PATIENCE = "60"  # seconds of grace; never pass in full
 
 
 @pytest.fixture
 def invoke(capsys: pytest.CaptureFixture[str]) -> Invoke:
-    """Run commands in this process; return the exit code and what was said."""
+    """Run commands in this process; return the exit code and the output."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
         code = main([str(argument) for argument in arguments])

@@ -1,4 +1,4 @@
-"""Pure: what the command line says about results, trees and events."""
+"""Pure: what the command line prints of results, trees and events."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def result(*of: ProcessOutcome, verified: tuple[Evidence, ...] = ()) -> KillResu
     )
 
 
+# In the order asked; 15 is an orphan.
 FAMILY = (
     member(12, 11, 2),
     member(13, 11, 2),
@@ -63,7 +64,6 @@ FAMILY = (
     member(15, 1, 1),
     member(10),
 )
-"""In the order asked; 15 is an orphan."""
 
 
 def test_a_tree_is_drawn_with_parents_above_their_children() -> None:

@@ -22,10 +22,8 @@ pytestmark = pytest.mark.needs("console events")
 COMMAND = [sys.executable, "-m", "proctree_kill"]
 GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 CTRL_BREAK = getattr(signal, "CTRL_BREAK_EVENT", 0)
-PATIENCE = "60"
-"""A grace in seconds that never passes in full."""
-ENGLISH, CYRILLIC = "cp437", "cp866"
-"""Code pages of consoles: in neither is all of what is printed."""
+PATIENCE = "60"  # seconds of grace; never pass in full
+ENGLISH, CYRILLIC = "cp437", "cp866"  # code pages of consoles: in neither is all of what is printed
 
 
 def say(*arguments: object, **env: str) -> subprocess.CompletedProcess[bytes]:

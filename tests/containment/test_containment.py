@@ -29,7 +29,7 @@ SERVER = Path(__file__).parents[1] / "support" / "stdio_server.py"
 
 @pytest.fixture
 def holders(tmp_path: Path) -> Iterator[PipeHolders]:
-    """Hear a tree of which one is a daemon."""
+    """Prepare a tree with a daemon that holds a pipe."""
     with PipeHolders(tmp_path) as holders:
         yield holders
 

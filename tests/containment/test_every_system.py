@@ -18,13 +18,12 @@ from support.socket_planter import SocketPlanter
 from support.times import BOUND, PATIENCE
 
 CTRL_BREAK = getattr(signal, "CTRL_BREAK_EVENT", 0)
-TIME = 3.0
-"""Seconds after which a command that never ends is ended; it has said all by then."""
+TIME = 3.0  # seconds after which a command that never ends is ended; it has said all by then
 GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 OWN_CONSOLE = getattr(subprocess, "CREATE_NEW_CONSOLE", 0)
 PYTHON = [sys.executable, "-I", "-S", "-c"]
+# Starts a process that holds the pipes.
 HOLDER = "import sys, subprocess; subprocess.Popen([sys.executable, '-I', '-S', '-c', {!r}]);"
-"""Starts a process that holds the pipes."""
 STAY = "import time; time.sleep(1000)"
 SAY = "print('said', flush=True);"
 INTERRUPTED = """

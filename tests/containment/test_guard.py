@@ -37,7 +37,7 @@ SLEEP = ["sleep", "1000"]
 
 @pytest.fixture
 def holders(tmp_path: Path) -> Iterator[PipeHolders]:
-    """Hear a tree of which one is a daemon."""
+    """Prepare a tree with a daemon that holds a pipe."""
     with PipeHolders(tmp_path) as holders:
         yield holders
 
@@ -52,7 +52,7 @@ def stop_guard() -> int:
 
 
 def fill_pipe() -> None:
-    """Say so much to the guard that its pipe is full: nothing that it understands."""
+    """Fill the pipe of the guard with lines that it does not understand."""
     process = containment_guard.guard()._process
     assert process
     assert process.stdin
@@ -63,7 +63,7 @@ def fill_pipe() -> None:
 
 
 class TestTheOwnersDeath:
-    """However it comes."""
+    """Every kind of death."""
 
     @pytest.mark.parametrize("how", ["auto", "session"])
     @pytest.mark.parametrize("death", DEATHS)
@@ -177,7 +177,7 @@ def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(plant: Plant
 
 
 class TestTheGuard:
-    """The process, and for how long it is there."""
+    """The process, and how long it lives."""
 
     def test_there_is_no_guard_unless_a_tree_wants_it(self) -> None:
         with TreePopen(["true"]) as process:

@@ -1,4 +1,4 @@
-"""Real, where Windows has them: trees in job objects of their own, and what becomes of them."""
+"""Real, where Windows has them: trees in job objects of their own."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from support.times import BOUND
 pytestmark = pytest.mark.needs("job objects")
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
+# Starts a process without the marker, and leaves.
 SCRUB = """
 import os, subprocess, sys
 env = {name: value for name, value in os.environ.items() if not name.startswith("PROCTREE_")}
 subprocess.Popen(sys.argv[1:], env=env)
 """
-"""Starts a process without the marker, and leaves."""
 OWNER = """
 import sys
 from proctree_kill import TreePopen

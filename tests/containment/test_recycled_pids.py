@@ -1,4 +1,4 @@
-"""Real: a root that TreePopen reaped, and whose number a stranger has by now."""
+"""Real: a root that TreePopen reaped, and a stranger that has its number."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from support.times import PATIENCE
 
 pytestmark = pytest.mark.needs("pid namespace", "next pid", "pidfd inode")
 
+# A root that ends when it is told to, and leaves a daemon. No process is in its session: the kernel
+# keeps a number while a session has it.
 SCRIPT = "setsid sh -c 'echo up; exec sleep 1000' & read line"
-"""A root that ends when it is told to, and leaves a daemon.
-
-No process is in its session: the kernel keeps a number while a session has it.
-"""
 
 
 def end_a_recycled_root(way: str) -> tuple[str, list[str | None], bytes]:
-    """Let a stranger have the number of a reaped root, end the tree, and tell what came of it."""
+    """Give the number of a reaped root to a stranger, end the tree, and return the result."""
     with StrangerMaker() as maker:
         process = TreePopen(["sh", "-c", SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdin
@@ -58,7 +56,7 @@ def test_the_stranger_is_not_touched_and_what_was_left_is_ended(way: str) -> Non
 
 
 def leave_a_recycled_child() -> tuple[str, list[int | None]]:
-    """Let another child of ours have the number of a root that was reaped behind its owner."""
+    """Give the number of a root that other code reaped to another child of ours."""
     with StrangerMaker() as maker:
         process = TreePopen(["true"])
         os.waitpid(process.pid, 0)

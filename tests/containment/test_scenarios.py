@@ -34,6 +34,7 @@ WAYS: dict[str, Callable[[TreePopen[bytes], Scenario], KillResult]] = {
     "forced": lambda process, _: process.stop(grace=0),
 }
 DEAF = Node(name="deaf", on_term="ignore")
+# A root that is dead, two daemons with sessions of their own, and one more orphan.
 DAEMONS = Node(
     name="root",
     dies=True,
@@ -43,7 +44,6 @@ DAEMONS = Node(
         chain("child", "x"),
     ),
 )
-"""A root that is dead, two daemons with sessions of their own, and one more orphan."""
 
 
 @pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: str(caller.name))

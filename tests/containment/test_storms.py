@@ -1,6 +1,6 @@
 """Real: storms that TreePopen started.
 
-Those that outrun a walk are there where a cgroup keeps them;
+Storms that outrun a scan are here where a cgroup holds them;
 elsewhere their orphans would flood the init of the machine with zombies.
 """
 

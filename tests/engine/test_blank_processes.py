@@ -20,7 +20,7 @@ SLEEP = ["sleep", "1000"]
 
 @pytest.fixture
 def blank(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Show nothing of processes for the next reads, as many as are listed."""
+    """Show nothing of processes for the next reads, as often as listed."""
     read, looks = procfs.read, [""] * 6
 
     def partly(path: str) -> bytes:
@@ -59,6 +59,6 @@ def test_an_environment_that_could_block_the_reader_or_is_none_is_not_read(
 
 
 def no_environment(path: str) -> bytes:
-    """Be a sleep of which nothing is known, and nothing that may be read."""
+    """Return a process of which nothing is known and nothing may be read."""
     assert path.endswith("/wchan")
     return b"0"

@@ -30,13 +30,12 @@ from support.threads import other_thread
 
 pytestmark = pytest.mark.needs("fork")
 
-PATIENCE = 20.0
-"""A grace in seconds that a test never sits out."""
+PATIENCE = 20.0  # seconds of grace; never pass in full
 DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 
 
 def when_asked(act: Callable[[], object]) -> Callable[[KillEvent], None]:
-    """Return a listener that acts once the tree was asked."""
+    """Return a listener that acts when the tree was asked."""
 
     def listen(event: KillEvent) -> None:
         if event.kind == "asked":

@@ -1,4 +1,4 @@
-"""Pure: what a listener is told, and when."""
+"""Pure: the events that a listener gets, and when."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Told:
         gone: Iterable[Member] = (),
         appeared: Iterable[Member] = (),
     ) -> list[str]:
-        """Let a step be over; return what was told by then."""
+        """End a step; return the kinds of the events so far."""
         self.sender.after(step, Facts(START + 1, gone, (), appeared), frozen=frozen)
         return self.kinds
 

@@ -23,8 +23,7 @@ from support.outcomes import fates
 from support.socket_planter import SocketPlanter
 from support.times import PATIENCE
 
-POLITE = not hasattr(signal, "CTRL_BREAK_EVENT")
-"""Whether a plain process can be asked to leave."""
+POLITE = not hasattr(signal, "CTRL_BREAK_EVENT")  # whether a plain process can be asked to leave
 LEFT = Fate.TERMINATED if POLITE else Fate.KILLED
 SENT = "SIGTERM" if POLITE else "TerminateProcess"
 

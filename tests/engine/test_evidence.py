@@ -21,6 +21,7 @@ from support.trees import Tree
 pytestmark = pytest.mark.needs("procfs", "fork")
 
 D, R, S, M = Evidence.DESCENDANT, Evidence.ROOT, Evidence.SESSION, Evidence.MARKER
+# Starts a tree and reaps its root only, like the first process of many a container.
 ADOPTS = """
 import ctypes, subprocess
 ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
@@ -29,7 +30,7 @@ root = subprocess.Popen(["sh", "-c", script], start_new_session=True)
 root.wait()
 input()
 """
-"""Starts a tree and reaps its root only, like the first process of many a container."""
+# Adopts with another thread, for its main thread has ended.
 ADOPTS_LATE = """
 import ctypes, os, subprocess, sys, threading
 libc = ctypes.CDLL(None)
@@ -44,7 +45,6 @@ def live_on():
 threading.Thread(target=live_on).start()
 libc.pthread_exit(None)
 """
-"""Adopts with another thread, for its main thread has ended."""
 ORPHAN = Node(
     name="root",
     children=(Node(name="middle", dies=True, children=(chain("orphan"),)),),

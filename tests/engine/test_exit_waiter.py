@@ -17,7 +17,7 @@ pytestmark = pytest.mark.needs("fork")
 
 @pytest.fixture
 def child() -> Iterator[tuple[int, int]]:
-    """Fork a child that lives as long as a pipe is open; yield its number and the pipe."""
+    """Fork a child that lives as long as a pipe is open; yield its pid and the pipe."""
     reading, writing = os.pipe()
     if not (pid := os.fork()):
         os.close(writing)

@@ -1,4 +1,4 @@
-"""Real and seam: a full table of descriptors leaves nothing open, and teaches nothing wrong."""
+"""Real and seam: a full descriptor table leaves nothing open and no false fact behind."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_inspection_that_fails_leaves_no_descriptor() -> None:
         pid = os.getppid()
         with_wake = current()
         try:
-            identify(pid)  # everything is loaded, and asked once
+            identify(pid)  # all is loaded, and was asked once
             filled = fill(free=1)
             failed = 0
             for _ in range(3):

@@ -48,8 +48,8 @@ from support.users import ordinary_user
 pytestmark = pytest.mark.needs("procfs", "root", "pid namespace")
 
 SLEEP = ["sleep", "1000"]
+# Become one that cannot be dumped, say so, and go on (PR_SET_DUMPABLE, prctl(2)).
 HIDE = "import ctypes, time; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); print(flush=True); {}"
-"""Become one that cannot be dumped, say so, and go on (PR_SET_DUMPABLE, prctl(2))."""
 UNREAD = "/proc does not show it: what it started could not be looked for"
 World = Callable[[Callable[[], Any]], Any]
 Start = Callable[[], "subprocess.Popen[bytes]"]
@@ -103,7 +103,7 @@ def started(start: Start) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def told(result: KillResult) -> tuple[bool, tuple[Fate, str | None], tuple[Evidence, ...]]:
-    """Say of the result for one process what is in question here."""
+    """Return what these tests ask of the result for a process."""
     (outcome,) = result.outcomes
     return result.ok, (outcome.fate, outcome.detail), result.verified
 
@@ -286,7 +286,7 @@ def fork_as(pid: int) -> int:
 
 
 def held(pidfd: bool) -> None:  # noqa: FBT001 - it says which
-    """Let processes be held by descriptors, or not; for the rest of this fork."""
+    """Choose whether processes are held by descriptors, for the rest of this fork."""
     linux_system.PIDFD = linux_system.PIDFD and pidfd
 
 

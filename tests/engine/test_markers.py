@@ -24,6 +24,7 @@ from support.times import BOUND, PATIENCE
 
 pytestmark = pytest.mark.needs("fork")
 
+# A manager with a daemon of its own, and with another manager below it.
 NEST = """
 import json, os, sys
 from proctree_kill import TreePopen
@@ -37,7 +38,7 @@ os.write(pipe, json.dumps(said).encode() + b"\\n")
 for line in sys.stdin:
     pass
 """
-"""A manager with a daemon of its own, and with another manager below it."""
+# Write over the environment, as setproctitle does for a long title (proc_pid_stat(5)).
 TITLED = """
 import ctypes, os
 fields = open("/proc/self/stat").read().rpartition(")")[2].split()
@@ -46,15 +47,14 @@ ctypes.memset(start, ord("x"), end - start)
 print(os.getpid(), flush=True)
 os.read(0, 1)
 """
-"""Write over the environment, as setproctitle does for a long title (proc_pid_stat(5))."""
 
+# Be not dumpable, so that others of the same user may not read the environment (prctl(2)).
 AGENT = """
 import ctypes, os
 ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
 print(flush=True)
 os.read(0, 1)
 """
-"""Be not dumpable, so that others of the same user may not read the environment (prctl(2))."""
 
 
 def test_trees_inside_trees_are_ended_each_by_itself(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def carries(process: TreePopen[bytes], pid: int) -> bool:
 
 @contextmanager
 def nest(folder: Path, depth: int) -> Iterator[tuple[TreePopen[bytes], list[dict[str, Any]]]]:
-    """Start managers inside managers and return what each has told, the innermost first."""
+    """Start managers inside managers and return what each has written, the innermost first."""
     script = folder / "nest.py"
     script.write_text(NEST)
     reader, pipe = os.pipe()

@@ -1,4 +1,4 @@
-"""Real: the roots of other trees of ours are asked nothing, unless they were given the marker."""
+"""Real: the roots of other trees of ours are not read, unless they were given the marker."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ def play(node: Node, started: Event) -> None:
 
 
 def exit_code(result: KillResult) -> int | None:
-    """Return what the root left with."""
+    """Return the exit code of the root."""
     assert result.root
     return result.root.exit_code
 

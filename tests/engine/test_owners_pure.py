@@ -35,7 +35,7 @@ class Polled:
 
 
 class Worker:
-    """As a multiprocessing.Process: reading exitcode reaps, the inner Popen only knows."""
+    """As a multiprocessing.Process: reading exitcode reaps; the inner Popen only records."""
 
     def __init__(self, known: int | None = None) -> None:
         self._popen = SimpleNamespace(returncode=known)
@@ -61,7 +61,7 @@ class Expected:
 
 
 class Awaited:
-    """As an asyncio process: its end is learnt by its loop alone."""
+    """As an asyncio process: only its loop learns of its end."""
 
     returncode: int | None = None
 
@@ -219,7 +219,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def close_now(owner: object) -> bool:
-    """Close the input that an owner holds; tell whether it held one."""
+    """Close the input that an owner holds; return whether it held one."""
     close = input_closer([owner], None)
     if close is not None:
         close()

@@ -26,10 +26,8 @@ from proctree_kill._models.result import Fate
 from proctree_kill._systems.member import ALIVE, ZOMBIE, Member, leaves_first
 from support.play import TICK, Actor, Play
 
-EDGE = 16
-"""As many steps as may be under way, or still to do, when a time is over."""
-RESTLESS = 48 * TICK
-"""A wait of which the end takes longer than this ends for no reason."""
+EDGE = 16  # as many steps as may be under way, or still to do, when a time is over
+RESTLESS = 48 * TICK  # a wait whose end takes longer than this ends for no reason
 
 ticks = st.integers(0, 1024).map(lambda count: count * TICK)
 maybe = st.none() | ticks
@@ -108,7 +106,6 @@ plays = st.builds(
     st.lists(st.integers(1, 64), min_size=1, max_size=5),
     holds_input=st.booleans(),
     unsure=st.just(0) | st.integers(0, 40),
-    can_ask=st.sampled_from([True, True, False]),
     can_kill_cells=st.booleans(),
     grace=ticks,
     settle=ticks,
@@ -171,8 +168,7 @@ def test_the_force_is_not_used_before_the_grace_is_over(
     assume(not play.unsure)
     play.run(hurry_at)
     hurried = len(play.steps) if hurry_at is None else hurry_at
-    grace = play.policy.grace if play.escalation.can_ask or play.escalation.holds_input else 0.0
-    early = [step for time, step in play.steps[:hurried] if time < grace]
+    early = [step for time, step in play.steps[:hurried] if time < play.policy.grace]
     assert not [step for step in early if isinstance(step, Freeze | Kill | KillCells)]
 
 

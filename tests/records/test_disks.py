@@ -14,8 +14,8 @@ from support.records import write
 
 pytestmark = pytest.mark.needs("pid namespace")
 
+# Bytes; what tmpfs(5) gives to a file, however small.
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-"""Bytes; what tmpfs(5) gives to a file, however small."""
 AGENT = ["sleep", "1000"]
 
 

@@ -20,8 +20,7 @@ from support.loops import on_asyncio, on_both, on_trio
 
 RESULT = KillResult(target=(), outcomes=(), seconds=0.0)
 T = TypeVar("T")
-BOUND = 20.0
-"""Seconds that bound a failure."""
+BOUND = 20.0  # seconds that bound a failure
 
 colour = contextvars.ContextVar("colour", default="none")
 

@@ -1,4 +1,4 @@
-"""Real: a manager on asyncio and on trio, whole and cancelled at moments of chance."""
+"""Real: a manager on asyncio and on trio, whole and cancelled at random moments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real: the session console in a browser, with agents that wait for an answer for ever."""
+"""Real: the session console in a browser, with agents that wait for an answer."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ expect = sync_api.expect
 
 pytestmark = [pytest.mark.needs("chromium", "fork"), pytest.mark.timeout(120)]
 
-BOUND = 25_000
-"""Milliseconds that nothing takes; they bound a failure."""
+BOUND = 25_000  # milliseconds that nothing takes; they bound a failure
+# The environment variable that asks for the picture in the documentation to be taken anew.
 PICTURE = "PROCTREE_PICTURE"
-"""The environment variable that asks for the picture in the documentation to be taken anew."""
 EVENTS = ["started", "stopping", "stopped"]
 FAMILY = ["agent", "preview", "github"]
 NPX = ["npm", "sh", "node"]
@@ -176,7 +175,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Open]:
-    """Open pages, each in a browser of its own as far as the server knows."""
+    """Open pages, each in a browser context of its own."""
     contexts = []
 
     def open_page(server: Server) -> Page:
@@ -195,14 +194,13 @@ def open_page(browser: Browser) -> Iterator[Open]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """Run a console in which only force ends a grace."""
+    """Run a console whose grace only force ends."""
     with serving(tmp_path / "console") as server:
         yield server
 
 
 @pytest.fixture
 def page(server: Server, open_page: Open) -> Page:
-    """Open the page of the console."""
     return open_page(server)
 
 
@@ -224,12 +222,12 @@ def shown(page: Page, repository: str = "") -> Card:
 
 
 def family() -> int:
-    """Return how many processes an agent comes to."""
+    """Return the number of processes of an agent."""
     return len(FAMILY) + (len(NPX) if npm_prefix() and has("npx") else 0)
 
 
 def status(server: Server, host: str) -> int:
-    """Return the status of the page when it is asked for by this name."""
+    """Return the status of the page when this host name asks."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=BOUND / 1000)
     try:
         connection.request("GET", "/", headers={"Host": host})

@@ -1,4 +1,4 @@
-"""Real: broadcasters that are slow, raise, block or are coroutines, and what they are told."""
+"""Real: broadcasters that are slow, raise, block or are coroutines, and their events."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WHOLE = ["started", "stopping", "stopped"]
 
 
 class Gate:
-    """A broadcaster that lets nothing through until it is opened."""
+    """A broadcaster that blocks until it is opened."""
 
     def __init__(self) -> None:
         self.entered, self.open = threading.Event(), threading.Event()
@@ -53,7 +53,6 @@ def gate() -> Iterator[Gate]:
 
 
 def come_and_go(manager: SessionManager, session_id: str = "a") -> None:
-    """Start and stop a session."""
     manager.spawn_agent(session_id, AGENT)
     assert manager.stop_agent(session_id).success
 

@@ -14,8 +14,9 @@ from support.nodes import Node, chain
 from support.socket_planter import SocketPlanter, Start
 from support.times import BOUND
 
+# The grace never passes in full: it ends when the last process has left.
 PATIENT = KillPolicy(grace=10)
-"""A grace that never passes in full: it ends when the last process has left."""
+# Starts a session, and is killed.
 OWNER = """
 import sys, time
 from proctree_kill import SessionManager
@@ -23,7 +24,6 @@ manager = SessionManager(sys.argv[1], guard=False)
 session = manager.spawn_agent("a", sys.argv[2:])
 time.sleep(1000)
 """
-"""Starts a session, and is killed."""
 
 
 def session_of(manager: SessionManager, name: str) -> Start:
@@ -38,7 +38,6 @@ def session_of(manager: SessionManager, name: str) -> Start:
 
 
 def files(folder: Path) -> set[str]:
-    """Return the names in a folder."""
     return {path.name for path in folder.iterdir()}
 
 

@@ -32,7 +32,7 @@ AGENT = ["sleep", "1000"]
 
 
 def fail_once(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Any], KillResult]) -> None:
-    """Let the next kill of a session come to something else."""
+    """Replace the next kill of a session."""
     kill = Hurry.kill
 
     def failing(_: Hurry, target: TreePopen[Any], __: KillPolicy) -> KillResult:
@@ -43,7 +43,7 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Any], KillResul
 
 
 def survivor(target: TreePopen[Any]) -> KillResult:
-    """Say that the root lives."""
+    """Report that the root lives."""
     outcome = ProcessOutcome(
         identity=target.identity, name="sleep", fate=Fate.SURVIVED, signals=("SIGKILL",)
     )

@@ -31,7 +31,7 @@ input()
 
 @pytest.fixture
 def holders(tmp_path: Path) -> Iterator[PipeHolders]:
-    """Hear a tree of which one is a daemon."""
+    """Prepare a tree with a daemon that holds a pipe."""
     with PipeHolders(tmp_path) as holders:
         yield holders
 

@@ -1,4 +1,4 @@
-"""Real: an MCP client whose server waits for an answer that never comes is stopped, all of it."""
+"""Real: an MCP client whose server waits for an answer is stopped with its whole tree."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ pytest.importorskip("mcp")
 pytestmark = pytest.mark.needs("fork")
 
 POLICY = KillPolicy(grace=2.0)
+# What is promised for an agent that yields; what is promised beyond the grace for any other.
 A_SECOND = 1.0
-"""What is promised for an agent that yields; what is promised beyond the grace for any other."""
 SERVERS = {"web server", "github"}
 NPX_SERVERS = {"npm", "sh", "node"}
 

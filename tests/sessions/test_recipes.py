@@ -1,4 +1,4 @@
-"""Real: programs that end, and take their agents with them."""
+"""Real: programs that end their agents when they end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real: stops of sessions that only a record tells of."""
+"""Real: stops of sessions that are known by a record only."""
 
 from __future__ import annotations
 

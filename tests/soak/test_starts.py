@@ -23,8 +23,7 @@ from support.starting import (
 
 pytestmark = [pytest.mark.soak, pytest.mark.needs("fork", "waitid", "procfs", "cgroup")]
 
-PATIENCE = 240.0
-"""Seconds that bound a failure."""
+PATIENCE = 240.0  # seconds that bound a failure
 
 
 def test_interrupted_sessions_are_ended_or_known(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Real: whichever system call fails, and wherever a start is interrupted, three sentences hold.
+"""Real: whichever system call fails, and wherever a start is interrupted, three promises hold.
 
-No process of others is signalled, no process is left after an exception, and no call hangs.
+No foreign process is signalled, none is left after an exception, and no call hangs.
 """
 
 from __future__ import annotations

@@ -22,15 +22,14 @@ from support.callers import apart
 pytestmark = pytest.mark.needs("fork")
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
-MARGIN = 5.0
-"""Seconds that a promised time may be missed by on a machine that is busy."""
+MARGIN = 5.0  # seconds that a promised time may be missed by on a machine that is busy
 LONG = 1000
 RUNS = pytest.mark.parametrize("run", [subprocess.run, run], ids=["subprocess", "ours"])
 Run = Callable[..., subprocess.CompletedProcess[Any]]
 
 
 class TestAsSubprocess:
-    """What a program relies on that replaces one by the other."""
+    """What a program relies on that replaces subprocess by this."""
 
     @RUNS
     def test_what_is_returned(self, run: Run) -> None:
@@ -97,8 +96,7 @@ class TestAsSubprocess:
         assert run(["true"], input=bytes(1 << 20)).returncode == 0
 
 
-HALF = "import os, signal; os.write(1, b'\\xc3'); signal.pause()"
-"""Write half a character and stay."""
+HALF = "import os, signal; os.write(1, b'\\xc3'); signal.pause()"  # write half a character and stay
 
 
 class TestTheTree:
@@ -249,7 +247,7 @@ def interrupt(_number: int, _frame: object) -> None:
 
 
 def kill_when_told(reading: int, number: signal.Signals) -> None:
-    """Interrupt this process when the tree has told its session."""
+    """Interrupt this process when the tree has printed its session."""
     TOLD.append(int(os.read(reading, 99)))
     os.close(reading)
     os.kill(os.getpid(), number)

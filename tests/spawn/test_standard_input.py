@@ -16,8 +16,7 @@ from support.times import BOUND, PATIENCE
 
 pytestmark = pytest.mark.needs("fork")
 
-HASTE = 0.4
-"""A grace in seconds that passes in full."""
+HASTE = 0.4  # seconds of grace; pass in full
 Start = Callable[[str], TreePopen[bytes]]
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 SERVER = "import sys; print('ready', flush=True); sys.stdin.read(); sys.exit(7)"

@@ -1,6 +1,6 @@
-"""Real: a start that is interrupted, fails half-way or is looked at, and what is left of it.
+"""Real: starts that are interrupted, fail half-way or are watched, and what is left.
 
-Each scene is a forked caller, for it sends itself signals and runs out of descriptors.
+Each scene runs in a forked caller: it sends itself signals and runs out of descriptors.
 """
 
 from __future__ import annotations
@@ -49,10 +49,8 @@ from support.starting import (
 pytestmark = pytest.mark.needs("fork", "waitid", "procfs")
 
 PR_SET_PDEATHSIG = 1
-BOUND = 10.0
-"""Seconds that bound a wait for a death."""
-PATIENCE = 60.0
-"""Seconds that bound a failure."""
+BOUND = 10.0  # seconds that bound a wait for a death
+PATIENCE = 60.0  # seconds that bound a failure
 Start = Callable[[Path], object]
 
 
@@ -102,7 +100,7 @@ def test_a_start_without_descriptors_fails_and_leaves_nothing(start: Start, tmp_
 def test_what_is_missing_after_the_spawn_is_not_needed_to_end_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Neither the kill nor the look works any more: the number of the root is enough."""
+    """Neither the kill nor the scan works any more: the pid of the root is enough."""
 
     def scene() -> None:
         reading, writing = os.pipe()
@@ -163,7 +161,7 @@ def test_a_thread_started_in_the_block_of_a_containment_returns() -> None:
 
 @pytest.mark.needs("cgroup")
 def test_what_a_block_started_before_it_raised_is_a_member() -> None:
-    """It is not attached and has no marker: the cgroup alone tells of it."""
+    """It is not attached and has no marker: only the cgroup proves it."""
 
     def scene() -> None:
         children: list[subprocess.Popen[bytes]] = []
@@ -345,6 +343,7 @@ def test_a_death_signal_is_not_sent_while_the_caller_lives() -> None:
     assert apart(scene, PATIENCE) == 0
 
 
+# Moves itself into the cgroup of its own tree, and says in the end what became of that.
 OWNER = """
 import os, sys
 from pathlib import Path
@@ -358,7 +357,6 @@ sys.stdin.readline()
 (folder / "cgroup.procs").write_text(str(os.getpid()))
 print(process.wait(), process.stop(grace=0).ok)
 """
-"""Moves itself into the cgroup of its own tree, and says in the end what became of that."""
 
 
 @pytest.mark.needs("cgroup")
@@ -411,7 +409,7 @@ def test_what_the_cleaning_needs_is_held_before_the_start(
 
 
 def starts_with(free: int, start: Start, folder: Path) -> bool:
-    """Start with so many descriptors left; what it came to be is ended, or was never there."""
+    """Start with so many descriptors left; end what started; return whether anything did."""
     with few_descriptors(free):
         try:
             started: Any = start(folder)

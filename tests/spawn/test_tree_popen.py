@@ -1,4 +1,4 @@
-"""Real: TreePopen is a Popen, and more: it stands for the whole tree."""
+"""Real: TreePopen is a Popen that stands for a whole tree."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ POPENS = pytest.mark.parametrize("popen", [subprocess.Popen, TreePopen])
 
 
 class TestAsPopen:
-    """What a program relies on that replaces one by the other."""
+    """What a program relies on that replaces Popen by this."""
 
     @POPENS
     @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ class TestTheStart:
 
 
 class TestTheOwner:
-    """Whose it is, and for how long."""
+    """The process that owns a tree, and for how long."""
 
     def test_sixteen_threads_start_and_stop_at_once(self) -> None:
         results = []

@@ -1,1 +1,1 @@
-"""What the tests of real processes stand on: trees that are planted, and callers that end them."""
+"""What the tests share: planted trees, callers that end them, and systems without processes."""

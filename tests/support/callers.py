@@ -1,6 +1,6 @@
 """Callers other than this process: with fewer rights, fewer means, or a pid namespace of their own.
 
-Each is a fork, so that what it changes in itself and in the library ends with it.
+Each is a fork: what it changes in itself and in the library ends with it.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Caller:
 
     Args:
         name: how it appears in the names of tests.
-        ordinary: whether it has no privilege, nor has what it ends.
+        ordinary: whether it and what it ends have no privilege.
         pidfd: whether it uses pidfds.
         children_file: whether it uses ``/proc/PID/task/TID/children``.
         cgroup: whether it keeps what it starts in a cgroup, where it may.
-        descriptors: how many descriptors it may open, or None for as many as we.
+        descriptors: how many descriptors it may open; None is as many as this process.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Caller:
 
     @contextmanager
     def means(self) -> Iterator[None]:
-        """Let the library do without what this caller does not have."""
+        """Take from the library what this caller does not have."""
         if not (self.pidfd and self.children_file):
             from proctree_kill._systems.linux import system as linux_system  # noqa: PLC0415 - not on every system
 
@@ -97,7 +97,7 @@ def apart(call: Callable[[], T], within: float = BOUND, keep: Iterable[int] = ()
 
     Args:
         call: what to call.
-        within: how many seconds it may take.
+        within: the seconds that it may take.
         keep: descriptors that the child has as well.
     """
     reading, writing = os.pipe()
@@ -127,8 +127,8 @@ def in_namespace(call: Callable[[], T], within: float = BOUND, options: bytes | 
 
     Args:
         call: what to call.
-        within: how many seconds it may take.
-        options: with which ``/proc`` is mounted.
+        within: the seconds that it may take.
+        options: the mount options of ``/proc``.
     """
 
     def with_own_proc() -> T:
@@ -228,7 +228,6 @@ def _answer(call: Callable[[], object], writing: int, keep: Iterable[int]) -> No
 
 
 def _read(reading: int, within: float) -> bytes:
-    """Read a pipe to its end."""
     deadline = time.monotonic() + within
     poll = select.poll()
     poll.register(reading)
@@ -262,7 +261,6 @@ def _mount(
 
 
 def _libc() -> ctypes.CDLL:
-    """Return the C library."""
     return ctypes.CDLL(None, use_errno=True)
 
 

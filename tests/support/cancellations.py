@@ -1,4 +1,4 @@
-"""Sessions on an event loop that are cancelled at moments of chance."""
+"""Sessions on an event loop that are cancelled at random moments."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from proctree_kill import SessionManager
 from .agents import FOREVER, files
 from .times import BOUND
 
+# A shell, a child and a daemon's session; the first two ignore the request.
 DEAF = "trap '' TERM; (trap '' TERM; exec sleep 1000) & setsid sleep 1000 & wait; wait"
-"""A shell, a child and a daemon's session; the first two ignore the request."""
-LONGEST = 0.05
-"""Seconds; a start and a stop by force take less."""
+LONGEST = 0.05  # seconds; a start and a stop by force take less
 
 
 def cancel_at_random(loop: Callable[..., Any], folder: Path, chance: random.Random) -> None:
@@ -28,7 +27,7 @@ def cancel_at_random(loop: Callable[..., Any], folder: Path, chance: random.Rand
     Args:
         loop: runs a coroutine function.
         folder: where its record is.
-        chance: decides the moment.
+        chance: chooses the moment.
     """
     reading, writing = os.pipe()
     moment = chance.uniform(0, LONGEST)

@@ -19,8 +19,8 @@ from .cgroups import usable_cgroup
 from .users import ordinary_user
 
 NPM_PACKAGE = "@modelcontextprotocol/server-everything"
+# The environment variable that names the folder into which the npm package was installed.
 NPM_PREFIX = "PROCTREE_NPM_PREFIX"
-"""The environment variable that names the folder into which the npm package was installed."""
 
 
 @functools.cache
@@ -54,7 +54,7 @@ def _pidfd() -> bool:
 
 
 def _pidfd_inode() -> bool:
-    """Probe pidfds with an inode each (Linux 6.9), which tell processes of one tick apart."""
+    """Probe pidfds with an inode each (Linux 6.9): these differ for processes of one tick."""
     if not _pidfd():
         return False
     fds = [os.pidfd_open(os.getpid()), os.pidfd_open(os.getppid())]
@@ -76,7 +76,7 @@ def _pid_namespace() -> bool:
 
 
 def _trio() -> bool:
-    """Probe trio, which Wine's sockets do not suffice."""
+    """Probe trio: Wine's sockets do not do for it."""
     try:
         import trio  # noqa: PLC0415 - an extra
 
@@ -87,7 +87,7 @@ def _trio() -> bool:
 
 
 def _file_locks() -> bool:
-    """Probe locks whose refusal says why, which Wine's do not."""
+    """Probe locks whose refusal has its own errno: Wine's has not."""
     first, name = tempfile.mkstemp()
     fds = [first, os.open(name, os.O_RDONLY)]
     locked = [lock(fd) for fd in fds]

@@ -19,7 +19,6 @@ class ScratchCgroup:
     """A new, empty cgroup below that of this process."""
 
     def __init__(self, path: Path) -> None:
-        """Make the cgroup."""
         path.mkdir()
         self.path = path
 
@@ -42,7 +41,6 @@ class ScratchCgroup:
         return is_empty(self.path, within)
 
     def remove(self) -> None:
-        """Remove the empty cgroup."""
         self.path.rmdir()
 
     def can_hold_and_kill(self) -> bool:

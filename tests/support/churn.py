@@ -10,12 +10,11 @@ from proctree_kill import SessionManager
 
 THREADS = 16
 DEAF = "trap '' TERM; sleep 1000 & echo deaf; wait; wait"
-BOUND = 120.0
-"""Seconds after which something that should have happened counts as a failure."""
+BOUND = 120.0  # seconds after which something that should have happened counts as a failure
 
 
 def churn(manager: SessionManager, count: int) -> None:
-    """Start and stop so many sessions, named by their numbers; every one must succeed."""
+    """Start and stop so many sessions, named by their numbers; all must succeed."""
     numbers, failures = itertools.count(), []
 
     def work() -> None:

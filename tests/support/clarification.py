@@ -1,4 +1,4 @@
-"""The agent of the session console without a page: it asks, and waits for the answer for ever."""
+"""The agent of the session console without a page: it asks, and waits for an answer."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ AGENT = [sys.executable, "-m", "docs.examples.session_console.agent", "octo/app"
 
 
 def options(*, everything: bool = False) -> dict[str, Any]:
-    """Return what an agent is started with, with the server under npx or without."""
+    """Return the options of an agent, with its server under npx or without."""
     env = {name: value for name, value in os.environ.items() if everything or name != NPM_PREFIX}
-    # Unbuffered, so that what select() does not know of waits in no buffer.
+    # Unbuffered: select() does not see what waits in a buffer.
     return {"env": env, "cwd": ROOT, "stdout": subprocess.PIPE, "bufsize": 0}
 
 
@@ -43,29 +43,26 @@ class Clarification:
         assert session.process
         self._process = session.process
         self.port = 0
-        self.question = self._hear("question")["message"]
+        self.question = self._read_message("question")["message"]
         root = psutil.Process(session.process.pid)
         self.members = [root, *root.children(recursive=True)]
 
     def answer(self, **content: str) -> None:
-        """Give the answer."""
         assert self._process.stdin
         line = json.dumps({"action": "accept", "content": content})
         self._process.stdin.write(line.encode() + b"\n")
 
     def result(self) -> str:
-        """Return what came of the task."""
-        text: str = self._hear("result")["text"]
+        text: str = self._read_message("result")["text"]
         return text
 
     def close(self) -> None:
-        """Close our ends of the pipes."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
 
-    def _hear(self, kind: str) -> dict[str, Any]:
-        """Read what the agent says until it says something of this kind."""
+    def _read_message(self, kind: str) -> dict[str, Any]:
+        """Read the messages of the agent up to the first of this kind."""
         assert self._process.stdout
         while True:
             assert select.select([self._process.stdout], [], [], BOUND)[0], "the agent is silent"

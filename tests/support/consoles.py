@@ -1,4 +1,4 @@
-"""The session console as its own process, and what a test sees of it on its page."""
+"""The session console as a process of its own, and its page as a test sees it."""
 
 from __future__ import annotations
 
@@ -21,22 +21,21 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).parents[2]
-FOREVER = 1000.0
-"""A grace in seconds that passes in full unless force ends it."""
+FOREVER = 1000.0  # seconds of grace; pass in full unless force ends it
 
 
 class Server:
-    """A console that runs.
+    """A running console.
 
     Attributes:
-        url: where it is.
-        port: the port in it.
+        url: its address.
+        port: the port of that address.
         process: its tree, which holds its agents too.
-        folder: what it writes down.
+        folder: the folder of its records.
     """
 
     def __init__(self, process: TreePopen[bytes], folder: Path) -> None:
-        """Wait until it says where it is."""
+        """Wait until it prints its address."""
         assert process.stdout
         line = process.stdout.readline().decode()
         found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
@@ -52,7 +51,7 @@ class Server:
         assert self.process.wait() == -signal.SIGKILL
 
     def written(self) -> set[str]:
-        """Return the names of what is written down of sessions that are not over."""
+        """Return the names of the records of sessions that are not over."""
         return {path.name for path in self.folder.rglob("*") if path.is_file()}
 
 
@@ -100,7 +99,7 @@ class Card:
 
 
 def living(members: list[psutil.Process]) -> list[psutil.Process]:
-    """Return those that live: neither gone, nor dead and only not reaped yet."""
+    """Return the living processes: a zombie is dead."""
     return [member for member in members if member.is_running() and not _is_zombie(member)]
 
 

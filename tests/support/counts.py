@@ -1,4 +1,4 @@
-"""How often the tests of chance run: a handful in the suite, the promised numbers in the soak."""
+"""How often random tests run: a few times in the suite, the promised numbers in the soak."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ SOAK_SPAWNS = 1000
 KILLS_IN_A_ROW = 20
 SOAK_KILLS_IN_A_ROW = 200
 FAULTS = 8
-SOAK_FAULTS: int | None = 40
-"""Calls of a scene that fail; None is each in every way, about an hour."""
+SOAK_FAULTS: int | None = 40  # calls of a scene that fail; None is each in every way, about an hour
 INTERRUPTED_STARTS = 60
 SOAK_INTERRUPTED_STARTS = 500
 SIGNALLED_STARTS = 30
@@ -33,5 +32,4 @@ WATCHED_STARTS = 150
 SOAK_WATCHED_STARTS = 1500
 STOPPED_STARTS = 40
 SOAK_STOPPED_STARTS = 300
-SCARCE = range(40)
-"""How many descriptors are free when something is started."""
+SCARCE = range(40)  # how many descriptors are free when something is started

@@ -21,12 +21,12 @@ NEVER = -1
 
 
 class Death(NamedTuple):
-    """What an owner left that died at one step, and what a recovery made of it.
+    """What an owner that died at one step left, and what a recovery made of it.
 
     Args:
         steps: how many steps the start had, where it was not interrupted.
         left: the names of the files that it left.
-        report: what the recovery said.
+        report: the report of the recovery.
         dead: whether all members are dead.
         rest: the names of the files that are left after the recovery.
     """

@@ -10,8 +10,8 @@ from pathlib import Path
 from .cgroups import new_name, usable_cgroup
 from .users import Account
 
+# What is handed over (cgroups(7), "Delegation"), beside the files below.
 FILES = ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
-"""What is handed over (cgroups(7), "Delegation"), beside the files below."""
 
 
 @contextmanager
@@ -32,5 +32,4 @@ def delegated(account: Account | None) -> Iterator[Path]:
 
 
 def enter(folder: Path) -> None:
-    """Move this process into a cgroup."""
     (folder / "cgroup.procs").write_text("0")

@@ -13,12 +13,9 @@ from dataclasses import dataclass, field
 from proctree_kill._systems.contract import Details, Reply, System
 from proctree_kill._systems.member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
 
-FIRST = 5_000_001
-"""The number of the first process; Linux ends at 4194304 (proc(5), pid_max)."""
-TICK = 1 / 1024
-"""Seconds that each batch of signals and each scan takes."""
-HZ = 1024
-"""How many units of start time a second has."""
+FIRST = 5_000_001  # the number of the first process; Linux ends at 4194304 (proc(5), pid_max)
+TICK = 1 / 1024  # seconds that each batch of signals and each scan takes
+HZ = 1024  # how many units of start time a second has
 
 
 @dataclass(eq=False, kw_only=True)
@@ -81,12 +78,11 @@ class FakeSystem(System):
     Args:
         counts: whether it can be known that no process was started.
         deaf: the names of processes that cannot be asked.
-        log: everything that was done, in order; listeners of a test may add to it.
-        later: what will happen, and when.
+        log: all that was done, in order; listeners of a test may add to it.
+        later: what runs later, and when.
         raises: an exception for each method that shall raise, from the first freeze on.
     """
 
-    polite: bool = True
     boot_id: str | None = "boot"
     disturbed: bool = False
     hurried: bool = False
@@ -121,7 +117,7 @@ class FakeSystem(System):
         return self._add(process)
 
     def at(self, seconds: float, happens: Callable[[], object]) -> None:
-        """Let something happen so many seconds from now."""
+        """Run a function so many seconds from now."""
         self.later.append((self.time + seconds, happens))
 
     def die(self, process: Process, code: int = 0) -> None:
@@ -134,11 +130,9 @@ class FakeSystem(System):
                 child.ppid = 1
 
     def verbs(self) -> list[str]:
-        """Return what was done, in order."""
         return [act.verb for act in self.log]
 
     def acts(self, verb: str) -> list[Act]:
-        """Return everything of one kind that was done."""
         return [act for act in self.log if act.verb == verb]
 
     def names(self, verb: str) -> list[str]:
@@ -146,16 +140,13 @@ class FakeSystem(System):
         return [name for act in self.acts(verb) for name in act.names]
 
     def living(self) -> set[str]:
-        """Return the living processes but the caller."""
         alive = [process for process in self.processes.values() if process.death is None]
         return {process.name for process in alive if process is not self.caller}
 
     def note(self, verb: str, *names: str, groups: Sequence[str] = ()) -> None:
-        """Add to the log."""
         self.log.append(Act(verb, self.time, names, tuple(groups)))
 
     def now(self) -> float:
-        """Return the virtual time."""
         return self.time
 
     def start_clock(self) -> int:
@@ -163,7 +154,6 @@ class FakeSystem(System):
         return int(self.time * HZ)
 
     def begin_scan(self) -> None:
-        """Let a scan take its time."""
         self._pass(TICK)
 
     def last_start(self) -> int | None:
@@ -172,15 +162,12 @@ class FakeSystem(System):
         return len(self.processes) if self.counts else None
 
     def is_youngest(self, pid: int) -> bool:
-        """Compare with the latest start."""
         return bool(self.processes) and max(self.processes) == pid
 
     def refusal(self, pid: int, member: Member | None) -> str | None:  # noqa: ARG002 - its number is enough here
-        """Protect init."""
         return "it is init" if pid == 1 else None
 
     def bind(self, pid: int) -> Member | None:
-        """Find a process."""
         process = self.processes.get(pid)
         if process is None or process.reaped:
             return None
@@ -195,7 +182,6 @@ class FakeSystem(System):
     def children(
         self, parents: Sequence[Member], known: Mapping[int, Member]
     ) -> list[tuple[Member, Member]]:
-        """Find living children of living parents."""
         found = []
         for parent in parents:
             pids = [process.pid for process in self._seen() if process.ppid == parent.pid]
@@ -204,7 +190,6 @@ class FakeSystem(System):
         return found
 
     def owns_number(self, member: Member) -> bool:
-        """Whether it lives or was not reaped."""
         return not self.members[member].reaped
 
     def holds_session(self, leader: Member) -> bool:
@@ -217,27 +202,22 @@ class FakeSystem(System):
         return not self.owns_number(leader) and self.holds_session(leader)
 
     def drop(self, member: Member) -> None:
-        """Let go of it."""
         del self.members[member]
 
     def candidates(self, roots: Sequence[Member], **_: bool) -> Iterable[int]:  # noqa: ARG002 - every process is a candidate in a small world
-        """List every process but the caller."""
         return [process.pid for process in self._seen() if process is not self.caller]
 
     def session(self, pid: int) -> int | None:
-        """Return a session."""
         process = self.processes.get(pid)
         return None if process is None else process.sid
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
-        """Look into the environment."""
         process = self.processes.get(pid)
         if process is not None and process.hides:
             return None
         return process is not None and not process.environment.isdisjoint(markers)
 
     def ancestors(self, pid: int) -> list[int]:
-        """Follow the parents to init."""
         line: list[int] = []
         while (process := self.processes.get(pid)) is not None:
             pid = process.ppid
@@ -278,7 +258,6 @@ class FakeSystem(System):
             self.unseen |= DESCENDANT
 
     def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
-        """Kill them, groups last."""
         self._fail("kill")
         groups = list(groups)
 
@@ -302,7 +281,6 @@ class FakeSystem(System):
         return Reply([member for member in members if not self._is_alive(member)], [])
 
     def release(self, members: Iterable[Member]) -> None:
-        """Continue them."""
 
         def act(process: Process) -> None:
             process.stopped = False
@@ -310,7 +288,6 @@ class FakeSystem(System):
         self._signal("release", "SIGCONT", members, act)
 
     def stopped(self, pid: int) -> bool:
-        """Whether it is stopped."""
         process = self.processes.get(pid)
         return process is not None and process.death is None and process.stopped
 
@@ -332,16 +309,13 @@ class FakeSystem(System):
             self._pass(min([until, *moments]) - self.time)
 
     def inspect(self, members: Iterable[Member]) -> None:
-        """Fill in the exit codes."""
         for member in members:
             member.exit_code = self.members[member].code
 
     def uids(self, member: Member) -> Sequence[int]:  # noqa: ARG002 - the contract's
-        """Return nothing: no process has a uid."""
         return ()
 
     def details(self, member: Member) -> Details:
-        """Show the name."""
         return Details(command=member.name)
 
     def hurry(self) -> None:
@@ -349,20 +323,16 @@ class FakeSystem(System):
         self.hurried = self.woken = True
 
     def close(self) -> None:
-        """Note it."""
         self.closed = True
 
     def _add(self, process: Process) -> Process:
-        """Add a process to the world."""
         self.processes[process.pid] = process
         return process
 
     def _alive(self) -> list[Process]:
-        """Return the living processes."""
         return [process for process in self.processes.values() if process.death is None]
 
     def _seen(self) -> list[Process]:
-        """Return the processes that a scan can find."""
         return [process for process in self._alive() if process.seen_from <= self.time]
 
     def _is_alive(self, member: Member) -> bool:
@@ -378,7 +348,6 @@ class FakeSystem(System):
         return member is not None and self.owns_number(member)
 
     def _names(self, members: Iterable[Member]) -> list[str]:
-        """Return what tests call these."""
         return [self.members[member].name for member in members]
 
     def _of_groups(self, leaders: Iterable[Member]) -> list[Process]:
@@ -394,7 +363,6 @@ class FakeSystem(System):
         act: Callable[[Process], object],
         groups: Iterable[Member] = (),
     ) -> Reply:
-        """Do something to each, and log it."""
         reply = Reply([], [])
         members = list(members)
         if members or verb != "release":
@@ -428,7 +396,6 @@ class FakeSystem(System):
             parent.stopped = True
 
     def _pass(self, seconds: float) -> None:
-        """Move the clock, and let happen what is due."""
         end = self.time + max(seconds, 0)
         while due := [event for event in self.later if event[0] <= end]:
             first = min(due, key=lambda event: event[0])

@@ -1,4 +1,4 @@
-"""What is done while a system call fails or a bytecode is interrupted: kills, stops and starts."""
+"""The kills, stops and starts in which a system call fails or a bytecode is interrupted."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ FORCE = KillPolicy(grace=0, settle=5)
 
 def plain(_: Path) -> subprocess.Popen[bytes]:
     """Start a family by Popen, and wait until all of it lives."""
-    return _born(subprocess.Popen(FAMILY, stdout=subprocess.PIPE, start_new_session=True))
+    return _when_ready(subprocess.Popen(FAMILY, stdout=subprocess.PIPE, start_new_session=True))
 
 
 def contained(_: Path, **options: Any) -> TreePopen[bytes]:
-    """Start one by TreePopen."""
-    return _born(TreePopen(FAMILY, stdout=subprocess.PIPE, **options))
+    """Start a family by TreePopen."""
+    return _when_ready(TreePopen(FAMILY, stdout=subprocess.PIPE, **options))
 
 
-def _born(root: Root) -> Root:
+def _when_ready(root: Root) -> Root:
     assert root.stdout
     root.stdout.readline()
     root.stdout.close()
@@ -37,16 +37,14 @@ def _born(root: Root) -> Root:
 
 
 def managed(folder: Path) -> SessionManager:
-    """Make a manager that starts nothing yet."""
     return SessionManager(folder, policy=FORCE)
 
 
 def started(folder: Path) -> SessionManager:
-    """Make a manager of one session."""
     manager = managed(folder)
     process = manager.spawn_agent("a", FAMILY, stdout=subprocess.PIPE).process
     assert process
-    _born(process)
+    _when_ready(process)
     return manager
 
 
@@ -88,7 +86,7 @@ STARTS = {
 
 
 def failing(scene: Scene, folder: Path, count: int | None) -> list[str]:
-    """Have so many calls of a scene fail, or each in every way; say what does not hold.
+    """Let so many calls of a scene fail, or each in every way; return the promises that break.
 
     Of the calls at one line of the library the first and the last one fail.
     Few are spread over all lines, and the errors are taken in turn.
@@ -110,7 +108,7 @@ def failing(scene: Scene, folder: Path, count: int | None) -> list[str]:
 
 
 def interrupted(scene: Scene, folder: Path, count: int | None) -> list[str]:
-    """Interrupt a scene after so many of its bytecodes, or after each; say what does not hold."""
+    """Interrupt a scene after so many of its bytecodes, or after each; return what broke."""
     whole = run(scene, _new(folder), lambda: Opcodes(None))
     positions = range(len(whole.calls))
     found = whole.faults if positions else ["no bytecode was seen"]

@@ -34,24 +34,22 @@ from .cgroups import library_left
 
 PACKAGE = "proctree_kill"
 ERRORS = (errno.EMFILE, errno.ENOMEM, errno.EPERM, errno.EINTR)
-WATCHDOG = 20.0
-"""Seconds after which a case hangs; the longest kill of a scene takes 6."""
+WATCHDOG = 20.0  # seconds after which a case hangs; the longest kill of a scene takes 6
+# Seconds within which a guard that nothing holds must have read that its pipe has ended.
 LEAVING = 5.0
-"""Seconds within which a guard that nothing holds must have read that its pipe has ended."""
-VARIABLE = "PROCTREE_FAULTS"
-"""The environment variable that everything carries which a case starts."""
+VARIABLE = "PROCTREE_FAULTS"  # the environment variable that everything carries which a case starts
 MODULES: tuple[ModuleType, ...] = (os, signal, select, fcntl, resource)
+# Python runs no handler right before these, at the end of a function: it looks for signals where a
+# function begins, after a call of C, and where it jumps back. What comes after the last of these in
+# a start is the documented gap between its return and the assignment.
 NEVER = {"POP_TOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
-"""Python runs no handler right before these, at the end of a function: it looks for signals where
-a function begins, after a call of C, and where it jumps back. What comes after the last of these
-in a start is the documented gap between its return and the assignment."""
+# These ask no kernel, or are never refused.
 CANNOT_FAIL = {
     *("_exit", "close", "closerange", "cpu_count", "fspath", "get_blocking", "getegid", "geteuid"),
     *("getgid", "getpid", "getppid", "getsignal", "getuid", "register_at_fork", "strerror"),
     *("sysconf", "umask", "valid_signals", "waitstatus_to_exitcode", "WIFSIGNALED", "WTERMSIG"),
     *("WIFEXITED", "WEXITSTATUS", "WIFSTOPPED", "WSTOPSIG", "eventfd_write", "eventfd_read"),
 }
-"""These ask no kernel, or are never refused."""
 SENDS = {"kill", "killpg", "pidfd_send_signal"}
 
 
@@ -60,13 +58,13 @@ class Interruption(BaseException):
 
 
 class Case(NamedTuple):
-    """What came of one position.
+    """The result of one position.
 
     Args:
         calls: what was called, in order: the function and the line of the library.
         hit: the call that failed; None where there were fewer.
-        said: what the act returned or raised.
-        faults: which sentences are not true.
+        said: what the act returned or raised, as text.
+        faults: the promises that were broken.
     """
 
     calls: list[str]
@@ -194,7 +192,7 @@ class Opcodes:
 
 
 def run(scene: Scene, folder: Path, tracer: Callable[[], Calls | Opcodes]) -> Case:
-    """Play a scene in a forked child, and end whatever is left of it.
+    """Play a scene in a forked child, and end what is left of it.
 
     Args:
         scene: what is done.

@@ -13,8 +13,7 @@ import threading
 import time
 
 PAGE = 4096
-MOST = 256
-"""Children, at most."""
+MOST = 256  # children, at most
 
 
 def fork_on(forks: int) -> None:

@@ -31,7 +31,6 @@ class Queue:
     """
 
     def __init__(self) -> None:
-        """Watch nothing yet."""
         self.refused: set[int] = set()
         self.hints: list[int] = []
         self._events: dict[int, Event] = {}
@@ -53,13 +52,12 @@ class Queue:
         return [self._announced(fd) for fd, _ in ready]
 
     def close(self) -> None:
-        """Let go of everything."""
         for fd, event in self._events.items():
             if event.filter == KQ_FILTER_PROC:
                 os.close(fd)
 
     def _add(self, event: Event) -> None:
-        """Watch one more; a process that is watched already is watched as before."""
+        """Watch another process; a second request changes nothing."""
         if event.filter == KQ_FILTER_READ:
             self._events[event.ident] = event
             return

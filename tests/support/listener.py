@@ -1,4 +1,4 @@
-"""Hearing the events of a session manager."""
+"""Collects the events of a session manager."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from .times import BOUND
 
 
 class Listener:
-    """Hears the events of a manager, and waits for one."""
+    """Collects the events of a manager, and waits for a given event."""
 
     def __init__(self) -> None:
         self.events: list[SessionEvent] = []
-        self._heard = threading.Condition()
+        self._arrived = threading.Condition()
 
     def __call__(self, event: SessionEvent) -> None:
-        with self._heard:
+        with self._arrived:
             self.events.append(event)
-            self._heard.notify_all()
+            self._arrived.notify_all()
 
     def wait(self, name: str, session_id: str = "a") -> SessionEvent:
         def found() -> SessionEvent | None:
             same = (event for event in self.events if event.session_id == session_id)
             return next((event for event in same if event.event.endswith(f".{name}")), None)
 
-        with self._heard:
-            event = self._heard.wait_for(found, BOUND)
+        with self._arrived:
+            event = self._arrived.wait_for(found, BOUND)
         assert event, f"{name} of {session_id} never came: {self.events}"
         return event
 

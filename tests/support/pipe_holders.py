@@ -25,7 +25,6 @@ class PipeHolders:
     """A root, a child, and a daemon that has left the session."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the pipe."""
         self._path = folder / "pipe"
         os.mkfifo(self._path)
         self._reader = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
@@ -49,7 +48,6 @@ class PipeHolders:
         assert not self._ended, f"all left, after {self._text!r}"
 
     def all_dead(self) -> bool:
-        """Wait until all are dead."""
         self._read_until(lambda: self._ended)
         return True
 

@@ -1,4 +1,4 @@
-"""Playing facts against a plan, on a clock that only the play moves."""
+"""Gives facts to a plan, on a clock that only the play moves."""
 
 from __future__ import annotations
 
@@ -23,12 +23,9 @@ from proctree_kill._models.policy import KillPolicy
 from proctree_kill._models.result import Fate
 from proctree_kill._systems.member import ALIVE, KEPT, Member
 
-START = 4096.0
-"""When every play begins."""
-TICK = 1 / 1024
-"""Seconds that a step takes; sums of it are exact."""
-STEPS = 20_000
-"""More steps than any play has; a plan that takes more does not end."""
+START = 4096.0  # when every play begins
+TICK = 1 / 1024  # seconds that a step takes; sums of it are exact
+STEPS = 20_000  # more steps than any play has; a plan that takes more does not end
 
 _numbers = itertools.count(1)
 
@@ -37,7 +34,7 @@ class Actor(Member):
     """A member, and how it behaves.
 
     Args:
-        name: how tests call it; None for its number.
+        name: its name in tests; None is its number.
         depth: how far it is below its root.
         leaves: seconds after it was asked until it leaves; None if it does not.
         reads: seconds after the closing of its input until it leaves; None if it does not.
@@ -81,7 +78,6 @@ class Actor(Member):
         self.death = None if ends is None else START + ends
 
     def react(self, step: Step, now: float) -> None:
-        """Behave."""
         delay = self.delays.get(type(step))
         if delay is not None and (self.death is None or now + delay < self.death):
             self.death = now + delay
@@ -96,7 +92,7 @@ class Play:
 
     Attributes:
         steps: what the plan did and when, in seconds since the start.
-        deaths: which step brought word of whose death.
+        deaths: the step that reported the death of each member.
         seconds: how long it took.
     """
 
@@ -104,12 +100,11 @@ class Play:
         self,
         *actors: Actor,
         holds_input: bool = False,
-        can_ask: bool = True,
         can_kill_cells: bool = False,
         unsure: int = 0,
         **options: object,
     ) -> None:
-        """Set the scene; so many scans are unsure; the other options are those of the policy."""
+        """Prepare a plan; so many scans are unsure; the other options are those of the policy."""
         self.policy = KillPolicy().but(**options)
         self.waiting = [actor for actor in actors if actor.appears is not None]
         known = [actor for actor in actors if actor.appears is None]
@@ -119,7 +114,6 @@ class Play:
             known,
             START,
             holds_input=holds_input,
-            can_ask=can_ask,
             can_kill_cells=can_kill_cells,
             sure=not unsure,
         )
@@ -148,7 +142,7 @@ class Play:
         return self
 
     def reply(self, step: Step, *, hurry: bool, woken: bool) -> Facts:
-        """Act out one step and tell the facts."""
+        """Act out one step and return the facts."""
         members = self._members(step)
         dead = [member for member in members if member.is_dead(self.now)]
         refused = [
@@ -173,12 +167,10 @@ class Play:
 
     @property
     def seconds(self) -> float:
-        """Return how long it took."""
         return self.now - START
 
     @property
     def kinds(self) -> list[type[Step]]:
-        """Return the kinds of the steps."""
         return [type(step) for _, step in self.steps]
 
     @property
@@ -201,20 +193,17 @@ class Play:
         ]
 
     def is_scanned_last(self) -> bool:
-        """Whether a whole scan followed the last word of a death."""
+        """Whether a whole scan followed the last reported death."""
         last = max(self.deaths.values(), default=-1)
         return Rescan(light=False) in [step for _, step in self.steps[last + 1 :]]
 
     def _members(self, step: Step) -> list[Actor]:
-        """Return the members that a step names."""
         return [member for member in getattr(step, "members", []) if isinstance(member, Actor)]
 
     def _actors(self) -> list[Actor]:
-        """Return the members that the plan knows."""
         return [member for member in self.escalation.members if isinstance(member, Actor)]
 
     def _appear(self) -> list[Actor]:
-        """Return the members that a scan finds now."""
         kinds = self.kinds
         found = [
             actor
@@ -229,7 +218,7 @@ class Play:
         return found
 
     def _pass_time(self, step: Step, *, woken: bool) -> None:
-        """Let the time pass that a step takes; a wait ends with the first death or when woken."""
+        """Move the clock by the time of a step; a wait ends with the first death or when woken."""
         if not isinstance(step, Wait):
             self.now += TICK
         elif not woken:

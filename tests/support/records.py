@@ -31,15 +31,15 @@ def write(
     marker: str | None = None,
     **changes: Any,
 ) -> Path:
-    """Write a record, or an intent where there is no root to tell of.
+    """Write a record, or an intent where there is no root.
 
     Args:
-        folder: where.
-        session_id: whose.
+        folder: the folder of records.
+        session_id: the session.
         owner: the process that wrote it; default this process.
         identity: the root.
         marker: the marker of its tree; default a marker that no process carries.
-        changes: whatever else shall be different.
+        changes: other fields that shall differ.
     """
     common: dict[str, Any] = {
         "session_id": session_id,

@@ -35,18 +35,18 @@ class Recycling:
     leads: bool = True
 
     def __str__(self) -> str:
-        """Name it in the names of tests."""
+        """Return its name in the names of tests."""
         how = "asked and forced" if self.deaf else "asked" if self.grace else "forced"
         return f"{self.victim}, {how}"
 
 
 class Attempt(NamedTuple):
-    """What came of one kill with a recycled pid.
+    """The result of one kill with a recycled pid.
 
     Args:
-        calls: how many system calls there were in which it could have happened.
-        recycled: whether it happened.
-        harm: what was done to the stranger; nothing, if all is well.
+        calls: the number of system calls before which it could have happened.
+        recycled: whether the pid was recycled.
+        harm: what was done to the stranger; empty if all is well.
         ok: whether the kill says that no process is left.
         dead: whether no member of the tree is left.
     """
@@ -101,7 +101,7 @@ RECYCLED = [
 
 
 def try_often(recycling: Recycling, tries: int) -> list[Attempt]:
-    """Try so often, spread evenly over the system calls of the kill, the first without an event."""
+    """Try so often, spread evenly over the system calls of the kill; recycle nothing at first."""
     with StrangerMaker() as maker:
         quiet = try_once(recycling, maker, NEVER)
         steps = [index * quiet.calls // tries for index in range(tries)]

@@ -25,7 +25,6 @@ class StrangerMaker:
     """
 
     def __init__(self) -> None:
-        """Fork the process."""
         ours, theirs = socket.socketpair()
         self._pid = os.fork()
         if not self._pid:
@@ -56,9 +55,9 @@ class Stranger:
         self.pid = pid
 
     def harm(self) -> str:
-        """Say what was done to the stranger, or nothing.
+        """Return what was done to the stranger; empty if nothing was.
 
-        It blocks every signal: but for SIGKILL and SIGSTOP, they stay pending for all to see.
+        It blocks every signal: all but SIGKILL and SIGSTOP stay pending, where this reads them.
         """
         try:
             status = dict(

@@ -13,12 +13,12 @@ LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06  # bpf_common.h: LD|W|ABS, JMP|JE
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 
 _EVERYWHERE = {"pidfd_send_signal": 424, "pidfd_open": 434}
+# The numbers of the calls on each machine (syscalls(2)), as the C library makes them: eventfd(3) is
+# ``eventfd2``, and poll(2) is ``ppoll`` on aarch64.
 CALLS: dict[str, dict[str, int]] = {
     "x86_64": {"getsid": 124, "waitid": 247, "eventfd": 290, "poll": 7, **_EVERYWHERE},
     "aarch64": {"getsid": 156, "waitid": 95, "eventfd": 19, "poll": 73, **_EVERYWHERE},
 }
-"""The numbers of the calls on each machine (syscalls(2)), as the C library makes them:
-eventfd(3) is ``eventfd2``, and poll(2) is ``ppoll`` on aarch64."""
 
 
 class _Program(ctypes.Structure):
@@ -26,7 +26,7 @@ class _Program(ctypes.Structure):
 
 
 def is_supported() -> bool:
-    """Whether filters can be installed: their process tells by how it exits."""
+    """Whether filters can be installed: a fork tries, and its exit code says so."""
     if platform.machine() not in CALLS or not hasattr(os, "fork"):
         return False
     pid = os.fork()

@@ -39,7 +39,6 @@ class SocketPlanter:
     """
 
     def __init__(self) -> None:
-        """Listen."""
         self.pids: dict[str, int] = {}
         self._token = f"planter-{uuid.uuid4().hex}"
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -79,7 +78,6 @@ class SocketPlanter:
         return root
 
     def contained(self, node: Node, **options: Any) -> TreePopen[bytes]:
-        """Start a tree by TreePopen."""
         root = self.plant(node, start=TreePopen, **options)
         assert isinstance(root, TreePopen)
         return root

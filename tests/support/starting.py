@@ -1,6 +1,6 @@
-"""Scenes of starts that are interrupted, watched or stopped, each played so many times.
+"""Starts that are interrupted, watched or stopped, so many times each.
 
-They are for a forked caller: they set handlers of signals and reap children.
+They run in a forked caller: they set signal handlers and reap children.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from .callers import apart
 
 SLEEP = ["sleep", "1000"]
 FORCE = KillPolicy(grace=0)
+# Seconds after which a start is interrupted: a start takes about one millisecond.
 DELAYS = [step * 0.0001 for step in range(1, 31)]
-"""Seconds after which a start is interrupted: a start takes about one millisecond."""
+# Stops a session by its record until its input ends; says when it has met the first one.
 STOPPER = """
 import select, sys
 from proctree_kill import KillPolicy, SessionManager
@@ -35,7 +36,6 @@ while not select.select([sys.stdin], [], [], 0)[0]:
         met = True
         print("met", flush=True)
 """
-"""Stops a session by its record until its input ends; says when it has met the first one."""
 
 
 class Interruption(Exception):  # noqa: N818 - it is no error
@@ -137,12 +137,12 @@ def start_beside_a_stop(folder: Path, count: int, within: float) -> None:
 
 
 def interrupt(*_: object) -> None:
-    """Be a handler that raises."""
+    """Raise, as a signal handler."""
     raise Interruption
 
 
 def is_interrupted(act: Callable[[], object], delay: float) -> bool:
-    """Interrupt something after a while; tell whether it was not over by then."""
+    """Interrupt something after a while; return whether it was not over by then."""
     signal.signal(signal.SIGALRM, interrupt)
     try:
         signal.setitimer(signal.ITIMER_REAL, delay)

@@ -1,4 +1,4 @@
-"""Fork storms: bounded in number and in time, and otherwise as wild as they come."""
+"""Fork storms, bounded in number and in time."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ VFORK = Path(__file__).with_name("vfork.c")
 FORKER = Path(__file__).with_name("forker.py")
 FORKS = 100
 Kind = Literal["growing", "workers", "sessions", "successors", "fugitives"]
+# The kinds that leave evidence: parents that live, or a session that is kept.
 TRACEABLE: tuple[Kind, ...] = ("growing", "workers", "sessions", "successors")
-"""The kinds that leave evidence: parents that live, or a session that is kept."""
 KINDS: tuple[Kind, ...] = (*TRACEABLE, "fugitives")
 CALLERS = (Caller(name="we"), Caller(name="ordinary user", ordinary=True))
 GRACES = (0.0, 0.1)
@@ -59,7 +59,7 @@ def plant_storm(
 
 
 def end_storm(plant: Planter, program: Path, kind: Kind, run: int) -> tuple[Tree, KillResult]:
-    """Plant a storm and end it: every other run asks first, every other two as an ordinary user.
+    """Plant a storm and end it: each second run asks first, two in four as an ordinary user.
 
     Children with sessions of their own are found by their parents only, which must not die first.
     """
@@ -72,7 +72,7 @@ def end_storm(plant: Planter, program: Path, kind: Kind, run: int) -> tuple[Tree
 def end_contained_storm(
     plant: Planter, program: Path, kind: Kind, run: int
 ) -> tuple[Tree, KillResult]:
-    """Start a storm by TreePopen and end it: every other run asks first.
+    """Start a storm by TreePopen and end it: each second run asks first.
 
     The planter must not have cgroups: its trees move into them, and out of that of TreePopen.
     """

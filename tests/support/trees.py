@@ -54,7 +54,6 @@ class HeldProcess:
                 signal.pidfd_send_signal(self.fd, number)
 
     def close(self) -> None:
-        """Let go."""
         if self.fd is not None:
             os.close(self.fd)
             self.fd = None
@@ -93,7 +92,6 @@ class Tree:
 
     @root.setter
     def root(self, root: subprocess.Popen[bytes]) -> None:
-        """Own the root."""
         self._root = root
 
     def all_dead(self, within: float = 0) -> bool:

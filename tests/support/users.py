@@ -21,9 +21,8 @@ class Account(NamedTuple):
 def ordinary_user() -> Account | None:
     """Return the account that root becomes, or our own if we are ordinary.
 
-    None without an interpreter that it may run.
-
-    Root's own Python may lie where an ordinary user must not look: then the system's Python serves.
+    None without an interpreter that it may run. Root's own Python may lie where an ordinary user
+    must not look: then the system's Python serves.
     """
     if not hasattr(os, "geteuid"):  # Windows
         return None

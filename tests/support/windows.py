@@ -1,6 +1,6 @@
-"""A Windows without processes: what its calls answer, scripted.
+"""A Windows without processes: its calls return what a test scripted.
 
-Numbers are multiples of four, as there, beyond what Linux gives out.
+Pids are multiples of four, as on Windows, and above those of Linux.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Windows:
         return process
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Take the place of the system."""
+        """Replace the calls of the library."""
         for name in (
             *("open_process", "close", "created", "basic", "granted", "image", "terminate"),
             *("suspend", "resume", "exit_code", "event", "set_event", "wait", "process_of_thread"),
@@ -115,27 +115,21 @@ class Windows:
         return self._handle(held[-1])
 
     def close(self, handle: int) -> None:
-        """Close a handle."""
         del self.handles[handle]
 
     def created(self, handle: int) -> int | None:
-        """Return the creation time."""
         return self.handles[handle].start
 
     def basic(self, handle: int) -> win32.BasicInformation:
-        """Return the parent."""
         return win32.BasicInformation(ppid=self.handles[handle].ppid)
 
     def granted(self, handle: int) -> int:
-        """Return the rights."""
         return self.handles[handle].grants
 
     def image(self, handle: int) -> str | None:
-        """Return the name."""
         return self.handles[handle].name
 
     def terminate(self, handle: int, code: int) -> bool:
-        """End one that allows it."""
         process = self.handles[handle]
         allowed = process.grants & win32.PROCESS_TERMINATE and not (process.dead or process.dying)
         if allowed:
@@ -143,7 +137,6 @@ class Windows:
         return bool(allowed)
 
     def suspend(self, handle: int) -> bool:
-        """Suspend one that allows it."""
         process = self.handles[handle]
         if process.dead or not process.grants & win32.PROCESS_SUSPEND_RESUME:
             return False
@@ -151,12 +144,10 @@ class Windows:
         return True
 
     def resume(self, handle: int) -> bool:
-        """Take one suspension back."""
         self.handles[handle].suspended -= 1
         return True
 
     def exit_code(self, handle: int) -> int | None:
-        """Return the exit code."""
         return self.handles[handle].code
 
     def event(self) -> int:
@@ -164,7 +155,6 @@ class Windows:
         return self._handle(Process(pid=0, ppid=0, start=0))
 
     def set_event(self, handle: int) -> None:
-        """Set it."""
         self.handles[handle].dead = True
 
     def wait(self, handles: Sequence[int], seconds: float) -> int | None:  # noqa: ARG002 - here nothing happens meanwhile
@@ -178,16 +168,14 @@ class Windows:
         return None
 
     def process_of_thread(self, tid: int) -> int | None:
-        """Know one thread of each process: two more than its number, as no real one."""
+        """Return the process of a thread; each process has a thread of its own number and 400."""
         return next((process.pid for process in self.processes if process.pid + 400 == tid), None)
 
     def read(self) -> ProcessTable:
-        """Read the process table."""
         self.tables += 1
         return ProcessTable(self._rows())
 
     def console(self, caller: int) -> ConsoleGroups:
-        """Return the processes that share our console."""
         shared = {
             process.pid: process.group
             for process in self.processes
@@ -196,22 +184,18 @@ class Windows:
         return ConsoleGroups(caller, {caller: caller, **shared})
 
     def send_break(self, group: int) -> bool:
-        """Note it."""
         self.breaks.append(group)
         return True
 
     def owners_of_windows(self) -> set[int]:
-        """Return the processes that have windows."""
         return {process.pid for process in self.processes if process.window and not process.dead}
 
     def _rows(self) -> Iterator[Row]:
-        """List the processes."""
         for process in self.processes:
             if process.listed:
                 yield Row(process.pid, process.ppid, process.start, process.name)
 
     def _handle(self, process: Process) -> int:
-        """Give a handle out."""
         handle = next(self._next)
         self.handles[handle] = process
         return handle
@@ -219,7 +203,7 @@ class Windows:
 
 @dataclass
 class Tools:
-    """A taskkill and a tasklist that answer as told.
+    """A taskkill and a tasklist with scripted answers.
 
     Args:
         windows: the system that they see.
@@ -234,7 +218,6 @@ class Tools:
     asked: list[tuple[str, list[int]]] = field(default_factory=list)
 
     def ask_to_close(self, pids: list[int], until: float) -> Answer:  # noqa: ARG002 - it takes no time
-        """Post WM_CLOSE."""
         self.asked.append(("close", pids))
         return next((self.close[pid] for pid in pids if pid in self.close), Answer.DONE)
 
@@ -248,6 +231,5 @@ class Tools:
         return next(answers, Answer.DONE)
 
     def lists(self, pid: int, until: float) -> bool | None:  # noqa: ARG002 - as above
-        """Look a number up."""
         self.asked.append(("list", [pid]))
         return any(process.pid == pid and not process.dead for process in self.windows.processes)

@@ -19,8 +19,7 @@ from support.nodes import Node
 from support.planter import Planter
 from support.users import ordinary_user
 
-US, ADMINISTRATORS, SYSTEM, ANOTHER = 1, 2, 3, 4
-"""SIDs, as far as a seam needs any."""
+US, ADMINISTRATORS, SYSTEM, ANOTHER = 1, 2, 3, 4  # SIDs, as far as a seam needs any
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Real, and seam where a process cannot be made to behave so: the system that has psutil alone."""
+"""Real, and seam where no process can be made to behave so: the system on psutil alone."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from support.threads import other_thread
 
 pytestmark = pytest.mark.needs("fork")
 
-PATIENCE = 20.0
-"""Seconds within which something that happens at once has happened."""
+PATIENCE = 20.0  # seconds within which something that happens at once has happened
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def bound(system: System, pid: int) -> Member:
 
 
 def recycled(system: PsutilSystem, pid: int, seconds: float = 60) -> Member:
-    """Return a member whose number has another owner, started so much later."""
+    """Return a member whose pid another process has, started so much later."""
     member = bound(system, pid)
     system.drop(member)
     assert member.create_time
@@ -396,8 +395,7 @@ def test_ancestors_are_climbed_to_the_top(plant: Planter, system: PsutilSystem) 
     ]
 
 
-DAY = 86_400.0
-"""Seconds; longer than this process can be older than what it plants."""
+DAY = 86_400.0  # seconds; longer than this process can be older than what it plants
 
 
 def test_an_ancestor_that_is_younger_than_its_child_ends_the_climb(

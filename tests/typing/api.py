@@ -106,7 +106,7 @@ async def awaited(popen: subprocess.Popen[bytes], policy: KillPolicy) -> None:
 
 
 def results() -> None:
-    """What is told of a kill."""
+    """The facts of a kill."""
     result = kill_tree(1234)
     assert_type(result, KillResult)
     assert_type(result.target, tuple[ProcessIdentity, ...])
@@ -128,7 +128,7 @@ def results() -> None:
 
 
 def trees() -> None:
-    """What is told of a tree."""
+    """The facts of a tree."""
     snapshot = snapshot_tree(1234)
     assert_type(snapshot, TreeSnapshot)
     assert_type(snapshot.members, tuple[TreeMember, ...])
@@ -144,7 +144,7 @@ def trees() -> None:
 
 
 def identities() -> None:
-    """What is told of one process."""
+    """The facts of a process."""
     identity = identify(1234)
     assert_type(identity, ProcessIdentity)
     assert_type(identity.pid, int)
@@ -153,7 +153,7 @@ def identities() -> None:
 
 
 def events(event: KillEvent) -> None:
-    """What is told while it happens."""
+    """The events of a kill."""
     assert_type(event.kind, Literal["asked", "escalated", "found", "gone", "settled"])
     assert_type(event.identity, ProcessIdentity | None)
     assert_type(event.seconds, float)
@@ -203,14 +203,14 @@ async def awaited_sessions(manager: SessionManager) -> None:
 
 
 def stops(result: StopResult) -> None:
-    """What became of a stop."""
+    """The results of stops."""
     assert_type(result.success, bool)
     assert_type(result.kill, KillResult | None)
     assert_type(result.error, str | None)
 
 
 async def recoveries() -> None:
-    """What dead owners left."""
+    """The recovery of what dead owners left."""
     report = recover("sessions", policy=KillPolicy(), dry_run=True, bare=False)
     assert_type(report, RecoveryReport)
     assert_type(report.ok, bool)

@@ -26,8 +26,8 @@ from support.users import Account, ordinary_user
 
 pytestmark = pytest.mark.needs("cgroup", "fork")
 
+# A daemon that is known by nothing but its cgroup, once the shell is dead.
 SCRUBBED = "env -i setsid sh -c 'echo $$; exec sleep 1000' & wait"
-"""A daemon that is known by nothing but its cgroup, once the shell is dead."""
 T = TypeVar("T")
 ROOT = pytest.param(None, id="root", marks=pytest.mark.needs("root"))
 USER = pytest.param(ordinary_user(), id="user", marks=pytest.mark.needs("ordinary user", "root"))
@@ -63,7 +63,7 @@ def warm_up() -> None:
 
 
 def end_scrubbed() -> tuple[list[Evidence], bool]:
-    """Start a daemon that cut every tie, end its tree, and tell how it was found."""
+    """Start a daemon that cut every tie, end its tree, and return how it was found."""
     process = TreePopen(["sh", "-c", SCRUBBED], stdout=subprocess.PIPE, containment="kernel")
     assert process.stdout
     with process.stdout:
@@ -262,7 +262,7 @@ class TestOtherSpawners:
 
 
 class TestADeadOwner:
-    """What is left of one that crashed."""
+    """What is left of an owner that crashed."""
 
     def test_its_tree_is_ended_by_what_was_written_down(self) -> None:
         def crash() -> tuple[str, str, int]:

@@ -19,8 +19,7 @@ from support.planter import Planter
 
 pytestmark = pytest.mark.needs("fork", "pidfd")
 
-PATIENCE = 20.0
-"""Seconds within which something that happens at once has happened."""
+PATIENCE = 20.0  # seconds within which something that happens at once has happened
 
 
 @pytest.fixture
@@ -235,7 +234,7 @@ def test_everything_is_given_back(monkeypatch: pytest.MonkeyPatch, plant: Plante
 
 
 def recycled(system: PosixSystem, pid: int) -> Member:
-    """Return a member whose number has another owner by now."""
+    """Return a member whose pid another process has by now."""
     member = bound(system, pid)
     system.drop(member)
     assert member.create_time

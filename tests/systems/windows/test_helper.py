@@ -18,8 +18,7 @@ from proctree_kill._systems.windows.taskkill import Answer
 
 pytestmark = pytest.mark.needs("job objects")
 
-LONG = 1000.0
-"""Seconds that never pass."""
+LONG = 1000.0  # seconds that never pass
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def far() -> float:
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    """Let a few lines of Python take the place of the tools."""
+    """Replace the tools by a few lines of Python."""
     monkeypatch.setattr(taskkill, "force", lambda *_: [sys.executable, "-I", "-S", "-c", code])
     monkeypatch.setattr(taskkill, "look_up", lambda *_: [sys.executable, "-I", "-S", "-c", code])
 

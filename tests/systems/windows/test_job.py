@@ -27,8 +27,7 @@ job.start(child.pid)
 child.wait()
 """
 LAUNCHER = "import subprocess, sys; raise SystemExit(subprocess.call(sys.argv[1:]))"
-BREAKAWAY = 0x01000000
-"""CREATE_BREAKAWAY_FROM_JOB."""
+BREAKAWAY = 0x01000000  # CREATE_BREAKAWAY_FROM_JOB
 
 
 @pytest.fixture

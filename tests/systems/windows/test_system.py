@@ -20,8 +20,7 @@ from proctree_kill._systems.windows.taskkill import Answer
 from support.windows import Process, Tools, Windows
 
 WATCH = handles.WATCH
-PROTECTED = 0
-"""The rights that a protected process grants."""
+PROTECTED = 0  # the rights that a protected process grants
 
 
 @pytest.fixture

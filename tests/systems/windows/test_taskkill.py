@@ -1,4 +1,4 @@
-"""Pure: what is said to taskkill and tasklist, and how their answers are read."""
+"""Pure: the commands for taskkill and tasklist, and how their output is read."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.needs("console events")
 GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 OWN_CONSOLE = getattr(subprocess, "CREATE_NEW_CONSOLE", 0)
 SUSPENDED = 4
+# STATUS_CONTROL_C_EXIT: the exit code of a process without a handler for CTRL_BREAK.
 BROKEN = 0xC000013A
-"""STATUS_CONTROL_C_EXIT: the exit code of a process without a handler for CTRL_BREAK."""
 NODE = """
 const start = () => require("child_process").spawn(
     process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "inherit" });

@@ -39,7 +39,6 @@ def entry(row: Row, *, offset: int, last: bool = False) -> bytes:
 
 
 def table(*rows: Row) -> bytes:
-    """Write a process table."""
     written = b""
     for row in rows:
         written += entry(row, offset=len(written), last=row is rows[-1])
