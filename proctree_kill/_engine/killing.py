@@ -117,7 +117,6 @@ class Killing:
                 tree.members,
                 self._start,
                 holds_input=close_inputs is not None,
-                can_ask=system.polite,
                 can_kill_cells=self._can_kill_cells(tree),
                 can_insist=system.insists,
                 force_code=system.force_code,

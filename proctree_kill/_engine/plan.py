@@ -49,7 +49,6 @@ class Escalation:
         start: float,
         *,
         holds_input: bool = False,
-        can_ask: bool = True,
         can_kill_cells: bool = False,
         can_insist: bool = False,
         force_code: int = SIGKILL_CODE,
@@ -62,7 +61,6 @@ class Escalation:
             members: what the first scan found, spared members included.
             start: when the call began.
             holds_input: whether :class:`CloseInput` has something to close.
-            can_ask: whether the system has a polite signal.
             can_kill_cells: whether all processes in the tree's cells may die at once.
             can_insist: whether the system has a second way to kill.
             force_code: the exit code of a killed process.
@@ -73,7 +71,6 @@ class Escalation:
         self.hurry = False
         self.sure = sure
         self.holds_input = holds_input
-        self.can_ask = can_ask
         self.can_kill_cells = can_kill_cells
         self.can_insist = can_insist
         self.force_code = force_code
@@ -90,14 +87,13 @@ class Escalation:
     def steps(self, way: Way = "stop") -> Generator[Step, Facts, list[Outcome]]:
         """Yield the steps of the escalation, or of a part of it, and return the outcomes."""
         grace_end = self.start + self.policy.grace
-        if way == "ask" and self.can_ask:
+        if way == "ask":
             yield from self._do(Rescan(light=True))
             yield from self._ask(grace_end)
             if self.living and not self.asked:  # no polite signal reaches any of them
                 yield from self._force(wait=False)
         else:
-            can_request = self.policy.grace and (self.can_ask or self.holds_input)
-            if way == "stop" and self.living and can_request:
+            if way == "stop" and self.living and self.policy.grace:
                 yield from self._ask_and_wait(grace_end)
             if self.living or not self.sure:
                 yield from self._force(wait=way == "stop")
@@ -108,10 +104,9 @@ class Escalation:
     def _ask_and_wait(self, until: float) -> Steps:
         if self.holds_input:
             yield from self._do(CloseInput())
-            if self.can_ask:
-                share = self.now + self.policy.grace * INPUT_SHARE
-                yield from self._wait(self._roots(), min(share, until))
-        if self.can_ask and not self.hurry:
+            share = self.now + self.policy.grace * INPUT_SHARE
+            yield from self._wait(self._roots(), min(share, until))
+        if not self.hurry:
             yield from self._do(Rescan(light=True))  # what was born since is asked as well
             yield from self._ask(until)
             if self.living and not (self.asked or self.holds_input):

@@ -129,9 +129,6 @@ class System(Protocol):
     An instance belongs to one thread, but for :meth:`hurry`.
     """
 
-    polite: bool = True
-    """Whether :meth:`ask` can reach a process without ending it by force."""
-
     insists: bool = False
     """Whether :meth:`insist` does anything."""
 

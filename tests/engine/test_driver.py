@@ -525,13 +525,6 @@ def test_where_scans_are_disturbed_the_group_is_forced_and_its_session_not_verif
     assert Evidence.SESSION not in result.verified
 
 
-def test_where_nothing_polite_can_be_said_the_force_begins_at_once(system: FakeSystem) -> None:
-    system.polite = False
-    result = kill_tree(deaf_family(system).pid, grace=GRACE)
-    assert "ask" not in system.verbs()
-    assert result.seconds < FEW
-
-
 class Owner(SimpleNamespace):
     """An owner with a pid, an input and a return code, as Popen; and the other end of the pipe."""
 
@@ -586,14 +579,6 @@ def test_the_input_stays_open_where_the_force_begins_at_once(system: FakeSystem)
     assert not is_closed(owner)
 
 
-def test_where_only_the_input_is_polite_no_process_is_asked(system: FakeSystem) -> None:
-    system.polite = False
-    owner = owner_of(deaf_family(system))
-    kill_tree(owner, grace=GRACE)
-    assert is_closed(owner)
-    assert "ask" not in system.verbs()
-
-
 def test_a_target_that_is_gone_is_no_error(system: FakeSystem) -> None:
     root = system.spawn("root", reaped=True, death=0.0)
     result = kill_tree(root.pid)
@@ -625,7 +610,7 @@ def spawn(system: FakeSystem, parent: Process, name: str) -> None:
 @st.composite
 def worlds(draw: st.DrawFn) -> tuple[FakeSystem, list[Process]]:
     """Draw a system with a tree beside innocent processes."""
-    system = FakeSystem(polite=draw(st.booleans()))
+    system = FakeSystem()
     system.spawn("innocent", leads=True)
     delays = st.none() | st.floats(0, 3)
     root = system.spawn("root", leads=draw(st.booleans()), leaves=draw(delays))

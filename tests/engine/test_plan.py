@@ -140,22 +140,6 @@ def test_the_share_of_the_input_ends_with_the_grace_when_the_time_before_was_lon
     assert late.times(Freeze)[0] < GRACE + FEW
 
 
-def test_where_no_member_can_be_asked_the_force_begins_at_once() -> None:
-    done = play(Actor("root", leaves=0.0), can_ask=False).run()
-    assert done.kinds[0] is Freeze
-    assert done.fates == {"root": Fate.KILLED}
-
-
-def test_without_a_polite_way_the_closed_input_has_the_whole_grace() -> None:
-    slow, deaf = Actor("root", reads=1.5), Actor("root")
-    done = play(slow, holds_input=True, can_ask=False).run()
-    assert done.fates == {"root": Fate.TERMINATED}
-    assert done.is_scanned_last()
-    done = play(deaf, holds_input=True, can_ask=False).run()
-    assert not done.times(Ask)
-    assert GRACE <= done.times(Freeze)[0] < GRACE + FEW
-
-
 def test_a_helper_started_during_the_grace_is_awaited_and_not_asked() -> None:
     helper = Actor("helper", 2, appears=0.25, ends=1.0)
     done = play(Actor("root", leaves=1.5), Actor("child", 1, leaves=0.5), helper).run()
@@ -454,9 +438,6 @@ HISTORIES: dict[str, Callable[[], Play]] = {
     "one is left on the closed input": lambda: play(
         Actor("root", reads=0.25), Actor("child", 1, leaves=0.25), holds_input=True
     ),
-    "no member can be asked": lambda: play(
-        Actor("root", reads=0.25), Actor("child", 1), holds_input=True, can_ask=False
-    ),
     "scans are unsure": lambda: play(Actor("root", leaves=0.25), unsure=6),
     "the input is ignored": lambda: play(Actor("root", leaves=0.0), holds_input=True),
     "all are gone when they are asked": lambda: play(Actor("root", ends=0.0)),
@@ -525,11 +506,6 @@ def test_asking_alone_waits_for_nothing_and_uses_no_force() -> None:
     assert done.names(Ask) == [["child", "root"]]
     assert not {CloseInput, Wait, Freeze, Kill} & {*done.kinds}
     assert done.seconds < FEW
-
-
-def test_asking_alone_kills_where_there_is_no_polite_way() -> None:
-    done = play(Actor("root"), can_ask=False).run(way="ask")
-    assert done.fates == {"root": Fate.KILLED}
 
 
 def test_force_alone_asks_no_process_and_does_not_wait_for_the_dying() -> None:

@@ -106,7 +106,6 @@ plays = st.builds(
     st.lists(st.integers(1, 64), min_size=1, max_size=5),
     holds_input=st.booleans(),
     unsure=st.just(0) | st.integers(0, 40),
-    can_ask=st.sampled_from([True, True, False]),
     can_kill_cells=st.booleans(),
     grace=ticks,
     settle=ticks,
@@ -169,8 +168,7 @@ def test_the_force_is_not_used_before_the_grace_is_over(
     assume(not play.unsure)
     play.run(hurry_at)
     hurried = len(play.steps) if hurry_at is None else hurry_at
-    grace = play.policy.grace if play.escalation.can_ask or play.escalation.holds_input else 0.0
-    early = [step for time, step in play.steps[:hurried] if time < grace]
+    early = [step for time, step in play.steps[:hurried] if time < play.policy.grace]
     assert not [step for step in early if isinstance(step, Freeze | Kill | KillCells)]
 
 

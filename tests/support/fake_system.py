@@ -83,7 +83,6 @@ class FakeSystem(System):
         raises: an exception for each method that shall raise, from the first freeze on.
     """
 
-    polite: bool = True
     boot_id: str | None = "boot"
     disturbed: bool = False
     hurried: bool = False

@@ -100,7 +100,6 @@ class Play:
         self,
         *actors: Actor,
         holds_input: bool = False,
-        can_ask: bool = True,
         can_kill_cells: bool = False,
         unsure: int = 0,
         **options: object,
@@ -115,7 +114,6 @@ class Play:
             known,
             START,
             holds_input=holds_input,
-            can_ask=can_ask,
             can_kill_cells=can_kill_cells,
             sure=not unsure,
         )

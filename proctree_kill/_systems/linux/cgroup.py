@@ -9,7 +9,7 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
@@ -41,7 +41,7 @@ class TreeCgroup(Cell):
         name: its directory.
     """
 
-    kind: Literal["cgroup", "job"] = "cgroup"
+    kind = "cgroup"
 
     def __init__(self, folder: str, owner_folder: str, entries: Sequence[str]) -> None:
         """Stand for a cgroup that exists; :meth:`make` makes one."""

@@ -21,7 +21,7 @@ OWNER_SUFFIX = "-home"
 ENTRY_SUFFIX = "-entry"
 """Ends the name of the threaded cgroup through which one tree is born."""
 OLD_ENTRY_SUFFIX = "-door"
-"""The same in release 0.1.0, which kills all that is in a cgroup so named."""
+"""The same in release 0.1.0, which empties every cgroup so named."""
 _NAME = re.compile(
     r"proctree-([0-9a-f]{8})-([0-9]+)-([0-9]+)-([0-9]+)(?:-[0-9a-f]+)?(?:-home|-entry|-door)?"
 )

@@ -14,7 +14,7 @@ import functools
 import secrets
 from collections.abc import Iterator, Mapping
 from ctypes import c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p, c_wchar_p
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from ..contract import Cell, UnavailableError
 from . import win32
@@ -88,7 +88,7 @@ class TreeJob(Cell):
         name: what tools that list objects call it, until its last handle is closed.
     """
 
-    kind: Literal["cgroup", "job"] = "job"
+    kind = "job"
     creation_flags = CREATE_SUSPENDED
 
     def __init__(self, *, dies_with_owner: bool) -> None:
