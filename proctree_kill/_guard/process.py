@@ -69,7 +69,7 @@ class GuardProcess:
     def _note(self, line: bytes) -> None:
         try:
             message = json.loads(line)
-        except ValueError:  # a fork of the owner has the pipe as well, and may write into it
+        except (ValueError, RecursionError):  # a fork of the owner may write into the pipe as well
             return
         match message:
             case {"forget": str(marker)}:

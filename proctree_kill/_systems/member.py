@@ -6,6 +6,7 @@ Public models are built from it once, at the end.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from .._models.identity import ProcessIdentity
@@ -37,6 +38,7 @@ DIES, HANDLES, IGNORES = "dies", "handles", "ignores"
 """How a process responds to a signal. One that blocks it handles it, by sigwait(3) or later."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Member:
     """A process that was found, and what is known of it.
 
@@ -45,55 +47,28 @@ class Member:
     ``adopted``: whether a child of this process is known to be adopted.
     """
 
-    __slots__ = (
-        "adopted",
-        "boot_id",
-        "create_time",
-        "depth",
-        "evidence",
-        "exit_code",
-        "handle",
-        "inode",
-        "kernel",
-        "name",
-        "note",
-        "pid",
-        "ppid",
-        "response",
-        "sid",
-        "signals",
-        "spared",
-        "start",
-        "state",
-        "stopped",
-        "threads",
-        "unreachable",
-    )
-
-    def __init__(self, pid: int, ppid: int | None = None) -> None:
-        """Begin with a number; all else is unknown."""
-        self.pid = pid
-        self.ppid = ppid
-        self.sid: int | None = None
-        self.boot_id: str | None = None
-        self.start: int | None = None
-        self.inode: int | None = None
-        self.create_time: float | None = None
-        self.name: str | None = None
-        self.state = ALIVE
-        self.threads = 1
-        self.kernel = False
-        self.stopped = False
-        self.adopted = False
-        self.handle: int | None = None
-        self.depth = 0
-        self.evidence = 0
-        self.spared: str | None = None
-        self.note: str | None = None
-        self.signals: list[str] = []
-        self.unreachable = False
-        self.response: str | None = None
-        self.exit_code: int | None = None
+    pid: int
+    ppid: int | None = None
+    sid: int | None = None
+    boot_id: str | None = None
+    start: int | None = None  # in the unit of System.start_clock
+    inode: int | None = None  # of its pidfd, since Linux 6.9
+    create_time: float | None = None  # seconds since the epoch
+    name: str | None = None
+    state: str = ALIVE
+    threads: int = 1
+    kernel: bool = False  # whether it is a kernel thread
+    stopped: bool = False  # whether job control had stopped it when it was found
+    adopted: bool = False
+    handle: int | None = None  # a pidfd, or a handle of Windows
+    depth: int = 0
+    evidence: int = 0  # a mask
+    spared: str | None = None  # why it is spared
+    note: str | None = None
+    signals: list[str] = field(default_factory=list)
+    unreachable: bool = False  # whether no polite request reaches it
+    response: str | None = None  # to the signal of the present request, if it was read
+    exit_code: int | None = None
 
     def __repr__(self) -> str:
         return f"<Member {self.name or '?'} {self.pid}>"

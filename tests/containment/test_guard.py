@@ -140,7 +140,17 @@ class TestTheOwnersDeath:
 
 
 @pytest.mark.parametrize(
-    "said", [b"{", b"\xff", b"[]", b"7", b'{"forget": []}', b'{"marker": "m"}', b'{"marker": {}}']
+    "said",
+    [
+        b"{",
+        pytest.param(b"[" * 50_000, id="too deep"),
+        b"\xff",
+        b"[]",
+        b"7",
+        b'{"forget": []}',
+        b'{"marker": "m"}',
+        b'{"marker": {}}',
+    ],
 )
 def test_what_it_does_not_understand_does_not_end_it(said: bytes) -> None:
     tree: dict[str, Any] = {"marker": "A=1", "cgroup": None, "identity": None, "records": []}
