@@ -6,11 +6,11 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 
-from .._models.policy import KillPolicy
 from .._records.recover import recover
 from .._sessions.manager import SessionManager
 from . import tables
 from .exit_codes import Exit
+from .kill import policy
 from .screen import Screen
 
 
@@ -51,7 +51,7 @@ def _sessions(options: Namespace, screen: Screen) -> bool:
 
 
 def _stop(options: Namespace, screen: Screen) -> bool:
-    manager = SessionManager(options.directory, policy=_policy(options))
+    manager = SessionManager(options.directory, policy=policy(options))
     result = manager.stop_agent(options.session_id)
     if options.json:
         screen.json(result.model_dump(mode="json"))
@@ -64,7 +64,7 @@ def _stop(options: Namespace, screen: Screen) -> bool:
 
 def _recover(options: Namespace, screen: Screen) -> bool:
     report = recover(
-        options.directory, policy=_policy(options), dry_run=options.dry_run, bare=options.bare
+        options.directory, policy=policy(options), dry_run=options.dry_run, bare=options.bare
     )
     if options.json:
         screen.json({"ok": report.ok, **report.model_dump(mode="json")})
@@ -80,7 +80,3 @@ _COMMANDS: Mapping[str, Callable[[Namespace, Screen], bool]] = {
     "stop": _stop,
     "recover": _recover,
 }
-
-
-def _policy(options: Namespace) -> KillPolicy:
-    return KillPolicy().but(grace=options.grace, settle=options.settle)

@@ -20,6 +20,7 @@ import pytest
 from proctree_kill import (
     Evidence,
     Fate,
+    KillPolicy,
     KillResult,
     ProcessIdentity,
     ProcessOutcome,
@@ -95,6 +96,7 @@ class TestArguments:
             ["kill", "7", "--marker", "NAME"],
             ["kill", "7", "--marker", "=value"],
             ["kill", "7", "--terminate", "half"],
+            ["kill", "7", "--teardown", "INT 3", "--grace", "1"],
             ["kill", "-KILL", "7"],
             ["tree"],
             ["tree", "7", "--grace", "1"],
@@ -196,22 +198,47 @@ class TestGivenResults:
         (target, options), (_, forced) = calls
         del options["on_event"], forced["on_event"]
         assert target == [7, 8]
-        assert options == {
-            "grace": 1.5,
-            "settle": 3.0,
-            "marker": "A=b=c",
-            "spare": [9],
-            "terminate": "root",
-            "include_root": False,
-        }
-        assert forced == {
-            "grace": 0.0,
-            "settle": None,
-            "marker": None,
-            "spare": None,
-            "terminate": None,
-            "include_root": True,
-        }
+        policy = KillPolicy(grace=1.5, settle=3.0, terminate="root", include_root=False)
+        assert options == {"policy": policy, "marker": "A=b=c", "spare": [9]}
+        assert forced == {"policy": KillPolicy(grace=0.0), "marker": None, "spare": None}
+
+    @pytest.mark.parametrize(
+        ("said", "requests"),
+        [
+            ("--signal INT", (("SIGINT", 2.0),)),
+            ("--signal sighup --grace 3", (("SIGHUP", 3.0),)),
+            ("--teardown=INT 3, TERM 2", (("SIGINT", 3.0), ("SIGTERM", 2.0))),
+        ],
+    )
+    def test_the_requests_can_be_chosen(
+        self, said: str, requests: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        policies: list[KillPolicy] = []
+
+        def call(_: object, **options: Any) -> KillResult:
+            policies.append(options["policy"])
+            return result()
+
+        monkeypatch.setattr(kill, "kill_tree", call)
+        arguments = [said] if "=" in said else said.split()
+        assert main(["kill", "7", *arguments]) == 0
+        assert [policy.requests for policy in policies] == [requests]
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--signal", "KILL"], "force follows by itself"),
+            (["--signal", "INTT"], "did you mean 'SIGINT'"),
+            (["--signal", "INT", "--force"], "0.0 is no number of seconds above 0"),
+            (["--signal", "INT", "--teardown", "INT 3"], "name each signal in --teardown"),
+            (["--teardown", "INT 3,"], "expected a signal and its seconds"),
+        ],
+    )
+    def test_wrong_requests_are_named(
+        self, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["kill", str(os.getpid()), *arguments]) == 2
+        assert words in capsys.readouterr().err
 
     @pytest.mark.parametrize("grace", ["-1", "nan", "inf"])
     def test_a_grace_out_of_range_is_a_usage_error(
