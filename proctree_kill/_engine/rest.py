@@ -59,9 +59,7 @@ class RestWaiter:
         unsure = 0
         while True:
             self.spares = self.spares or any(member.spared is not None for member in found)
-            living = [
-                member for member in found if member.spared is None and member.state == ALIVE
-            ]
+            living = [member for member in found if member.spared is None and member.state == ALIVE]
             if not living:
                 unsure += 1
                 if tree.sure or unsure > UNSURE_LOOKS:

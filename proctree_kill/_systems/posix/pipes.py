@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import select
 import sys
-import termios
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+assert sys.platform != "win32" or not TYPE_CHECKING  # what follows is not for Windows
+
+import fcntl
+import select
+import termios
 
 _SIZE_OF_INT = 4  # bytes
 

@@ -10,9 +10,6 @@ from typing import Any
 
 POLL = 0.01  # seconds between two looks at quiet pipes
 
-_winapi: Any = importlib.import_module("_winapi")
-_msvcrt: Any = importlib.import_module("msvcrt")
-
 
 class WindowsPipeWatcher:
     """Looks again and again whether there is something to read (PeekNamedPipe).
@@ -27,6 +24,8 @@ class WindowsPipeWatcher:
     def __init__(self) -> None:
         """Begin without a pipe."""
         self._woken = threading.Event()
+        self._winapi: Any = importlib.import_module("_winapi")
+        self._msvcrt: Any = importlib.import_module("msvcrt")
 
     def ready(self, readable: Sequence[int], writable: Sequence[int]) -> Collection[int]:  # noqa: ARG002 - a write blocks
         """Look until one of these has something to read or has come to its end."""
@@ -55,7 +54,8 @@ class WindowsPipeWatcher:
     def _peek(self, fd: int) -> int | None:
         """Return how many bytes can be read; None at the end."""
         try:
-            available: int = _winapi.PeekNamedPipe(_msvcrt.get_osfhandle(fd), 0)[0]
+            handle = self._msvcrt.get_osfhandle(fd)
+            available: int = self._winapi.PeekNamedPipe(handle, 0)[0]
         except OSError:  # ERROR_BROKEN_PIPE: a read returns nothing
             return None
         return available
