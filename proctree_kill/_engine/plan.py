@@ -332,7 +332,8 @@ class Escalation:
         )
 
     def _why_it_left(self, member: Member) -> str:
-        parent = self.parents.get(member)
-        return (
-            f"it left {'after its parent was' if parent in self.asked else 'without being'} asked"
-        )
+        above: Member | None = member
+        while (above := self.parents.get(above)) is not None:
+            if above in self.asked:
+                return "it left after a process above it was asked"
+        return "it left without being asked"

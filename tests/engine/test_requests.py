@@ -49,7 +49,7 @@ def test_a_child_that_its_parent_told_to_exit_is_not_asked() -> None:
     done = play(root, Actor("child", parent=root, response=HANDLES, ends=0.25)).run()
     assert done.names(Ask) == [["root"]]
     assert [outcome.detail for outcome in done.outcomes] == [
-        "it left after its parent was asked",
+        "it left after a process above it was asked",
         None,
     ]
     assert done.fates == {"child": Fate.TERMINATED, "root": Fate.TERMINATED}
