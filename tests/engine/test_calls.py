@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +25,7 @@ from proctree_kill import (
 )
 from support.nodes import Node, chain
 from support.planter import Planter
-from support.threads import other_thread
+from support.threads import in_thread, other_thread
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -245,11 +244,7 @@ def test_whatever_a_signal_handler_raises_is_held_back(plant: Planter) -> None:
 
 def test_a_thread_may_kill_as_well(plant: Planter) -> None:
     tree = plant(chain("root", "child"))
-    results: list[KillResult] = []
-    thread = threading.Thread(target=lambda: results.append(kill_tree(tree.root)))
-    thread.start()
-    thread.join()
-    assert results[0].ok
+    assert in_thread(lambda: kill_tree(tree.root))().ok
     assert tree.all_dead()
 
 

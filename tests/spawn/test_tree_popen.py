@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -354,31 +355,22 @@ class TestTheOwner:
     """The process that owns a tree, and for how long."""
 
     def test_sixteen_threads_start_and_stop_at_once(self) -> None:
-        results = []
         barrier = threading.Barrier(16)
 
-        def start_and_stop() -> None:
+        def start_and_stop(_: int) -> bool:
             barrier.wait()
             with TreePopen(["sh", "-c", "cat & cat"], stdin=subprocess.PIPE) as process:
-                results.append(process.stop(grace=PATIENCE).ok and process.returncode is not None)
+                return process.stop(grace=PATIENCE).ok and process.returncode is not None
 
-        threads = [threading.Thread(target=start_and_stop) for _ in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert results == [True] * 16
+        with ThreadPoolExecutor(16) as pool:
+            assert all(pool.map(start_and_stop, range(16)))
 
     def test_every_thread_that_waits_learns_of_the_end(self, plant: Planter) -> None:
         process, _ = plant.contained(FAMILY)
-        codes: list[int] = []
-        threads = [threading.Thread(target=lambda: codes.append(process.wait())) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        process.stop(grace=0)
-        for thread in threads:
-            thread.join()
-        assert codes == [-9] * 8
+        with ThreadPoolExecutor(8) as pool:
+            waits = [pool.submit(process.wait) for _ in range(8)]
+            process.stop(grace=0)
+        assert [wait.result() for wait in waits] == [-9] * 8
 
     def test_a_forked_child_learns_nothing(self, plant: Planter) -> None:
         process, _ = plant.contained(FAMILY)
