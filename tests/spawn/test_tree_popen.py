@@ -34,7 +34,7 @@ pytestmark = pytest.mark.needs("fork")
 FILES = Path("/dev/fd")
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 FAMILY = Node(name="root", children=(chain("a", "b"), chain("c")))
-DEAF = Node(name="root", on_term="ignore", children=(Node(name="x", on_term="ignore"),))
+STUBBORN = Node(name="root", on_term="ignore", children=(Node(name="x", on_term="ignore"),))
 ORPHANS = Node(name="root", dies=True, children=(chain("orphan", "x"),))
 Start = Callable[..., Any]
 POPENS = pytest.mark.parametrize("popen", [subprocess.Popen, TreePopen])
@@ -232,12 +232,12 @@ class TestTheTree:
         assert process.wait() == -15
 
     def test_terminate_leaves_what_ignores_it(self, plant: Planter) -> None:
-        process, _ = plant.contained(DEAF)
+        process, _ = plant.contained(STUBBORN)
         process.terminate()
         assert process.poll() is None
 
     def test_kill_ends_what_ignores_requests_as_well(self, plant: Planter) -> None:
-        process, tree = plant.contained(DEAF)
+        process, tree = plant.contained(STUBBORN)
         process.kill()
         assert tree.all_dead(within=BOUND)
         assert process.wait() == -9
@@ -281,7 +281,7 @@ class TestTheBlock:
         assert tree.all_dead()
 
     def test_an_exception_ends_the_whole_tree_at_once(self, plant: Planter) -> None:
-        process, tree = plant.contained(DEAF)
+        process, tree = plant.contained(STUBBORN)
         with pytest.raises(ZeroDivisionError), process:
             raise ZeroDivisionError
         assert process.returncode == -9
@@ -290,7 +290,7 @@ class TestTheBlock:
     def test_an_interrupted_wait_ends_the_whole_tree_at_once(
         self, plant: Planter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        process, tree = plant.contained(DEAF)
+        process, tree = plant.contained(STUBBORN)
 
         def interrupted(_seconds: float | None) -> bool:
             monkeypatch.undo()

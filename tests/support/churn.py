@@ -9,7 +9,7 @@ import threading
 from proctree_kill import SessionManager
 
 THREADS = 16
-DEAF = "trap '' TERM; sleep 1000 & echo deaf; wait; wait"
+STUBBORN = "trap '' TERM; sleep 1000 & echo stubborn; wait; wait"
 BOUND = 120.0  # seconds after which something that should have happened counts as a failure
 
 
@@ -36,8 +36,10 @@ def churn(manager: SessionManager, count: int) -> None:
 def hang(manager: SessionManager, count: int) -> None:
     """Start so many sessions that ignore the request, ``hung-0`` and on; return when all do."""
     for number in range(count):
-        session = manager.spawn_agent(f"hung-{number}", ["sh", "-c", DEAF], stdout=subprocess.PIPE)
+        session = manager.spawn_agent(
+            f"hung-{number}", ["sh", "-c", STUBBORN], stdout=subprocess.PIPE
+        )
         assert session.process
         assert session.process.stdout
         with session.process.stdout as said:
-            assert said.readline() == b"deaf\n"
+            assert said.readline() == b"stubborn\n"
