@@ -270,7 +270,7 @@ class System(Protocol):
     def stopped(self, pid: int) -> bool:
         """Whether a process is stopped (job control), not merely waiting."""
 
-    def unaware(self, pid: int) -> bool:  # noqa: ARG002 - nothing shows that here
+    def is_about_to_notice(self, pid: int) -> bool:  # noqa: ARG002 - nothing shows that here
         """Whether a parent seems to be about to learn that a child of its stopped."""
         return False
 
