@@ -291,7 +291,7 @@ class FakeSystem(System):
         process = self.processes.get(pid)
         return process is not None and process.death is None and process.stopped
 
-    def unaware(self, pid: int) -> bool:
+    def is_about_to_notice(self, pid: int) -> bool:
         """Whether a parent that follows has yet to stop."""
         process = self.processes[pid]
         return process.notices is not None and not process.stopped
