@@ -332,8 +332,8 @@ class Escalation:
         )
 
     def _why_it_left(self, member: Member) -> str:
-        above: Member | None = member
-        while (above := self.parents.get(above)) is not None:
-            if above in self.asked:
+        while (parent := self.parents.get(member)) is not None:
+            member = parent
+            if member in self.asked:
                 return "it left after a process above it was asked"
         return "it left without being asked"
