@@ -209,7 +209,11 @@ class Driver:
         parents = {parent.pid for parent in self._parents or ()}
         children = [member for member in self._frozen if member.ppid in parents]
         until = self._system.now() + NOTICE_TIME
-        while children and self._system.now() < until and any(map(self._system.unaware, parents)):
+        while (
+            children
+            and self._system.now() < until
+            and any(map(self._system.is_about_to_notice, parents))
+        ):
             self._system.wait([], self._system.now() + POLL)
 
     def _continue_parents(self) -> None:

@@ -360,9 +360,10 @@ class Escalation:
         )
 
     def _why_it_left(self, member: Member) -> str:
-        parent = self.parents.get(member)
-        if parent in self.asked:
-            return "it left after its parent was asked"
+        while (parent := self.parents.get(member)) is not None:
+            member = parent
+            if member in self.asked:
+                return "it left after a process above it was asked"
         if self.hook is not None:
             return "it left after the shutdown hook was called"
         return "it left without being asked"

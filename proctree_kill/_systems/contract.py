@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, NamedTuple, Protocol, Self
 
 from .member import Member
@@ -69,7 +69,7 @@ class Cell(Protocol):
     dies_with_owner: bool = False
     """Whether its processes die when the process that made it ends, for whatever reason."""
 
-    def spawning(self, do: Callable[[Callable[[], None]], None]) -> AbstractContextManager[None]:
+    def spawning(self, do: Callable[[Callable[[], None]], None]) -> AbstractContextManager[None]:  # noqa: ARG002 - the flags suffice
         """Have what this thread starts inside the block, with the flags, born in here.
 
         Args:
@@ -78,6 +78,7 @@ class Cell(Protocol):
         Raises:
             OSError: the kernel refuses, before anything was started.
         """
+        return nullcontext()
 
     def adopt(self, pid: int) -> None:
         """Move a process in; the children that it has already stay where they are.
@@ -288,7 +289,7 @@ class System(Protocol):
     def stopped(self, pid: int) -> bool:
         """Whether a process is stopped (job control), not merely waiting."""
 
-    def unaware(self, pid: int) -> bool:  # noqa: ARG002 - nothing shows that here
+    def is_about_to_notice(self, pid: int) -> bool:  # noqa: ARG002 - nothing shows that here
         """Whether a parent seems to be about to learn that a child of its stopped."""
         return False
 

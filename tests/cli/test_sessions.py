@@ -15,7 +15,7 @@ import pytest
 from proctree_kill import RecoveryReport, SessionManager, StopResult, identify
 from proctree_kill._cli import main
 from proctree_kill._records.format import record_path
-from support.agents import DEAF, POLITE, files, start
+from support.agents import POLITE, STUBBORN, files, start
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
 from support.times import BOUND
@@ -115,7 +115,7 @@ class TestStop:
     def test_force_does_not_ask(
         self, invoke: Invoke, manager: SessionManager, plant: Planter, tmp_path: Path
     ) -> None:
-        _, tree = start(manager, plant, "a", DEAF)
+        _, tree = start(manager, plant, "a", STUBBORN)
         code, out, _ = invoke("stop", tmp_path, "a", "--force")
         assert code == 0
         assert "session a: its record led to it, and it was ended" in out

@@ -58,13 +58,13 @@ def test_a_child_that_its_parent_told_to_exit_is_not_asked() -> None:
     done = play(root, Actor("child", parent=root, response=HANDLES, ends=0.25)).run()
     assert done.names(Ask) == [["root"]]
     assert [outcome.detail for outcome in done.outcomes] == [
-        "it left after its parent was asked",
+        "it left after a process above it was asked",
         None,
     ]
     assert done.fates == {"child": Fate.TERMINATED, "root": Fate.TERMINATED}
 
 
-def test_where_both_handle_the_signal_the_child_of_a_dead_parent_waits_for_the_middle() -> None:
+def test_where_both_handle_the_signal_the_child_waits_for_the_middle() -> None:
     done = play(*family(HANDLES, HANDLES, leaves=0.25)).run()
     assert GRACE / 2 <= when(done, "child") < GRACE / 2 + FEW
 

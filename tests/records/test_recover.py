@@ -25,7 +25,7 @@ from proctree_kill import (
 from proctree_kill._records.recover_record import RecordRecovery
 from proctree_kill._records.report import RecordFate, RecordOutcome
 from proctree_kill._records.trusted_files import Opened
-from support.agents import DEAF, HASTY, PATIENT, POLITE, abandon, files
+from support.agents import HASTY, PATIENT, POLITE, STUBBORN, abandon, files
 from support.callers import apart, in_namespace, unprivileged
 from support.nodes import Node, chain
 from support.planter import Planter
@@ -64,8 +64,8 @@ def marked(plant: Planter, node: Node = POLITE) -> tuple[Any, dict[str, Any]]:
 class TestReaped:
     @pytest.mark.parametrize(
         ("node", "policy"),
-        [(POLITE, PATIENT), (DEAF, HASTY), (DAEMON, PATIENT), (HEADLESS, PATIENT)],
-        ids=["polite", "deaf", "daemon", "dead root"],
+        [(POLITE, PATIENT), (STUBBORN, HASTY), (DAEMON, PATIENT), (HEADLESS, PATIENT)],
+        ids=["polite", "stubborn", "daemon", "dead root"],
     )
     def test_what_a_killed_owner_left_is_ended(
         self, plant: Planter, tmp_path: Path, node: Node, policy: KillPolicy
@@ -144,7 +144,7 @@ class TestReaped:
         owner = dead_owner(plant)
         trees = []
         for index in range(4):
-            tree, told = marked(plant, DEAF)
+            tree, told = marked(plant, STUBBORN)
             write(tmp_path, str(index), owner=owner, **told)
             trees.append(tree)
         report = recover(tmp_path, policy=KillPolicy(grace=1.0))
@@ -407,7 +407,7 @@ class TestCalls:
         owner = dead_owner(plant)
         trees = []
         for index in range(3):
-            tree, told = marked(plant, DEAF)
+            tree, told = marked(plant, STUBBORN)
             write(tmp_path, str(index), owner=owner, **told)
             trees.append(tree)
         command = [sys.executable, "-c", RECOVERER, str(tmp_path)]
@@ -468,7 +468,7 @@ class TestCalls:
         assert tree.all_dead()
 
     def test_a_cancelled_recovery_forces_and_finishes(self, plant: Planter, tmp_path: Path) -> None:
-        tree, told = marked(plant, DEAF)
+        tree, told = marked(plant, STUBBORN)
         write(tmp_path, "a", owner=dead_owner(plant), **told)
 
         async def scene() -> None:

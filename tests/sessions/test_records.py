@@ -12,7 +12,7 @@ from proctree_kill._records.format import record_path
 from proctree_kill._records.recover_record import RecordRecovery
 from proctree_kill._records.report import RecordOutcome
 from proctree_kill._sessions import registry
-from support.agents import DEAF, FOREVER, PATIENT, POLITE, files, start
+from support.agents import FOREVER, PATIENT, POLITE, STUBBORN, files, start
 from support.listener import Listener
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
@@ -129,7 +129,7 @@ def test_a_second_stop_of_a_lost_session_forces_too(
 ) -> None:
     manager = SessionManager(tmp_path, policy=FOREVER, event_broadcaster=listener)
     marker = new_marker()
-    tree = plant(DEAF, marker=marker)
+    tree = plant(STUBBORN, marker=marker)
     write(tmp_path, "a", identity=identify(tree.root.pid), marker=marker)
     first = in_thread(lambda: manager.stop_agent("a"))
     listener.wait("stopping")

@@ -45,6 +45,7 @@ from support.starting import (
     start_beside_a_stop,
     start_beside_polls,
 )
+from support.threads import in_thread
 
 pytestmark = pytest.mark.needs("fork", "waitid", "procfs")
 
@@ -327,18 +328,15 @@ def test_a_death_signal_is_not_sent_while_the_caller_lives() -> None:
 
     def scene() -> int | None:
         prctl = ctypes.CDLL(None).prctl
-        process: list[TreePopen[bytes]] = []
 
-        def start() -> None:
+        def start() -> TreePopen[bytes]:
             order = partial(prctl, PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             pipe = subprocess.PIPE
-            process.append(TreePopen(["cat"], stdin=pipe, stdout=pipe, preexec_fn=order))
+            return TreePopen(["cat"], stdin=pipe, stdout=pipe, preexec_fn=order)
 
-        thread = threading.Thread(target=start)
-        thread.start()
-        thread.join()
-        process[0].communicate(b"its last word is written when it has read all")
-        return process[0].returncode
+        process = in_thread(start)()
+        process.communicate(b"its last word is written when it has read all")
+        return process.returncode
 
     assert apart(scene, PATIENCE) == 0
 

@@ -22,7 +22,7 @@ WILD = Node(
     name="root",
     children=(
         chain("a", "b", "c"),
-        Node(name="deaf", on_term="ignore"),
+        Node(name="stubborn", on_term="ignore"),
         Node(name="stopped", stopped=True),
         Node(name="middle", dies=True, children=(Node(name="orphan"),)),
         Node(name="own session", session=True),
