@@ -38,9 +38,9 @@ def kill_tree(
 ) -> KillResult:
     """End a process and everything that it started, and return what happened to each.
 
-    First ``shutdown`` is called, if it is given, and a pipe to the root's standard input is closed,
-    if the target object holds it. Then all
-    processes are asked to leave (SIGTERM, children before parents). What is alive after the grace
+    First ``shutdown`` is called, if it is given, then a pipe to the root's standard input is
+    closed, if the target object holds it. Then all processes are asked to leave (SIGTERM, parents
+    before children). What is alive after the grace
     is frozen and killed, until no process of the tree is found.
     A target that is gone already is not an error.
     An interrupt (Ctrl-C) forces at once, and is raised when the tree is gone.
@@ -151,7 +151,7 @@ def snapshot_tree(
         include_root: whether the root itself would die; default true.
 
     Returns:
-        The members in the order in which they would be asked;
+        The members, children before parents;
         ``refusal`` says why :func:`kill_tree` would refuse.
 
     Raises:

@@ -243,7 +243,7 @@ class TestCommand:
         with shell(heed(name)) as command:
             command.send_signal(getattr(signal, name))
             out, err = command.communicate(timeout=BOUND)
-        assert (command.returncode, out, err) == (9, "heard\n", "")
+        assert (command.returncode, out, err) == (9, "caught\n", "")
 
     @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"])
     def test_a_signal_that_asks_to_leave_is_handed_on_as_it_is(self, name: str) -> None:
@@ -251,7 +251,7 @@ class TestCommand:
             number = getattr(signal, name)
             command.send_signal(number)
             out, err = command.communicate(timeout=BOUND)
-        assert (command.returncode, out, err) == (128 + number, "heard\n", "")
+        assert (command.returncode, out, err) == (128 + number, "caught\n", "")
 
     def test_a_command_that_does_not_leave_is_killed_after_the_grace(self, plant: Planter) -> None:
         with running(plant, STUBBORN, "--grace", HASTE) as (command, tree):
@@ -425,7 +425,7 @@ def shell(
 
 def heed(name: str) -> str:
     """Return a trap by which a shell reports a signal and leaves."""
-    return f"trap 'echo heard; exit 9' {name.removeprefix('SIG')};"
+    return f"trap 'echo caught; exit 9' {name.removeprefix('SIG')};"
 
 
 @pytest.mark.needs("fork")

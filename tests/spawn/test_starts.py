@@ -380,7 +380,7 @@ def test_what_the_cleaning_needs_is_held_before_the_start(
 
         def fail(*_: object) -> None:
             monkeypatch.undo()
-            os.read(told, 1)  # the daemon is there
+            os.read(ready, 1)  # the daemon is there
             with contextlib.suppress(OSError):
                 while True:
                     taken.append(os.open(os.devnull, os.O_RDONLY))
@@ -389,15 +389,15 @@ def test_what_the_cleaning_needs_is_held_before_the_start(
         import resource  # noqa: PLC0415 - not on every system
 
         resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))
-        told, telling = os.pipe()
+        ready, announce = os.pipe()
         monkeypatch.setattr(Containment, "attach_by", fail)
-        command = ["sh", "-c", f"setsid sh -c 'echo >&{telling}; exec sleep 1000' & wait"]
+        command = ["sh", "-c", f"setsid sh -c 'echo >&{announce}; exec sleep 1000' & wait"]
         with pytest.raises(OSError, match="Too many"):
             TreePopen(
                 command,
                 containment="session",
                 record=tmp_path / "session_x.pid",
-                pass_fds=[writing, telling],
+                pass_fds=[writing, announce],
             )
         os.close(writing)
         assert select.select([reading], [], [], BOUND)[0]  # the daemon has closed it

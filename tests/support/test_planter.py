@@ -53,7 +53,7 @@ def test_every_node_starts_as_described_and_ends_with_the_planter(planter: Plant
 
 
 @pytest.mark.needs("ordinary user")
-def test_an_ordinary_user_grows_the_same(planter: Planter) -> None:
+def test_an_ordinary_user_plants_the_same(planter: Planter) -> None:
     account = ordinary_user()
     assert account
     with planter:

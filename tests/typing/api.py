@@ -170,9 +170,9 @@ def policies(config: Mapping[str, Any]) -> None:
     KillPolicy(patience=1)  # pyright: ignore[reportCallIssue] -- must be refused
 
 
-def sessions(told: Callable[[SessionEvent], object]) -> None:
+def sessions(broadcaster: Callable[[SessionEvent], object]) -> None:
     """Agents that a manager starts and stops."""
-    with SessionManager("sessions", policy=KillPolicy(), event_broadcaster=told) as manager:
+    with SessionManager("sessions", policy=KillPolicy(), event_broadcaster=broadcaster) as manager:
         assert_type(manager, SessionManager)
         session = manager.spawn_agent("a", ["cat"], tool="claude", stdin=subprocess.PIPE)
         assert_type(session, Session)
