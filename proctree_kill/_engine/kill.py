@@ -40,8 +40,8 @@ def kill_tree(
 
     First ``shutdown`` is called, if it is given, then a pipe to the root's standard input is
     closed, if the target object holds it. Then all processes are asked to leave (SIGTERM, parents
-    before children). What is alive after the grace
-    is frozen and killed, until no process of the tree is found.
+    before children). What is alive after the grace is frozen and killed, until no process of the
+    tree is found.
     A target that is gone already is not an error.
     An interrupt (Ctrl-C) forces at once, and is raised when the tree is gone.
 
