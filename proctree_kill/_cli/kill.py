@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Sequence
-from contextlib import closing
 
 from .._engine import kill as engine
 from .._models.errors import PolicyError
@@ -84,7 +83,7 @@ def advise(pids: Sequence[int], screen: Screen) -> None:
     if min(pids) < 0:  # kill -9 PID
         screen.error("a signal cannot be chosen; --force kills at once")
         return
-    with closing(current()) as system:
+    with current() as system:
         own_line = {os.getpid(), *system.ancestors(os.getpid())} - {1}
     if not own_line.isdisjoint(pids):
         screen.error("this command runs inside that tree; call it from another terminal")

@@ -210,20 +210,20 @@ class CommandRun:
 
     def _policy_at(self, number: int) -> KillPolicy | None:
         """Pass a signal on; return how to end the tree if it asks to exit."""
-        heard = self._is_heard(number)
+        by_key = self._is_sent_by_key(number)
         if number not in self._exit_signals:
-            if not heard:
+            if not by_key:
                 self._pass_on(number)
             return None
-        if heard and not self._has_ended:  # a key: the command decides what it means
+        if by_key and not self._has_ended:  # a key: the command decides what it means
             self._key = number
             return None
         self.reason = 128 + number
-        if heard or not self._policy.grace:
+        if by_key or not self._policy.grace:
             return self._policy
         return self._policy.but(teardown=[(signal.Signals(number).name, self._policy.grace)])
 
-    def _is_heard(self, number: int) -> bool:
+    def _is_sent_by_key(self, number: int) -> bool:
         """Whether a terminal has sent a signal to the command, or to what it left, as well."""
         if number not in self._terminal_signals:
             return False

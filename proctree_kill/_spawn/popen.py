@@ -123,9 +123,9 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         Raises:
             ContainmentError: the requested containment is not available.
             RecordError: the record cannot be written.
+            TypeError, ValueError: an option is unknown or wrong, or ``"leave"`` is given together
+                with ``kill_on_parent_exit``; nothing was run.
             OSError, subprocess.SubprocessError: as for ``subprocess.Popen``.
-            TypeError, ValueError: an option is unknown or wrong; ``"leave"`` contradicts
-                ``kill_on_parent_exit``. Nothing was run.
                 No process is left after any exception, also after that of a signal handler.
         """
         check_names(type(self).__name__, popen, OPTIONS)
@@ -225,7 +225,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def stop(self, **options: Unpack[KillOptions]) -> KillResult:
         """End the whole tree, as :func:`kill_tree` does with the same options.
 
-        The pipe to the root's standard input is closed first, if there is one.
+        ``shutdown`` is called first, then the pipe to the root's standard input is closed,
+        if there is one.
         The record is removed when the whole tree has ended.
         """
         return self._ended(kill_tree(self, **options))

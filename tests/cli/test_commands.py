@@ -48,7 +48,7 @@ Invoke = Callable[..., subprocess.CompletedProcess[str]]
 
 PATIENCE = "60"  # seconds of grace; never pass in full
 HASTE = "0.2"  # seconds of grace; pass in full
-DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
+STUBBORN = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 
 
 class TestArguments:
@@ -378,7 +378,7 @@ class TestKill:
         assert done.stdout == f"nothing to do: process {tree.root.pid} was gone already\n"
 
     def test_force_asks_no_process(self, plant: Planter, invoke: Invoke) -> None:
-        tree = plant(DEAF)
+        tree = plant(STUBBORN)
         done = invoke("kill", tree.root.pid, "--force")
         assert done.returncode == 0
         assert "TERM" not in done.stdout
@@ -415,7 +415,7 @@ class TestKill:
         assert tree.all_dead()
 
     def test_verbose_prints_each_step_on_stderr(self, plant: Planter, invoke: Invoke) -> None:
-        tree = plant(DEAF)
+        tree = plant(STUBBORN)
         done = invoke("kill", tree.root.pid, "--grace", HASTE, "--verbose")
         assert done.returncode == 0
         steps = [line.split("s  ")[1] for line in done.stderr.splitlines()]
@@ -434,7 +434,7 @@ class TestKill:
     def test_an_interrupt_forces_and_is_reported(
         self, name: str, code: int, plant: Planter
     ) -> None:
-        tree = plant(DEAF)
+        tree = plant(STUBBORN)
         with started("kill", tree.root.pid, "--grace", PATIENCE, "-v") as command:
             assert command.stderr
             assert "asked" in command.stderr.readline()

@@ -33,10 +33,10 @@ from support.trees import Tree
 
 PATIENCE = "60"  # seconds of grace; never pass in full
 HASTE = "0.2"  # seconds; pass in full
-DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
+STUBBORN = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 LEFT_BEHIND = (
     Node(name="child"),
-    Node(name="deaf", on_term="ignore"),
+    Node(name="stubborn", on_term="ignore"),
     Node(name="stopped", stopped=True),
     Node(name="own session", session=True),
     Node(name="first", session=True, dies=True, children=(Node(name="daemon", session=True),)),
@@ -228,7 +228,7 @@ class TestCommand:
         assert tree.all_dead()
 
     def test_the_whole_tree_ends_when_its_time_is_over(self, plant: Planter) -> None:
-        with running(plant, DEAF, "--timeout", "2", "--grace", HASTE) as (command, tree):
+        with running(plant, STUBBORN, "--timeout", "2", "--grace", HASTE) as (command, tree):
             out, err = command.communicate(timeout=BOUND)
         assert (command.returncode, out, err) == (124, "", "")
         assert tree.all_dead()
@@ -243,7 +243,7 @@ class TestCommand:
         with shell(heed(name)) as command:
             command.send_signal(getattr(signal, name))
             out, err = command.communicate(timeout=BOUND)
-        assert (command.returncode, out, err) == (9, "heard\n", "")
+        assert (command.returncode, out, err) == (9, "caught\n", "")
 
     @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"])
     def test_a_signal_that_asks_to_leave_is_handed_on_as_it_is(self, name: str) -> None:
@@ -251,15 +251,15 @@ class TestCommand:
             number = getattr(signal, name)
             command.send_signal(number)
             out, err = command.communicate(timeout=BOUND)
-        assert (command.returncode, out, err) == (128 + number, "heard\n", "")
+        assert (command.returncode, out, err) == (128 + number, "caught\n", "")
 
     def test_a_command_that_does_not_leave_is_killed_after_the_grace(self, plant: Planter) -> None:
-        with running(plant, DEAF, "--grace", HASTE) as (command, tree):
+        with running(plant, STUBBORN, "--grace", HASTE) as (command, tree):
             command.send_signal(signal.SIGTERM)
             assert command.wait(BOUND) == 143
         assert tree.all_dead()
 
-    def test_the_child_of_a_deaf_command_is_asked(self) -> None:
+    def test_the_child_of_a_command_that_does_not_leave_is_asked(self) -> None:
         child = "(trap 'echo saved; exit' TERM; echo there; while :; do sleep 1000 & wait $!; done)"
         script = f"trap '' USR1; trap : TERM; {child} & wait; wait; wait"
         with shell_as_it_is(script, "--grace", "4") as command:
@@ -267,7 +267,7 @@ class TestCommand:
             out, _ = command.communicate(timeout=BOUND)
         assert (command.returncode, out) == (143, "saved\n")
 
-    def test_a_child_whose_parent_passes_a_signal_on_hears_it_once(self) -> None:
+    def test_a_child_whose_parent_passes_a_signal_on_gets_it_once(self) -> None:
         with subprocess.Popen(
             [*RUN, "--grace", "4", "--", sys.executable, "-I", "-S", "-c", WRAPPER],
             stdout=subprocess.PIPE,
@@ -324,7 +324,7 @@ class TestCommand:
 
     @pytest.mark.parametrize("second", ["SIGINT", "SIGHUP"])
     def test_a_second_signal_kills_at_once(self, plant: Planter, second: str) -> None:
-        with running(plant, DEAF, "--grace", PATIENCE) as (command, tree):
+        with running(plant, STUBBORN, "--grace", PATIENCE) as (command, tree):
             command.send_signal(signal.SIGTERM)
             command.send_signal(getattr(signal, second))
             assert command.wait(BOUND) in {143, 128 + getattr(signal, second)}
@@ -366,7 +366,7 @@ class TestCommand:
         assert tree.all_dead()
 
     def test_a_run_inside_another_ends_with_it(self, plant: Planter) -> None:
-        with running(plant, DEAF, "--grace", HASTE, "--", *RUN, "--grace", PATIENCE) as (
+        with running(plant, STUBBORN, "--grace", HASTE, "--", *RUN, "--grace", PATIENCE) as (
             command,
             tree,
         ):
@@ -385,7 +385,7 @@ class TestCommand:
         self, plant: Planter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("proctree_kill._cli.run.Rest", None)
-        with plant.prepare(DEAF) as prepared:
+        with plant.prepare(STUBBORN) as prepared:
             monkeypatch.setattr(os, "environ", prepared.options["env"])
             for fd in prepared.fds:
                 os.set_inheritable(fd, True)  # noqa: FBT003 - its name is positional
@@ -461,7 +461,7 @@ def running(
             command.kill()
 
 
-# Passes SIGTERM on to a child, which saves for a moment, unless it hears a second one.
+# Passes SIGTERM on to a child, which saves for a moment, unless it gets a second one.
 WRAPPER = """
 import os, signal, sys, time
 def save(*_):
@@ -522,7 +522,7 @@ def shell_as_it_is(
 def heed(name: str) -> str:
     """Return a trap by which a shell reports a signal and leaves."""
     # The shell's own child ignores SIGINT and SIGQUIT: it would stay for the whole grace.
-    return f"trap 'echo heard; kill $!; exit 9' {name.removeprefix('SIG')};"
+    return f"trap 'echo caught; kill $!; exit 9' {name.removeprefix('SIG')};"
 
 
 @pytest.mark.needs("fork")
@@ -556,7 +556,7 @@ class TestTerminal:
     def test_a_command_that_dies_of_ctrl_c_leaves_nothing(
         self, terminal: Terminal, plant: Planter
     ) -> None:
-        with plant.prepare(DEAF, env=os.environ) as prepared:
+        with plant.prepare(STUBBORN, env=os.environ) as prepared:
             options = ["--linger", "1000", "--grace", HASTE]
             terminal.run(*RUN, *options, "--", *prepared.argv, **prepared.options)
         prepared.tree.await_started()
@@ -573,7 +573,7 @@ class TestTerminal:
         assert terminal.wait() == 0
 
     def test_a_hangup_ends_the_whole_tree(self, terminal: Terminal, plant: Planter) -> None:
-        with plant.prepare(DEAF, env=os.environ) as prepared:
+        with plant.prepare(STUBBORN, env=os.environ) as prepared:
             terminal.run(*RUN, "--grace", HASTE, "--", *prepared.argv, **prepared.options)
         prepared.tree.await_started()
         terminal.hang_up()
