@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Self
 
 from .._systems import current
-from .._systems.member import ALIVE
+from .._systems.member import ALIVE, Member
 from .gather import gather
 from .scan import scan
 from .target import Aim
@@ -30,6 +30,7 @@ class RestWaiter:
         self._aim = aim
         self._closing = threading.Lock()
         self._closed = False
+        self._living: list[Member] = []
         self._system = current()
 
     def __enter__(self) -> Self:
@@ -59,21 +60,31 @@ class RestWaiter:
         unsure = 0
         while True:
             self.spares = self.spares or any(member.spared is not None for member in found)
-            living = [member for member in found if member.spared is None and member.state == ALIVE]
-            if not living:
+            self._living = [
+                member for member in found if member.spared is None and member.state == ALIVE
+            ]
+            if not self._living:
                 unsure += 1
                 if tree.sure or unsure > UNSURE_LOOKS:
                     return True
                 system.wait([], min(until(), system.now() + PAUSE))
-            while living:
-                dead = system.wait(living, until())
+            while self._living:
+                dead = system.wait(self._living, until())
                 system.inspect(dead)  # reaps those that this process adopted
-                living = [member for member in living if member not in dead]
-                if living and self._is_over(until):
+                self._living = [member for member in self._living if member not in dead]
+                if self._living and self._is_over(until):
                     return False
             if self._is_over(until):
                 return False
             found = scan(tree)
+
+    def may_write(self, files: Collection[tuple[int, int]]) -> bool:
+        """Whether a member that is not spared may have one of these files open.
+
+        Args:
+            files: each a device and an inode.
+        """
+        return not self.spares or any(self._system.holds(member, files) for member in self._living)
 
     def wake(self) -> None:
         """End the wait, now or as soon as it begins; callable from any thread."""

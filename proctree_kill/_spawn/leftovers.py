@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args
 
@@ -140,6 +140,9 @@ class Rest:
         self._transfer = transfer or Transfer(needed=False)
         self._changing = threading.Lock()
         self._wake: Callable[[], object] | None = None
+        self._ended = 0.0
+        self._spares = False  # whether a process that is spared was left
+        self._last_byte: float | None = None  # of the rest, since the end of the root
 
     def run(self) -> KillResult | None:
         """Wait for the rest of a root that has ended, then end it; return what was ended."""
@@ -174,21 +177,16 @@ class Rest:
         self._transfer.catch_up()
         if self._choice == "leave" or self.hurried:
             return True
-        start = time.monotonic()
-
-        def silence() -> float:
-            return min(until, (self._transfer.last_byte or start) + self._linger)
-
-        gone, spares = True, False
-        if not self._process.containment.is_empty:
-            gone, spares = self._await_rest((lambda: until) if self._choice == "wait" else silence)
-        if gone and not spares:  # a pipe that is open still is held by an unknown process
-            start = time.monotonic() if self._choice == "wait" else start
+        self._ended = time.monotonic()
+        gone = self._process.containment.is_empty or self._await_rest(until)
+        if gone and not self._spares:  # a pipe that is open still is held by an unknown process
+            if self._choice == "wait":
+                self._ended = time.monotonic()
             with self._woken_by(self._transfer.wake):
-                gone = self._transfer.wait(silence)
+                gone = self._transfer.wait(lambda: self._silence_end(until))
         if gone or time.monotonic() < until:
             return True
-        return self._choice != "wait" and self._transfer.last_byte is None
+        return self._choice != "wait" and self._last_byte is None
 
     def end(self, policy: KillPolicy) -> KillResult | None:
         """End what is left; return None if no process was left."""
@@ -212,11 +210,30 @@ class Rest:
         ended = result and any(outcome.fate not in UNTOUCHED for outcome in result.outcomes)
         return result if ended else None
 
-    def _await_rest(self, until: Callable[[], float]) -> tuple[bool, bool]:
-        """Wait for the end of all members; return whether they ended, and if some are spared."""
+    def _await_rest(self, until: float) -> bool:
+        """Wait for the end of all members that are not spared; return whether they ended."""
+
+        def silence_end() -> float:
+            if self._choice == "wait":
+                return until
+            return self._silence_end(until, may_write=waiter.may_write)
+
         aim = self._process.aim()._replace(spared=sparing(self._spare))
         with RestWaiter(aim) as waiter, self._woken_by(waiter.wake):
-            return waiter.wait(until), waiter.spares
+            ended = waiter.wait(silence_end)
+            self._spares = waiter.spares
+        return ended
+
+    def _silence_end(
+        self,
+        until: float,
+        may_write: Callable[[Collection[tuple[int, int]]], bool] = lambda _: True,
+    ) -> float:
+        """Return when the rest will have been silent for the linger, or the time is over."""
+        last_byte = self._transfer.last_byte
+        if last_byte is not None and may_write(self._transfer.files):
+            self._last_byte = last_byte
+        return min(until, (self._last_byte or self._ended) + self._linger)
 
     @contextmanager
     def _woken_by(self, wake: Callable[[], object]) -> Iterator[None]:

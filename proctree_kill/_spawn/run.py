@@ -6,7 +6,7 @@ import math
 import subprocess
 import time
 from subprocess import TimeoutExpired
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from .options import Command, RunOptions
 
 DRAIN = 1.0  # seconds to read the rest of an output after the tree was ended
+
+
+class _End(NamedTuple):
+    """The end of a command: whether its time was enough, what was ended, and its output."""
+
+    in_time: bool
+    kill: KillResult | None
+    stdout: bytes | None
+    stderr: bytes | None
 
 
 class Running:
@@ -87,11 +96,20 @@ class Running:
             finally:
                 transfer.stop()
                 process.close_pipes()
-        if isinstance(ended, TimeoutExpired):
-            raise ended
+        if not ended.in_time:
+            # As in subprocess: bytes, which may end within a character; None if empty.
+            out, err = ended.stdout or None, ended.stderr or None
+            expired = TimeoutExpired(self._args, self._timeout or 0, out, err)
+            expired.kill = ended.kill  # type: ignore[attr-defined] # ours
+            raise expired
+        stdout = decoded(ended.stdout, process.stdout)
+        stderr = decoded(ended.stderr, process.stderr)
+        done: CompletedTree[Any] = CompletedTree(
+            self._args, process.returncode, stdout, stderr, kill=ended.kill
+        )
         if self._check:
-            ended.check_returncode()
-        return ended
+            done.check_returncode()
+        return done
 
     def hurry(self) -> None:
         """End the tree now; :meth:`run` returns when it has ended."""
@@ -99,10 +117,8 @@ class Running:
         if self._rest is not None:
             self._rest.hurry()
 
-    def _finish(
-        self, process: TreePopen[Any], transfer: Transfer, until: float
-    ) -> CompletedTree[Any] | TimeoutExpired:
-        """Wait for the end of the command, or end it; return what came of it."""
+    def _finish(self, process: TreePopen[Any], transfer: Transfer, until: float) -> _End:
+        """Wait for the end of the command, or end it."""
         rest = self._rest = Rest(process, self._leftovers, transfer)
         if self._hurried:
             rest.hurry()
@@ -115,27 +131,7 @@ class Running:
         if kill is not None and all(outcome.fate != Fate.SPARED for outcome in kill.outcomes):
             drained = time.monotonic() + DRAIN  # a survivor may hold a pipe
             transfer.wait(lambda: drained)
-        out, err = transfer.finish()
-        if not in_time:
-            # As in subprocess: bytes, which may end within a character; None if empty.
-            expired = TimeoutExpired(self._args, self._timeout or 0, out or None, err or None)
-            expired.kill = kill  # type: ignore[attr-defined] # ours
-            return expired
-        stdout, stderr = decoded(out, process.stdout), decoded(err, process.stderr)
-        return CompletedTree(self._args, process.returncode, stdout, stderr, kill=kill)
-
-
-def _expired(
-    args: object,
-    seconds: float | None,
-    out: bytes | None,
-    err: bytes | None,
-    kill: KillResult | None,
-) -> TimeoutExpired:
-    # As in subprocess: bytes, which may end within a character; None if empty.
-    expired = TimeoutExpired(args, seconds or 0, out, err)  # type: ignore[arg-type] # as it was given
-    expired.kill = kill  # type: ignore[attr-defined] # ours
-    return expired
+        return _End(in_time, kill, *transfer.finish())
 
 
 def _add_pipes(popen: dict[str, Any], option: str, *names: str) -> None:

@@ -89,6 +89,12 @@ class Transfer:
         self._stdin, process.stdin = stdin, None
         self._begun.set()
 
+    @property
+    def files(self) -> set[tuple[int, int]]:
+        """The pipes of the output that are open, each a device and an inode."""
+        found = [os.fstat(fd) for fd in list(self._open)]
+        return {(file.st_dev, file.st_ino) for file in found}
+
     def catch_up(self) -> None:
         """Have all read that the pipes hold now; what comes later sets :attr:`last_byte`."""
         request = threading.Event()

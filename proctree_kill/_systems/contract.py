@@ -303,6 +303,13 @@ class System(Protocol):
     def inspect(self, members: Iterable[Member]) -> None:
         """Fill in the exit codes that can be read; reap the dead that have no owner."""
 
+    def holds(self, member: Member, files: Collection[tuple[int, int]]) -> bool:  # noqa: ARG002 - not shown here
+        """Whether a process has one of these files open, each a device and an inode.
+
+        True also where that cannot be known.
+        """
+        return True
+
     def uids(self, member: Member) -> Sequence[int]:  # noqa: ARG002 - there are none here
         """Return the real and the effective uid of a process; nothing where they are not known."""
         return ()

@@ -26,10 +26,12 @@ from proctree_kill._cli.parser import parse
 from proctree_kill._cli.run import exit_code, start_failure
 from proctree_kill._cli.signals import signal_queue
 from proctree_kill._systems.windows.console import ConsoleTerminal
+from support.counts import SAVES
 from support.nodes import Node, chain
 from support.planter import Planter
 from support.times import BOUND
 from support.trees import Tree
+from support.wrappers import run_wrapper
 
 PATIENCE = "60"  # seconds of grace; never pass in full
 HASTE = "0.2"  # seconds; pass in full
@@ -80,6 +82,8 @@ class TestArguments:
             ["--timeout", "-1", "true"],
             ["--timeout", "inf", "true"],
             ["--grace", "later", "true"],
+            ["--linger", "later", "true"],
+            ["--leftovers", "keep", "true"],
         ],
         ids=" ".join,
     )
@@ -91,11 +95,14 @@ class TestArguments:
         assert ended.value.code == 125
         assert "usage: proctree-kill run" in capsys.readouterr().err
 
-    def test_a_grace_out_of_range_starts_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["run", "--grace", "-1", "--", "sh", "-c", "echo started"]) == 125
+    @pytest.mark.parametrize("option", ["grace", "linger"])
+    def test_seconds_out_of_range_start_nothing(
+        self, option: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["run", f"--{option}", "-1", "--", "sh", "-c", "echo started"]) == 125
         told = capsys.readouterr()
         assert not told.out
-        assert told.err.startswith("proctree-kill: grace is")
+        assert told.err.startswith(f"proctree-kill: {option} is")
 
 
 class TestExitCodes:
@@ -267,18 +274,10 @@ class TestCommand:
             out, _ = command.communicate(timeout=BOUND)
         assert (command.returncode, out) == (143, "saved\n")
 
-    def test_a_child_whose_parent_passes_a_signal_on_gets_it_once(self) -> None:
-        with subprocess.Popen(
-            [*RUN, "--grace", "4", "--", sys.executable, "-I", "-S", "-c", WRAPPER],
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        ) as command:
-            assert command.stdout
-            assert command.stdout.readline() == "there\n"
-            command.send_signal(signal.SIGTERM)
-            out, _ = command.communicate(timeout=BOUND)
-        assert (command.returncode, out) == (143, "saved\n")
+    @pytest.mark.parametrize("told", [True, False])
+    def test_a_child_whose_parent_passes_a_signal_on_gets_it_once(self, *, told: bool) -> None:
+        for _ in range(SAVES):
+            run_wrapper(told=told)
 
     def test_what_is_still_at_work_may_finish(self, tmp_path: Path) -> None:
         script = "mkfifo go; (read word <go; echo done >log) & exec 3>go"
@@ -461,23 +460,6 @@ def running(
             command.kill()
 
 
-# Passes SIGTERM on to a child, which saves for a moment, unless it gets a second one.
-WRAPPER = """
-import os, signal, sys, time
-def save(*_):
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
-    time.sleep(0.4)
-    os.write(1, b"saved\\n")
-    os._exit(0)
-child = os.fork()
-if not child:
-    signal.signal(signal.SIGTERM, save)
-    os.write(1, b"there\\n")
-    while True:
-        signal.pause()
-signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
-os.waitpid(child, 0)
-"""
 # Waits for Ctrl-C, and then asks for its exit code on the terminal.
 ASKING = """
 import time

@@ -10,8 +10,9 @@ import pytest
 
 from proctree_kill import TreePopen, run
 from proctree_kill._cli import main
-from support.counts import SOAK_LOGS
+from support.counts import SOAK_LOGS, SOAK_SAVES
 from support.logs import zip_log
+from support.wrappers import run_wrapper
 
 pytestmark = [pytest.mark.soak, pytest.mark.needs("bash")]
 
@@ -35,3 +36,9 @@ def test_so_it_is_with_the_command_line(tmp_path: Path, monkeypatch: pytest.Monk
 
     for number in range(SOAK_LOGS):
         zip_log(tmp_path / str(number), call)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_state_of_a_wrapped_process_is_saved(*, told: bool) -> None:
+    for _ in range(SOAK_SAVES):
+        run_wrapper(told=told)

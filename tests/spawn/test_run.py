@@ -253,6 +253,18 @@ class TestLeftovers:
             assert done.stdout.startswith(bytes(60000))
             assert int(reader.read()) == 128 + signal.SIGPIPE
 
+    def test_an_output_that_is_no_text_ends_nothing_that_is_left(self) -> None:
+        script = f"sleep {LONG} & printf '\\377'; echo $! >&2"
+        reading, writing = os.pipe()
+        options: dict[str, Any] = {"leftovers": "leave", "stderr": writing, "encoding": "utf-8"}
+        with pytest.raises(UnicodeDecodeError):
+            run(["sh", "-c", script], stdout=subprocess.PIPE, **options)
+        os.close(writing)
+        with os.fdopen(reading) as reader:
+            left = psutil.Process(int(reader.readline()))
+        assert left.status() != psutil.STATUS_ZOMBIE
+        left.kill()
+
     def test_a_tree_that_is_left_has_no_record(self, tmp_path: Path) -> None:
         record = tmp_path / "session_a.pid"
         script = f"sleep {LONG} >&- 2>&- & echo $!"
@@ -268,6 +280,16 @@ class TestLeftovers:
         assert done.kill is None
         assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
         psutil.Process(pid).kill()
+
+    @pytest.mark.needs("procfs")
+    def test_output_of_the_spared_does_not_extend_the_linger_of_the_rest(self) -> None:
+        script = f"{FOREVER} & echo $! >&2; sleep {LONG} >/dev/null 2>&1 & exit 0"
+        done = run(
+            ["sh", "-c", script], capture_output=True, linger=0.5, spare=lambda m: m.name == "sh"
+        )
+        psutil.Process(int(done.stderr)).kill()
+        assert done.kill
+        assert [outcome.name for outcome in done.kill.outcomes if outcome.signals] == ["sleep"]
 
     def test_an_interrupt_ends_the_linger(self, tmp_path: Path) -> None:
         def scene() -> int:

@@ -306,6 +306,22 @@ class TestTheBlock:
         assert psutil.pid_exists(tree.pids["orphan"])
         assert list(tmp_path.iterdir()) == []
 
+    def test_an_interrupt_ends_the_linger(self) -> None:
+        def interrupt(*_: object) -> None:
+            raise ZeroDivisionError
+
+        def scene() -> bool:
+            signal.signal(signal.SIGUSR1, interrupt)
+            # It interrupts when its parent, this process, has reaped the root.
+            left = f"while kill -0 $$ 2>/dev/null; do :; done; kill -USR1 {os.getpid()}"
+            script = f"({left}; exec sleep 1000) & exit 0"
+            process = TreePopen(["sh", "-c", script], linger=1000.0)
+            with pytest.raises(ZeroDivisionError), process:
+                pass
+            return process.containment.is_empty
+
+        assert apart(scene)
+
     def test_the_spared_stay(self, plant: Planter) -> None:
         process, tree = plant.contained(ORPHANS, spare=lambda member: member.depth)
         with process:

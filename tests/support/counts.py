@@ -36,4 +36,5 @@ SCARCE = range(40)  # how many descriptors are free when something is started
 LOGS = 3
 SOAK_LOGS = 20
 SAVES = 2
+SOAK_SAVES = 20
 TASKS = 2  # at the same time, of one worker of Celery

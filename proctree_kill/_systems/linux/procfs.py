@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import functools
@@ -366,3 +367,20 @@ def is_adopted(member: Member) -> bool:
 def ticks() -> int:
     """Return the time in the unit of :attr:`Stat.start`: clock ticks since boot."""
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+
+
+def holds(pid: int, files: Collection[tuple[int, int]]) -> bool:
+    """Whether a process has one of these files open; True where that cannot be read."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:  # it is dead
+        return False
+    except OSError:
+        return True
+    for name in names:
+        with contextlib.suppress(OSError):  # closed by now
+            found = os.stat(f"{folder}/{name}")
+            if (found.st_dev, found.st_ino) in files:
+                return True
+    return False

@@ -235,6 +235,10 @@ class LinuxSystem(System):
         """Ask waitid(2) for our children, the descriptor for other processes."""
         self._handles.inspect(members)
 
+    def holds(self, member: Member, files: Collection[tuple[int, int]]) -> bool:
+        """Read ``/proc/PID/fd`` (proc_pid_fd(5))."""
+        return procfs.holds(member.pid, files)
+
     def uids(self, member: Member) -> Sequence[int]:
         """Read the first two of the four uids in ``status`` (proc_pid_status(5))."""
         return [int(uid) for uid in procfs.status(member.pid).get(b"Uid", b"").split()[:2]]
