@@ -394,8 +394,8 @@ def running(
 # Waits for Ctrl-C, and then asks for its exit code on the terminal.
 ASKING = """
 import time
-print("waiting", flush=True)
 try:
+    print("waiting", flush=True)
     time.sleep(1000)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
