@@ -177,9 +177,9 @@ enough. The record is removed when no process is left.
 """,
         """\
 exit codes:
-  0    no process is left, also if there was nothing to do
+  0    no process is left
   1    a process lives, or the record may not be acted upon
-  2    wrong arguments; nothing was touched
+  2    wrong arguments, or no such session: it never was, or has ended
 
 examples:
   proctree-kill stop ./sessions chat-7

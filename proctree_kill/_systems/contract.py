@@ -134,7 +134,7 @@ class System(Protocol):
     No method raises for what a process does: one that vanishes or refuses is in the answer.
     A member is the process that :meth:`bind` or :meth:`children` saw, not its number:
     later acts reach that process or none.
-    An instance belongs to one thread, but for :meth:`hurry`.
+    An instance belongs to one thread, but for :meth:`hurry` and :meth:`wake`.
     """
 
     insists: bool = False
@@ -294,7 +294,7 @@ class System(Protocol):
         return False
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
-        """Wait until one of these is dead, until this time, or for a hurry; return the dead.
+        """Wait until one of these is dead, until this time, or until woken; return the dead.
 
         A process is dead when its last thread has ended, whether or not its parent has reaped it.
         A past time only looks; a wait of more than a day may end early.
@@ -312,6 +312,11 @@ class System(Protocol):
 
     def hurry(self) -> None:
         """Set :attr:`hurried` and wake one :meth:`wait`; callable from any thread."""
+        self.hurried = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake one :meth:`wait`, the present or the next; callable from any thread."""
 
     def close(self) -> None:
         """Close every descriptor and handle."""

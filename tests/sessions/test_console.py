@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -160,6 +161,19 @@ def test_a_request_for_another_host_is_refused(server: Server) -> None:
     assert status(server, f"127.0.0.1:{server.port}") == 200
     for host in ("attacker.example", f"attacker.example:{server.port}", "127.0.0.1"):
         assert status(server, host) == 403
+
+
+def test_an_unknown_session_is_not_found(server: Server) -> None:
+    page, token = http.client.HTTPConnection("127.0.0.1", server.port, timeout=BOUND / 1000), None
+    with contextlib.closing(page):
+        page.request("GET", "/")
+        token = re.search(r'name="token" content="([^"]+)"', page.getresponse().read().decode())
+        assert token
+        for path, body in (("stop", ""), ("answer", '{"action": "decline"}')):
+            headers = {"X-Console-Token": token[1]}
+            page.request("POST", f"/sessions/nothing/{path}", body, headers)
+            answer = page.getresponse()
+            assert (answer.status, answer.read()) == (404, b"Session nothing not found")
 
 
 @pytest.fixture(scope="module")

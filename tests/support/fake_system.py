@@ -324,9 +324,9 @@ class FakeSystem(System):
     def details(self, member: Member) -> Details:
         return Details(command=member.name)
 
-    def hurry(self) -> None:
-        """Note it; it ends the wait that is going on, or the next one."""
-        self.hurried = self.woken = True
+    def wake(self) -> None:
+        """End the wait that is going on, or the next one."""
+        self.woken = True
 
     def close(self) -> None:
         self.closed = True

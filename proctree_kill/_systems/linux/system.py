@@ -243,10 +243,9 @@ class LinuxSystem(System):
         """Read ``/proc``."""
         return procfs.details(member)
 
-    def hurry(self) -> None:
+    def wake(self) -> None:
         """Wake the wait."""
-        self.hurried = True
-        self._handles.hurry()
+        self._handles.wake()
 
     def close(self) -> None:
         """Close all descriptors."""
