@@ -33,5 +33,7 @@ SOAK_WATCHED_STARTS = 1500
 STOPPED_STARTS = 40
 SOAK_STOPPED_STARTS = 300
 SCARCE = range(40)  # how many descriptors are free when something is started
+LOGS = 3
+SOAK_LOGS = 20
 SAVES = 2
 TASKS = 2  # at the same time, of one worker of Celery
