@@ -104,6 +104,9 @@ class Root(Protocol):
     def poll(self) -> int | None:
         """Return its exit code; None while it runs."""
 
+    def wait(self) -> int:
+        """Wait for its end, and return its exit code."""
+
     def aim(self) -> Aim:
         """Return what belongs to the tree."""
 
@@ -173,8 +176,8 @@ class Rest:
             Whether the command has ended in this time. It has not if it is still writing, or if
             the whole tree is waited for.
         """
-        self._process.poll()
         self._transfer.catch_up()
+        self._process.wait()  # it may only have looked dead
         if self._choice == "leave" or self.hurried:
             return True
         self._ended = time.monotonic()

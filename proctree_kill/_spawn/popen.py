@@ -264,7 +264,10 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def _wait_and_end_rest(self) -> None:
         try:
             self.wait()
-            threads.run(Rest(self, self._leftovers))
+            if self.containment.is_empty:
+                self.forget()
+            else:
+                threads.run(Rest(self, self._leftovers))
         except BaseException:
             self.stop(grace=0, spare=self._leftovers.spare)
             raise
