@@ -33,3 +33,5 @@ SOAK_WATCHED_STARTS = 1500
 STOPPED_STARTS = 40
 SOAK_STOPPED_STARTS = 300
 SCARCE = range(40)  # how many descriptors are free when something is started
+DYING_SHELLS = 10
+SOAK_DYING_SHELLS = 500
