@@ -48,9 +48,10 @@ COMMANDS = {
 End processes and all processes that they started, and show what became of
 each.
 
-First all are asked to exit (SIGTERM, children before parents). After the
-grace the rest is frozen, killed and looked for again until no process is
-left. Several PIDs share one deadline.
+First all are asked to exit (SIGTERM), from the top down: a child after its
+parent, which may pass the request on, and at the latest in the middle of the
+grace. After the grace the rest is frozen, killed and looked for again until
+no process is left. Several PIDs share one deadline.
 A tree that contains this command is refused, and so are init and the
 processes of the kernel.
 """,
@@ -60,6 +61,8 @@ examples:
   proctree-kill kill 4711                     ask, wait two seconds, force
   proctree-kill kill 4711 4720 --grace 10     two trees, ten seconds to exit
   proctree-kill kill 4711 --force             do not ask
+  proctree-kill kill 4711 --signal INT        ask as Ctrl-C does
+  proctree-kill kill 4711 --teardown "INT 3, TERM 2"  two requests
   proctree-kill kill 4711 --spare 4713        all but 4713 and its children
   proctree-kill kill 4711 --marker APP_RUN=7  daemons with APP_RUN=7 as well
   proctree-kill kill 4711 --json | jq '.results[].outcomes[].fate'
@@ -100,7 +103,7 @@ examples:
 Show which processes `kill` would end, in which order and why. Nothing is
 touched.
 
-ORDER is the order in which they would be asked, children before parents.
+ORDER is the order in which they would be killed, children before parents.
 EVIDENCE says why a process belongs to the tree, or why it is spared.
 USER, AGE and COMMAND are read now and stored nowhere: --json has none.
 """,
@@ -174,9 +177,9 @@ enough. The record is removed when no process is left.
 """,
         """\
 exit codes:
-  0    no process is left, also if there was nothing to do
+  0    no process is left
   1    a process lives, or the record may not be acted upon
-  2    wrong arguments; nothing was touched
+  2    wrong arguments, or no such session: it never was, or has ended
 
 examples:
   proctree-kill stop ./sessions chat-7

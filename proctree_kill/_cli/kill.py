@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Sequence
-from contextlib import closing
 
 from .._engine import kill as engine
+from .._models.errors import PolicyError
+from .._models.policy import KillPolicy
 from .._systems import current
 from .exit_codes import Exit
 from .screen import Screen
@@ -27,10 +28,9 @@ def _kill(options: Namespace, screen: Screen) -> Exit:
     with screen.events(verbose=options.verbose) as show_event:
         result = engine.kill_tree(
             options.pids,
-            grace=options.grace,
-            settle=options.settle,
-            terminate=options.terminate,
-            include_root=options.include_root,
+            policy=policy(options).but(
+                terminate=options.terminate, include_root=options.include_root
+            ),
             marker=options.marker,
             spare=options.spare,
             on_event=show_event,
@@ -40,6 +40,21 @@ def _kill(options: Namespace, screen: Screen) -> Exit:
     else:
         screen.result(result)
     return Exit.GONE if result.ok else Exit.ALIVE
+
+
+def policy(options: Namespace) -> KillPolicy:
+    """Return the policy of the options about time and signals.
+
+    Raises:
+        PolicyError: an option is out of range, or there are two of a kind.
+    """
+    given = KillPolicy().but(grace=options.grace, settle=options.settle, teardown=options.teardown)
+    if options.signal is None:
+        return given
+    if options.teardown is not None:
+        text = "--signal is for one request; name each signal in --teardown"
+        raise PolicyError(text)
+    return given.but(teardown=[(options.signal, given.grace)])
 
 
 def _tree(options: Namespace, screen: Screen) -> Exit:
@@ -68,7 +83,7 @@ def advise(pids: Sequence[int], screen: Screen) -> None:
     if min(pids) < 0:  # kill -9 PID
         screen.error("a signal cannot be chosen; --force kills at once")
         return
-    with closing(current()) as system:
+    with current() as system:
         own_line = {os.getpid(), *system.ancestors(os.getpid())} - {1}
     if not own_line.isdisjoint(pids):
         screen.error("this command runs inside that tree; call it from another terminal")

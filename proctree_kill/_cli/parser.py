@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from .exit_codes import Exit
 from .help import COMMANDS, MAIN
-from .values import folder, marker, pid, pids, seconds, time_limit
+from .values import folder, marker, pid, pids, seconds, steps, time_limit
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -133,9 +133,9 @@ def _add_recover(parser: _Parser) -> None:
 def _add_terminate(parser: _Parser) -> None:
     parser.add_argument(
         "--terminate",
-        choices=("tree", "root"),
-        help="which processes are asked: all, or only the root, which then ends the rest itself "
-        "(default tree)",
+        choices=("top-down", "tree", "root"),
+        help="how the tree is asked: a child after its parent, which may pass the request on "
+        "(top-down, the default); all at once (tree); only the root, which ends the rest itself",
     )
 
 
@@ -164,6 +164,15 @@ def _add_times(parser: _Parser) -> None:
         action="store_const",
         const=0.0,
         help="kill at once, as --grace 0",
+    )
+    patience.add_argument(
+        "--teardown",
+        type=steps,
+        metavar="STEPS",
+        help="several requests, each with its seconds, instead of the grace: 'INT 3, TERM 2'",
+    )
+    parser.add_argument(
+        "--signal", metavar="NAME", help="the signal that asks, as INT or HUP (default TERM)"
     )
     _add_settle(parser)
 

@@ -6,11 +6,11 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 
-from .._models.policy import KillPolicy
 from .._records.recover import recover
 from .._sessions.manager import SessionManager
 from . import tables
 from .exit_codes import Exit
+from .kill import policy
 from .screen import Screen
 
 
@@ -22,10 +22,10 @@ def run(options: Namespace, screen: Screen) -> Exit:
         SessionError: the id of the session is not valid.
         PolicyError: an option is out of range.
     """
-    return Exit.GONE if _COMMANDS[options.command](options, screen) else Exit.ALIVE
+    return _COMMANDS[options.command](options, screen)
 
 
-def _sessions(options: Namespace, screen: Screen) -> bool:
+def _sessions(options: Namespace, screen: Screen) -> Exit:
     report = recover(options.directory, dry_run=True)
     now = time.time()
     if options.json:
@@ -47,40 +47,40 @@ def _sessions(options: Namespace, screen: Screen) -> bool:
         screen.table(tables.session_table(report, now))
     else:
         screen.info("no sessions are recorded there")
-    return True
+    return Exit.GONE
 
 
-def _stop(options: Namespace, screen: Screen) -> bool:
-    manager = SessionManager(options.directory, policy=_policy(options))
+def _stop(options: Namespace, screen: Screen) -> Exit:
+    manager = SessionManager(options.directory, policy=policy(options))
     result = manager.stop_agent(options.session_id)
+    code = Exit.GONE if result.success else Exit.ALIVE
+    if result.method == "not_found":
+        code = Exit.USAGE
     if options.json:
         screen.json(result.model_dump(mode="json"))
-        return result.success
+        return code
     if result.kill is not None and result.kill.outcomes:
         screen.result(result.kill)
     (screen.info if result.success else screen.error)(result.message)
-    return result.success
+    return code
 
 
-def _recover(options: Namespace, screen: Screen) -> bool:
+def _recover(options: Namespace, screen: Screen) -> Exit:
     report = recover(
-        options.directory, policy=_policy(options), dry_run=options.dry_run, bare=options.bare
+        options.directory, policy=policy(options), dry_run=options.dry_run, bare=options.bare
     )
+    code = Exit.GONE if report.ok else Exit.ALIVE
     if options.json:
         screen.json({"ok": report.ok, **report.model_dump(mode="json")})
-        return report.ok
+        return code
     if report.outcomes:
         screen.table(tables.record_table(report))
     screen.info(report.summary())
-    return report.ok
+    return code
 
 
-_COMMANDS: Mapping[str, Callable[[Namespace, Screen], bool]] = {
+_COMMANDS: Mapping[str, Callable[[Namespace, Screen], Exit]] = {
     "sessions": _sessions,
     "stop": _stop,
     "recover": _recover,
 }
-
-
-def _policy(options: Namespace) -> KillPolicy:
-    return KillPolicy().but(grace=options.grace, settle=options.settle)

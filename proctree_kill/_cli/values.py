@@ -34,6 +34,11 @@ def seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(message) from None
 
 
+def steps(text: str) -> list[str]:
+    """Read the steps of a teardown. What is in them is the policy's business."""
+    return text.split(",")
+
+
 def time_limit(text: str) -> float:
     """Read a time limit in seconds."""
     number = seconds(text)

@@ -207,6 +207,16 @@ class Containment(Contained):
             guard().forget(self.marker)
         return True
 
+    def abandon(self) -> None:
+        """Let what is left of the tree be: the guard forgets it, an empty cgroup goes later.
+
+        A job object that dies with this process still ends it then.
+        """
+        if not self.release():
+            self._cell.abandon()
+            if self._guarded:
+                guard().forget(self.marker)
+
     def also_remove(self, *records: Path) -> None:
         """Have the guard remove these files, which hold the marker, when it has ended the tree."""
         self._refuse_forked()
@@ -291,13 +301,11 @@ class Containment(Contained):
 
     def _end(self, proved: bool = True) -> None:  # noqa: FBT001, FBT002 - a callback's
         """Note that all known members are dead, and whether none can have been missed."""
-        gone = self.release()
         if proved:
             self._leftovers = []
-            if not gone:  # the dying keep the cgroup for a moment; it goes with the next one
-                self._cell.abandon()
-                if self._guarded:
-                    guard().forget(self.marker)
+            self.abandon()  # the dying keep the cgroup for a moment
+        else:
+            self.release()
 
     def __repr__(self) -> str:
         root = "no process yet" if self.identity is None else f"process {self.identity}"

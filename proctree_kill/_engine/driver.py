@@ -13,8 +13,11 @@ from .._systems.member import Member
 from .events import EventSender
 from .plan import Escalation
 from .scan import scan
+from .shutdown import ShutdownHook
 from .steps import (
+    AbandonHook,
     Ask,
+    CallHook,
     CloseInput,
     Continue,
     Facts,
@@ -49,6 +52,7 @@ class Driver:
         tree: Tree,
         events: EventSender,
         close_input: Callable[[], None] | None,
+        hook: ShutdownHook | None = None,
     ) -> None:
         """Begin before the first step."""
         self._escalation = escalation
@@ -56,6 +60,7 @@ class Driver:
         self._system = tree.system
         self._events = events
         self._close_input = close_input
+        self._hook = hook
         self._frozen: list[Member] = []
         self._parents: list[Member] | None = None  # outside the tree, running before the freeze
 
@@ -94,6 +99,8 @@ class Driver:
         reply = Reply([], [])
         appeared: Iterable[Member] = ()
         match step:
+            case CallHook() | AbandonHook():
+                self._use_hook(step)
             case CloseInput():
                 if self._close_input is not None:
                     self._close_input()
@@ -117,7 +124,16 @@ class Driver:
             hurry=self._system.hurried,
             sure=self._tree.sure,
             asked=reply.asked,
+            hook=None if self._hook is None else self._hook.state,
         )
+
+    def _use_hook(self, step: CallHook | AbandonHook) -> None:
+        if self._hook is None:
+            return
+        if isinstance(step, AbandonHook):
+            self._hook.abandon()
+        elif not self._system.hurried:
+            self._hook.start()
 
     def _act(self, step: Wait | Ask | Freeze | Kill | KillCells | Insist) -> Reply:
         match step:
@@ -193,7 +209,11 @@ class Driver:
         parents = {parent.pid for parent in self._parents or ()}
         children = [member for member in self._frozen if member.ppid in parents]
         until = self._system.now() + NOTICE_TIME
-        while children and self._system.now() < until and any(map(self._system.unaware, parents)):
+        while (
+            children
+            and self._system.now() < until
+            and any(map(self._system.is_about_to_notice, parents))
+        ):
             self._system.wait([], self._system.now() + POLL)
 
     def _continue_parents(self) -> None:

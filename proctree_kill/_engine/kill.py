@@ -16,6 +16,7 @@ from . import report
 from .events import Listener
 from .gather import gather, refuse_caller
 from .killing import Killing
+from .shutdown import Shutdown, ShutdownHook
 from .target import Aim, Spare, Target, aim
 from .tree import Tree
 
@@ -30,15 +31,17 @@ def kill_tree(
     include_root: bool | None = None,
     helper_timeout: float | None = None,
     policy: KillPolicy | None = None,
+    shutdown: Shutdown | None = None,
     marker: str | None = None,
     spare: Spare | None = None,
     on_event: Listener | None = None,
 ) -> KillResult:
     """End a process and everything that it started, and return what happened to each.
 
-    First a pipe to the root's standard input is closed, if the target object holds it. Then all
-    processes are asked to leave (SIGTERM, children before parents). What is alive after the grace
-    is frozen and killed, until no process of the tree is found.
+    First ``shutdown`` is called, if it is given, then a pipe to the root's standard input is
+    closed, if the target object holds it. Then all processes are asked to leave (SIGTERM, parents
+    before children). What is alive after the grace is frozen and killed, until no process of the
+    tree is found.
     A target that is gone already is not an error.
     An interrupt (Ctrl-C) forces at once, and is raised when the tree is gone.
 
@@ -56,6 +59,11 @@ def kill_tree(
         include_root: whether the root itself dies; default true.
         helper_timeout: seconds that an external helper may take (Windows only), default 5.
         policy: the options that are not given; default ``KillPolicy()``.
+        shutdown: called first, without arguments, to ask in the application's own way; default
+            none. It has a quarter of the time of the first request (0.5 s of the default grace),
+            with the closing of the standard input after it. It runs in a daemon thread, which is
+            abandoned when that time is over. Not called with ``grace=0``. What it raises, or
+            that it was abandoned, is in the root's ``detail``.
         marker: ``"NAME=VALUE"``: processes that were started with this in their environment
             belong to the tree.
         spare: pids, identities, or a predicate over a :class:`TreeMember`, called once when a
@@ -82,7 +90,8 @@ def kill_tree(
         include_root=include_root,
         helper_timeout=helper_timeout,
     )
-    return threads.run(Killing(target, options, marker, spare, on_event))
+    hook = None if shutdown is None else ShutdownHook(shutdown)
+    return threads.run(Killing(target, options, marker, spare, on_event, hook=hook))
 
 
 async def akill_tree(
@@ -95,6 +104,7 @@ async def akill_tree(
     include_root: bool | None = None,
     helper_timeout: float | None = None,
     policy: KillPolicy | None = None,
+    shutdown: Shutdown | None = None,
     marker: str | None = None,
     spare: Spare | None = None,
     on_event: Listener | None = None,
@@ -102,7 +112,8 @@ async def akill_tree(
     """Like :func:`kill_tree`, awaited.
 
     The target may also be a process object of asyncio, anyio or trio; its ``returncode`` is true
-    on return. The event loop is not blocked: a thread does the work, and calls ``on_event``.
+    on return. ``shutdown`` is a coroutine function, called on this event loop, and cancelled when
+    its time is over. The event loop is not blocked: a thread does the work, and calls ``on_event``.
     A cancellation or an interrupt (Ctrl-C) forces at once, and is raised when the tree is gone.
     asyncio needs nothing more; trio goes through anyio (``pip install proctree_kill[trio]``).
     """
@@ -116,7 +127,8 @@ async def akill_tree(
     )
     loop = loops.running_loop()
     call_soon = None if loop is None else loop.call_soon_threadsafe
-    kill = Killing(target, options, marker, spare, on_event, call_soon=call_soon)
+    hook = None if shutdown is None else ShutdownHook(shutdown, loops.caller_here())
+    kill = Killing(target, options, marker, spare, on_event, hook=hook, call_soon=call_soon)
     return await loops.run(kill, settle=kill.settle)
 
 
@@ -139,7 +151,7 @@ def snapshot_tree(
         include_root: whether the root itself would die; default true.
 
     Returns:
-        The members in the order in which they would be asked;
+        The members, children before parents;
         ``refusal`` says why :func:`kill_tree` would refuse.
 
     Raises:

@@ -15,6 +15,7 @@ from .events import EventSender, Listener
 from .gather import gather, refuse_caller
 from .owners import CallSoon
 from .plan import Escalation
+from .shutdown import ShutdownHook
 from .steps import Outcome, Way
 from .target import Spare, Target, aim
 from .tree import Tree
@@ -41,13 +42,19 @@ class Hurry:
         if killing is not None:
             killing.hurry()
 
-    def kill(self, target: Target, policy: KillPolicy) -> KillResult:
+    def kill(
+        self,
+        target: Target,
+        policy: KillPolicy,
+        spare: Spare | None = None,
+        hook: ShutdownHook | None = None,
+    ) -> KillResult:
         """End a tree.
 
         Raises:
             TargetRefusedError: it must not be ended.
         """
-        killing = Killing(target, policy)
+        killing = Killing(target, policy, spare=spare, hook=hook)
         with self._changing:
             self._killing = killing
             wanted = self.wanted.is_set()
@@ -67,6 +74,7 @@ class Killing:
         spare: Spare | None = None,
         listener: Listener | None = None,
         *,
+        hook: ShutdownHook | None = None,
         way: Way = "stop",
         call_soon: CallSoon | None = None,
     ) -> None:
@@ -78,6 +86,7 @@ class Killing:
             marker: of more processes that belong to it.
             spare: the processes that are not touched.
             listener: called with each event.
+            hook: called before any signal.
             way: which part of the escalation is run.
             call_soon: of the event loop that owns a process of the target, if one does.
         """
@@ -87,6 +96,7 @@ class Killing:
         self._aim = aim(target, marker, spare)
         self._policy = policy
         self._listener = listener
+        self._hook = hook
         self._way = way
         self._call_soon = call_soon
         self._interruption: BaseException | None = None
@@ -116,6 +126,7 @@ class Killing:
                 self._policy,
                 tree.members,
                 self._start,
+                has_hook=self._hook is not None,
                 holds_input=close_inputs is not None,
                 can_kill_cells=self._can_kill_cells(tree),
                 can_insist=system.insists,
@@ -123,11 +134,15 @@ class Killing:
                 sure=tree.sure,
             )
             events = EventSender(self._listener, escalation, self._interrupt)
-            outcomes = Driver(escalation, tree, events, close_inputs).run(self._way)
+            if self._hook is not None:
+                self._hook.woken = self._wake
+            outcomes = Driver(escalation, tree, events, close_inputs, self._hook).run(self._way)
             if self._is_over(outcomes):
                 for call in self._aim.ended:
                     call(tree.proved)
         finally:
+            if self._hook is not None:
+                self._hook.close()
             with self._ending:
                 self._ended = True
                 system.close()
@@ -135,7 +150,8 @@ class Killing:
         events.settled(system.now())
         if self._interruption is not None:
             raise self._interruption
-        result = report.result(gathered, outcomes, system.now() - self._start)
+        problem = None if self._hook is None else self._hook.problem
+        result = report.result(gathered, outcomes, system.now() - self._start, problem)
         return engine_owners.with_codes(result, claims)
 
     async def settle(self, result: KillResult) -> KillResult:
@@ -147,6 +163,11 @@ class Killing:
         with self._ending:
             if not self._ended:
                 self._system.hurry()
+
+    def _wake(self) -> None:
+        with self._ending:
+            if not self._ended:
+                self._system.wake()
 
     def _ask_spared(self, member: Member) -> str | None:
         assert self._aim.spared is not None  # noqa: S101 - called in its place

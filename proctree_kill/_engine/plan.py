@@ -14,11 +14,14 @@ from .._models.result import Fate
 from .._systems.member import ALIVE, ANY_KEPT, HANDLES, Member, leaves_first
 from .request import Request, parents_of
 from .steps import (
+    AbandonHook,
     Ask,
+    CallHook,
     CloseInput,
     Continue,
     Facts,
     Freeze,
+    HookState,
     Insist,
     Inspect,
     Kill,
@@ -32,7 +35,7 @@ from .steps import (
     Way,
 )
 
-INPUT_SHARE = 0.25  # of the grace, from the closing of the input to the first signal
+INPUT_SHARE = 0.25  # of the first request's time, before its signal: for hook and closed input
 SCAN_PAUSE = 10  # times the length of the last scan: the pause before the next in the grace
 FIRST_PAUSE = 0.1  # seconds from the kill to the scan for escaped members; doubles each round
 STOP_SHARE = 0.25  # of the time until the deadline, in which members must be seen stopped
@@ -51,6 +54,7 @@ class Escalation:
         members: Iterable[Member],
         start: float,
         *,
+        has_hook: bool = False,
         holds_input: bool = False,
         can_kill_cells: bool = False,
         can_insist: bool = False,
@@ -63,6 +67,7 @@ class Escalation:
             policy: the options.
             members: what the first scan found, spared members included.
             start: when the call began.
+            has_hook: whether :class:`CallHook` has something to call.
             holds_input: whether :class:`CloseInput` has something to close.
             can_kill_cells: whether all processes in the tree's cells may die at once.
             can_insist: whether the system has a second way to kill.
@@ -73,6 +78,8 @@ class Escalation:
         self.start = self.now = start
         self.hurry = False
         self.sure = sure
+        self.has_hook = has_hook
+        self.hook: HookState | None = None
         self.holds_input = holds_input
         self.can_kill_cells = can_kill_cells
         self.can_insist = can_insist
@@ -113,17 +120,28 @@ class Escalation:
         self.asked = {member for member in self.asked if not member.unreachable}
 
     def _ask_and_wait(self) -> Steps:
-        """Close the input, then make each request of the policy in its part of the grace."""
-        if self.holds_input:
-            _, seconds = self.policy.requests[0]
-            yield from self._do(CloseInput())
-            share = min(self.now + seconds * INPUT_SHARE, self.start + seconds)
-            yield from self._wait(self._roots(), share)
+        """Ask without a signal where that is possible, then make each request of the policy."""
+        if self.has_hook or self.holds_input:
+            yield from self._ask_without_signal()
         if not self.hurry:
             yield from self._do(Rescan(light=True))  # what was born since is asked as well
             yield from self._make_requests()
         if not (self.living or self.scanned):
             yield from self._do(Rescan())
+
+    def _ask_without_signal(self) -> Steps:
+        """Call the hook, then close the input; they share the first part of the time."""
+        _, seconds = self.policy.requests[0]
+        yield from self._do(CallHook() if self.has_hook else CloseInput())
+        until = min(self.now + seconds * INPUT_SHARE, self.start + seconds)
+        members = self._roots() or list(self.living)  # without a root: its children are meant
+        if self.has_hook:
+            yield from self._wait(members, until, or_hook=True)
+            if self.hook == "running" and self._any_lives(members):
+                yield from self._do(AbandonHook())
+            if self.holds_input and self._any_lives(members) and not self.hurry:
+                yield from self._do(CloseInput())
+        yield from self._wait(members, until)
 
     def _make_requests(self) -> Steps:
         before = self._meant()  # what is born later helps to clean up, and is never asked
@@ -171,7 +189,8 @@ class Escalation:
         """Wait until a scan finds no member, or the time is over; ask those that become ready."""
         next_scan = self.now
         while self.now < request.until and not self.hurry:
-            if self.living and not (request.waiting or self.holds_input) and self._none_reached():
+            awaited = request.waiting or self.holds_input or self.hook == "returned"
+            if self.living and not awaited and self._none_reached():
                 return
             before = len(self.living)
             if self.living:
@@ -262,10 +281,15 @@ class Escalation:
             self.killed.update(left)
             yield from self._do(Kill(leaves_first(left)))
 
-    def _wait(self, members: list[Member], until: float) -> Steps:
-        """Wait until all of these are dead, or until this time; a hurry ends the grace only."""
+    def _wait(self, members: list[Member], until: float, *, or_hook: bool = False) -> Steps:
+        """Wait until all of these are dead, or until this time; a hurry ends the grace only.
+
+        With ``or_hook`` the end of the hook ends it as well.
+        """
         while (left := [member for member in members if member in self.living]) and not (
-            self.now >= until or (self.hurry and not self.killed)
+            self.now >= until
+            or (self.hurry and not self.killed)
+            or (or_hook and self.hook != "running")
         ):
             yield from self._do(Wait(left, until))
 
@@ -280,6 +304,9 @@ class Escalation:
     def _roots(self) -> list[Member]:
         return [member for member in self.living if not member.depth]
 
+    def _any_lives(self, members: Iterable[Member]) -> bool:
+        return any(member in self.living for member in members)
+
     def _none_reached(self) -> bool:
         return all(member.unreachable for member in self.living)
 
@@ -291,6 +318,7 @@ class Escalation:
         facts = yield step
         self.now = facts.now
         self.hurry = self.hurry or facts.hurry
+        self.hook = facts.hook
         if isinstance(step, Rescan):
             self.sure = facts.sure
             self.scanned = self.scanned or not step.light
@@ -332,7 +360,10 @@ class Escalation:
         )
 
     def _why_it_left(self, member: Member) -> str:
-        parent = self.parents.get(member)
-        return (
-            f"it left {'after its parent was' if parent in self.asked else 'without being'} asked"
-        )
+        while (parent := self.parents.get(member)) is not None:
+            member = parent
+            if member in self.asked:
+                return "it left after a process above it was asked"
+        if self.hook is not None:
+            return "it left after the shutdown hook was called"
+        return "it left without being asked"

@@ -5,15 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from .._models.result import Fate, KillResult
-from .._models.tree import TreeSnapshot
+from .._models.tree import Evidence, TreeSnapshot
 from .._systems.member import EVIDENCE, ROOT, leaves_first, member_fields
 from .gather import Gathered, Missing
 from .steps import Outcome
 
 
-def result(gathered: Gathered, outcomes: list[Outcome], seconds: float) -> KillResult:
-    """Return what became of each process; the models are validated once."""
+def result(
+    gathered: Gathered, outcomes: list[Outcome], seconds: float, problem: str | None = None
+) -> KillResult:
+    """Return what became of each process; the models are validated once.
+
+    Args:
+        gathered: the tree as it was found.
+        outcomes: of its members.
+        seconds: how long the call took.
+        problem: of the whole kill; it is reported with the first root.
+    """
     fields = [*map(_missing, gathered.missing), *map(_outcome, outcomes)]
+    root = next((fate for fate in fields if Evidence.ROOT in fate["evidence"]), None)
+    if problem is not None and root is not None:
+        root["detail"] = "; ".join(filter(None, [root["detail"], problem]))
     alive = any(outcome["fate"] in (Fate.DENIED, Fate.SURVIVED) for outcome in fields)
     return KillResult.model_validate(
         {

@@ -9,6 +9,14 @@ from .._models.result import Fate
 from .._systems.member import Member
 
 
+class CallHook(NamedTuple):
+    """Call the caller's shutdown hook, and do not wait for it; not during a hurry."""
+
+
+class AbandonHook(NamedTuple):
+    """Wait for the hook no longer."""
+
+
 class CloseInput(NamedTuple):
     """Close the standard input of the roots, where the target object holds it."""
 
@@ -97,7 +105,9 @@ class Inspect(NamedTuple):
 
 
 Step = (
-    CloseInput
+    CallHook
+    | AbandonHook
+    | CloseInput
     | ReadResponses
     | Ask
     | Continue
@@ -112,6 +122,9 @@ Step = (
 )
 
 
+HookState = Literal["running", "returned", "raised", "abandoned"]
+
+
 class Facts(NamedTuple):
     """What a step found.
 
@@ -123,6 +136,7 @@ class Facts(NamedTuple):
         hurry: whether the force is to begin now.
         sure: whether the last scan cannot have missed a member.
         asked: more members that the request has reached.
+        hook: what became of the shutdown hook; None before its call.
     """
 
     now: float
@@ -132,6 +146,7 @@ class Facts(NamedTuple):
     hurry: bool = False
     sure: bool = True
     asked: Iterable[Member] = ()
+    hook: HookState | None = None
 
 
 class Outcome(NamedTuple):

@@ -6,13 +6,16 @@ import contextlib
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from . import threads
 from .threads import Act, Work, WorkThread
 
 if TYPE_CHECKING:
     import asyncio
+    from concurrent.futures import Future
+
+    import trio
 
 _T = TypeVar("_T")
 
@@ -123,6 +126,84 @@ async def wait_within(wait: Callable[[], Awaitable[Any]], seconds: float) -> Non
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await wait()
+
+
+class LoopCall(Protocol):
+    """One call of a function on an event loop, made by another thread."""
+
+    def run(self) -> None:
+        """Call it, await what it returns if that is awaitable, and block until that is done."""
+
+    def cancel(self) -> None:
+        """Cancel the call, made or to be made; wait for nothing."""
+
+
+LoopCaller = Callable[[Callable[[], object]], LoopCall]
+
+
+def caller_here() -> LoopCaller:
+    """Return what prepares calls on the event loop that runs in this thread."""
+    if (loop := running_loop()) is not None:
+        return partial(_AsyncioCall, loop)
+    import trio  # noqa: PLC0415 - an extra; only trio's users have it
+
+    return partial(_TrioCall, trio.lowlevel.current_trio_token())
+
+
+class _AsyncioCall:
+    def __init__(self, loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+        self._loop = loop
+        self._call = call
+        self._future: Future[None] | None = None
+        self._cancelled = False
+
+    def run(self) -> None:
+        import asyncio  # noqa: PLC0415 - there is a loop, so it was imported
+
+        calling = _call(self._call)
+        try:
+            self._future = asyncio.run_coroutine_threadsafe(calling, self._loop)
+        except RuntimeError:  # the loop is closed
+            calling.close()
+            raise
+        if self._cancelled:
+            self._future.cancel()
+        self._future.result()
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        if self._future is not None:
+            self._future.cancel()
+
+
+class _TrioCall:
+    def __init__(self, token: trio.lowlevel.TrioToken, call: Callable[[], object]) -> None:
+        import trio  # noqa: PLC0415 - it is loaded
+
+        self._token = token
+        self._call = call
+        self._scope = trio.CancelScope()
+
+    def run(self) -> None:
+        import trio  # noqa: PLC0415 - it is loaded
+
+        trio.from_thread.run(self._call_in_scope, trio_token=self._token)
+
+    def cancel(self) -> None:
+        import trio  # noqa: PLC0415 - it is loaded
+
+        with contextlib.suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(self._scope.cancel)
+
+    async def _call_in_scope(self) -> None:
+        with self._scope:
+            await _call(self._call)
+
+
+async def _call(call: Callable[[], object]) -> None:
+    returned = call()
+    if isinstance(returned, Awaitable):
+        await returned
 
 
 def runner_here() -> Runner | None:

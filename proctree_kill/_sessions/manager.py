@@ -9,20 +9,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
+from .._engine.target import Spare
 from .._models.errors import SessionError
 from .._models.policy import KillPolicy
 from .._records.format import DEFAULT_TOOL
 from .._records.recover import Recovery
 from .._records.report import RecordFate, RecoveryReport
 from .._running import loops, threads
-from .._running.loops import runner_here
+from .._running.loops import caller_here, runner_here
 from .._running.threads import Parallel
 from .events import Broadcaster, EventQueue
 from .models import EventKind, SessionState, StopResult
 from .registry import Registry
-from .session import ManagedSession, Session
+from .session import ManagedSession, Session, SessionShutdown, StopOptions
 from .start import SessionStart
-from .stop import SessionStop, nothing_to_stop
+from .stop import SessionStop, not_found, nothing_to_stop
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from .._spawn.options import AgentOptions, Command
 
 FLUSH = 1.0  # seconds that the end of a manager's block waits for its broadcaster
-UNKNOWN = "it is not known, and has no record"
+ENDED = "it has ended already"
+OVER = (RecordFate.REAPED, RecordFate.GONE, RecordFate.RECYCLED)
 
 
 class SessionManager:
@@ -97,6 +99,8 @@ class SessionManager:
         cmd: Command,
         *,
         tool: str = DEFAULT_TOOL,
+        shutdown: SessionShutdown | None = None,
+        spare: Spare | None = None,
         **popen: Unpack[AgentOptions],
     ) -> Session:
         """Start an agent, as :class:`TreePopen` does, and record it before it runs.
@@ -107,6 +111,10 @@ class SessionManager:
             session_id: up to 128 letters, digits, dots, underscores and dashes.
             cmd: the program and its arguments.
             tool: the kind of agent, the first word of its events; default ``"mcp"``.
+            shutdown: called with the session when it is stopped, before any signal, as the
+                ``shutdown`` of :func:`kill_tree`; default none.
+                A guard and a stop by record do not call it.
+            spare: the processes that a stop leaves alone, as for :func:`kill_tree`; default none.
             popen: all other options of :class:`TreePopen` except ``record``.
 
         Returns:
@@ -118,8 +126,9 @@ class SessionManager:
             RecordError: the record cannot be written, or there is one for this id.
             OSError, ValueError, subprocess.SubprocessError, ContainmentError:
                 as for :class:`TreePopen`. No process is left after any exception.
+            TypeError: ``shutdown`` or ``spare`` is wrong; nothing was started.
         """
-        start = self._start(session_id, cmd, tool, popen)
+        start = self._start(session_id, cmd, tool, StopOptions(shutdown, spare), popen)
         try:
             return threads.do(start.run)
         except BaseException:
@@ -132,13 +141,17 @@ class SessionManager:
         cmd: Command,
         *,
         tool: str = DEFAULT_TOOL,
+        shutdown: SessionShutdown | None = None,
+        spare: Spare | None = None,
         **popen: Unpack[AgentOptions],
     ) -> Session:
         """Like :meth:`spawn_agent`, awaited.
 
-        Cancelled, it ends what it started, then raises the cancellation.
+        ``shutdown`` is a coroutine function, called on this event loop, and cancelled when its
+        time is over. Cancelled, it ends what it started, then raises the cancellation.
         """
-        start = self._start(session_id, cmd, tool, popen)
+        options = StopOptions(shutdown, spare, None if shutdown is None else caller_here())
+        start = self._start(session_id, cmd, tool, options, popen)
         try:
             return await loops.do(start.run)
         except BaseException:
@@ -154,13 +167,15 @@ class SessionManager:
         An interrupt (Ctrl-C) forces it as well, and is raised when the session has ended.
 
         Returns:
-            The result; a survivor raises nothing, nor does a session that is not found.
+            The result; a survivor raises nothing, nor does an id that is no session's: its
+            ``method`` is ``"not_found"``. This manager remembers the last 1,024 sessions that
+            have ended: another stop of them is a success, ``"nothing_to_stop"``.
 
         Raises:
             SessionError: the id is not valid, or this process is a fork.
         """
         stop = self._stop(session_id)
-        return nothing_to_stop(session_id, UNKNOWN) if stop is None else threads.run(stop)
+        return self._absent(session_id) if stop is None else threads.run(stop)
 
     async def astop_agent(self, session_id: str) -> StopResult:
         """Like :meth:`stop_agent`, awaited.
@@ -168,7 +183,7 @@ class SessionManager:
         Cancelled, it forces at once, finishes, then raises the cancellation.
         """
         stop = self._stop(session_id)
-        return nothing_to_stop(session_id, UNKNOWN) if stop is None else await loops.run(stop)
+        return self._absent(session_id) if stop is None else await loops.run(stop)
 
     def stop_all(self) -> dict[str, StopResult]:
         """Stop all sessions of this manager at the same time.
@@ -235,14 +250,26 @@ class SessionManager:
         self._queue.open()
         self._registry.open()
 
-    def _start(self, session_id: str, cmd: Command, tool: str, popen: AgentOptions) -> SessionStart:
+    def _start(
+        self,
+        session_id: str,
+        cmd: Command,
+        tool: str,
+        options: StopOptions,
+        popen: AgentOptions,
+    ) -> SessionStart:
         self._refuse_forked(session_id)
-        return SessionStart(self._registry, self._registry.new(session_id, tool), cmd, popen)
+        session = self._registry.new(session_id, tool, options)
+        return SessionStart(self._registry, session, cmd, popen)
 
     def _stop(self, session_id: str) -> SessionStop | None:
         self._refuse_forked(session_id)
         session = self._registry.find(session_id)
         return None if session is None else SessionStop(session, self._registry)
+
+    def _absent(self, session_id: str) -> StopResult:
+        ended = self._registry.has_ended(session_id)
+        return nothing_to_stop(session_id, ENDED) if ended else not_found(session_id)
 
     def _stops(self, sessions: Mapping[str, ManagedSession]) -> Parallel[StopResult]:
         self._refuse_forked()
@@ -254,6 +281,8 @@ class SessionManager:
 
     def _announced(self, report: RecoveryReport) -> RecoveryReport:
         for outcome in report.outcomes if not report.dry_run else ():
+            if outcome.fate in OVER:
+                self._registry.note_ended(outcome.session_id)
             kind: EventKind
             if outcome.fate is RecordFate.REAPED:
                 kind, state, error = "recovered", SessionState.STOPPED, None

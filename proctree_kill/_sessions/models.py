@@ -38,7 +38,15 @@ MOVES: Mapping[SessionState, frozenset[SessionState]] = {
 }
 """The states that may follow each state."""
 
-StopMethod = Literal["closed_stdin", "terminated", "killed", "recovered_record", "nothing_to_stop"]
+StopMethod = Literal[
+    "shutdown",
+    "closed_stdin",
+    "terminated",
+    "killed",
+    "recovered_record",
+    "nothing_to_stop",
+    "not_found",
+]
 EventKind = Literal["started", "stopping", "stopped", "stop_failed", "exited", "recovered"]
 
 
@@ -48,9 +56,11 @@ class StopResult(Model):
     Args:
         success: whether it is verified that no process of the tree is left.
         session_id: the session.
-        method: what ended the tree: ``closed_stdin`` (it exited when its input was closed),
+        method: what ended the tree: ``shutdown`` (it exited because of the session's hook),
+            ``closed_stdin`` (it exited when its input was closed),
             ``terminated`` (a signal asked it), ``killed`` (force), ``recovered_record``
-            (its record led to it), ``nothing_to_stop``.
+            (its record led to it), ``nothing_to_stop`` (no process was left),
+            ``not_found`` (no session has this id; no success).
         message: what happened, as a sentence.
         error: what went wrong, or None.
         kill: the outcome of each process; None where no tree was looked for.

@@ -26,7 +26,9 @@ from .._records.trusted_files import Opened, is_trusted
 from .events import EventQueue
 from .exits import ExitWatcher
 from .models import EventKind, SessionEvent, SessionState, StopMethod
-from .session import ManagedSession
+from .session import ManagedSession, StopOptions
+
+REMEMBERED = 1024  # ids of sessions that have ended; then the oldest is forgotten
 
 _log = logging.getLogger("proctree_kill")
 
@@ -48,6 +50,7 @@ class Registry:
         self.queue = queue
         self.watcher = ExitWatcher()
         self._table: dict[str, ManagedSession] = {}
+        self._ended: dict[str, None] = {}  # an ordered set
         self._closed = False
 
     def sessions(self) -> dict[str, ManagedSession]:
@@ -63,7 +66,7 @@ class Registry:
         self._closed = True
         return self._table.copy()
 
-    def new(self, session_id: str, tool: str) -> ManagedSession:
+    def new(self, session_id: str, tool: str, options: StopOptions) -> ManagedSession:
         """Return a session that is not in the table yet.
 
         Raises:
@@ -73,7 +76,7 @@ class Registry:
         if not (tool and tool.isprintable()):
             raise SessionError(session_id, f"a tool is a name, not {tool!r}")
         recording = Recording(record_path(self.folder, session_id), tool)
-        return ManagedSession(session_id, tool, recording)
+        return ManagedSession(session_id, tool, recording, options)
 
     def add(self, session: ManagedSession) -> None:
         """Put a session into the table before its start.
@@ -109,6 +112,17 @@ class Registry:
         found = [path for path in (record, intent_path(record)) if os.path.lexists(path)]
         # A trusted intent comes before an untrusted record.
         return next(filter(is_trusted, found), next(iter(found), None))
+
+    def note_ended(self, session_id: str) -> None:
+        """Remember that a session has ended, so that another stop of it is no error."""
+        self._ended.pop(session_id, None)
+        self._ended[session_id] = None
+        for oldest in list(self._ended)[:-REMEMBERED]:
+            self._ended.pop(oldest, None)
+
+    def has_ended(self, session_id: str) -> bool:
+        """Whether one of the last sessions that have ended had this id."""
+        return session_id in self._ended
 
     def remove(self, session: ManagedSession) -> None:
         """Take a session out of the table."""

@@ -3,15 +3,56 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from .._engine.killing import Hurry
+from .._engine.shutdown import ShutdownHook, check_hook
+from .._engine.target import Spare, sparing
 from .._models.errors import SessionError
 from .._models.identity import ProcessIdentity
 from .._records.recording import Recording
+from .._running.loops import LoopCaller
 from .._spawn.popen import TreePopen
 from .models import MOVES, SessionState, StopResult
+
+SessionShutdown = Callable[["Session"], object]
+
+
+class StopOptions:
+    """How one session is stopped; checked before its start."""
+
+    def __init__(
+        self,
+        shutdown: SessionShutdown | None = None,
+        spare: Spare | None = None,
+        loop: LoopCaller | None = None,
+    ) -> None:
+        """Take what :meth:`SessionManager.spawn_agent` was given.
+
+        Args:
+            shutdown: called with the session before any signal.
+            spare: the processes that are not touched.
+            loop: makes the call on an event loop; default in a thread.
+
+        Raises:
+            TypeError, ValueError: one of them is wrong.
+        """
+        if shutdown is not None:
+            check_hook(shutdown, awaited=loop is not None)
+        # each stop reads it again
+        self.spare = spare if spare is None or callable(spare) else tuple(spare)
+        sparing(self.spare)
+        self._shutdown = shutdown
+        self._loop = loop
+
+    def hook(self, session: ManagedSession) -> ShutdownHook | None:
+        """Return the hook of one stop."""
+        if self._shutdown is None:
+            return None
+        return ShutdownHook(partial(self._shutdown, Session(session)), self._loop)
 
 
 class OngoingStop:
@@ -28,15 +69,23 @@ class ManagedSession:
 
     Attributes:
         recording: its record; None for a session that another process started.
+        options: how it is stopped.
         start_over: set when the start has succeeded or failed.
         process: the agent; None before its start, and for a session of another process.
     """
 
-    def __init__(self, session_id: str, tool: str, recording: Recording | None = None) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        tool: str,
+        recording: Recording | None = None,
+        options: StopOptions | None = None,
+    ) -> None:
         """Begin before the start."""
         self.session_id = session_id
         self.tool = tool
         self.recording = recording
+        self.options = options or StopOptions()
         self.recovered = recording is None
         self.start_over = threading.Event()
         self.state = SessionState.STARTING

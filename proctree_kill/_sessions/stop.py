@@ -7,6 +7,7 @@ import threading
 from typing import Literal
 
 from .._engine.killing import Hurry
+from .._engine.shutdown import ShutdownHook
 from .._models.errors import TargetRefusedError
 from .._models.result import Fate, KillResult, SurvivorsError
 from .._records.recover_record import RecordRecovery
@@ -18,6 +19,7 @@ from .session import ManagedSession, OngoingStop
 _log = logging.getLogger("proctree_kill")
 
 _MESSAGES: dict[StopMethod, str] = {
+    "shutdown": "it exited because of its shutdown hook",
     "closed_stdin": "it exited when its standard input was closed",
     "terminated": "it exited when it was asked",
     "killed": "it was ended by force",
@@ -98,7 +100,11 @@ class SessionStop:
     def _end_tree(self, hurry: Hurry) -> StopResult:
         session, policy = self._session, self._registry.policy
         if session.process is not None:
-            return _of_kill(session, hurry.kill(session.process, policy))
+            # An agent that has exited by itself cannot obey the hook.
+            exited = self._success is SessionState.EXITED
+            hook = None if exited else session.options.hook(session)
+            kill = hurry.kill(session.process, policy, session.options.spare, hook)
+            return _of_kill(session, kill, hook)
         path = self._registry.entry_path(session.session_id)
         if path is None:
             return nothing_to_stop(session.session_id)
@@ -113,7 +119,11 @@ class SessionStop:
             recording = session.recording
             if result.success and recording is not None and not recording.forget():
                 _log.warning("the record %s cannot be removed", recording.path, extra=extra)
+            if result.success and session.process is not None and _has_spared(result):
+                session.process.containment.abandon()  # or the guard ends what was spared
             session.end_stop(self._success if result.success else SessionState.FAILED)
+            if result.success:
+                registry.note_ended(session.session_id)  # before: a stop finds it in one of them
             if result.success or session.recovered:
                 registry.remove(session)
             if not result.success:
@@ -128,25 +138,38 @@ class SessionStop:
             ongoing.result.set_result(result)
 
 
+def _has_spared(result: StopResult) -> bool:
+    outcomes = result.kill.outcomes if result.kill else ()
+    return any(outcome.fate is Fate.SPARED for outcome in outcomes)
+
+
 def nothing_to_stop(session_id: str, detail: str | None = None) -> StopResult:
     """Return the result of a stop that found no process."""
     return _result(session_id, "nothing_to_stop", detail or _MESSAGES["nothing_to_stop"])
 
 
-def _of_kill(session: ManagedSession, kill: KillResult) -> StopResult:
-    method = _method(kill)
+def not_found(session_id: str) -> StopResult:
+    """Return the result of a stop whose id is no session's."""
+    error = f"Session {session_id} not found"
+    return _result(session_id, "not_found", "not found: it is not known, and has no record", error)
+
+
+def _of_kill(session: ManagedSession, kill: KillResult, hook: ShutdownHook | None) -> StopResult:
+    method = _method(session, kill, hook)
     words = _MESSAGES[method] if kill.ok else "a process is still alive"
     error = None if kill.ok else str(SurvivorsError(kill))
     return _result(session.session_id, method, f"{words}; {kill.summary()}", error, kill)
 
 
-def _method(kill: KillResult) -> StopMethod:
+def _method(session: ManagedSession, kill: KillResult, hook: ShutdownHook | None) -> StopMethod:
     if kill.forced:
         return "killed"
     if any(outcome.signals for outcome in kill.outcomes):
         return "terminated"
     if any(outcome.fate is Fate.TERMINATED for outcome in kill.outcomes):
-        return "closed_stdin"
+        had_input = session.process is not None and session.process.stdin is not None
+        failed = hook is None or (hook.problem is not None and had_input)
+        return "closed_stdin" if failed else "shutdown"
     return "nothing_to_stop"
 
 

@@ -8,6 +8,7 @@ from typing import IO, Any, Literal, TypedDict
 
 from .._containment.containment import Requested
 from .._engine.events import Listener
+from .._engine.shutdown import Shutdown
 from .._engine.target import Spare
 from .._models.policy import KillPolicy, Teardown
 
@@ -29,6 +30,7 @@ class KillOptions(TypedDict, total=False):
     include_root: bool | None
     helper_timeout: float | None
     policy: KillPolicy | None
+    shutdown: Shutdown | None
     marker: str | None
     spare: Spare | None
     on_event: Listener | None

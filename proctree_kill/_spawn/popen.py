@@ -206,7 +206,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def stop(self, **options: Unpack[KillOptions]) -> KillResult:
         """End the whole tree, as :func:`kill_tree` does with the same options.
 
-        The pipe to the root's standard input is closed first, if there is one.
+        ``shutdown`` is called first, then the pipe to the root's standard input is closed,
+        if there is one.
         The record is removed when the whole tree has ended.
         """
         return self._ended(kill_tree(self, **options))

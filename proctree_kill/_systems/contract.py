@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, NamedTuple, Protocol, Self
 
 from .member import Member
@@ -69,7 +69,7 @@ class Cell(Protocol):
     dies_with_owner: bool = False
     """Whether its processes die when the process that made it ends, for whatever reason."""
 
-    def spawning(self, do: Callable[[Callable[[], None]], None]) -> AbstractContextManager[None]:
+    def spawning(self, do: Callable[[Callable[[], None]], None]) -> AbstractContextManager[None]:  # noqa: ARG002 - the flags suffice
         """Have what this thread starts inside the block, with the flags, born in here.
 
         Args:
@@ -78,6 +78,7 @@ class Cell(Protocol):
         Raises:
             OSError: the kernel refuses, before anything was started.
         """
+        return nullcontext()
 
     def adopt(self, pid: int) -> None:
         """Move a process in; the children that it has already stay where they are.
@@ -133,7 +134,7 @@ class System(Protocol):
     No method raises for what a process does: one that vanishes or refuses is in the answer.
     A member is the process that :meth:`bind` or :meth:`children` saw, not its number:
     later acts reach that process or none.
-    An instance belongs to one thread, but for :meth:`hurry`.
+    An instance belongs to one thread, but for :meth:`hurry` and :meth:`wake`.
     """
 
     insists: bool = False
@@ -296,12 +297,12 @@ class System(Protocol):
     def stopped(self, pid: int) -> bool:
         """Whether a process is stopped (job control), not merely waiting."""
 
-    def unaware(self, pid: int) -> bool:  # noqa: ARG002 - nothing shows that here
+    def is_about_to_notice(self, pid: int) -> bool:  # noqa: ARG002 - nothing shows that here
         """Whether a parent seems to be about to learn that a child of its stopped."""
         return False
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
-        """Wait until one of these is dead, until this time, or for a hurry; return the dead.
+        """Wait until one of these is dead, until this time, or until woken; return the dead.
 
         A process is dead when its last thread has ended, whether or not its parent has reaped it.
         A past time only looks; a wait of more than a day may end early.
@@ -319,6 +320,11 @@ class System(Protocol):
 
     def hurry(self) -> None:
         """Set :attr:`hurried` and wake one :meth:`wait`; callable from any thread."""
+        self.hurried = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake one :meth:`wait`, the present or the next; callable from any thread."""
 
     def close(self) -> None:
         """Close every descriptor and handle."""

@@ -195,9 +195,8 @@ class PsutilSystem(System):
             if member.exit_code is None and self.owns_number(member):
                 member.exit_code = exit_code(peek(member.pid))
 
-    def hurry(self) -> None:
+    def wake(self) -> None:
         """Wake one wait."""
-        self.hurried = True
         self._wake.set()
 
     def close(self) -> None:

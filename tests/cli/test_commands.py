@@ -20,6 +20,7 @@ import pytest
 from proctree_kill import (
     Evidence,
     Fate,
+    KillPolicy,
     KillResult,
     ProcessIdentity,
     ProcessOutcome,
@@ -47,7 +48,7 @@ Invoke = Callable[..., subprocess.CompletedProcess[str]]
 
 PATIENCE = "60"  # seconds of grace; never pass in full
 HASTE = "0.2"  # seconds of grace; pass in full
-DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
+STUBBORN = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 
 
 class TestArguments:
@@ -95,6 +96,7 @@ class TestArguments:
             ["kill", "7", "--marker", "NAME"],
             ["kill", "7", "--marker", "=value"],
             ["kill", "7", "--terminate", "half"],
+            ["kill", "7", "--teardown", "INT 3", "--grace", "1"],
             ["kill", "-KILL", "7"],
             ["tree"],
             ["tree", "7", "--grace", "1"],
@@ -196,22 +198,47 @@ class TestGivenResults:
         (target, options), (_, forced) = calls
         del options["on_event"], forced["on_event"]
         assert target == [7, 8]
-        assert options == {
-            "grace": 1.5,
-            "settle": 3.0,
-            "marker": "A=b=c",
-            "spare": [9],
-            "terminate": "root",
-            "include_root": False,
-        }
-        assert forced == {
-            "grace": 0.0,
-            "settle": None,
-            "marker": None,
-            "spare": None,
-            "terminate": None,
-            "include_root": True,
-        }
+        policy = KillPolicy(grace=1.5, settle=3.0, terminate="root", include_root=False)
+        assert options == {"policy": policy, "marker": "A=b=c", "spare": [9]}
+        assert forced == {"policy": KillPolicy(grace=0.0), "marker": None, "spare": None}
+
+    @pytest.mark.parametrize(
+        ("said", "requests"),
+        [
+            ("--signal INT", (("SIGINT", 2.0),)),
+            ("--signal sighup --grace 3", (("SIGHUP", 3.0),)),
+            ("--teardown=INT 3, TERM 2", (("SIGINT", 3.0), ("SIGTERM", 2.0))),
+        ],
+    )
+    def test_the_requests_can_be_chosen(
+        self, said: str, requests: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        policies: list[KillPolicy] = []
+
+        def call(_: object, **options: Any) -> KillResult:
+            policies.append(options["policy"])
+            return result()
+
+        monkeypatch.setattr(kill, "kill_tree", call)
+        arguments = [said] if "=" in said else said.split()
+        assert main(["kill", "7", *arguments]) == 0
+        assert [policy.requests for policy in policies] == [requests]
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--signal", "KILL"], "force follows by itself"),
+            (["--signal", "INTT"], "did you mean 'SIGINT'"),
+            (["--signal", "INT", "--force"], "0.0 is no number of seconds above 0"),
+            (["--signal", "INT", "--teardown", "INT 3"], "name each signal in --teardown"),
+            (["--teardown", "INT 3,"], "expected a signal and its seconds"),
+        ],
+    )
+    def test_wrong_requests_are_named(
+        self, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["kill", str(os.getpid()), *arguments]) == 2
+        assert words in capsys.readouterr().err
 
     @pytest.mark.parametrize("grace", ["-1", "nan", "inf"])
     def test_a_grace_out_of_range_is_a_usage_error(
@@ -351,7 +378,7 @@ class TestKill:
         assert done.stdout == f"nothing to do: process {tree.root.pid} was gone already\n"
 
     def test_force_asks_no_process(self, plant: Planter, invoke: Invoke) -> None:
-        tree = plant(DEAF)
+        tree = plant(STUBBORN)
         done = invoke("kill", tree.root.pid, "--force")
         assert done.returncode == 0
         assert "TERM" not in done.stdout
@@ -388,7 +415,7 @@ class TestKill:
         assert tree.all_dead()
 
     def test_verbose_prints_each_step_on_stderr(self, plant: Planter, invoke: Invoke) -> None:
-        tree = plant(DEAF)
+        tree = plant(STUBBORN)
         done = invoke("kill", tree.root.pid, "--grace", HASTE, "--verbose")
         assert done.returncode == 0
         steps = [line.split("s  ")[1] for line in done.stderr.splitlines()]
@@ -407,7 +434,7 @@ class TestKill:
     def test_an_interrupt_forces_and_is_reported(
         self, name: str, code: int, plant: Planter
     ) -> None:
-        tree = plant(DEAF)
+        tree = plant(STUBBORN)
         with started("kill", tree.root.pid, "--grace", PATIENCE, "-v") as command:
             assert command.stderr
             assert "asked" in command.stderr.readline()

@@ -33,10 +33,10 @@ from support.trees import Tree
 
 PATIENCE = "60"  # seconds of grace; never pass in full
 HASTE = "0.2"  # seconds; pass in full
-DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
+STUBBORN = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 LEFT_BEHIND = (
     Node(name="child"),
-    Node(name="deaf", on_term="ignore"),
+    Node(name="stubborn", on_term="ignore"),
     Node(name="stopped", stopped=True),
     Node(name="own session", session=True),
     Node(name="first", session=True, dies=True, children=(Node(name="daemon", session=True),)),
@@ -228,7 +228,7 @@ class TestCommand:
         assert tree.all_dead()
 
     def test_the_whole_tree_ends_when_its_time_is_over(self, plant: Planter) -> None:
-        with running(plant, DEAF, "--timeout", "2", "--grace", HASTE) as (command, tree):
+        with running(plant, STUBBORN, "--timeout", "2", "--grace", HASTE) as (command, tree):
             out, err = command.communicate(timeout=BOUND)
         assert (command.returncode, out, err) == (124, "", "")
         assert tree.all_dead()
@@ -243,7 +243,7 @@ class TestCommand:
         with shell(heed(name)) as command:
             command.send_signal(getattr(signal, name))
             out, err = command.communicate(timeout=BOUND)
-        assert (command.returncode, out, err) == (9, "heard\n", "")
+        assert (command.returncode, out, err) == (9, "caught\n", "")
 
     @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"])
     def test_a_signal_that_asks_to_leave_is_handed_on_as_it_is(self, name: str) -> None:
@@ -251,17 +251,17 @@ class TestCommand:
             number = getattr(signal, name)
             command.send_signal(number)
             out, err = command.communicate(timeout=BOUND)
-        assert (command.returncode, out, err) == (128 + number, "heard\n", "")
+        assert (command.returncode, out, err) == (128 + number, "caught\n", "")
 
     def test_a_command_that_does_not_leave_is_killed_after_the_grace(self, plant: Planter) -> None:
-        with running(plant, DEAF, "--grace", HASTE) as (command, tree):
+        with running(plant, STUBBORN, "--grace", HASTE) as (command, tree):
             command.send_signal(signal.SIGTERM)
             assert command.wait(BOUND) == 143
         assert tree.all_dead()
 
     @pytest.mark.parametrize("second", ["SIGINT", "SIGHUP"])
     def test_a_second_signal_kills_at_once(self, plant: Planter, second: str) -> None:
-        with running(plant, DEAF, "--grace", PATIENCE) as (command, tree):
+        with running(plant, STUBBORN, "--grace", PATIENCE) as (command, tree):
             command.send_signal(signal.SIGTERM)
             command.send_signal(getattr(signal, second))
             assert command.wait(BOUND) in {143, 128 + getattr(signal, second)}
@@ -301,7 +301,7 @@ class TestCommand:
         assert tree.all_dead()
 
     def test_a_run_inside_another_ends_with_it(self, plant: Planter) -> None:
-        with running(plant, DEAF, "--grace", HASTE, "--", *RUN, "--grace", PATIENCE) as (
+        with running(plant, STUBBORN, "--grace", HASTE, "--", *RUN, "--grace", PATIENCE) as (
             command,
             tree,
         ):
@@ -320,7 +320,7 @@ class TestCommand:
         self, plant: Planter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("proctree_kill._cli.run.ExitWaiter", None)
-        with plant.prepare(DEAF) as prepared:
+        with plant.prepare(STUBBORN) as prepared:
             monkeypatch.setattr(os, "environ", prepared.options["env"])
             for fd in prepared.fds:
                 os.set_inheritable(fd, True)  # noqa: FBT003 - its name is positional
@@ -425,7 +425,7 @@ def shell(
 
 def heed(name: str) -> str:
     """Return a trap by which a shell reports a signal and leaves."""
-    return f"trap 'echo heard; exit 9' {name.removeprefix('SIG')};"
+    return f"trap 'echo caught; exit 9' {name.removeprefix('SIG')};"
 
 
 @pytest.mark.needs("fork")
@@ -443,7 +443,7 @@ class TestTerminal:
     def test_a_command_that_dies_of_ctrl_c_leaves_nothing(
         self, terminal: Terminal, plant: Planter
     ) -> None:
-        with plant.prepare(DEAF, env=os.environ) as prepared:
+        with plant.prepare(STUBBORN, env=os.environ) as prepared:
             terminal.run(*RUN, "--grace", HASTE, "--", *prepared.argv, **prepared.options)
         prepared.tree.await_started()
         terminal.type("\3")
@@ -459,7 +459,7 @@ class TestTerminal:
         assert terminal.wait() == 0
 
     def test_a_hangup_ends_the_whole_tree(self, terminal: Terminal, plant: Planter) -> None:
-        with plant.prepare(DEAF, env=os.environ) as prepared:
+        with plant.prepare(STUBBORN, env=os.environ) as prepared:
             terminal.run(*RUN, "--grace", HASTE, "--", *prepared.argv, **prepared.options)
         prepared.tree.await_started()
         terminal.hang_up()

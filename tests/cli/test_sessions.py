@@ -15,7 +15,7 @@ import pytest
 from proctree_kill import RecoveryReport, SessionManager, StopResult, identify
 from proctree_kill._cli import main
 from proctree_kill._records.format import record_path
-from support.agents import DEAF, POLITE, files, start
+from support.agents import POLITE, STUBBORN, files, start
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
 from support.times import BOUND
@@ -115,17 +115,21 @@ class TestStop:
     def test_force_does_not_ask(
         self, invoke: Invoke, manager: SessionManager, plant: Planter, tmp_path: Path
     ) -> None:
-        _, tree = start(manager, plant, "a", DEAF)
+        _, tree = start(manager, plant, "a", STUBBORN)
         code, out, _ = invoke("stop", tmp_path, "a", "--force")
         assert code == 0
         assert "session a: its record led to it, and it was ended" in out
         assert tree.all_dead()
 
-    def test_a_session_that_is_not_there_is_no_failure(
+    def test_a_session_that_is_not_there_is_a_wrong_argument(
         self, invoke: Invoke, tmp_path: Path
     ) -> None:
-        code, out, _ = invoke("stop", tmp_path, "a")
-        assert (code, out) == (0, "session a: it is not known, and has no record\n")
+        code, out, err = invoke("stop", tmp_path, "a")
+        assert (code, out) == (2, "")
+        assert "session a: not found" in err
+        code, out, _ = invoke("stop", tmp_path, "a", "--json")
+        result = StopResult.model_validate_json(out)
+        assert (code, result.method, result.error) == (2, "not_found", "Session a not found")
 
     def test_a_record_that_may_not_be_acted_upon_is_a_failure(
         self, invoke: Invoke, tmp_path: Path

@@ -26,7 +26,7 @@ PATIENCE = "60"  # seconds of grace; never pass in full
 ENGLISH, CYRILLIC = "cp437", "cp866"  # code pages of consoles: in neither is all of what is printed
 
 
-def say(*arguments: object, **env: str) -> subprocess.CompletedProcess[bytes]:
+def invoke(*arguments: object, **env: str) -> subprocess.CompletedProcess[bytes]:
     """Run a command to its end, with its output in pipes."""
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
@@ -44,8 +44,8 @@ def test_a_poor_code_page_has_all_that_is_printed(tmp_path: Path, page: str) -> 
     with subprocess.Popen(
         [str(program), "-n", "1000", "127.0.0.1"], stdout=subprocess.DEVNULL
     ) as root:
-        tree = say("tree", root.pid, PYTHONIOENCODING=f"{page}:strict")
-        done = say("kill", root.pid, "--force", PYTHONIOENCODING=f"{page}:strict")
+        tree = invoke("tree", root.pid, PYTHONIOENCODING=f"{page}:strict")
+        done = invoke("kill", root.pid, "--force", PYTHONIOENCODING=f"{page}:strict")
     for process in (tree, done):
         assert (process.returncode, process.stderr) == (0, b"")
         assert "gr" in process.stdout.decode(page)
@@ -53,7 +53,7 @@ def test_a_poor_code_page_has_all_that_is_printed(tmp_path: Path, page: str) -> 
 
 def test_a_pipe_gets_no_colours(planter: SocketPlanter) -> None:
     root = planter.plant(chain("root", "child"))
-    done = say("kill", root.pid, "--force")
+    done = invoke("kill", root.pid, "--force")
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"\x1b" not in done.stdout
     assert planter.all_dead()
@@ -61,7 +61,7 @@ def test_a_pipe_gets_no_colours(planter: SocketPlanter) -> None:
 
 def test_json_reads_in_every_code_page(planter: SocketPlanter) -> None:
     root = planter.plant(chain("root", "child"))
-    done = say("kill", root.pid, "--force", "--json", PYTHONIOENCODING=CYRILLIC)
+    done = invoke("kill", root.pid, "--force", "--json", PYTHONIOENCODING=CYRILLIC)
     said = json.loads(done.stdout.decode("ascii"))
     assert [outcome["fate"] for outcome in said["results"][0]["outcomes"]] == ["killed", "killed"]
 
@@ -70,7 +70,7 @@ def test_a_command_in_a_folder_with_a_space_is_run(tmp_path: Path) -> None:
     script = tmp_path / "a folder" / "say it.cmd"
     script.parent.mkdir()
     script.write_text("@echo off\necho [%~1]\nexit /b 7\n")
-    done = say("run", "--", script, "two words")
+    done = invoke("run", "--", script, "two words")
     assert (done.returncode, done.stdout.split(b"\r\n")[0], done.stderr) == (7, b"[two words]", b"")
 
 

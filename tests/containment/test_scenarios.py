@@ -33,14 +33,14 @@ WAYS: dict[str, Callable[[TreePopen[bytes], Scenario], KillResult]] = {
     "stopped": lambda process, scenario: process.stop(grace=scenario.grace),
     "forced": lambda process, _: process.stop(grace=0),
 }
-DEAF = Node(name="deaf", on_term="ignore")
+STUBBORN = Node(name="stubborn", on_term="ignore")
 # A root that is dead, two daemons with sessions of their own, and one more orphan.
 DAEMONS = Node(
     name="root",
     dies=True,
     children=(
         Node(name="first", session=True, dies=True, children=(Node(name="daemon"),)),
-        Node(name="second", session=True, dies=True, children=(DEAF,)),
+        Node(name="second", session=True, dies=True, children=(STUBBORN,)),
         chain("child", "x"),
     ),
 )
@@ -71,7 +71,7 @@ def test_daemons_of_a_root_that_was_reaped_long_ago_are_found(
     fates = {
         name: outcome.fate for name, outcome in by_name(tree.pids, result).items() if name != "root"
     }
-    assert fates == {"daemon": LEFT, "deaf": KILLED, "child": LEFT, "x": LEFT}
+    assert fates == {"daemon": LEFT, "stubborn": KILLED, "child": LEFT, "x": LEFT}
     evidence = {Evidence.DESCENDANT, Evidence.MARKER, Evidence.SESSION}
     kept = has("cgroup") and caller.cgroup and not caller.ordinary
     assert set(result.verified) == evidence | ({Evidence.CGROUP} if kept else set())

@@ -44,18 +44,18 @@ def test_it_is_looked_at_again(blank: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "told"),
+    ("facts", "carries"),
     [({"state": b"D"}, None), ({"flags": procfs.PF_KTHREAD}, False)],
     ids=["asleep", "the kernel's"],
 )
 def test_an_environment_that_could_block_the_reader_or_is_none_is_not_read(
-    facts: dict[str, Any], *, told: bool | None, monkeypatch: pytest.MonkeyPatch
+    facts: dict[str, Any], *, carries: bool | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = procfs.stat(os.getpid())
     assert found
     monkeypatch.setattr(procfs, "stat", lambda _: found._replace(**facts))
     monkeypatch.setattr(procfs, "read", no_environment)
-    assert procfs.carries(os.getpid(), [b"A=1"]) is told
+    assert procfs.carries(os.getpid(), [b"A=1"]) is carries
 
 
 def no_environment(path: str) -> bytes:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -26,12 +25,12 @@ from proctree_kill import (
 )
 from support.nodes import Node, chain
 from support.planter import Planter
-from support.threads import other_thread
+from support.threads import in_thread, other_thread
 
 pytestmark = pytest.mark.needs("fork")
 
 PATIENCE = 20.0  # seconds of grace; never pass in full
-DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
+STUBBORN = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 
 
 def when_asked(act: Callable[[], object]) -> Callable[[KillEvent], None]:
@@ -169,13 +168,13 @@ def test_the_root_alone_may_be_asked(plant: Planter) -> None:
 
 
 def test_options_override_the_policy(plant: Planter) -> None:
-    result = kill_tree(plant(DEAF).root, policy=KillPolicy(grace=PATIENCE), grace=0)
+    result = kill_tree(plant(STUBBORN).root, policy=KillPolicy(grace=PATIENCE), grace=0)
     assert result.forced
     assert result.seconds < PATIENCE
 
 
 def test_events_tell_the_whole_story(plant: Planter) -> None:
-    tree = plant(DEAF)
+    tree = plant(STUBBORN)
     events: list[KillEvent] = []
     kill_tree(tree.root, grace=0.1, on_event=events.append)
     kinds = [event.kind for event in events]
@@ -185,7 +184,7 @@ def test_events_tell_the_whole_story(plant: Planter) -> None:
 
 
 def test_an_interrupt_forces_at_once_and_is_raised_afterwards(plant: Planter) -> None:
-    tree = plant(DEAF)
+    tree = plant(STUBBORN)
     with pytest.raises(KeyboardInterrupt):
         kill_tree(
             tree.root,
@@ -216,7 +215,7 @@ def test_what_a_listener_raises_to_end_the_program_waits_for_the_end(
     class Leave(BaseException):
         pass
 
-    process, tree = plant.contained(DEAF)
+    process, tree = plant.contained(STUBBORN)
     with pytest.raises(Leave):
         kill(process, on_event=leave, grace=PATIENCE if kind == "asked" else 0.1)
     assert tree.all_dead()
@@ -229,7 +228,7 @@ def test_whatever_a_signal_handler_raises_is_held_back(plant: Planter) -> None:
     def ring(_number: int, _frame: object) -> None:
         raise AlarmError
 
-    tree = plant(DEAF)
+    tree = plant(STUBBORN)
     before = signal.signal(signal.SIGUSR1, ring)
     try:
         with pytest.raises(AlarmError):
@@ -245,11 +244,7 @@ def test_whatever_a_signal_handler_raises_is_held_back(plant: Planter) -> None:
 
 def test_a_thread_may_kill_as_well(plant: Planter) -> None:
     tree = plant(chain("root", "child"))
-    results: list[KillResult] = []
-    thread = threading.Thread(target=lambda: results.append(kill_tree(tree.root)))
-    thread.start()
-    thread.join()
-    assert results[0].ok
+    assert in_thread(lambda: kill_tree(tree.root))().ok
     assert tree.all_dead()
 
 
@@ -267,7 +262,7 @@ def test_a_tree_can_be_ended_at_the_exit_of_the_interpreter() -> None:
 
 
 def test_a_cancelled_task_forces_at_once_and_stays_cancelled(plant: Planter) -> None:
-    tree = plant(DEAF)
+    tree = plant(STUBBORN)
 
     async def scene() -> None:
         loop = asyncio.get_running_loop()
@@ -283,7 +278,7 @@ def test_a_cancelled_task_forces_at_once_and_stays_cancelled(plant: Planter) -> 
 
 
 def test_the_event_loop_runs_on_during_a_kill(plant: Planter) -> None:
-    tree = plant(DEAF)
+    tree = plant(STUBBORN)
 
     async def scene() -> int:
         task = asyncio.create_task(akill_tree(tree.root, grace=0.2))
@@ -340,7 +335,7 @@ def test_a_trio_process_that_has_ended_is_gone_already() -> None:
 def test_a_cancelled_trio_scope_forces_at_once(plant: Planter) -> None:
     trio = pytest.importorskip("trio")
     pytest.importorskip("anyio")
-    tree = plant(DEAF)
+    tree = plant(STUBBORN)
 
     async def scene() -> bool:
         token = trio.lowlevel.current_trio_token()

@@ -53,7 +53,7 @@ def listener(system: FakeSystem) -> Callable[[KillEvent], None]:
     return lambda event: system.note(f"event {event.kind}")
 
 
-def deaf_family(system: FakeSystem, *, leads: bool = False) -> Process:
+def stubborn_family(system: FakeSystem, *, leads: bool = False) -> Process:
     """Add a root with two children, all of which ignore a request."""
     top = system.spawn("root", leaves=None, leads=leads)
     for name in ("child", "other child"):
@@ -75,7 +75,7 @@ def test_a_tree_that_obeys_is_terminated_in_one_round(system: FakeSystem) -> Non
 
 
 def test_force_begins_at_the_first_step_after_the_grace(system: FakeSystem) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
     start = system.time
     result = kill_tree(root.pid, grace=GRACE)
     assert GRACE <= system.acts("freeze")[0].time - start < GRACE + FEW
@@ -87,7 +87,7 @@ def test_force_begins_at_the_first_step_after_the_grace(system: FakeSystem) -> N
 
 
 def test_a_member_that_cannot_die_survives_on_time_and_the_rest_is_gone(system: FakeSystem) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
     system.spawn("stuck", root, leaves=None, dies=None)
     result = kill_tree(root.pid, grace=GRACE, settle=SETTLE)
     assert [outcome.name for outcome in result.survivors] == ["stuck"]
@@ -97,7 +97,7 @@ def test_a_member_that_cannot_die_survives_on_time_and_the_rest_is_gone(system: 
 
 
 def test_a_protected_process_is_denied_and_the_rest_is_gone(system: FakeSystem) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
     system.spawn("setuid", root, leaves=None, refuses=("ask", "freeze", "kill", "release"))
     result = kill_tree(root.pid, grace=0, settle=SETTLE)
     assert [outcome.name for outcome in result.survivors] == ["setuid"]
@@ -187,7 +187,7 @@ def test_a_member_found_later_is_reported_with_its_identity(system: FakeSystem) 
 
 
 def test_no_event_comes_between_freeze_and_kill(system: FakeSystem) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
     system.at(GRACE + TICK, lambda: system.spawn("late", root, leaves=None))
     kill_tree(root.pid, grace=GRACE, on_event=listener(system))
     verbs = system.verbs()
@@ -210,7 +210,7 @@ def test_a_member_that_cannot_be_frozen_holds_no_event_back(system: FakeSystem) 
 
 @pytest.mark.parametrize("method", ["freeze", "last_start", "kill", "wait"])
 def test_a_frozen_member_is_continued_when_a_step_raises(system: FakeSystem, method: str) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
     system.raises[method] = OSError("broken")
     with pytest.raises(OSError, match="broken"):
         kill_tree(root.pid, grace=0)
@@ -221,7 +221,7 @@ def test_a_frozen_member_is_continued_when_a_step_raises(system: FakeSystem, met
 
 
 def test_a_member_that_is_frozen_but_not_killed_is_continued(system: FakeSystem) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
     odd = system.spawn("odd", root, leaves=None, refuses=("kill",))
     result = kill_tree(root.pid, grace=0)
     assert fates(result)["odd"] is Fate.DENIED
@@ -282,7 +282,7 @@ def test_a_call_that_fails_once_is_made_again(
         if event.kind == ("asked" if method != "ask" else "found"):
             monkeypatch.setattr(system, method, fail)
 
-    root = deaf_family(system)
+    root = stubborn_family(system)
     if method == "ask":
         monkeypatch.setattr(system, method, fail)
     result = kill_tree(root.pid, grace=GRACE, on_event=arm)
@@ -316,7 +316,7 @@ def test_a_spared_parent_that_stopped_with_its_child_is_continued(system: FakeSy
 
 
 def test_a_whole_session_that_may_die_is_signalled_as_a_group(system: FakeSystem) -> None:
-    root = deaf_family(system, leads=True)
+    root = stubborn_family(system, leads=True)
     kill_tree(root.pid, grace=0)
     assert [act.groups for act in system.acts("freeze")] == [("root",)]
     assert [act.groups for act in system.acts("kill")] == [("root",)]
@@ -338,7 +338,7 @@ ALONE: dict[str, tuple[bool, Callable[[FakeSystem, Process], dict[str, Any]]]] =
 @pytest.mark.parametrize("why", ALONE)
 def test_no_group_is_signalled_where(system: FakeSystem, why: str) -> None:
     leads, options = ALONE[why]
-    root = deaf_family(system, leads=leads)
+    root = stubborn_family(system, leads=leads)
     kill_tree(root.pid, grace=0, **options(system, root))
     assert [act.groups for act in system.acts("freeze")] == [()]
     assert [act.groups for act in system.acts("kill")] == [()]
@@ -347,7 +347,7 @@ def test_no_group_is_signalled_where(system: FakeSystem, why: str) -> None:
 def test_a_member_spared_while_its_group_is_frozen_is_not_left_stopped(
     system: FakeSystem,
 ) -> None:
-    root = deaf_family(system, leads=True)
+    root = stubborn_family(system, leads=True)
     savers: list[Process] = []
 
     def spawn(event: KillEvent) -> None:
@@ -362,7 +362,7 @@ def test_a_member_spared_while_its_group_is_frozen_is_not_left_stopped(
 
 
 def test_the_spared_and_their_descendants_are_never_signalled(system: FakeSystem) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
     spared = system.spawn("spared", root)
     system.spawn("below", spared)
     result = kill_tree(root.pid, grace=GRACE, spare=[spared.pid])
@@ -376,7 +376,7 @@ def test_the_spared_and_their_descendants_are_never_signalled(system: FakeSystem
 def test_a_listener_that_raises_is_logged_once_and_not_called_again(
     system: FakeSystem, caplog: pytest.LogCaptureFixture
 ) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
     calls: list[KillEvent] = []
 
     def broken(event: KillEvent) -> None:
@@ -394,7 +394,7 @@ def test_a_listener_that_raises_is_logged_once_and_not_called_again(
 def test_what_a_predicate_raises_to_end_the_program_waits_for_the_end(
     system: FakeSystem,
 ) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
 
     def spawn(event: KillEvent) -> None:
         if event.kind == "asked":
@@ -414,7 +414,7 @@ def test_what_a_predicate_raises_to_end_the_program_waits_for_the_end(
 def test_what_a_predicate_raises_before_anything_is_touched_is_raised_at_once(
     system: FakeSystem,
 ) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
 
     def refuses(_: TreeMember) -> bool:
         raise SystemExit(7)
@@ -425,7 +425,7 @@ def test_what_a_predicate_raises_before_anything_is_touched_is_raised_at_once(
 
 
 def test_the_time_of_a_listener_counts_against_the_grace(system: FakeSystem) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
     start = system.time
 
     def slow(event: KillEvent) -> None:
@@ -437,14 +437,14 @@ def test_the_time_of_a_listener_counts_against_the_grace(system: FakeSystem) -> 
 
 
 def test_a_listener_may_ask_for_the_force(system: FakeSystem) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
     start = system.time
     kill_tree(root.pid, grace=GRACE, on_event=lambda _: system.hurry())
     assert system.acts("freeze")[0].time - start < FEW
 
 
 def test_a_hurry_ends_a_wait_at_once(system: FakeSystem) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
     start = system.time
     system.at(0.5, system.hurry)
     result = kill_tree(root.pid, grace=GRACE)
@@ -560,7 +560,7 @@ def test_the_input_is_closed_first_and_has_its_share(system: FakeSystem) -> None
 
 
 def test_the_input_of_a_root_that_is_not_to_die_stays_open(system: FakeSystem) -> None:
-    root = deaf_family(system)
+    root = stubborn_family(system)
     owner = owner_of(root)
     kill_tree(owner, grace=GRACE, include_root=False)
     assert not is_closed(owner)
@@ -574,7 +574,7 @@ def test_the_input_of_a_spared_root_stays_open(system: FakeSystem) -> None:
 
 
 def test_the_input_stays_open_where_the_force_begins_at_once(system: FakeSystem) -> None:
-    owner = owner_of(deaf_family(system))
+    owner = owner_of(stubborn_family(system))
     kill_tree(owner, grace=0)
     assert not is_closed(owner)
 

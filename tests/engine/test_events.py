@@ -22,15 +22,15 @@ def member(pid: int, *, spared: str | None = None) -> Member:
     return new
 
 
-class Told:
-    """A sender, its escalation, and what it told."""
+class SentEvents:
+    """A sender, its escalation, and what it sent."""
 
     def __init__(self, *members: Member, listener: Listener | None = None) -> None:
         self.events: list[KillEvent] = []
         self.escalation = Escalation(KillPolicy(), members, START)
         self.raised: list[BaseException] = []
-        told = listener or self.events.append
-        self.sender = EventSender(told, self.escalation, self.raised.append)
+        listener = listener or self.events.append
+        self.sender = EventSender(listener, self.escalation, self.raised.append)
 
     def after(
         self,
@@ -58,16 +58,16 @@ class Told:
 
 
 def test_the_request_is_reported_with_how_many_are_to_leave() -> None:
-    told = Told(member(7), member(8), member(9, spared="by the caller"))
-    told.after(Ask([], 0.0, "SIGTERM", []))
-    assert told.events == [KillEvent(kind="asked", seconds=1.0, remaining=2)]
+    sent = SentEvents(member(7), member(8), member(9, spared="by the caller"))
+    sent.after(Ask([], 0.0, "SIGTERM", []))
+    assert sent.events == [KillEvent(kind="asked", seconds=1.0, remaining=2)]
 
 
 def test_a_death_is_reported_with_its_identity() -> None:
     first, other = member(7), member(8)
-    told = Told(first, other)
-    told.after(Wait([], 0), gone=[other])
-    (event,) = told.events
+    sent = SentEvents(first, other)
+    sent.after(Wait([], 0), gone=[other])
+    (event,) = sent.events
     assert event.identity
     assert (event.kind, event.remaining) == ("gone", 1)
     assert event.identity.model_dump() == {
@@ -81,58 +81,58 @@ def test_a_death_is_reported_with_its_identity() -> None:
 
 def test_a_reported_death_is_not_reported_again() -> None:
     known = member(7)
-    told = Told(known)
-    told.after(Wait([], 0), gone=[known])
-    del told.escalation.living[known]
-    assert told.after(Wait([], 0), gone=[known]) == ["gone"]
+    sent = SentEvents(known)
+    sent.after(Wait([], 0), gone=[known])
+    del sent.escalation.living[known]
+    assert sent.after(Wait([], 0), gone=[known]) == ["gone"]
 
 
 def test_a_found_member_is_reported_and_counted() -> None:
-    told = Told(member(7))
-    told.after(Rescan(), appeared=[member(8)])
-    assert (told.kinds, told.pids, told.remaining) == (["found"], [8], [2])
+    sent = SentEvents(member(7))
+    sent.after(Rescan(), appeared=[member(8)])
+    assert (sent.kinds, sent.pids, sent.remaining) == (["found"], [8], [2])
 
 
 def test_a_member_found_spared_or_dead_is_reported_and_not_counted() -> None:
     dead, spared = member(8), member(9, spared="below 7")
     dead.state = ZOMBIE
-    told = Told(member(7))
-    told.after(Rescan(), appeared=[dead, spared])
-    assert (told.kinds, told.remaining) == (["found", "found"], [1, 1])
+    sent = SentEvents(member(7))
+    sent.after(Rescan(), appeared=[dead, spared])
+    assert (sent.kinds, sent.remaining) == (["found", "found"], [1, 1])
 
 
 def test_the_force_is_announced_once_before_it_begins() -> None:
-    told = Told(member(7))
-    told.sender.before(Ask([], 0.0, "SIGTERM", []))
-    assert told.kinds == []
-    told.sender.before(Freeze([]))
-    assert told.kinds == ["escalated"]
+    sent = SentEvents(member(7))
+    sent.sender.before(Ask([], 0.0, "SIGTERM", []))
+    assert sent.kinds == []
+    sent.sender.before(Freeze([]))
+    assert sent.kinds == ["escalated"]
     for step in (Kill([]), Freeze([]), Kill([])):
-        told.sender.before(step)
-    assert told.kinds == ["escalated"]
+        sent.sender.before(step)
+    assert sent.kinds == ["escalated"]
 
 
 def test_a_kill_without_a_freeze_is_announced_too() -> None:
-    told = Told(member(7))
-    told.sender.before(Kill([]))
-    assert told.kinds == ["escalated"]
+    sent = SentEvents(member(7))
+    sent.sender.before(Kill([]))
+    assert sent.kinds == ["escalated"]
 
 
 def test_while_a_member_is_frozen_nothing_is_reported() -> None:
     early, late = member(7), member(8)
-    told = Told(early)
-    assert told.after(Freeze([]), frozen=True, gone=[early]) == []
-    assert told.after(Rescan(), frozen=True, appeared=[late]) == []
-    assert told.after(Kill([])) == ["gone", "found"]
+    sent = SentEvents(early)
+    assert sent.after(Freeze([]), frozen=True, gone=[early]) == []
+    assert sent.after(Rescan(), frozen=True, appeared=[late]) == []
+    assert sent.after(Kill([])) == ["gone", "found"]
 
 
 def test_the_last_event_says_that_it_is_over() -> None:
     known = member(7)
-    told = Told(known)
-    told.after(Freeze([]), frozen=True, gone=[known])
-    told.sender.settled(START + 3)
-    assert told.kinds == ["gone", "settled"]
-    assert told.events[-1] == KillEvent(kind="settled", seconds=3.0, remaining=0)
+    sent = SentEvents(known)
+    sent.after(Freeze([]), frozen=True, gone=[known])
+    sent.sender.settled(START + 3)
+    assert sent.kinds == ["gone", "settled"]
+    assert sent.events[-1] == KillEvent(kind="settled", seconds=3.0, remaining=0)
 
 
 def test_a_listener_that_raises_is_logged_once_and_not_called_again(
@@ -144,12 +144,12 @@ def test_a_listener_that_raises_is_logged_once_and_not_called_again(
         calls.append(event)
         raise LookupError
 
-    told = Told(member(7), member(8), listener=broken)
+    sent = SentEvents(member(7), member(8), listener=broken)
     with caplog.at_level(logging.DEBUG, "proctree_kill"):
-        told.after(Rescan(), appeared=[member(9), member(10)])
-        told.after(Ask([], 0.0, "SIGTERM", []))
-        told.sender.before(Kill([]))
-        told.sender.settled(START)
+        sent.after(Rescan(), appeared=[member(9), member(10)])
+        sent.after(Ask([], 0.0, "SIGTERM", []))
+        sent.sender.before(Kill([]))
+        sent.sender.settled(START)
     assert len(calls) == 1
     (record,) = caplog.records
     assert record.name == "proctree_kill"

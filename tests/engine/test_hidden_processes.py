@@ -102,7 +102,7 @@ def started(start: Start) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def told(result: KillResult) -> tuple[bool, tuple[Fate, str | None], tuple[Evidence, ...]]:
+def summary(result: KillResult) -> tuple[bool, tuple[Fate, str | None], tuple[Evidence, ...]]:
     """Return what these tests ask of the result for a process."""
     (outcome,) = result.outcomes
     return result.ok, (outcome.fate, outcome.detail), result.verified
@@ -123,7 +123,7 @@ def test_a_process_is_ended_through_its_descriptor(world: World, start: Start) -
         ]
         for how in ways:
             with started(start) as process:
-                found += [told(how(process)), process.wait(BOUND)]
+                found += [summary(how(process)), process.wait(BOUND)]
         return found
 
     assert world(scene) == [ENDED, -signal.SIGTERM] * 3
@@ -137,7 +137,7 @@ def test_boot_and_inode_are_an_identity(world: World, start: Start) -> None:
         with started(start) as process:
             known = identify(process.pid)
             try:
-                return known.weak, told(kill_tree(snapshot_tree(known), grace=BOUND))
+                return known.weak, summary(kill_tree(snapshot_tree(known), grace=BOUND))
             except errors.TargetRefusedError as error:
                 return known.weak, "too weak" in str(error) and process.poll() is None
 
@@ -183,9 +183,9 @@ def test_without_descriptors_only_a_word_or_a_child_is_acted_upon(
             known = identify(process.pid)
             with pytest.raises(errors.TargetRefusedError, match="too weak"):
                 kill_tree(known)
-            found += [process.poll(), told(kill_tree(process, grace=BOUND)), process.returncode]
+            found += [process.poll(), summary(kill_tree(process, grace=BOUND)), process.returncode]
         with started(start) as process:
-            found += [told(kill_tree(process.pid, grace=BOUND)), process.wait(BOUND)]
+            found += [summary(kill_tree(process.pid, grace=BOUND)), process.wait(BOUND)]
         return found
 
     assert world(scene) == [None, *([ENDED, -signal.SIGTERM] * 2)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import uuid
 from collections.abc import Callable
 
@@ -21,7 +22,7 @@ from support.nodes import Node, chain
 from support.outcomes import fates
 from support.planter import Planter
 from support.scenarios import KILLED, LEFT, SCENARIO_PARAMS, Scenario
-from support.times import HASTE, PATIENCE
+from support.times import HASTE, LONG, PATIENCE
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -72,6 +73,14 @@ def test_a_root_that_is_never_reaped_is_dead_at_once(plant: Planter) -> None:
     assert fates(tree.pids, result) == {"root": LEFT, "child": LEFT}
     assert result.seconds < PATIENCE
     assert tree.root.wait() == -signal.SIGTERM
+
+
+@pytest.mark.usefixtures("over")
+def test_the_end_of_a_hook_ends_the_wait_for_it() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as filtering:
+        result = kill_tree(filtering, shutdown=lambda: None, grace=LONG)
+    assert result.root
+    assert (result.root.signals, result.root.exit_code) == ((), 0)
 
 
 @pytest.mark.usefixtures("over")

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.needs("fork")
 
 CHILD = (chain("child"),)
 DEFAULT = Node(name="root", children=CHILD)
-DEAF = Node(name="root", on_term="ignore", children=CHILD)
+STUBBORN = Node(name="root", on_term="ignore", children=CHILD)
 OWN_CODE = Node(name="root", on_term="exit", exit_code=7, children=CHILD)
 CLEAN = Node(name="root", on_term="exit", children=CHILD)
 ENDS = pytest.mark.parametrize(
@@ -42,7 +42,7 @@ ENDS = pytest.mark.parametrize(
     [
         pytest.param(DEFAULT, PATIENCE, -15, id="default"),
         pytest.param(DEFAULT, 0, -9, id="forced"),
-        pytest.param(DEAF, 0.2, -9, id="deaf"),
+        pytest.param(STUBBORN, 0.2, -9, id="stubborn"),
         pytest.param(OWN_CODE, PATIENCE, 7, id="own code"),
         pytest.param(CLEAN, PATIENCE, 0, id="clean"),
     ],
@@ -160,7 +160,7 @@ def test_a_popen_that_is_dead_and_not_reaped_leads_to_its_session(plant: Planter
 
 
 def test_several_targets_share_one_call(plant: Planter) -> None:
-    trees = [plant(DEFAULT), plant(OWN_CODE), plant(DEAF)]
+    trees = [plant(DEFAULT), plant(OWN_CODE), plant(STUBBORN)]
     result = kill_tree([trees[0].root, trees[1].root.pid, trees[2].root], grace=0.3)
     assert result.ok
     assert [identity.pid for identity in result.target] == [tree.root.pid for tree in trees]

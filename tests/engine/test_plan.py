@@ -433,7 +433,7 @@ def test_without_a_time_to_settle_the_force_is_used_all_the_same() -> None:
 
 HISTORIES: dict[str, Callable[[], Play]] = {
     "all leave": lambda: play(Actor("root", leaves=0.5), Actor("child", 1, leaves=0.25)),
-    "one is deaf": lambda: play(Actor("root"), Actor("child", 1, leaves=0.25)),
+    "the root is stubborn": lambda: play(Actor("root"), Actor("child", 1, leaves=0.25)),
     "all leave on the closed input": lambda: play(Actor("root", reads=0.0), holds_input=True),
     "one is left on the closed input": lambda: play(
         Actor("root", reads=0.25), Actor("child", 1, leaves=0.25), holds_input=True

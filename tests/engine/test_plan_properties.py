@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from proctree_kill._engine.steps import (
     Ask,
+    CallHook,
     CloseInput,
     Facts,
     Freeze,
@@ -118,6 +119,8 @@ plays = st.builds(
     st.lists(actors, max_size=6),
     st.lists(st.integers(1, 64), min_size=1, max_size=5),
     st.lists(st.none() | st.integers(0, 4), max_size=6),
+    hook=st.none() | ticks | st.just(math.inf),
+    hook_raises=st.booleans(),
     holds_input=st.booleans(),
     unsure=st.just(0) | st.integers(0, 40),
     can_kill_cells=st.booleans(),
@@ -196,6 +199,7 @@ def test_the_force_is_not_used_before_the_grace_is_over(
 @given(plays, moments)
 def test_each_request_is_made_once(play: Watched, hurry_at: int | None) -> None:
     play.run(hurry_at)
+    assert play.kinds.count(CallHook) <= 1
     assert play.kinds.count(CloseInput) <= 1
     for kind in (Ask, Kill, KillCells):
         named = [name for names in play.names(kind) for name in names]

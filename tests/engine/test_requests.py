@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
 from proctree_kill._engine.plan import INPUT_SHARE
-from proctree_kill._engine.steps import Ask, CloseInput, Continue, Freeze, ReadResponses
+from proctree_kill._engine.steps import (
+    AbandonHook,
+    Ask,
+    CallHook,
+    CloseInput,
+    Continue,
+    Freeze,
+    ReadResponses,
+)
 from proctree_kill._models.result import Fate
 from proctree_kill._systems.member import DIES, HANDLES, IGNORES, ROOT
 from support.play import TICK, Actor, Play
@@ -49,13 +58,13 @@ def test_a_child_that_its_parent_told_to_exit_is_not_asked() -> None:
     done = play(root, Actor("child", parent=root, response=HANDLES, ends=0.25)).run()
     assert done.names(Ask) == [["root"]]
     assert [outcome.detail for outcome in done.outcomes] == [
-        "it left after its parent was asked",
+        "it left after a process above it was asked",
         None,
     ]
     assert done.fates == {"child": Fate.TERMINATED, "root": Fate.TERMINATED}
 
 
-def test_where_both_handle_the_signal_the_child_of_a_dead_parent_waits_for_the_middle() -> None:
+def test_where_both_handle_the_signal_the_child_waits_for_the_middle() -> None:
     done = play(*family(HANDLES, HANDLES, leaves=0.25)).run()
     assert GRACE / 2 <= when(done, "child") < GRACE / 2 + FEW
 
@@ -212,3 +221,97 @@ class TestTeardown:
         done = play(Actor("root"), grace=None, teardown=self.STEPS).run(hurry_at=2)
         assert len(done.times(Ask)) == 1
         assert done.times(Freeze)[0] < 1
+
+
+SHARE = GRACE * INPUT_SHARE
+HANGS = math.inf
+
+
+class TestHook:
+    """The shutdown hook, and the closed input that shares its time."""
+
+    def test_it_is_called_before_the_input_is_closed_and_before_any_signal(self) -> None:
+        done = play(Actor("root"), hook=0.125, holds_input=True).run()
+        assert done.kinds[0] is CallHook
+        assert 0.125 <= done.times(CloseInput)[0] < 0.125 + FEW
+        assert SHARE <= when(done, "root") < SHARE + FEW
+
+    def test_one_that_hangs_is_abandoned_at_the_end_of_the_share(self) -> None:
+        done = play(Actor("root"), hook=HANGS, holds_input=True).run()
+        for kind in (AbandonHook, CloseInput, Ask):
+            assert SHARE <= done.times(kind)[0] < SHARE + FEW
+        assert GRACE <= done.times(Freeze)[0] < GRACE + FEW
+
+    def test_one_that_has_ended_is_not_abandoned(self) -> None:
+        done = play(Actor("root"), hook=0.125).run()
+        assert AbandonHook not in done.kinds
+        assert CloseInput not in done.kinds
+        assert SHARE <= when(done, "root") < SHARE + FEW
+
+    def test_one_that_raises_leaves_the_rest_of_the_share_to_the_input(self) -> None:
+        root = Actor("root", reads=0.125)
+        done = play(root, hook=0.125, hook_raises=True, holds_input=True).run()
+        assert 0.25 <= done.seconds < 0.25 + FEW
+        assert Ask not in done.kinds
+
+    def test_exits_while_it_runs_end_the_share_at_once(self) -> None:
+        done = play(*family(HANDLES, obeys=0.25), hook=HANGS, holds_input=True).run()
+        assert CloseInput not in done.kinds
+        assert AbandonHook not in done.kinds
+        assert 0.25 <= when(done, "child") < 0.25 + FEW
+
+    def test_exits_after_it_end_the_share_at_once(self) -> None:
+        done = play(Actor("root", obeys=0.25), hook=0.0).run()
+        assert 0.25 <= done.seconds < 0.25 + FEW
+        assert done.outcomes[0].detail == "it left after the shutdown hook was called"
+        assert done.fates == {"root": Fate.TERMINATED}
+
+    def test_without_a_root_it_has_its_time_for_the_children(self) -> None:
+        done = play(Actor("child", 1, obeys=0.25), hook=0.0).run()
+        assert Ask not in done.kinds
+
+    def test_a_hurry_ends_its_share(self) -> None:
+        done = play(Actor("root"), hook=HANGS, holds_input=True).run(hurry_at=1)
+        assert AbandonHook in done.kinds
+        assert CloseInput not in done.kinds
+        assert Ask not in done.kinds
+        assert done.times(Freeze)[0] < FEW
+
+    def test_where_a_hurry_came_before_it_is_not_abandoned(self) -> None:
+        done = play(Actor("root"), hook=HANGS).run(hurry_at=0)
+        assert AbandonHook not in done.kinds
+        assert done.times(Freeze)[0] < FEW
+
+    @pytest.mark.parametrize("actors", [[Actor("root")], []], ids=["no grace", "no process"])
+    def test_it_is_not_called(self, actors: list[Actor]) -> None:
+        assert CallHook not in play(*actors, hook=0.0, grace=0.0 if actors else 1.0).run().kinds
+
+    def test_a_short_grace_keeps_its_end(self) -> None:
+        done = play(Actor("root"), hook=HANGS, holds_input=True, grace=0.25).run()
+        assert 0.0625 <= when(done, "root") < 0.0625 + FEW
+        assert 0.25 <= done.times(Freeze)[0] < 0.25 + FEW
+
+    def test_in_a_teardown_it_shares_the_time_of_the_first_request(self) -> None:
+        steps = TestTeardown.STEPS
+        done = play(Actor("root"), hook=HANGS, grace=None, teardown=steps).run()
+        asked = done.times(Ask)
+        assert 0.25 <= asked[0] < 0.25 + FEW
+        assert 1 <= asked[1] < 1 + FEW
+        assert done.kinds.count(CallHook) == 1
+
+    @pytest.mark.parametrize(
+        ("hook", "forced"),
+        [
+            ({"hook": 0.0}, GRACE),
+            ({"hook": 0.0, "hook_raises": True}, SHARE),
+            ({"hook": HANGS}, SHARE),
+        ],
+        ids=["it returned", "it raised", "it hangs"],
+    )
+    def test_where_no_request_reaches_a_member_only_a_hook_that_returned_has_the_grace(
+        self, hook: dict[str, Any], forced: float
+    ) -> None:
+        root = Actor("root")
+        root.unreachable = True
+        done = play(root, **hook).run()
+        assert forced <= done.times(Freeze)[0] < forced + FEW

@@ -74,8 +74,10 @@ common: dict[str, Any] = {
 def changed(**fields: object) -> bytes:
     """Return a record of which some fields are different; None takes one away."""
     number, line = encode(Record(**RECORD)).split(b"\n", 1)
-    told = {**json.loads(line), **fields}
-    kept = {name: value for name, value in told.items() if value is not None or name not in fields}
+    values = {**json.loads(line), **fields}
+    kept = {
+        name: value for name, value in values.items() if value is not None or name not in fields
+    }
     return number + b"\n" + json.dumps(kept).encode()
 
 
@@ -153,8 +155,8 @@ def test_no_bytes_are_worse_than_unreadable(text: bytes) -> None:
 
 
 def test_no_command_is_written_down() -> None:
-    told = encode(Intent(**{**INTENT, "argv_digest": digest(["a", "--key=hunter2"])}))
-    assert b"hunter2" not in told
+    encoded = encode(Intent(**{**INTENT, "argv_digest": digest(["a", "--key=hunter2"])}))
+    assert b"hunter2" not in encoded
     assert digest(["a", "b"]) != digest(["a b"])
     assert digest("a") == digest(b"a") == digest(Path("a")) == digest(["a"])
 

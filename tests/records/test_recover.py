@@ -25,7 +25,7 @@ from proctree_kill import (
 from proctree_kill._records.recover_record import RecordRecovery
 from proctree_kill._records.report import RecordFate, RecordOutcome
 from proctree_kill._records.trusted_files import Opened
-from support.agents import DEAF, HASTY, PATIENT, POLITE, abandon, files
+from support.agents import HASTY, PATIENT, POLITE, STUBBORN, abandon, files
 from support.callers import apart, in_namespace, unprivileged
 from support.nodes import Node, chain
 from support.planter import Planter
@@ -64,8 +64,8 @@ def marked(plant: Planter, node: Node = POLITE) -> tuple[Any, dict[str, Any]]:
 class TestReaped:
     @pytest.mark.parametrize(
         ("node", "policy"),
-        [(POLITE, PATIENT), (DEAF, HASTY), (DAEMON, PATIENT), (HEADLESS, PATIENT)],
-        ids=["polite", "deaf", "daemon", "dead root"],
+        [(POLITE, PATIENT), (STUBBORN, HASTY), (DAEMON, PATIENT), (HEADLESS, PATIENT)],
+        ids=["polite", "stubborn", "daemon", "dead root"],
     )
     def test_what_a_killed_owner_left_is_ended(
         self, plant: Planter, tmp_path: Path, node: Node, policy: KillPolicy
@@ -104,17 +104,17 @@ class TestReaped:
     def test_an_intent_leads_to_the_carriers_of_its_marker(
         self, plant: Planter, tmp_path: Path
     ) -> None:
-        tree, told = marked(plant, DAEMON)
-        write(tmp_path, "a", owner=dead_owner(plant), marker=told["marker"])
+        tree, facts = marked(plant, DAEMON)
+        write(tmp_path, "a", owner=dead_owner(plant), marker=facts["marker"])
         assert only(recover(tmp_path, policy=PATIENT)).fate is RecordFate.REAPED
         assert tree.all_dead()
         assert files(tmp_path) == set()
 
     def test_a_record_beside_its_intent_is_one_record(self, plant: Planter, tmp_path: Path) -> None:
-        tree, told = marked(plant)
+        tree, facts = marked(plant)
         owner = dead_owner(plant)
-        write(tmp_path, "a", owner=owner, **told)
-        write(tmp_path, "a", owner=owner, marker=told["marker"])
+        write(tmp_path, "a", owner=owner, **facts)
+        write(tmp_path, "a", owner=owner, marker=facts["marker"])
         assert only(recover(tmp_path, policy=PATIENT)).fate is RecordFate.REAPED
         assert tree.all_dead()
         assert files(tmp_path) == set()
@@ -126,8 +126,8 @@ class TestReaped:
         folder = open_folder / "of a survivor"
         folder.mkdir()
         folder.chmod(0o777)
-        tree, told = marked(plant, Node(name="root"))
-        path = write(folder, "a", owner=dead_owner(plant), **told)
+        tree, facts = marked(plant, Node(name="root"))
+        path = write(folder, "a", owner=dead_owner(plant), **facts)
         path.chmod(0o644)
 
         def scene() -> RecoveryReport:
@@ -144,8 +144,8 @@ class TestReaped:
         owner = dead_owner(plant)
         trees = []
         for index in range(4):
-            tree, told = marked(plant, DEAF)
-            write(tmp_path, str(index), owner=owner, **told)
+            tree, facts = marked(plant, STUBBORN)
+            write(tmp_path, str(index), owner=owner, **facts)
             trees.append(tree)
         report = recover(tmp_path, policy=KillPolicy(grace=1.0))
         assert report.summary() == "4 reaped"
@@ -159,8 +159,8 @@ class TestReaped:
         victim.kill()
         with pytest.raises(psutil.TimeoutExpired):
             victim.wait(0.05)  # psutil calls a zombie alive
-        tree, told = marked(plant)
-        write(tmp_path, "a", owner=owner, **told)
+        tree, facts = marked(plant)
+        write(tmp_path, "a", owner=owner, **facts)
         assert only(recover(tmp_path, policy=PATIENT)).fate is RecordFate.REAPED
         assert parent.state("owner") == psutil.STATUS_ZOMBIE
         assert tree.all_dead()
@@ -168,9 +168,9 @@ class TestReaped:
 
 class TestLeftAlone:
     def test_a_living_owner_keeps_its_own(self, plant: Planter, tmp_path: Path) -> None:
-        tree, told = marked(plant)
-        write(tmp_path, "a", **told)
-        write(tmp_path, "b", marker=told["marker"])
+        tree, facts = marked(plant)
+        write(tmp_path, "a", **facts)
+        write(tmp_path, "b", marker=facts["marker"])
         report = recover(tmp_path)
         assert [outcome.fate for outcome in report.outcomes] == [RecordFate.OWNED] * 2
         assert [outcome.alive for outcome in report.outcomes] == [True, None]
@@ -183,8 +183,8 @@ class TestLeftAlone:
     ) -> None:
         owner = plant(Node(name="owner", main_thread_ends=True))
         assert psutil.Process(owner.pids["owner"]).status() == psutil.STATUS_ZOMBIE
-        tree, told = marked(plant)
-        write(tmp_path, "a", owner=identify(owner.pids["owner"]), **told)
+        tree, facts = marked(plant)
+        write(tmp_path, "a", owner=identify(owner.pids["owner"]), **facts)
         assert only(recover(tmp_path)).fate is RecordFate.OWNED
         assert tree.root.poll() is None
 
@@ -199,8 +199,8 @@ class TestLeftAlone:
     def test_what_is_of_elsewhere_is_kept(
         self, plant: Planter, tmp_path: Path, changes: dict[str, Any], words: str
     ) -> None:
-        tree, told = marked(plant)
-        path = write(tmp_path, "a", owner=dead_owner(plant), **told, **changes)
+        tree, facts = marked(plant)
+        path = write(tmp_path, "a", owner=dead_owner(plant), **facts, **changes)
         if changes.get("pid_namespace", 0) is None and not Path("/proc/self/ns/pid").exists():
             pytest.skip("this system has no pid namespaces")
         before = path.read_bytes()
@@ -215,8 +215,8 @@ class TestLeftAlone:
         self, plant: Planter, tmp_path: Path
     ) -> None:
         owner = dead_owner(plant).model_copy(update={"boot_id": "another"})
-        tree, told = marked(plant)
-        write(tmp_path, "a", owner=owner, machine_id=None, **told)
+        tree, facts = marked(plant)
+        write(tmp_path, "a", owner=owner, machine_id=None, **facts)
         assert only(recover(tmp_path)).fate is RecordFate.FOREIGN
         assert tree.root.poll() is None
 
@@ -248,9 +248,9 @@ class TestLeftAlone:
     def test_a_root_that_cannot_be_told_from_a_later_one_is_not_touched(
         self, plant: Planter, tmp_path: Path
     ) -> None:
-        tree, told = marked(plant)
-        told["identity"] = ProcessIdentity(pid=tree.root.pid)
-        write(tmp_path, "a", owner=dead_owner(plant), **told)
+        tree, facts = marked(plant)
+        facts["identity"] = ProcessIdentity(pid=tree.root.pid)
+        write(tmp_path, "a", owner=dead_owner(plant), **facts)
         outcome = only(recover(tmp_path))
         assert outcome.fate is RecordFate.UNREADABLE
         assert "cannot be known" in str(outcome.detail)
@@ -260,8 +260,8 @@ class TestLeftAlone:
     def test_an_owner_that_cannot_be_told_from_a_later_one_counts_as_alive(
         self, plant: Planter, tmp_path: Path
     ) -> None:
-        tree, told = marked(plant)
-        write(tmp_path, "a", owner=ProcessIdentity(pid=os.getpid()), **told)
+        tree, facts = marked(plant)
+        write(tmp_path, "a", owner=ProcessIdentity(pid=os.getpid()), **facts)
         outcome = only(recover(tmp_path))
         assert outcome.fate is not RecordFate.REAPED
         assert tree.root.poll() is None
@@ -269,10 +269,10 @@ class TestLeftAlone:
     def test_a_tree_that_holds_the_recovering_process_is_left_alone(
         self, plant: Planter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        tree, told = marked(plant)
-        name, _, value = told["marker"].partition("=")
+        tree, facts = marked(plant)
+        name, _, value = facts["marker"].partition("=")
         monkeypatch.setenv(name, value)
-        write(tmp_path, "a", owner=dead_owner(plant), **told)
+        write(tmp_path, "a", owner=dead_owner(plant), **facts)
         for dry_run in (True, False):
             outcome = only(recover(tmp_path, dry_run=dry_run))
             assert outcome.fate is RecordFate.OWNED
@@ -280,9 +280,9 @@ class TestLeftAlone:
         assert tree.root.poll() is None
 
     def test_a_dry_run_touches_nothing(self, plant: Planter, tmp_path: Path) -> None:
-        tree, told = marked(plant)
+        tree, facts = marked(plant)
         owner = dead_owner(plant)
-        write(tmp_path, "a", owner=owner, **told)
+        write(tmp_path, "a", owner=owner, **facts)
         write(tmp_path, "b", owner=owner)
         (tmp_path / "session_c.pid").write_bytes(b"1")
         before = files(tmp_path)
@@ -304,9 +304,9 @@ class TestDropped:
 
     @pytest.mark.needs("procfs")
     def test_what_is_of_an_earlier_boot_is_gone(self, plant: Planter, tmp_path: Path) -> None:
-        tree, told = marked(plant)
+        tree, facts = marked(plant)
         earlier = identify(tree.root.pid).model_copy(update={"boot_id": "an earlier boot"})
-        write(tmp_path, "a", owner=earlier, **{**told, "identity": earlier})
+        write(tmp_path, "a", owner=earlier, **{**facts, "identity": earlier})
         outcome = only(recover(tmp_path))
         assert outcome.fate is RecordFate.GONE
         assert "earlier boot" in str(outcome.detail)
@@ -320,9 +320,9 @@ class TestDropped:
 
         def scene() -> tuple[str, str, bool]:
             with StrangerMaker() as maker, Planter(in_cgroups=False) as plant:
-                tree, told = marked(plant, Node(name="root"))  # a child would keep its number
+                tree, facts = marked(plant, Node(name="root"))  # a child would keep its number
                 owner = plant(Node(name="owner"))
-                write(tmp_path, "a", owner=identify(owner.root.pid), **told)
+                write(tmp_path, "a", owner=identify(owner.root.pid), **facts)
                 pids = {"root": tree.root.pid, "owner": owner.root.pid}
                 stranger = recycle(pids[lost], maker)
                 if lost == "root":
@@ -407,8 +407,8 @@ class TestCalls:
         owner = dead_owner(plant)
         trees = []
         for index in range(3):
-            tree, told = marked(plant, DEAF)
-            write(tmp_path, str(index), owner=owner, **told)
+            tree, facts = marked(plant, STUBBORN)
+            write(tmp_path, str(index), owner=owner, **facts)
             trees.append(tree)
         command = [sys.executable, "-c", RECOVERER, str(tmp_path)]
         both = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
@@ -423,8 +423,8 @@ class TestCalls:
     def test_a_second_recovery_leaves_alone_what_the_first_works_on(
         self, plant: Planter, tmp_path: Path
     ) -> None:
-        tree, told = marked(plant)
-        path = write(tmp_path, "a", owner=dead_owner(plant), **told)
+        tree, facts = marked(plant)
+        path = write(tmp_path, "a", owner=dead_owner(plant), **facts)
         with Opened(path) as opened:
             assert opened.lock()
             outcome = only(recover(tmp_path))
@@ -451,8 +451,8 @@ class TestCalls:
             recover(tmp_path / "file")
 
     def test_a_report_is_its_json(self, plant: Planter, tmp_path: Path) -> None:
-        tree, told = marked(plant)
-        write(tmp_path, "a", owner=dead_owner(plant), **told)
+        tree, facts = marked(plant)
+        write(tmp_path, "a", owner=dead_owner(plant), **facts)
         report = recover(tmp_path, policy=PATIENT)
         assert RecoveryReport.model_validate_json(report.model_dump_json()) == report
         assert report.ok
@@ -468,8 +468,8 @@ class TestCalls:
         assert tree.all_dead()
 
     def test_a_cancelled_recovery_forces_and_finishes(self, plant: Planter, tmp_path: Path) -> None:
-        tree, told = marked(plant, DEAF)
-        write(tmp_path, "a", owner=dead_owner(plant), **told)
+        tree, facts = marked(plant, STUBBORN)
+        write(tmp_path, "a", owner=dead_owner(plant), **facts)
 
         async def scene() -> None:
             task = asyncio.create_task(arecover(tmp_path, policy=KillPolicy(grace=60)))

@@ -56,7 +56,7 @@ pytestmark = pytest.mark.needs("fork")
 LONER = Node(name="root")
 
 
-class Told(NamedTuple):
+class Recorded(NamedTuple):
     """A tree that lives, and what a record would say of it."""
 
     tree: Tree
@@ -69,17 +69,17 @@ class Told(NamedTuple):
 
 
 @pytest.fixture
-def told(plant: Planter) -> Told:
+def recorded(plant: Planter) -> Recorded:
     """Plant a tree of ours whose owner is dead, as far as a record can say."""
     return orphan(plant)
 
 
-def orphan(plant: Planter, account: Account | None = None) -> Told:
+def orphan(plant: Planter, account: Account | None = None) -> Recorded:
     """Plant a tree whose owner is dead, as far as a record can say."""
     marker = new_marker()
     tree = plant(LONER, marker=marker, account=account)
     facts = {"marker": marker, "identity": identify(tree.root.pid), "owner": dead_owner(plant)}
-    return Told(tree, facts)
+    return Recorded(tree, facts)
 
 
 @pytest.fixture
@@ -125,24 +125,24 @@ class TestFiles:
 
     @no_writer_makes
     def test_it_is_kept_and_never_acted_upon(
-        self, told: Told, tmp_path: Path, change: Callable[[Path], object], words: str
+        self, recorded: Recorded, tmp_path: Path, change: Callable[[Path], object], words: str
     ) -> None:
-        path = write(tmp_path, "a", **told.facts)
+        path = write(tmp_path, "a", **recorded.facts)
         change(path)
         for options in ({}, {"dry_run": True}, {"bare": True}):
             outcome = only(tmp_path, **options)
-            assert told.lives
+            assert recorded.lives
             assert outcome.fate is RecordFate.UNTRUSTED
             assert words in str(outcome.detail)
             assert os.path.lexists(path)
 
     @no_writer_makes
     def test_a_stop_says_why_it_was_not_acted_upon(
-        self, told: Told, tmp_path: Path, change: Callable[[Path], object], words: str
+        self, recorded: Recorded, tmp_path: Path, change: Callable[[Path], object], words: str
     ) -> None:
-        change(write(tmp_path, "a", **told.facts))
+        change(write(tmp_path, "a", **recorded.facts))
         result = SessionManager(tmp_path, policy=HASTY).stop_agent("a")
-        assert told.lives
+        assert recorded.lives
         assert not result.success
         assert "its record is untrusted" in str(result.error)
         assert words in str(result.error)
@@ -150,17 +150,17 @@ class TestFiles:
 
     @no_writer_makes
     def test_an_intent_is_judged_as_a_record_is(
-        self, told: Told, tmp_path: Path, change: Callable[[Path], object], words: str
+        self, recorded: Recorded, tmp_path: Path, change: Callable[[Path], object], words: str
     ) -> None:
-        facts = {**told.facts, "identity": None}
+        facts = {**recorded.facts, "identity": None}
         change(write(tmp_path, "a", **facts))
         outcome = only(tmp_path)
-        assert told.lives
+        assert recorded.lives
         assert outcome.fate is RecordFate.UNTRUSTED
         assert words in str(outcome.detail)
 
-    def test_it_hides_no_intent(self, told: Told, tmp_path: Path) -> None:
-        facts = {**told.facts, "identity": None}
+    def test_it_hides_no_intent(self, recorded: Recorded, tmp_path: Path) -> None:
+        facts = {**recorded.facts, "identity": None}
         write(tmp_path, "a", **facts)
         os.mkfifo(record_path(tmp_path, "a"))
         report = recover(tmp_path, policy=PATIENT)
@@ -168,29 +168,31 @@ class TestFiles:
             RecordFate.REAPED,
             RecordFate.UNTRUSTED,
         }
-        assert told.tree.all_dead()
+        assert recorded.tree.all_dead()
         assert files(tmp_path) == {"session_a.pid"}
 
-    def test_a_stop_goes_by_the_intent_that_it_would_hide(self, told: Told, tmp_path: Path) -> None:
-        facts = {**told.facts, "identity": None}
+    def test_a_stop_goes_by_the_intent_that_it_would_hide(
+        self, recorded: Recorded, tmp_path: Path
+    ) -> None:
+        facts = {**recorded.facts, "identity": None}
         write(tmp_path, "a", **facts)
         os.mkfifo(record_path(tmp_path, "a"))
         assert SessionManager(tmp_path, policy=PATIENT).stop_agent("a").success
-        assert told.tree.all_dead()
+        assert recorded.tree.all_dead()
 
     def test_a_draft_that_its_dead_writer_left_is_no_second_name(
-        self, told: Told, tmp_path: Path
+        self, recorded: Recorded, tmp_path: Path
     ) -> None:
-        facts = {**told.facts, "identity": None}
+        facts = {**recorded.facts, "identity": None}
         path = write(tmp_path, "a", **facts)
         (tmp_path / f".{path.name}.01234567.tmp").hardlink_to(path)
         assert only(tmp_path).fate is RecordFate.REAPED
-        assert told.tree.all_dead()
+        assert recorded.tree.all_dead()
 
     def test_the_command_line_says_so(
-        self, told: Told, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, recorded: Recorded, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        write(tmp_path, "a", **told.facts).chmod(0o666)
+        write(tmp_path, "a", **recorded.facts).chmod(0o666)
         assert main(["sessions", str(tmp_path), "--json"]) == 0
         (session,) = json.loads(capsys.readouterr().out)["sessions"]
         assert session["state"] == "untrusted"
@@ -198,7 +200,7 @@ class TestFiles:
         assert "others may write it" in capsys.readouterr().err
         assert main(["recover", str(tmp_path)]) == 0
         assert "1 untrusted" in capsys.readouterr().out
-        assert told.lives
+        assert recorded.lives
 
 
 class TestContents:
@@ -207,10 +209,10 @@ class TestContents:
     @pytest.mark.parametrize("number", [0, -1, 2**31, 2**32, 10**30])
     @pytest.mark.parametrize("whose", ["owner", "identity"])
     def test_a_number_of_no_process_ends_no_recovery(
-        self, told: Told, tmp_path: Path, whose: str, number: int
+        self, recorded: Recorded, tmp_path: Path, whose: str, number: int
     ) -> None:
-        named = told.facts[whose].model_copy(update={"pid": number})
-        write(tmp_path, "a", **{**told.facts, whose: named})
+        named = recorded.facts[whose].model_copy(update={"pid": number})
+        write(tmp_path, "a", **{**recorded.facts, whose: named})
         assert only(tmp_path, dry_run=True).session_id == "a"
         (outcome,) = recover(tmp_path, policy=HASTY).outcomes
         assert outcome.session_id == "a"
@@ -224,17 +226,17 @@ class TestContents:
 
     @pytest.mark.parametrize("parent", ["", "/a\0b", "/" + "x" * 5000, "/proc/self/fd/0"])
     def test_a_cgroup_that_no_folder_can_be_ends_no_recovery(
-        self, told: Told, tmp_path: Path, parent: str
+        self, recorded: Recorded, tmp_path: Path, parent: str
     ) -> None:
-        owner = told.facts["owner"]
+        owner = recorded.facts["owner"]
         write(tmp_path, "a", owner=owner, cgroup=f"{parent}/{name_of(owner)}")
         assert only(tmp_path).fate is RecordFate.GONE
-        assert told.lives
+        assert recorded.lives
 
     def test_want_of_descriptors_keeps_a_record_and_says_so(
-        self, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        write(tmp_path, "a", **told.facts)
+        write(tmp_path, "a", **recorded.facts)
 
         def fail(*_: object, **__: object) -> Assessment:
             raise OSError(24, "Too many open files")
@@ -242,7 +244,7 @@ class TestContents:
         monkeypatch.setattr("proctree_kill._records.recover_record.assess", fail)
         outcome = only(tmp_path)
         assert (outcome.fate, outcome.detail) == (RecordFate.UNREADABLE, "Too many open files")
-        assert told.lives
+        assert recorded.lives
         assert files(tmp_path) == {"session_a.pid"}
 
 
@@ -250,9 +252,9 @@ class TestSwaps:
     """What changes between the look and the act."""
 
     def test_a_file_that_was_swapped_meanwhile_is_not_acted_upon(
-        self, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        path = write(tmp_path, "a", **told.facts)
+        path = write(tmp_path, "a", **recorded.facts)
         assess = RecordRecovery._assess
 
         def swap(self: RecordRecovery, opened: Opened) -> Assessment:
@@ -263,26 +265,26 @@ class TestSwaps:
 
         monkeypatch.setattr(RecordRecovery, "_assess", swap)
         assert only(tmp_path).fate is RecordFate.OWNED
-        assert told.lives
+        assert recorded.lives
         assert files(tmp_path) == {"session_a.starting", "session_a.pid"} - {path.name}
 
-    def test_a_folder_may_be_a_link(self, told: Told, tmp_path: Path) -> None:
+    def test_a_folder_may_be_a_link(self, recorded: Recorded, tmp_path: Path) -> None:
         folder = tmp_path / "folder"
         folder.mkdir()
-        write(folder, "a", **told.facts)
+        write(folder, "a", **recorded.facts)
         (tmp_path / "link").symlink_to(folder)
         assert only(tmp_path / "link").fate is RecordFate.REAPED
-        assert told.tree.all_dead()
+        assert recorded.tree.all_dead()
         assert files(folder) == set()
 
     def test_files_are_those_of_the_folder_that_was_opened(
-        self, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         first, second, link = tmp_path / "first", tmp_path / "second", tmp_path / "link"
         for folder in (first, second):
             folder.mkdir()
-        write(first, "a", owner=told.facts["owner"])
-        write(second, "a", **told.facts)
+        write(first, "a", owner=recorded.facts["owner"])
+        write(second, "a", **recorded.facts)
         link.symlink_to(first)
         run = RecordRecovery.run
 
@@ -293,7 +295,7 @@ class TestSwaps:
 
         monkeypatch.setattr(RecordRecovery, "run", swap)
         assert only(link).fate is RecordFate.GONE
-        assert told.lives
+        assert recorded.lives
         assert (files(first), files(second)) == (set(), {"session_a.pid"})
 
 
@@ -305,8 +307,8 @@ class TestAnotherUser:
         self, plant: Planter, shared: Path, stranger: Account
     ) -> None:
         trees = {uid: orphan(plant, stranger) for uid in (0, stranger.uid, stranger.uid - 1)}
-        for uid, told in trees.items():
-            path = write(shared, str(uid), **told.facts)
+        for uid, recorded in trees.items():
+            path = write(shared, str(uid), **recorded.facts)
             path.chmod(0o644)
             os.chown(path, uid, 0)
 
@@ -320,36 +322,36 @@ class TestAnotherUser:
             str(stranger.uid): RecordFate.REAPED,
             str(stranger.uid - 1): RecordFate.UNTRUSTED,
         }
-        assert [told.lives for told in trees.values()] == [False, False, True]
+        assert [recorded.lives for recorded in trees.values()] == [False, False, True]
 
     def test_root_ends_what_is_that_user_s(
         self, plant: Planter, shared: Path, stranger: Account
     ) -> None:
-        told = orphan(plant, stranger)
-        os.chown(write(shared, "a", **told.facts), stranger.uid, 0)
+        recorded = orphan(plant, stranger)
+        os.chown(write(shared, "a", **recorded.facts), stranger.uid, 0)
         assert only(shared).fate is RecordFate.REAPED
-        assert told.tree.all_dead()
+        assert recorded.tree.all_dead()
         assert files(shared) == set()
 
     def test_root_touches_no_root_of_its_own_for_that_user(
-        self, told: Told, shared: Path, stranger: Account
+        self, recorded: Recorded, shared: Path, stranger: Account
     ) -> None:
-        os.chown(write(shared, "a", **told.facts), stranger.uid, 0)
+        os.chown(write(shared, "a", **recorded.facts), stranger.uid, 0)
         outcome = only(shared)
-        assert told.lives
+        assert recorded.lives
         assert outcome.fate is RecordFate.UNTRUSTED
         assert "another user" in str(outcome.detail)
         assert files(shared) == {"session_a.pid"}
 
     def test_a_marker_finds_that_user_s_processes_alone(
-        self, plant: Planter, told: Told, shared: Path, stranger: Account
+        self, plant: Planter, recorded: Recorded, shared: Path, stranger: Account
     ) -> None:
-        marker = told.facts["marker"]
+        marker = recorded.facts["marker"]
         theirs = plant(LONER, marker=marker, account=stranger)
-        path = write(shared, "a", owner=told.facts["owner"], marker=marker)
+        path = write(shared, "a", owner=recorded.facts["owner"], marker=marker)
         os.chown(path, stranger.uid, 0)
         outcome = only(shared)
-        assert told.lives
+        assert recorded.lives
         assert outcome.fate is RecordFate.REAPED
         assert outcome.kill
         assert [ended.identity.pid for ended in outcome.kill.outcomes] == [theirs.root.pid]
@@ -399,26 +401,26 @@ class TestAnotherUser:
         assert files(shared) == {"session_a.pid"}
 
     def test_a_living_owner_is_stopped_by_its_own_word_alone(
-        self, plant: Planter, told: Told, shared: Path, stranger: Account
+        self, plant: Planter, recorded: Recorded, shared: Path, stranger: Account
     ) -> None:
-        theirs = plant(LONER, marker=told.facts["marker"], account=stranger)
-        facts = {"identity": identify(theirs.root.pid), "marker": told.facts["marker"]}
+        theirs = plant(LONER, marker=recorded.facts["marker"], account=stranger)
+        facts = {"identity": identify(theirs.root.pid), "marker": recorded.facts["marker"]}
         path = write(shared, "a", owner=identify(os.getpid()), **facts)
         os.chown(path, stranger.uid, 0)
         result = SessionManager(shared, policy=HASTY).stop_agent("a")
         assert theirs.root.poll() is None
-        assert told.lives
+        assert recorded.lives
         assert not result.success
         assert "another user" in str(result.error)
 
     def test_a_bare_number_of_theirs_is_none_of_ours(
-        self, told: Told, shared: Path, stranger: Account
+        self, recorded: Recorded, shared: Path, stranger: Account
     ) -> None:
         path = record_path(shared, "a")
-        path.write_text(str(told.tree.root.pid))
+        path.write_text(str(recorded.tree.root.pid))
         os.chown(path, stranger.uid, 0)
         assert only(shared, bare=True).fate is RecordFate.BARE
-        assert told.lives
+        assert recorded.lives
 
     def test_the_tree_of_a_living_owner_has_no_other_name(
         self, plant: Planter, shared: Path, stranger: Account
@@ -467,78 +469,80 @@ def cgroup_of(owner: ProcessIdentity, parent: Path | None = None) -> Iterator[Pa
 class TestCgroups:
     """What may be a cgroup, by the word of a record."""
 
-    def test_a_plain_folder_is_none(self, told: Told, tmp_path: Path) -> None:
-        owner = told.facts["owner"]
+    def test_a_plain_folder_is_none(self, recorded: Recorded, tmp_path: Path) -> None:
+        owner = recorded.facts["owner"]
         folder = tmp_path / name_of(owner)
         folder.mkdir()
         secret = tmp_path / "secret"
         secret.write_text("as it was")
         (folder / "cgroup.kill").symlink_to(secret)
-        (folder / "cgroup.procs").write_text(f"{told.tree.root.pid}\n")
+        (folder / "cgroup.procs").write_text(f"{recorded.tree.root.pid}\n")
         for suffix in ("", "-entry"):  # what stands for an entry
             entry = tmp_path / (folder.name + suffix)
             entry.mkdir(exist_ok=True)
-            (entry / "cgroup.threads").write_text(f"{told.tree.root.pid}\n")
+            (entry / "cgroup.threads").write_text(f"{recorded.tree.root.pid}\n")
         records = tmp_path / "records"
         records.mkdir()
         write(records, "a", owner=owner, cgroup=str(folder))
         for dry_run in (True, False):
             recover(records, policy=HASTY, dry_run=dry_run)
-            assert told.lives
+            assert recorded.lives
             assert secret.read_text() == "as it was"
-            assert (folder / "cgroup.procs").read_text() == f"{told.tree.root.pid}\n"
+            assert (folder / "cgroup.procs").read_text() == f"{recorded.tree.root.pid}\n"
 
-    def test_a_cgroup_that_a_link_leads_to_is_none(self, told: Told, tmp_path: Path) -> None:
-        owner = told.facts["owner"]
+    def test_a_cgroup_that_a_link_leads_to_is_none(
+        self, recorded: Recorded, tmp_path: Path
+    ) -> None:
+        owner = recorded.facts["owner"]
         with cgroup_of(owner) as folder:
-            (folder / "cgroup.procs").write_text(str(told.tree.root.pid))
+            (folder / "cgroup.procs").write_text(str(recorded.tree.root.pid))
             for link in (tmp_path / "parent", tmp_path / folder.name):
                 leads = folder.parent if link.name == "parent" else folder
                 link.symlink_to(leads)
                 path = link / folder.name if leads is folder.parent else link
                 write(tmp_path, "a", owner=owner, cgroup=str(path))
                 recover(tmp_path, policy=HASTY)
-                assert told.lives
+                assert recorded.lives
 
     def test_a_cgroup_of_another_owner_is_none(
-        self, plant: Planter, told: Told, tmp_path: Path
+        self, plant: Planter, recorded: Recorded, tmp_path: Path
     ) -> None:
         with cgroup_of(dead_owner(plant)) as folder:
-            (folder / "cgroup.procs").write_text(str(told.tree.root.pid))
-            write(tmp_path, "a", owner=told.facts["owner"], cgroup=str(folder))
+            (folder / "cgroup.procs").write_text(str(recorded.tree.root.pid))
+            write(tmp_path, "a", owner=recorded.facts["owner"], cgroup=str(folder))
             recover(tmp_path, policy=HASTY)
-            assert told.lives
+            assert recorded.lives
 
-    def test_the_cgroup_of_its_dead_owner_is_one(self, told: Told, tmp_path: Path) -> None:
-        owner = told.facts["owner"]
+    def test_the_cgroup_of_its_dead_owner_is_one(self, recorded: Recorded, tmp_path: Path) -> None:
+        owner = recorded.facts["owner"]
         with cgroup_of(owner) as folder:
-            (folder / "cgroup.procs").write_text(str(told.tree.root.pid))
+            (folder / "cgroup.procs").write_text(str(recorded.tree.root.pid))
             write(tmp_path, "a", owner=owner, cgroup=str(folder))
             assert only(tmp_path).fate is RecordFate.REAPED
-            assert told.tree.all_dead()
+            assert recorded.tree.all_dead()
 
     def test_what_a_dead_owner_left_in_its_entry_is_ended(
-        self, plant: Planter, told: Told, tmp_path: Path
+        self, plant: Planter, recorded: Recorded, tmp_path: Path
     ) -> None:
-        owner, inside = told.facts["owner"], plant(LONER)
+        owner, inside = recorded.facts["owner"], plant(LONER)
         with cgroup_of(owner) as folder:
             (folder / "cgroup.procs").write_text(str(inside.root.pid))
             entry = folder.with_name(folder.name + "-entry")
             entry.mkdir()
             (entry / "cgroup.type").write_text("threaded")
-            (entry / "cgroup.procs").write_text(str(told.tree.root.pid))
+            (entry / "cgroup.procs").write_text(str(recorded.tree.root.pid))
             write(tmp_path, "a", owner=owner, cgroup=str(folder))
             assert only(tmp_path, dry_run=True).fate is RecordFate.REAPED
-            assert (entry / "cgroup.threads").read_text() == f"{told.tree.root.pid}\n"
+            assert (entry / "cgroup.threads").read_text() == f"{recorded.tree.root.pid}\n"
             assert only(tmp_path).fate is RecordFate.REAPED
-            assert told.tree.all_dead()
+            assert recorded.tree.all_dead()
             assert inside.all_dead()
             assert not entry.exists()
 
     def test_a_dry_run_opens_nothing_for_writing_and_removes_nothing(
-        self, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        owner = told.facts["owner"]
+        owner = recorded.facts["owner"]
         opened: list[int] = []
         look = os.open
 
@@ -548,7 +552,7 @@ class TestCgroups:
 
         # Below one of the test's own: another owner would sweep an empty one away.
         with delegated(None) as parent, cgroup_of(owner, parent) as folder:
-            write(tmp_path, "a", **told.facts, cgroup=str(folder))
+            write(tmp_path, "a", **recorded.facts, cgroup=str(folder))
             before = time.time() - 2 * 3600
             draft = tmp_path / ".session_a.pid.00.tmp"
             draft.touch()

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from proctree_kill import SessionManager, SessionState, errors, identify
-from support.agents import DEAF, FOREVER, PATIENT, POLITE, files, start
+from support.agents import FOREVER, PATIENT, POLITE, STUBBORN, files, start
 from support.cancellations import cancel_at_random
 from support.counts import CANCELLATIONS
 from support.listener import Listener
@@ -73,7 +73,7 @@ def test_a_cancelled_stop_forces_finishes_and_stays_cancelled(
         return scope.cancelled_caught
 
     manager = SessionManager(tmp_path, policy=FOREVER)
-    session, tree = start(manager, plant, "a", DEAF)
+    session, tree = start(manager, plant, "a", STUBBORN)
     assert loop(scene)
     assert tree.all_dead()
     assert session.process
@@ -88,7 +88,7 @@ def test_a_second_stop_forces(loop: Callable[..., Any], plant: Planter, tmp_path
         results = []
         listener = Listener()
         manager = SessionManager(tmp_path, policy=FOREVER, event_broadcaster=listener)
-        _, tree = start(manager, plant, "a", DEAF)
+        _, tree = start(manager, plant, "a", STUBBORN)
 
         async def stop() -> None:
             results.append(await manager.astop_agent("a"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import re
@@ -51,7 +52,7 @@ def test_stop_ends_the_tree_while_the_dialog_hangs(server: Server, page: Page) -
 
 
 def test_a_second_click_forces_an_agent_that_ignores_everything(server: Server, page: Page) -> None:
-    card = start(page, deaf=True)
+    card = start(page, stubborn=True)
     members, port = card.members(), card.preview()
     card.stop.click()
     expect(card.state).to_have_text("Stopping")
@@ -67,14 +68,14 @@ def test_a_second_click_forces_an_agent_that_ignores_everything(server: Server, 
     assert server.written() == set()
 
 
-@pytest.mark.parametrize("deaf", [False, True], ids=["it leaves", "it ignores everything"])
+@pytest.mark.parametrize("stubborn", [False, True], ids=["it leaves", "it ignores everything"])
 def test_after_a_crash_the_page_says_that_the_session_was_recovered(
-    tmp_path: Path, open_page: Open, *, deaf: bool
+    tmp_path: Path, open_page: Open, *, stubborn: bool
 ) -> None:
     folder = tmp_path / "console"
     with serving(folder) as crashed:
         page = open_page(crashed)
-        card = start(page, deaf=deaf)
+        card = start(page, stubborn=stubborn)
         members, port = card.members(), card.preview()
         crashed.crash()
         expect(page.locator("#link")).to_have_text("the server is away")
@@ -135,7 +136,7 @@ def test_a_session_that_ends_leaves_the_others_alone(page: Page) -> None:
     first = start(page, "example/first")
     first.stop.click()
     expect(first.state).to_have_text("Stopped")
-    second = start(page, "example/second", deaf=True)
+    second = start(page, "example/second", stubborn=True)
     expect(page.locator("article")).to_have_count(2)
     expect(first.state).to_have_text("Stopped")
     assert living(second.members())
@@ -160,6 +161,19 @@ def test_a_request_for_another_host_is_refused(server: Server) -> None:
     assert status(server, f"127.0.0.1:{server.port}") == 200
     for host in ("attacker.example", f"attacker.example:{server.port}", "127.0.0.1"):
         assert status(server, host) == 403
+
+
+def test_an_unknown_session_is_not_found(server: Server) -> None:
+    page, token = http.client.HTTPConnection("127.0.0.1", server.port, timeout=BOUND / 1000), None
+    with contextlib.closing(page):
+        page.request("GET", "/")
+        token = re.search(r'name="token" content="([^"]+)"', page.getresponse().read().decode())
+        assert token
+        for path, body in (("stop", ""), ("answer", '{"action": "decline"}')):
+            headers = {"X-Console-Token": token[1]}
+            page.request("POST", f"/sessions/nothing/{path}", body, headers)
+            answer = page.getresponse()
+            assert (answer.status, answer.read()) == (404, b"Session nothing not found")
 
 
 @pytest.fixture(scope="module")
@@ -204,10 +218,10 @@ def page(server: Server, open_page: Open) -> Page:
     return open_page(server)
 
 
-def start(page: Page, repository: str = "example/rocket", *, deaf: bool = False) -> Card:
+def start(page: Page, repository: str = "example/rocket", *, stubborn: bool = False) -> Card:
     """Start a session, and wait until its dialog and its whole tree are shown."""
     page.get_by_label("Repository").fill(repository)
-    choice = "it ignores every signal and closed pipe" if deaf else "it leaves"
+    choice = "it ignores every signal and closed pipe" if stubborn else "it leaves"
     page.get_by_label(choice).check()
     page.get_by_role("button", name="Start", exact=True).click()
     card = shown(page, repository)

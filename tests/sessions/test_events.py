@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -191,12 +193,9 @@ def test_the_events_of_many_sessions_keep_their_order_in_each(
     tmp_path: Path, listener: Listener
 ) -> None:
     names = [str(number) for number in range(8)]
-    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
-        threads = [threading.Thread(target=come_and_go, args=(manager, name)) for name in names]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(BOUND)
+    manager = SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener)
+    with manager, ThreadPoolExecutor(8) as pool:
+        list(pool.map(partial(come_and_go, manager), names))
     assert [listener.names(name) for name in names] == [WHOLE] * 8
 
 

@@ -37,7 +37,7 @@ def test_an_agent_that_leaves_by_itself_is_noticed(
 
 def test_what_it_left_behind_is_ended(plant: Planter, tmp_path: Path, listener: Listener) -> None:
     manager = SessionManager(tmp_path, policy=HASTY, event_broadcaster=listener)
-    left = Node(name="root", dies=True, children=(Node(name="deaf", on_term="ignore"),))
+    left = Node(name="root", dies=True, children=(Node(name="stubborn", on_term="ignore"),))
     session, tree = start(manager, plant, "a", left)
     listener.wait("exited")
     assert tree.all_dead()
@@ -77,7 +77,7 @@ def test_a_stop_hurries_the_end_of_what_an_exit_left(
         return found
 
     monkeypatch.setattr(ManagedSession, "begin_stop", noted)
-    left = Node(name="root", dies=True, children=(Node(name="deaf", on_term="ignore"),))
+    left = Node(name="root", dies=True, children=(Node(name="stubborn", on_term="ignore"),))
     _, tree = start(manager, plant, "a", left)
     assert begun.wait(BOUND)
     assert manager.stop_agent("a").success

@@ -11,7 +11,6 @@ import pytest
 
 from proctree_kill import (
     Fate,
-    KillPolicy,
     KillResult,
     ProcessOutcome,
     SessionManager,
@@ -35,7 +34,7 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Any], KillResul
     """Replace the next kill of a session."""
     kill = Hurry.kill
 
-    def failing(_: Hurry, target: TreePopen[Any], __: KillPolicy) -> KillResult:
+    def failing(_: Hurry, target: TreePopen[Any], *__: object) -> KillResult:
         monkeypatch.setattr(Hurry, "kill", kill)
         return answer(target)
 

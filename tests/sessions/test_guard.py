@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +28,19 @@ from proctree_kill._containment.guard import guard
 manager = SessionManager(sys.argv[1])
 manager.spawn_agent("a", sys.argv[2:])
 print(guard().pid, flush=True)
+input()
+"""
+
+SPARING_OWNER = """
+import sys
+from proctree_kill import SessionManager
+from proctree_kill._containment.guard import guard
+manager = SessionManager(sys.argv[1])
+manager.spawn_agent("a", sys.argv[2:], spare=lambda member: member.depth > 0)
+print(guard().pid, flush=True)
+input()
+outcomes = manager.stop_agent("a").kill.outcomes
+print(*[outcome.identity.pid for outcome in outcomes if outcome.fate == "spared"], flush=True)
 input()
 """
 
@@ -51,6 +67,28 @@ def test_the_sessions_of_a_killed_manager_end_and_their_records_go(
     assert has_ended(guard)
     os.close(guard)
     assert files(folder) == set()
+
+
+def test_what_a_stop_spared_outlives_the_manager(holders: PipeHolders, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SPARING_OWNER, str(tmp_path / "sessions"), *holders.argv()]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdin
+        assert owner.stdout
+        holders.await_started()
+        guard = os.pidfd_open(int(owner.stdout.readline()))
+        owner.stdin.write(b"\n")
+        owner.stdin.flush()
+        spared = [os.pidfd_open(int(pid)) for pid in owner.stdout.readline().split()]
+        owner.kill()
+    assert has_ended(guard)
+    living = [fd for fd in spared if not select.select([fd], [], [], 0)[0]]
+    for fd in spared:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+    assert len(living) == len(spared) == 2
+    assert holders.all_dead()
+    for fd in [guard, *spared]:
+        os.close(fd)
 
 
 def test_where_no_guard_is_to_be_had_that_is_logged_and_the_session_starts(

@@ -51,12 +51,12 @@ def held() -> Iterator[int]:
 def ask(
     manager: SessionManager,
     *,
-    deaf: bool = False,
+    stubborn: bool = False,
     stdin: int = subprocess.PIPE,
     everything: bool = False,
 ) -> Clarification:
     """Start an agent; return when it has asked."""
-    argv = [*AGENT, *(["--stubborn"] if deaf else [])]
+    argv = [*AGENT, *(["--stubborn"] if stubborn else [])]
     session = manager.spawn_agent(
         "chat-7", argv, tool="claude", stdin=stdin, **options(everything=everything)
     )
@@ -92,7 +92,7 @@ def test_a_stop_without_an_answer_ends_the_agent_and_all_its_servers(
 ) -> None:
     asked = ask(
         manager,
-        deaf=kind == "ignores everything",
+        stubborn=kind == "ignores everything",
         stdin=held if kind == "leaves when asked" else subprocess.PIPE,
         everything=everything,
     )
@@ -132,7 +132,7 @@ def test_an_answer_lets_the_agent_end_by_itself_and_its_servers_with_it(
 
 def test_another_manager_stops_it_by_its_record(folder: Path) -> None:
     with SessionManager(folder, policy=POLICY) as manager:
-        asked = ask(manager, deaf=True)
+        asked = ask(manager, stubborn=True)
         assert SessionManager(folder, policy=POLICY).stop_agent("chat-7").method == (
             "recovered_record"
         )

@@ -11,7 +11,8 @@ from proctree_kill import KillPolicy, SessionManager, SessionState, identify
 from proctree_kill._records.format import record_path
 from proctree_kill._records.recover_record import RecordRecovery
 from proctree_kill._records.report import RecordOutcome
-from support.agents import DEAF, FOREVER, PATIENT, POLITE, files, start
+from proctree_kill._sessions import registry
+from support.agents import FOREVER, PATIENT, POLITE, STUBBORN, files, start
 from support.listener import Listener
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
@@ -22,8 +23,59 @@ pytestmark = pytest.mark.needs("fork")
 
 def test_nothing_is_there(manager: SessionManager) -> None:
     result = manager.stop_agent("a")
-    assert (result.success, result.method, result.kill) == (True, "nothing_to_stop", None)
+    assert (result.success, result.method, result.kill) == (False, "not_found", None)
+    assert result.error == "Session a not found"
     assert "has no record" in result.message
+
+
+def test_ids_that_ended_are_remembered_and_a_later_stop_is_a_success(
+    manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "REMEMBERED", 2)
+    for name in "abca":
+        manager.spawn_agent(name, ["true"])
+        assert manager.stop_agent(name).success
+    results = {name: manager.stop_agent(name) for name in "abc"}
+    assert {name: result.method for name, result in results.items()} == {
+        "a": "nothing_to_stop",
+        "b": "not_found",
+        "c": "nothing_to_stop",
+    }
+    assert results["a"].success
+    assert results["a"].message == "session a: it has ended already"
+
+
+def test_an_agent_that_exited_by_itself_is_remembered(
+    manager: SessionManager, listener: Listener
+) -> None:
+    manager.spawn_agent("a", ["true"])
+    listener.wait("exited")
+    assert manager.stop_agent("a").method == "nothing_to_stop"
+
+
+def test_what_could_not_be_started_is_not_found(manager: SessionManager) -> None:
+    with pytest.raises(FileNotFoundError):
+        manager.spawn_agent("a", ["no-such-program"])
+    assert manager.stop_agent("a").method == "not_found"
+
+
+def test_what_a_recovery_ended_is_remembered(
+    manager: SessionManager, plant: Planter, tmp_path: Path
+) -> None:
+    write(tmp_path, "a", owner=dead_owner(plant))
+    assert manager.recover(dry_run=True).summary() == "would be: 1 gone"
+    assert manager.recover().summary() == "1 gone"
+    assert manager.stop_agent("a").method == "nothing_to_stop"
+
+
+def test_what_another_manager_ended_is_not_found_here(
+    manager: SessionManager, plant: Planter, tmp_path: Path
+) -> None:
+    other = SessionManager(tmp_path)
+    _, tree = start(manager, plant, "a", POLITE)
+    assert manager.stop_agent("a").success
+    assert other.stop_agent("a").method == "not_found"
+    assert tree.all_dead()
 
 
 def test_a_lost_session_is_ended_by_its_record_for_any_owner(
@@ -77,7 +129,7 @@ def test_a_second_stop_of_a_lost_session_forces_too(
 ) -> None:
     manager = SessionManager(tmp_path, policy=FOREVER, event_broadcaster=listener)
     marker = new_marker()
-    tree = plant(DEAF, marker=marker)
+    tree = plant(STUBBORN, marker=marker)
     write(tmp_path, "a", identity=identify(tree.root.pid), marker=marker)
     first = in_thread(lambda: manager.stop_agent("a"))
     listener.wait("stopping")

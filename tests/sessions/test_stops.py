@@ -25,7 +25,7 @@ from proctree_kill import (
 )
 from proctree_kill._records.format import record_path
 from proctree_kill._sessions import start as starts
-from support.agents import DEAF, FOREVER, HASTY, PATIENT, POLITE, files, start
+from support.agents import FOREVER, HASTY, PATIENT, POLITE, STUBBORN, files, start
 from support.counts import HUNG
 from support.listener import Listener
 from support.nodes import Node
@@ -69,7 +69,7 @@ def test_a_process_that_ignores_everything_is_killed(
     plant: Planter, tmp_path: Path, listener: Listener
 ) -> None:
     manager = SessionManager(tmp_path, policy=HASTY, event_broadcaster=listener)
-    session, tree = start(manager, plant, "a", DEAF)
+    session, tree = start(manager, plant, "a", STUBBORN)
     result = manager.stop_agent("a")
     assert (result.success, result.method) == (True, "killed")
     assert tree.all_dead()
@@ -103,7 +103,7 @@ def test_a_second_stop_forces_and_both_return_the_same(
     plant: Planter, tmp_path: Path, listener: Listener
 ) -> None:
     manager = SessionManager(tmp_path, policy=FOREVER, event_broadcaster=listener)
-    _, tree = start(manager, plant, "a", DEAF)
+    _, tree = start(manager, plant, "a", STUBBORN)
     first = in_thread(lambda: manager.stop_agent("a"))
     listener.wait("stopping")
     second = manager.stop_agent("a")
@@ -122,7 +122,7 @@ def test_an_interrupt_forces_and_is_raised_when_the_session_is_over(
             os.kill(os.getpid(), signal.SIGINT)
 
     manager = SessionManager(tmp_path, policy=FOREVER, event_broadcaster=interrupt)
-    session, tree = start(manager, plant, "a", DEAF)
+    session, tree = start(manager, plant, "a", STUBBORN)
     with pytest.raises(KeyboardInterrupt):
         manager.stop_agent("a")
     assert tree.all_dead()
@@ -131,7 +131,7 @@ def test_an_interrupt_forces_and_is_raised_when_the_session_is_over(
 
 def test_hung_sessions_are_stopped_in_the_time_of_one(plant: Planter, tmp_path: Path) -> None:
     manager = SessionManager(tmp_path, policy=KillPolicy(grace=1.0))
-    trees = [start(manager, plant, str(number), DEAF)[1] for number in range(HUNG)]
+    trees = [start(manager, plant, str(number), STUBBORN)[1] for number in range(HUNG)]
     before = time.monotonic()
     results = manager.stop_all()
     assert time.monotonic() - before < HUNG / 2
@@ -143,7 +143,7 @@ def test_hung_sessions_are_stopped_in_the_time_of_one(plant: Planter, tmp_path: 
 
 def test_a_hung_session_delays_no_other(plant: Planter, tmp_path: Path, listener: Listener) -> None:
     manager = SessionManager(tmp_path, policy=FOREVER, event_broadcaster=listener)
-    hung, tree = start(manager, plant, "a", DEAF)
+    hung, tree = start(manager, plant, "a", STUBBORN)
     others = [start(manager, plant, f"b{number}", POLITE)[1] for number in range(4)]
     stopping = in_thread(lambda: manager.stop_agent("a"))
     listener.wait("stopping")

@@ -45,6 +45,7 @@ from support.starting import (
     start_beside_a_stop,
     start_beside_polls,
 )
+from support.threads import in_thread
 
 pytestmark = pytest.mark.needs("fork", "waitid", "procfs")
 
@@ -327,18 +328,15 @@ def test_a_death_signal_is_not_sent_while_the_caller_lives() -> None:
 
     def scene() -> int | None:
         prctl = ctypes.CDLL(None).prctl
-        process: list[TreePopen[bytes]] = []
 
-        def start() -> None:
+        def start() -> TreePopen[bytes]:
             order = partial(prctl, PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             pipe = subprocess.PIPE
-            process.append(TreePopen(["cat"], stdin=pipe, stdout=pipe, preexec_fn=order))
+            return TreePopen(["cat"], stdin=pipe, stdout=pipe, preexec_fn=order)
 
-        thread = threading.Thread(target=start)
-        thread.start()
-        thread.join()
-        process[0].communicate(b"its last word is written when it has read all")
-        return process[0].returncode
+        process = in_thread(start)()
+        process.communicate(b"its last word is written when it has read all")
+        return process.returncode
 
     assert apart(scene, PATIENCE) == 0
 
@@ -382,7 +380,7 @@ def test_what_the_cleaning_needs_is_held_before_the_start(
 
         def fail(*_: object) -> None:
             monkeypatch.undo()
-            os.read(told, 1)  # the daemon is there
+            os.read(ready, 1)  # the daemon is there
             with contextlib.suppress(OSError):
                 while True:
                     taken.append(os.open(os.devnull, os.O_RDONLY))
@@ -391,15 +389,15 @@ def test_what_the_cleaning_needs_is_held_before_the_start(
         import resource  # noqa: PLC0415 - not on every system
 
         resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))
-        told, telling = os.pipe()
+        ready, announce = os.pipe()
         monkeypatch.setattr(Containment, "attach_by", fail)
-        command = ["sh", "-c", f"setsid sh -c 'echo >&{telling}; exec sleep 1000' & wait"]
+        command = ["sh", "-c", f"setsid sh -c 'echo >&{announce}; exec sleep 1000' & wait"]
         with pytest.raises(OSError, match="Too many"):
             TreePopen(
                 command,
                 containment="session",
                 record=tmp_path / "session_x.pid",
-                pass_fds=[writing, telling],
+                pass_fds=[writing, announce],
             )
         os.close(writing)
         assert select.select([reading], [], [], BOUND)[0]  # the daemon has closed it

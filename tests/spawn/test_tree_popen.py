@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.needs("fork")
 FILES = Path("/dev/fd")
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 FAMILY = Node(name="root", children=(chain("a", "b"), chain("c")))
-DEAF = Node(name="root", on_term="ignore", children=(Node(name="x", on_term="ignore"),))
+STUBBORN = Node(name="root", on_term="ignore", children=(Node(name="x", on_term="ignore"),))
 ORPHANS = Node(name="root", dies=True, children=(chain("orphan", "x"),))
 Start = Callable[..., Any]
 POPENS = pytest.mark.parametrize("popen", [subprocess.Popen, TreePopen])
@@ -232,12 +233,12 @@ class TestTheTree:
         assert process.wait() == -15
 
     def test_terminate_leaves_what_ignores_it(self, plant: Planter) -> None:
-        process, _ = plant.contained(DEAF)
+        process, _ = plant.contained(STUBBORN)
         process.terminate()
         assert process.poll() is None
 
     def test_kill_ends_what_ignores_requests_as_well(self, plant: Planter) -> None:
-        process, tree = plant.contained(DEAF)
+        process, tree = plant.contained(STUBBORN)
         process.kill()
         assert tree.all_dead(within=BOUND)
         assert process.wait() == -9
@@ -281,7 +282,7 @@ class TestTheBlock:
         assert tree.all_dead()
 
     def test_an_exception_ends_the_whole_tree_at_once(self, plant: Planter) -> None:
-        process, tree = plant.contained(DEAF)
+        process, tree = plant.contained(STUBBORN)
         with pytest.raises(ZeroDivisionError), process:
             raise ZeroDivisionError
         assert process.returncode == -9
@@ -290,7 +291,7 @@ class TestTheBlock:
     def test_an_interrupted_wait_ends_the_whole_tree_at_once(
         self, plant: Planter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        process, tree = plant.contained(DEAF)
+        process, tree = plant.contained(STUBBORN)
 
         def interrupted(_seconds: float | None) -> bool:
             monkeypatch.undo()
@@ -354,31 +355,22 @@ class TestTheOwner:
     """The process that owns a tree, and for how long."""
 
     def test_sixteen_threads_start_and_stop_at_once(self) -> None:
-        results = []
         barrier = threading.Barrier(16)
 
-        def start_and_stop() -> None:
+        def start_and_stop(_: int) -> bool:
             barrier.wait()
             with TreePopen(["sh", "-c", "cat & cat"], stdin=subprocess.PIPE) as process:
-                results.append(process.stop(grace=PATIENCE).ok and process.returncode is not None)
+                return process.stop(grace=PATIENCE).ok and process.returncode is not None
 
-        threads = [threading.Thread(target=start_and_stop) for _ in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert results == [True] * 16
+        with ThreadPoolExecutor(16) as pool:
+            assert all(pool.map(start_and_stop, range(16)))
 
     def test_every_thread_that_waits_learns_of_the_end(self, plant: Planter) -> None:
         process, _ = plant.contained(FAMILY)
-        codes: list[int] = []
-        threads = [threading.Thread(target=lambda: codes.append(process.wait())) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        process.stop(grace=0)
-        for thread in threads:
-            thread.join()
-        assert codes == [-9] * 8
+        with ThreadPoolExecutor(8) as pool:
+            waits = [pool.submit(process.wait) for _ in range(8)]
+            process.stop(grace=0)
+        assert [wait.result() for wait in waits] == [-9] * 8
 
     def test_a_forked_child_learns_nothing(self, plant: Planter) -> None:
         process, _ = plant.contained(FAMILY)

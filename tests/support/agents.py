@@ -22,7 +22,7 @@ HASTY = KillPolicy(grace=HASTE)
 FOREVER = KillPolicy(grace=LONG)  # only force ends this grace
 
 POLITE = chain("root", "child")
-DEAF = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
+STUBBORN = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 
 
 def start(

@@ -17,7 +17,7 @@ from .agents import FOREVER, files
 from .times import BOUND
 
 # A shell, a child and a daemon's session; the first two ignore the request.
-DEAF = "trap '' TERM; (trap '' TERM; exec sleep 1000) & setsid sleep 1000 & wait; wait"
+STUBBORN = "trap '' TERM; (trap '' TERM; exec sleep 1000) & setsid sleep 1000 & wait; wait"
 LONGEST = 0.05  # seconds; a start and a stop by force take less
 
 
@@ -35,7 +35,7 @@ def cancel_at_random(loop: Callable[..., Any], folder: Path, chance: random.Rand
     async def scene() -> None:
         manager = SessionManager(folder, policy=FOREVER)
         with anyio.move_on_after(moment):
-            await manager.aspawn_agent("a", ["sh", "-c", DEAF], pass_fds=[writing])
+            await manager.aspawn_agent("a", ["sh", "-c", STUBBORN], pass_fds=[writing])
             await manager.astop_agent("a")
         with anyio.move_on_after(0):
             await manager.astop_all()

@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from proctree_kill import SessionManager
 
 THREADS = 16
-DEAF = "trap '' TERM; sleep 1000 & echo deaf; wait; wait"
-BOUND = 120.0  # seconds after which something that should have happened counts as a failure
+STUBBORN = "trap '' TERM; sleep 1000 & echo stubborn; wait; wait"
 
 
 def churn(manager: SessionManager, count: int) -> None:
     """Start and stop so many sessions, named by their numbers; all must succeed."""
-    numbers, failures = itertools.count(), []
 
-    def work() -> None:
-        while (number := next(numbers)) < count:
-            name = str(number)
-            session = manager.spawn_agent(name, ["sh", "-c", "sleep 1000 & wait"])
-            result = manager.stop_agent(name)
-            if not result.success or session.exit_code is None:
-                failures.append((name, result.message))
+    def work(name: str) -> str | None:
+        session = manager.spawn_agent(name, ["sh", "-c", "sleep 1000 & wait"])
+        result = manager.stop_agent(name)
+        return None if result.success and session.exit_code is not None else result.message
 
-    threads = [threading.Thread(target=work) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(BOUND)
+    with ThreadPoolExecutor(THREADS) as pool:
+        failures = [message for message in pool.map(work, map(str, range(count))) if message]
     assert failures == []
 
 
 def hang(manager: SessionManager, count: int) -> None:
     """Start so many sessions that ignore the request, ``hung-0`` and on; return when all do."""
     for number in range(count):
-        session = manager.spawn_agent(f"hung-{number}", ["sh", "-c", DEAF], stdout=subprocess.PIPE)
+        session = manager.spawn_agent(
+            f"hung-{number}", ["sh", "-c", STUBBORN], stdout=subprocess.PIPE
+        )
         assert session.process
         assert session.process.stdout
         with session.process.stdout as said:
-            assert said.readline() == b"deaf\n"
+            assert said.readline() == b"stubborn\n"

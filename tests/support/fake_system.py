@@ -79,7 +79,7 @@ class FakeSystem(System):
 
     Args:
         counts: whether it can be known that no process was started.
-        deaf: the names of processes that cannot be asked.
+        unreachable: the names of processes that cannot be asked.
         log: all that was done, in order; listeners of a test may add to it.
         later: what runs later, and when.
         raises: an exception for each method that shall raise, from the first freeze on.
@@ -95,7 +95,7 @@ class FakeSystem(System):
     force_code: int = -9
     keeps_links: bool = False
     unseen: int = 0
-    deaf: tuple[str, ...] = ()
+    unreachable: tuple[str, ...] = ()
     time: float = 64.0
     log: list[Act] = field(default_factory=list)
     later: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
@@ -259,7 +259,7 @@ class FakeSystem(System):
 
         members = list(members)
         for member in members:
-            member.unreachable = self.members[member].name in self.deaf
+            member.unreachable = self.members[member].name in self.unreachable
         return self._signal(
             "ask", signal_name, [member for member in members if not member.unreachable], act
         )
@@ -316,7 +316,7 @@ class FakeSystem(System):
         process = self.processes.get(pid)
         return process is not None and process.death is None and process.stopped
 
-    def unaware(self, pid: int) -> bool:
+    def is_about_to_notice(self, pid: int) -> bool:
         """Whether a parent that follows has yet to stop."""
         process = self.processes[pid]
         return process.notices is not None and not process.stopped
@@ -343,9 +343,9 @@ class FakeSystem(System):
     def details(self, member: Member) -> Details:
         return Details(command=member.name)
 
-    def hurry(self) -> None:
-        """Note it; it ends the wait that is going on, or the next one."""
-        self.hurried = self.woken = True
+    def wake(self) -> None:
+        """End the wait that is going on, or the next one."""
+        self.woken = True
 
     def close(self) -> None:
         self.closed = True

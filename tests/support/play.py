@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Literal, Self
 
 from proctree_kill._engine.plan import Escalation
 from proctree_kill._engine.steps import (
+    AbandonHook,
     Ask,
+    CallHook,
     CloseInput,
     Facts,
+    HookState,
     Inspect,
     Kill,
     KillCells,
@@ -37,6 +41,7 @@ class Actor(Member):
         name: its name in tests; None is its number.
         depth: how far it is below its root.
         leaves: seconds after it was asked until it leaves; None if it does not.
+        obeys: seconds after the call of the shutdown hook until it leaves; None if it does not.
         reads: seconds after the closing of its input until it leaves; None if it does not.
         dies: seconds after it was killed until it is dead; None if it cannot die.
         kept: seconds after the kernel ended all that it keeps together until it is dead, None if
@@ -58,6 +63,7 @@ class Actor(Member):
         depth: int = 0,
         *,
         leaves: float | None = None,
+        obeys: float | None = None,
         reads: float | None = None,
         dies: float | None = 0.0,
         kept: float | Literal["never"] | None = "never",
@@ -76,7 +82,7 @@ class Actor(Member):
         self.response = response
         if parent is not None:
             self.ppid, self.depth = parent.pid, parent.depth + 1
-        self.delays = {Ask: leaves, CloseInput: reads, Kill: dies}
+        self.delays = {Ask: leaves, CallHook: obeys, CloseInput: reads, Kill: dies}
         if kept != "never":
             self.evidence, self.delays[KillCells] = KEPT["cgroup"], kept
         self.appears = appears
@@ -106,12 +112,28 @@ class Play:
     def __init__(
         self,
         *actors: Actor,
+        hook: float | None = None,
+        hook_raises: bool = False,
         holds_input: bool = False,
         can_kill_cells: bool = False,
         unsure: int = 0,
         **options: object,
     ) -> None:
-        """Prepare a plan; so many scans are unsure; the other options are those of the policy."""
+        """Prepare a plan.
+
+        Args:
+            actors: the members.
+            hook: seconds that the shutdown hook takes; None where there is none.
+            hook_raises: whether it raises then.
+            holds_input: as for the plan.
+            can_kill_cells: as for the plan.
+            unsure: how many scans are unsure.
+            options: those of the policy.
+        """
+        self.hook = hook
+        self.hook_raises = hook_raises
+        self.hook_state: HookState | None = None
+        self.hook_end = math.inf
         self.policy = KillPolicy().but(**options)
         self.waiting = [actor for actor in actors if actor.appears is not None]
         self.known = known = [actor for actor in actors if actor.appears is None]
@@ -120,6 +142,7 @@ class Play:
             self.policy,
             known,
             START,
+            has_hook=hook is not None,
             holds_input=holds_input,
             can_kill_cells=can_kill_cells,
             sure=not unsure,
@@ -155,6 +178,11 @@ class Play:
         refused = [
             member for member in members if type(step) in member.denies and member not in dead
         ]
+        if isinstance(step, CallHook):
+            self._call_hook(hurry=hurry)
+            members = self._actors()
+        if isinstance(step, AbandonHook):
+            self.hook_state = "abandoned"
         if isinstance(step, CloseInput):
             members = [actor for actor in self._actors() if not actor.depth]
         for member in members:
@@ -170,7 +198,25 @@ class Play:
             dead = []
             for member in members:
                 member.exit_code = member.code
-        return Facts(self.now, dead, refused, appeared, hurry=hurry, sure=not self.unsure)
+        self._end_hook()
+        return Facts(
+            self.now,
+            dead,
+            refused,
+            appeared,
+            hurry=hurry,
+            sure=not self.unsure,
+            hook=self.hook_state,
+        )
+
+    def _call_hook(self, *, hurry: bool) -> None:
+        assert self.hook is not None
+        if not hurry:
+            self.hook_state, self.hook_end = "running", self.now + self.hook
+
+    def _end_hook(self) -> None:
+        if self.hook_state == "running" and self.hook_end <= self.now:
+            self.hook_state = "raised" if self.hook_raises else "returned"
 
     @property
     def seconds(self) -> float:
@@ -230,4 +276,5 @@ class Play:
             self.now += TICK
         elif not woken:
             deaths = [actor.death for actor in self._members(step) if actor.death is not None]
-            self.now = max(self.now, min([*deaths, step.until]))
+            ends = [self.hook_end] if self.hook_state == "running" else []
+            self.now = max(self.now, min([*deaths, *ends, step.until]))

@@ -24,19 +24,19 @@ class Recycling:
         victim: the member whose number is recycled.
         node: the tree.
         grace: seconds between the request and the force.
-        deaf: whether all members ignore the request.
+        stubborn: whether all members ignore the request.
         leads: whether the root leads a session.
     """
 
     victim: str
     node: Node
     grace: float
-    deaf: bool = False
+    stubborn: bool = False
     leads: bool = True
 
     def __str__(self) -> str:
         """Return its name in the names of tests."""
-        how = "asked and forced" if self.deaf else "asked" if self.grace else "forced"
+        how = "asked and forced" if self.stubborn else "asked" if self.grace else "forced"
         return f"{self.victim}, {how}"
 
 
@@ -94,9 +94,9 @@ VICTIMS: dict[str, tuple[Node, bool]] = {
 }
 MANNERS = ((0.0, False), (5.0, False), (0.02, True))
 RECYCLED = [
-    Recycling(victim=victim, node=node, grace=grace, deaf=deaf, leads=leads)
+    Recycling(victim=victim, node=node, grace=grace, stubborn=stubborn, leads=leads)
     for victim, (node, leads) in VICTIMS.items()
-    for grace, deaf in MANNERS
+    for grace, stubborn in MANNERS
 ]
 
 
@@ -112,7 +112,7 @@ def try_once(recycling: Recycling, maker: StrangerMaker, at: int) -> Attempt:
     """Plant the tree and end it; just before one system call, a number gets a new owner."""
     strangers: list[Stranger] = []
     calls: list[int] = []
-    node = deafened(recycling.node) if recycling.deaf else recycling.node
+    node = made_stubborn(recycling.node) if recycling.stubborn else recycling.node
     with Planter(in_cgroups=False) as plant:
         tree = plant(node, marker=MARKER, start_new_session=recycling.leads)
         root, victim = identify(tree.root.pid), tree.pids[recycling.victim]
@@ -132,6 +132,6 @@ def try_once(recycling: Recycling, maker: StrangerMaker, at: int) -> Attempt:
                 stranger.end()
 
 
-def deafened(node: Node) -> Node:
+def made_stubborn(node: Node) -> Node:
     """Describe the same tree, in which all members ignore the request."""
-    return replace(node, on_term="ignore", children=tuple(map(deafened, node.children)))
+    return replace(node, on_term="ignore", children=tuple(map(made_stubborn, node.children)))

@@ -47,10 +47,10 @@ SCENARIOS = [
     ),
     Scenario(
         name="one ignores SIGTERM",
-        node=Node(name="root", children=(Node(name="deaf", on_term="ignore"), chain("a", "b"))),
+        node=Node(name="root", children=(Node(name="stubborn", on_term="ignore"), chain("a", "b"))),
         grace=HASTE,
-        fates={"deaf": KILLED},
-        codes={"deaf": -9},
+        fates={"stubborn": KILLED},
+        codes={"stubborn": -9},
     ),
     Scenario(
         name="one is stopped and would exit on SIGTERM",

@@ -22,7 +22,7 @@ WILD = Node(
     name="root",
     children=(
         chain("a", "b", "c"),
-        Node(name="deaf", on_term="ignore"),
+        Node(name="stubborn", on_term="ignore"),
         Node(name="stopped", stopped=True),
         Node(name="middle", dies=True, children=(Node(name="orphan"),)),
         Node(name="own session", session=True),
@@ -53,7 +53,7 @@ def test_every_node_starts_as_described_and_ends_with_the_planter(planter: Plant
 
 
 @pytest.mark.needs("ordinary user")
-def test_an_ordinary_user_grows_the_same(planter: Planter) -> None:
+def test_an_ordinary_user_plants_the_same(planter: Planter) -> None:
     account = ordinary_user()
     assert account
     with planter:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
 
 from .times import BOUND
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -24,13 +26,13 @@ def other_thread() -> Iterator[int]:
         thread.join()
 
 
-def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
+def in_thread(call: Callable[[], T]) -> Callable[[], T]:
     """Begin a call in another thread; return what waits for its result."""
-    results: list[Any] = []
+    results: list[T] = []
     thread = threading.Thread(target=lambda: results.append(call()))
     thread.start()
 
-    def result() -> object:
+    def result() -> T:
         thread.join(BOUND)
         assert results, "it did not return"
         return results[0]

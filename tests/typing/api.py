@@ -86,6 +86,7 @@ def every_option(policy: KillPolicy, tell: Callable[[KillEvent], None]) -> KillR
         helper_timeout=5.0,
         policy=policy,
         marker="NAME=VALUE",
+        shutdown=lambda: None,
         spare=[4321],
         on_event=tell,
     )
@@ -99,8 +100,18 @@ def what_to_spare(identity: ProcessIdentity) -> None:
     snapshot_tree(1234, spare=[identity], marker="NAME=VALUE", include_root=False)
 
 
+async def ask() -> None:
+    """A shutdown hook."""
+
+
+def ask_session(session: Session) -> None:
+    """A shutdown hook of a session."""
+
+
 async def awaited(popen: subprocess.Popen[bytes], policy: KillPolicy) -> None:
     """The same, awaited."""
+    assert_type(await akill_tree(popen, shutdown=ask), KillResult)
+    kill_tree(popen, shutdown=ask_session)  # pyright: ignore[reportArgumentType] -- must be refused
     assert_type(await akill_tree(popen, grace=0.5, policy=policy), KillResult)
     assert_type(await akill_tree([popen, 1234], spare=[4321], marker="A=B"), KillResult)
 
@@ -170,9 +181,9 @@ def policies(config: Mapping[str, Any]) -> None:
     KillPolicy(patience=1)  # pyright: ignore[reportCallIssue] -- must be refused
 
 
-def sessions(told: Callable[[SessionEvent], object]) -> None:
+def sessions(broadcaster: Callable[[SessionEvent], object]) -> None:
     """Agents that a manager starts and stops."""
-    with SessionManager("sessions", policy=KillPolicy(), event_broadcaster=told) as manager:
+    with SessionManager("sessions", policy=KillPolicy(), event_broadcaster=broadcaster) as manager:
         assert_type(manager, SessionManager)
         session = manager.spawn_agent("a", ["cat"], tool="claude", stdin=subprocess.PIPE)
         assert_type(session, Session)
@@ -181,6 +192,7 @@ def sessions(told: Callable[[SessionEvent], object]) -> None:
         assert_type(session.process, TreePopen[Any] | None)
         assert_type(session.exit_code, int | None)
         assert_type(manager.sessions, Mapping[str, Session])
+        manager.spawn_agent("b", "cat", shutdown=ask_session, spare=[4321])
         assert_type(manager.stop_agent("a"), StopResult)
         assert_type(manager.stop_all(), dict[str, StopResult])
         assert_type(manager.recover(dry_run=True), RecoveryReport)

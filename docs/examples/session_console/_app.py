@@ -66,7 +66,7 @@ class Application:
             middleware=[Middleware(AccessCheck, hosts=hosts, token=self._token)],
             exception_handlers={
                 ValidationError: _failing(422),
-                KeyError: _failing(404),
+                LookupError: _failing(404),
                 OSError: _failing(500),
                 errors.ProctreeKillError: _failing(500),
             },

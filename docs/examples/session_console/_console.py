@@ -103,17 +103,17 @@ class Console:
         """Begin to stop a session. A second call forces.
 
         Raises:
-            KeyError: there is no such session.
+            LookupError: there is no such session.
         """
-        self._spawn(self._stop(self.cards[session_id]))
+        self._spawn(self._stop(self._card(session_id)))
 
     def answer(self, session_id: str, answer: Mapping[str, object]) -> bool:
         """Send an answer to the agent; return whether there was a question.
 
         Raises:
-            KeyError: there is no such session.
+            LookupError: there is no such session.
         """
-        card = self.cards[session_id]
+        card = self._card(session_id)
         session = self._manager.sessions.get(session_id)
         process = session.process if session else None
         if card.question is None or process is None or process.stdin is None:
@@ -124,6 +124,13 @@ class Console:
             process.stdin.flush()
         self._send(card)
         return True
+
+    def _card(self, session_id: str) -> Card:
+        card = self.cards.get(session_id)
+        if card is None:
+            text = f"Session {session_id} not found"
+            raise LookupError(text)
+        return card
 
     async def _stop(self, card: Card) -> None:
         result = await self._manager.astop_agent(card.id)

@@ -166,7 +166,7 @@ class PidfdHandles:
             member.handle = None
             self._held.pop(member, None)
 
-    def hurry(self) -> None:
+    def wake(self) -> None:
         """Wake one wait."""
         os.eventfd_write(self._wake, 1)
 

@@ -235,7 +235,7 @@ class LinuxSystem(System):
         found = procfs.stat(pid)
         return found is not None and found.state == b"T"
 
-    def unaware(self, pid: int) -> bool:
+    def is_about_to_notice(self, pid: int) -> bool:
         """Whether it runs: SIGCHLD makes a waiting parent runnable at once."""
         found = procfs.stat(pid)
         return found is not None and found.state == b"R"
@@ -256,10 +256,9 @@ class LinuxSystem(System):
         """Read ``/proc``."""
         return procfs.details(member)
 
-    def hurry(self) -> None:
+    def wake(self) -> None:
         """Wake the wait."""
-        self.hurried = True
-        self._handles.hurry()
+        self._handles.wake()
 
     def close(self) -> None:
         """Close all descriptors."""

@@ -110,7 +110,7 @@ class TickHandles:
     def drop(self, member: Member) -> None:
         """Do nothing: no descriptor is held."""
 
-    def hurry(self) -> None:
+    def wake(self) -> None:
         """Wake one wait."""
         self._wake.set()
 

@@ -92,9 +92,9 @@ class PosixSystem(PsutilSystem):
                 super().wait([member], confirmed_by)
         return super().wait(members, self.now())
 
-    def hurry(self) -> None:
+    def wake(self) -> None:
         """Wake one wait, of either kind."""
-        super().hurry()
+        super().wake()
         if self._exits is not None:
             self._exits.wake()
 

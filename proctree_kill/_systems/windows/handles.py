@@ -167,7 +167,7 @@ class WindowsHandles:
             if member.handle is not None and member.exit_code is None and not self.look(member):
                 member.exit_code = win32.exit_code(member.handle)
 
-    def hurry(self) -> None:
+    def wake(self) -> None:
         """Wake one wait."""
         for wake in self._wakes():
             win32.set_event(wake)

@@ -8,11 +8,10 @@ which is one more process between this one and the program.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ctypes import c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p, c_wchar_p
 from typing import Any, Self
 
@@ -131,11 +130,6 @@ class TreeJob(Cell):
         except OSError as error:
             text = f"no job object is to be had: {error}"
             raise UnavailableError(text) from error
-
-    @contextlib.contextmanager
-    def spawning(self, _do: object) -> Iterator[None]:
-        """Do nothing: the flags suspend the root until it is in here."""
-        yield
 
     def start(self, pid: int) -> None:
         """Let the root run.

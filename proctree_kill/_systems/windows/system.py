@@ -196,10 +196,9 @@ class WindowsSystem(System):
         seconds = None if member.start is None else (win32.now() - member.start) / FILETIME_HZ
         return Details(_read(process.username), " ".join(arguments or ()) or None, seconds)
 
-    def hurry(self) -> None:
+    def wake(self) -> None:
         """Wake one wait."""
-        self.hurried = True
-        self._handles.hurry()
+        self._handles.wake()
 
     def close(self) -> None:
         """Close every handle."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -154,7 +155,7 @@ class TestWhereThereIsOne:
         strangers: list[str] = []
         barrier = threading.Barrier(16)
 
-        def start_some() -> None:
+        def start_some(_: int) -> None:
             barrier.wait()
             for _ in range(max(1, SPAWNS // 6)):
                 with TreePopen(["cat"], stdin=subprocess.PIPE) as process:
@@ -163,11 +164,8 @@ class TestWhereThereIsOne:
                     if inside != [str(process.pid)]:
                         strangers.append(f"{process.pid}: {inside}")
 
-        threads = [threading.Thread(target=start_some) for _ in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(start_some, range(16)))
         assert strangers == []
 
     @ACCOUNTS

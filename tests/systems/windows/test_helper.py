@@ -75,7 +75,7 @@ def test_a_hurry_ends_a_tool_that_hangs(
     handles: WindowsHandles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, "import threading; threading.Event().wait()")
-    handles.hurry()
+    handles.wake()
     assert Helper(LONG, handles.wait_for).force([4], far()) is Answer.HUNG
 
 
