@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import subprocess
@@ -21,6 +22,7 @@ from proctree_kill._systems.linux import procfs
 from proctree_kill._systems.linux import system as linux_system
 from proctree_kill._systems.member import GROUP
 from proctree_kill._systems.posix.system import PosixSystem
+from support import seccomp
 from support.callers import Caller, apart, become_subreaper, in_namespace
 from support.counts import DYING_SHELLS
 from support.nodes import Node, chain
@@ -150,6 +152,21 @@ def test_an_orphan_that_is_forked_while_its_parent_is_asked_is_found(plant: Plan
     assert tree.all_dead()
 
 
+@pytest.mark.needs("seccomp")
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOSYS], ids=errno.errorcode.get)
+def test_where_a_filter_denies_the_call_the_group_is_read_elsewhere(
+    plant: Planter, error: int
+) -> None:
+    tree = plant(TWO_ORPHANS, **OWN_GROUP)
+
+    def scene() -> tuple[Evidence, ...]:
+        seccomp.deny("getpgid", error)
+        return kill_tree(tree.root.pid, grace=PATIENCE).verified
+
+    assert apart(scene) == (D, G)
+    assert tree.all_dead()
+
+
 @pytest.mark.parametrize("whole", [True, False], ids=["the shell", "the job"])
 @pytest.mark.parametrize("options", [NO_SESSION, {}], ids=["no session", "a session"])
 def test_a_job_of_a_shell_leaves_no_orphan(
@@ -226,6 +243,17 @@ def test_where_the_other_part_is_dead_the_group_is_verified(plant: Planter) -> N
     other.wait(BOUND)
     assert kill_tree(first, grace=PATIENCE).verified == (D, G)
     assert tree.root.poll() in (None, 0)
+
+
+def test_an_orphan_of_another_part_of_the_pipeline_looks_the_same(plant: Planter) -> None:
+    adopted = "while kill -0 $0; do :; done 2>/dev/null; echo $$ >&3; exec sleep 1000"
+    script = f"set -m; exec 3>&1; sleep 1000 | (s=$BASHPID; sh -c '{adopted}' $s &) & wait"
+    tree = plant.program(["bash", "-c", script], **LINES, **NO_SESSION)
+    [orphan] = said(tree.root)
+    snapshot = snapshot_tree(os.getpgid(orphan))
+    assert {member.evidence for member in snapshot.members} == {(R,), (G,)}
+    assert kill_tree(tree.root, grace=PATIENCE).ok
+    assert tree.all_dead()
 
 
 @pytest.mark.needs("pidfd")

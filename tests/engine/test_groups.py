@@ -33,6 +33,12 @@ def orphan(
     return found
 
 
+def join(system: FakeSystem, leader: Process) -> None:
+    """Put the caller into a group, and among the candidates."""
+    system.caller.pgid = leader.pid
+    vars(system).update(candidates=lambda *_, **__: [*system.processes])
+
+
 def names(found: TreeSnapshot | KillResult) -> set[str | None]:
     members = found.outcomes if isinstance(found, KillResult) else found.members
     return {member.name for member in members}
@@ -190,7 +196,8 @@ def test_a_caller_in_the_pipeline_of_the_target_is_no_part_of_its_tree(system: F
     shell = system.spawn("shell")
     first = system.spawn("first", shell, groups=True)
     shell.ppid = 1
-    system.caller.ppid, system.caller.pgid = shell.pid, first.pid
+    system.caller.ppid = shell.pid
+    join(system, first)
     assert snapshot_tree(first.pid).refusal is None
     assert names(kill_tree(first.pid)) == {"first"}
 
@@ -198,5 +205,5 @@ def test_a_caller_in_the_pipeline_of_the_target_is_no_part_of_its_tree(system: F
 def test_a_caller_that_is_an_orphan_of_the_target_is_refused(system: FakeSystem) -> None:
     shell = system.spawn("shell")
     first = system.spawn("first", shell, groups=True)
-    system.caller.pgid = first.pid
+    join(system, first)
     assert f"holds the caller ({os.getpid()})" in str(snapshot_tree(first.pid).refusal)

@@ -217,7 +217,7 @@ class FakeSystem(System):
         del self.members[member]
 
     def candidates(self, roots: Sequence[Member], **_: bool) -> Iterable[int]:  # noqa: ARG002 - every process is a candidate in a small world
-        return [process.pid for process in self._seen()]
+        return [process.pid for process in self._seen() if process is not self.caller]
 
     def session(self, pid: int) -> int | None:
         process = self.processes.get(pid)
