@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from ._sessions.manager import SessionManager
     from ._sessions.models import SessionEvent, SessionState, StopResult
     from ._sessions.session import Session
+    from ._spawn.completed import CompletedTree
     from ._spawn.popen import TreePopen
     from ._spawn.run import arun, run
 
 _MODULES = {
+    "CompletedTree": "_spawn.completed",
     "Containment": "_containment.containment",
     "Evidence": "_models.tree",
     "Fate": "_models.result",
@@ -54,6 +56,7 @@ _MODULES = {
 """The module of each public name, imported at the first use of the name (PEP 562)."""
 
 __all__ = [
+    "CompletedTree",
     "Containment",
     "Evidence",
     "Fate",

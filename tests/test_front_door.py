@@ -11,6 +11,7 @@ import pytest
 import proctree_kill
 
 PROMISED = {
+    "CompletedTree",
     "Containment",
     "Evidence",
     "Fate",

@@ -75,10 +75,12 @@ Run a command, and end its whole tree when it ends or its time is over: a
 timeout(1) that leaves no process behind.
 
 Input and output belong to the command. Processes that it leaves behind
-(children, orphans, daemons that keep its environment) are asked to exit, and
-killed after the grace. Signals are passed on. After one that means exit
-(TERM, HUP, INT, QUIT) the command has the grace; a second one kills at once.
-On a terminal Ctrl-C and Ctrl-Z reach the command as they do in a shell.
+(children, orphans, daemons that keep its environment) have a second to finish
+(--linger), are asked to exit, and killed after the grace. Signals are passed
+on. One that means exit (TERM, HUP, INT, QUIT) asks the whole tree by that
+signal, from the top down; after the grace the rest is killed, at a second one
+at once. On a terminal Ctrl-C and Ctrl-Z reach the command as they do in a
+shell.
 """,
         """\
 exit codes:
@@ -94,6 +96,7 @@ exit codes:
 examples:
   proctree-kill run --timeout 60 -- make test   end all of it after a minute
   proctree-kill run -- ./start-servers.sh       the servers end with the script
+  proctree-kill run --leftovers leave -- ./up   the servers go on
   proctree-kill run -v --grace 10 -- npm start  show which processes were left
 """,
     ),

@@ -60,13 +60,28 @@ def _parser() -> _Parser:
 def _add_run(parser: _Parser) -> None:
     parser.usage_code = Exit.FAILED  # 2 may be the command's own
     parser.usage = (
-        "proctree-kill run [-h] [--timeout S] [--grace S] [--settle S] [-v] [--] COMMAND ..."
+        "proctree-kill run [-h] [--timeout S] [--leftovers end|wait|leave] [--linger S]\n"
+        "                         [--grace S] [--settle S] [-v] [--] COMMAND ..."
     )
     parser.add_argument(
         "--timeout",
         type=time_limit,
         metavar="S",
         help="seconds for the command (default: no limit)",
+    )
+    parser.add_argument(
+        "--leftovers",
+        choices=("end", "wait", "leave"),
+        default="end",
+        help="what becomes of processes that the command leaves behind: end them after --linger "
+        "(the default), wait for all of them, or leave them alone",
+    )
+    parser.add_argument(
+        "--linger",
+        type=seconds,
+        metavar="S",
+        default=1.0,
+        help="seconds that they have to exit by themselves (default 1)",
     )
     _add_grace(parser)
     _add_settle(parser)

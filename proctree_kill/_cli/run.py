@@ -9,14 +9,14 @@ import signal
 import threading
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._engine.killing import Killing
-from .._engine.process import ExitWaiter
-from .._models.errors import PolicyError
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult, SurvivorsError
-from .._running.threads import WorkThread
+from .._running.threads import Act, WorkThread
+from .._spawn.leftovers import Leftovers, Rest
 from .._spawn.popen import TreePopen
 from .._systems import terminal as own_terminal
 from .._systems.contract import Terminal
@@ -34,14 +34,17 @@ PASSED_ON = (*EXIT_SIGNALS, "SIGUSR1", "SIGUSR2", "SIGWINCH")
 TERMINAL_SIGNALS = ("SIGINT", "SIGQUIT", "SIGBREAK", "SIGWINCH")
 """The signals that a terminal sends by itself."""
 HANGUP = getattr(signal, "SIGHUP", None)
-COMMAND_ENDED, TREE_ENDED = 0, 255  # in the queue of the signals; no signal has these numbers
+WAIT_ENDED, TREE_ENDED = 0, 255  # in the queue of the signals; no signal has these numbers
 
 
 def run(options: Namespace, screen: Screen) -> int:
     """Run a command, end what it left behind, and return the exit code."""
     try:
         policy = KillPolicy().but(grace=options.grace, settle=options.settle)
-    except PolicyError as error:
+        leftovers = Leftovers.read(
+            options.leftovers, options.linger, None, kill_on_parent_exit=False
+        )
+    except ValueError as error:  # a PolicyError too
         screen.error(str(error))
         return Exit.FAILED
     with own_terminal() as terminal, signal_queue(PASSED_ON) as signals:
@@ -51,7 +54,7 @@ def run(options: Namespace, screen: Screen) -> int:
         except OSError as error:
             screen.error(f"cannot run {options.argv[0]!r}: {error.strerror or error}")
             return start_failure(error)
-        command = CommandRun(process, policy, signals, terminal)
+        command = CommandRun(process, policy, leftovers, signals, terminal)
         try:
             result = command.finish(options.timeout)
         except BaseException:
@@ -60,6 +63,8 @@ def run(options: Namespace, screen: Screen) -> int:
         terminal.reclaim(modes=command.reason is not None)
     if options.verbose:
         command.report(result, screen)
+    elif result is not None and command.reason is None:
+        screen.ended(result)
     survivors = result is not None and not result.ok
     if result is not None and survivors:
         screen.error(str(SurvivorsError(result)))
@@ -100,50 +105,66 @@ class CommandRun:
     """
 
     def __init__(
-        self, process: TreePopen[Any], policy: KillPolicy, signals: SignalQueue, terminal: Terminal
+        self,
+        process: TreePopen[Any],
+        policy: KillPolicy,
+        leftovers: Leftovers,
+        signals: SignalQueue,
+        terminal: Terminal,
     ) -> None:
         """Begin just after the start of the command."""
         self.reason: int | None = None
         self._process = process
         self._policy = policy
+        self._leftovers = leftovers
         self._signals = signals
         self._terminal = terminal
         self._start = time.monotonic()
         self._seconds = 0.0
+        self._has_ended = False  # the command itself
+        self._key: int | None = None  # the last one that the command got as well
         self._exit_signals = signal_numbers(EXIT_SIGNALS)
         self._terminal_signals = signal_numbers(TERMINAL_SIGNALS)
 
     def finish(self, timeout: float | None) -> KillResult | None:
-        """Wait for the command, then end what is left of its tree.
+        """Wait for the command, then for what is left of its tree, and end that.
 
         Args:
             timeout: seconds for the command; None is no limit.
 
         Returns:
-            The result of the kill; None if no process was left.
+            The result of the kill; None if no process was left, or all were to be left.
         """
-        with ExitWaiter(self._process.pid) as waiter:
-            thread = threading.Thread(target=self._announce_end, args=(waiter,), daemon=True)
-            thread.start()
-            try:
-                grace = self._wait(math.inf if timeout is None else self._start + timeout)
-                self._seconds = time.monotonic() - self._start
-                return self._end(grace)
-            finally:
-                waiter.wake()
-                thread.join()
+        until = math.inf if timeout is None else self._start + timeout
+        policy = self._wait(lambda rest: rest.await_root(until))
+        self._seconds = time.monotonic() - self._start
+        if policy is not None:
+            return self._end(policy)
+        self._has_ended = True
+        if self._process.poll() is not None and self._process.containment.is_empty:
+            return None
+        if self._leftovers.choice == "leave":
+            self._process.leave()
+            return None
+        if self._key is None or self._process.returncode not in (-self._key, 128 + self._key):
+            policy = self._wait(lambda rest: rest.wait(until))
+        return self._end(policy or self._policy)
 
     def report(self, result: KillResult | None, screen: Screen) -> None:
         """Write how it ended, and what became of the processes that were left."""
         screen.error(f"{self._why_ended()} after {self._seconds:.2f} s")
         if result is None:
-            screen.error("no process was left")
+            screen.error(self._without_kill())
             return
         left = tuple(outcome for outcome in result.outcomes if outcome.fate != Fate.ALREADY_GONE)
         shown = result.model_copy(update={"outcomes": left or result.outcomes})
         for line in plain(outcome_table(shown)):
             screen.note(line)
         screen.error(result_line(shown))
+
+    def _without_kill(self) -> str:
+        is_left = self._leftovers.choice == "leave" and not self._process.containment.is_empty
+        return "what was left goes on" if is_left else "no process was left"
 
     def _why_ended(self) -> str:
         if self.reason == Exit.TIMEOUT:
@@ -155,53 +176,85 @@ class CommandRun:
             return f"the command was ended by {signal.Signals(-code).name}"
         return f"the command ended with exit code {code}"
 
-    def _announce_end(self, waiter: ExitWaiter) -> None:
-        waiter.wait()
-        self._signals.put(COMMAND_ENDED)
+    def _wait(self, wait: Callable[[Rest], bool]) -> KillPolicy | None:
+        """Wait, until a signal asks to exit.
 
-    def _wait(self, until: float) -> float:
-        """Wait until the command ends or must be ended; return the grace for what is left then."""
-        while (number := self._signals.get(until)) != COMMAND_ENDED:
-            if number is None:
-                if self.reason is not None:
-                    return 0
-                self.reason = Exit.TIMEOUT
-                return self._policy.grace
-            if self._forces(number):
-                return 0
-            if number in self._terminal_signals and self._terminal.reaches(self._process.pid):
-                continue  # a key: the command has got it as well
-            if number in self._exit_signals and self.reason is None:
-                self.reason = 128 + number
-                until = time.monotonic() + self._policy.grace
-            self._pass_on(number)
-        return self._policy.grace if self.reason is None else max(0, until - time.monotonic())
+        Args:
+            wait: waits, in a thread; returns whether that ended within the time of the command.
+
+        Returns:
+            How to end the tree; None if the wait has ended in time.
+        """
+        rest = Rest(self._process, self._leftovers)
+        over = threading.Event()
+
+        def finished() -> None:
+            over.set()
+            self._signals.put(WAIT_ENDED)
+
+        thread = WorkThread(Act(lambda: wait(rest)), finished)
+        try:
+            if not thread.start():
+                finished()
+            while (number := self._signals.get()) != WAIT_ENDED:
+                policy = None if number is None else self._policy_at(number)
+                if policy is not None:
+                    return policy
+        finally:
+            rest.hurry()
+            over.wait()
+        if thread.result():
+            return None
+        self.reason = Exit.TIMEOUT
+        return self._policy
+
+    def _policy_at(self, number: int) -> KillPolicy | None:
+        """Pass a signal on; return how to end the tree if it asks to exit."""
+        by_key = self._is_sent_by_key(number)
+        if number not in self._exit_signals:
+            if not by_key:
+                self._pass_on(number)
+            return None
+        if by_key and not self._has_ended:  # a key: the command decides what it means
+            self._key = number
+            return None
+        self.reason = 128 + number
+        if by_key or not self._policy.grace:
+            return self._policy
+        return self._policy.but(teardown=[(signal.Signals(number).name, self._policy.grace)])
+
+    def _is_sent_by_key(self, number: int) -> bool:
+        """Whether a terminal has sent a signal to the command, or to what it left, as well."""
+        if number not in self._terminal_signals:
+            return False
+        return (
+            bool(self._terminal) if self._has_ended else self._terminal.reaches(self._process.pid)
+        )
 
     def _forces(self, number: int) -> bool:
-        """Whether this is the second request to exit."""
-        again = self.reason is not None and number in self._exit_signals
-        # not a second hangup: the kernel and a shell may both send the same one
-        return again and not (number == HANGUP and self.reason == 128 + number)
+        """Whether this is a request to exit, and no other report of the first one."""
+        # the kernel and a shell may both send the same hangup
+        same = number == HANGUP and self.reason == 128 + number
+        return number in self._exit_signals and not same
 
     def _pass_on(self, number: int) -> None:
         with contextlib.suppress(PermissionError):  # su, sudo: the outcome will say denied
             self._process.send_signal(number)
-            if number in self._exit_signals and hasattr(signal, "SIGCONT"):
-                self._process.send_signal(signal.SIGCONT)  # a stopped process cannot exit
 
-    def _end(self, grace: float) -> KillResult | None:
+    def _end(self, policy: KillPolicy) -> KillResult | None:
         """End what is left of the tree; a request to exit meanwhile forces."""
         if self._process.poll() is not None and self._process.containment.is_empty:
             return None
-        killing = Killing(self._process, self._policy.but(grace=grace))
+        killing = Killing(self._process, policy)
         thread = WorkThread(killing, lambda: self._signals.put(TREE_ENDED))
         if not thread.start():
             self._signals.put(TREE_ENDED)
         while (number := self._signals.get()) != TREE_ENDED:
-            if number is None:
+            if number is None or number == WAIT_ENDED:
                 continue
-            first = self.reason is None and number in self._exit_signals
-            if first or self._forces(number):
+            if self._forces(number):
                 self.reason = self.reason or 128 + number
                 killing.hurry()
+            elif number not in self._exit_signals:
+                self._pass_on(number)
         return thread.result()

@@ -73,6 +73,11 @@ class Screen:
             self.table(tables.outcome_table(result))
         self.info(tables.result_line(result))
 
+    def ended(self, result: KillResult) -> None:
+        """Say on a terminal which processes a command had left, and were ended."""
+        if _is_terminal(sys.stderr) and (text := tables.ended_line(result)):
+            self.error(text)
+
     def tree(self, snapshot: TreeSnapshot, notes: Mapping[int, str] | None = None) -> None:
         """Draw a tree, each process with its command line or with the note for its pid."""
         if notes is None:

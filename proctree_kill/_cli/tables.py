@@ -78,6 +78,17 @@ def outcome_table(result: KillResult) -> Table:
     return Table(heads, rows).compact()
 
 
+def ended_line(result: KillResult) -> str:
+    """Name the processes that were ended; empty if there are none."""
+    fates = {Fate.TERMINATED: "", Fate.KILLED: " by force"}
+    ended = [
+        f"{printable(outcome.name or '?')} ({outcome.identity.pid}){fates[outcome.fate]}"
+        for outcome in result.outcomes
+        if outcome.fate in fates
+    ]
+    return f"the command left processes, which were ended: {', '.join(ended)}" if ended else ""
+
+
 def tree_table(
     snapshot: TreeSnapshot,
     shown: Mapping[int, Details],

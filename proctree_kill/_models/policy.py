@@ -125,7 +125,7 @@ class KillPolicy(Model):
         for key, value in _section(config, section).items():
             name = _CONFIG_KEYS.get(key, key)
             if name not in cls.model_fields:
-                problems.append(f"{section}: {_unknown(key, [*_CONFIG_KEYS, *cls.model_fields])}")
+                problems.append(f"{section}: {unknown(key, [*_CONFIG_KEYS, *cls.model_fields])}")
             elif name in options:
                 problems.append(f"{section}: {key!r} is given twice: it is {name!r} as well")
             else:
@@ -161,7 +161,7 @@ def _section(config: object, section: str) -> Mapping[str, Any]:
 
 def _sentences(error: ValidationError, known: Iterable[str]) -> list[str]:
     return [
-        _unknown(str(problem["loc"][0]), known)
+        unknown(str(problem["loc"][0]), known)
         if problem["type"] == "extra_forbidden"
         else f"{'.'.join(map(str, problem['loc']))} is {problem['input']!r}: {problem['msg']}"
         if problem["loc"]
@@ -187,7 +187,7 @@ def _request(entry: object) -> tuple[str, float]:
     name = name if name.startswith("SIG") else f"SIG{name}"
     if name not in SIGNALS:
         forces = name in ("SIGKILL", "SIGSTOP")
-        why = f"{name} asks nothing; force follows by itself" if forces else _unknown(name, SIGNALS)
+        why = f"{name} asks nothing; force follows by itself" if forces else unknown(name, SIGNALS)
         text = f"teardown holds {entry!r}: {why}"
         raise ValueError(text)
     try:
@@ -200,7 +200,8 @@ def _request(entry: object) -> tuple[str, float]:
     return name, seconds
 
 
-def _unknown(key: str, known: Iterable[str]) -> str:
+def unknown(key: str, known: Iterable[str]) -> str:
+    """Say that no option has this name, with the nearest names."""
     import difflib  # noqa: PLC0415 - only a mistake needs it
 
     names = list(known)

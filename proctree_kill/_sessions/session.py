@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -42,8 +42,8 @@ class StopOptions:
         """
         if shutdown is not None:
             check_hook(shutdown, awaited=loop is not None)
-        # each stop reads it again
-        self.spare = spare if spare is None or callable(spare) else tuple(spare)
+        # A stop can be tried again, and reads it again.
+        self.spare = tuple(spare) if isinstance(spare, Iterator) else spare
         sparing(self.spare)
         self._shutdown = shutdown
         self._loop = loop

@@ -11,6 +11,7 @@ from .._engine.events import Listener
 from .._engine.shutdown import Shutdown
 from .._engine.target import Spare
 from .._models.policy import KillPolicy, Teardown
+from .leftovers import Choice
 
 Path = str | bytes | PathLike[str] | PathLike[bytes]
 Command = Path | Sequence[Path]
@@ -74,9 +75,12 @@ class TreeOptions(ContainedOptions, total=False):
     """The options of :class:`~proctree_kill.TreePopen` that do not decide the type of its pipes."""
 
     record: Place
+    leftovers: Choice
+    linger: float
+    spare: Spare | None
 
 
-class RunOptions(ContainedOptions, total=False):
+class RunOptions(TreeOptions, total=False):
     """The options of :func:`~proctree_kill.run` that do not decide the type of its output."""
 
     capture_output: bool

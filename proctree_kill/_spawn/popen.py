@@ -22,11 +22,14 @@ from .._models.result import KillResult
 from .._models.tree import TreeSnapshot
 from .._records.recording import Recording
 from .._running import threads
+from .leftovers import LINGER, Choice, Leftovers, Rest
+from .signature import check_names, options_of
 from .start import ProcessStart
 
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from .._engine.target import Spare
     from .options import Command, KillOptions, Place, TreeOptions
 
 FORCE = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -42,7 +45,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     Where the kernel offers a cgroup or a job object, they also stay in that.
     So children, orphans and daemons are found whatever happens to their parents.
     ``poll`` and ``wait`` look for remaining members before they reap the root.
-    The end of the ``with`` block waits for the root, as Popen's does, then ends the rest.
+    The end of the ``with`` block waits for the root, as Popen's does.
+    The rest then has ``linger`` to leave by itself, and is ended.
     An exception in the block ends the tree at once.
     Garbage collection never kills: it warns, as Popen's does.
 
@@ -82,6 +86,9 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         containment: Requested = "auto",
         kill_on_parent_exit: bool = False,
         record: Place = None,
+        leftovers: Choice = "end",
+        linger: float = LINGER,
+        spare: Spare | None = None,
         env: Mapping[Any, Any] | None = None,
         process_group: int | None = None,
         start_new_session: bool | None = None,
@@ -100,6 +107,12 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 It is on disk before this call returns,
                 so that :func:`recover` can end the tree after a crash of this process.
                 :meth:`stop` and the ``with`` block remove it when the tree has ended.
+            leftovers: what the ``with`` block does with the processes that are left when the root
+                has ended. ``"end"`` (default) gives them ``linger`` to leave by themselves, then
+                asks them, then forces; ``"wait"`` waits for the whole tree; ``"leave"`` leaves
+                them, and forgets the tree and its record.
+            linger: seconds, default 1.
+            spare: processes that the block leaves alone, as for :func:`kill_tree`.
             env: the environment; the marker is added to it. Default: that of this process.
             process_group: as for Popen; the root then has no session of its own.
             start_new_session: default True unless ``process_group`` is given.
@@ -110,9 +123,15 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         Raises:
             ContainmentError: the requested containment is not available.
             RecordError: the record cannot be written.
-            OSError, ValueError, subprocess.SubprocessError: as for ``subprocess.Popen``.
+            TypeError, ValueError: an option is unknown or wrong, or ``"leave"`` is given together
+                with ``kill_on_parent_exit``; nothing was run.
+            OSError, subprocess.SubprocessError: as for ``subprocess.Popen``.
                 No process is left after any exception, also after that of a signal handler.
         """
+        check_names(type(self).__name__, popen, OPTIONS)
+        self._leftovers = Leftovers.read(
+            leftovers, linger, spare, kill_on_parent_exit=kill_on_parent_exit
+        )
         if start_new_session is None:
             start_new_session = process_group is None
         flags = popen.pop("creationflags", 0)
@@ -229,7 +248,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             return
         if kind is not None:
             try:
-                self.stop(grace=0)
+                self.stop(grace=0, spare=self._leftovers.spare)
             finally:
                 self.close_pipes()
             return
@@ -245,20 +264,23 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def _wait_and_end_rest(self) -> None:
         try:
             self.wait()
+            threads.run(Rest(self, self._leftovers))
         except BaseException:
-            self.stop(grace=0)
+            self.stop(grace=0, spare=self._leftovers.spare)
             raise
-        if self.containment.is_empty:
-            self._forget()
-        else:
-            self.stop()
 
     def _ended(self, result: KillResult) -> KillResult:
         if result.ok:
-            self._forget()
+            self.forget()
         return result
 
-    def _forget(self) -> None:
+    def leave(self) -> None:
+        """Let what is left of the tree be; an empty cgroup goes with a later one, or at exit."""
+        self.forget()
+        self.containment.release()
+
+    def forget(self) -> None:
+        """Remove the record, if there is one."""
         if self._recording is not None:
             self._recording.forget()
 
@@ -310,3 +332,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
 
     def _wait(self, timeout: float | None) -> int:
         return self.wait(timeout)  # communicate() calls this after Ctrl-C, past wait()
+
+
+OPTIONS = options_of(TreePopen.__init__)
+"""The options of :class:`TreePopen`, by name."""

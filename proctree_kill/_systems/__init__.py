@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .._models.identity import ProcessIdentity
-    from .contract import Cell, Offer, System, Terminal, Trust
+    from .contract import Cell, Offer, PipeWatcher, System, Terminal, Trust
 
 
 HELPER_TIMEOUT = 5.0
@@ -128,3 +128,14 @@ def terminal() -> Terminal:
     from .windows.console import ConsoleTerminal  # noqa: PLC0415 - as above
 
     return ConsoleTerminal()
+
+
+def pipe_watcher() -> PipeWatcher:
+    """Return what waits for the pipes of one command; to be closed."""
+    if sys.platform != "win32":
+        from .posix.pipes import PosixPipeWatcher  # noqa: PLC0415 - other systems lack it
+
+        return PosixPipeWatcher()
+    from .windows.pipes import WindowsPipeWatcher  # noqa: PLC0415 - as above
+
+    return WindowsPipeWatcher()

@@ -348,3 +348,31 @@ class Terminal(Protocol):
         Args:
             modes: whether to restore the modes of that time too: a killed program could not.
         """
+
+
+class PipeWatcher(Protocol):
+    """Waits for pipes of this process, in one thread; each file is a descriptor.
+
+    Attributes:
+        writes_block: whether :meth:`write` may block, so that it needs a thread of its own.
+    """
+
+    writes_block: bool
+
+    def ready(self, readable: Sequence[int], writable: Sequence[int]) -> Collection[int]:
+        """Wait until one of these can be read or written without blocking, or for :meth:`wake`.
+
+        A pipe at its end can be read. Where writes block, ``writable`` does not count.
+        """
+
+    def held(self, fd: int) -> int:
+        """Return how many bytes can be read now."""
+
+    def write(self, fd: int, data: memoryview) -> int:
+        """Write some of this to a pipe that is ready, and return how much."""
+
+    def wake(self) -> None:
+        """End a wait, now or as soon as it begins; callable from any thread."""
+
+    def close(self) -> None:
+        """Close what the watcher opened."""

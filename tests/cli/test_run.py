@@ -259,6 +259,69 @@ class TestCommand:
             assert command.wait(BOUND) == 143
         assert tree.all_dead()
 
+    def test_the_child_of_a_command_that_does_not_leave_is_asked(self) -> None:
+        child = "(trap 'echo saved; exit' TERM; echo there; while :; do sleep 1000 & wait $!; done)"
+        script = f"trap '' USR1; trap : TERM; {child} & wait; wait; wait"
+        with shell_as_it_is(script, "--grace", "4") as command:
+            command.send_signal(signal.SIGTERM)
+            out, _ = command.communicate(timeout=BOUND)
+        assert (command.returncode, out) == (143, "saved\n")
+
+    def test_a_child_whose_parent_passes_a_signal_on_gets_it_once(self) -> None:
+        with subprocess.Popen(
+            [*RUN, "--grace", "4", "--", sys.executable, "-I", "-S", "-c", WRAPPER],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as command:
+            assert command.stdout
+            assert command.stdout.readline() == "there\n"
+            command.send_signal(signal.SIGTERM)
+            out, _ = command.communicate(timeout=BOUND)
+        assert (command.returncode, out) == (143, "saved\n")
+
+    def test_what_is_still_at_work_may_finish(self, tmp_path: Path) -> None:
+        script = "mkfifo go; (read word <go; echo done >log) & exec 3>go"
+        done = run("sh", "-c", script, options=["--linger", PATIENCE], cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (tmp_path / "log").read_text() == "done\n"
+
+    def test_all_that_was_left_can_be_awaited(self, tmp_path: Path) -> None:
+        script = "mkfifo go; (read word <go; echo done >log) & exec 3>go"
+        options = ["--leftovers", "wait", "--linger", "0"]
+        assert run("sh", "-c", script, options=options, cwd=tmp_path).returncode == 0
+        assert (tmp_path / "log").read_text() == "done\n"
+
+    def test_a_wait_for_all_that_takes_too_long_is_a_timeout(self) -> None:
+        options = ["--leftovers", "wait", "--timeout", "1"]
+        assert run("sh", "-c", "sleep 1000 & exit 3", options=options).returncode == 124
+
+    def test_at_the_timeout_silent_leftovers_lose_the_rest_of_their_time(self) -> None:
+        options = ["--linger", "1000", "--timeout", "1"]
+        assert run("sh", "-c", "sleep 1000 & exit 3", options=options).returncode == 3
+
+    def test_what_was_left_goes_on_if_that_is_wanted(self) -> None:
+        reading, writing = os.pipe()
+        with os.fdopen(reading) as pipe:
+            script = f"(echo $BASHPID; exec sleep 1000 2>&-) >&{writing} & exit 4"
+            done = run("bash", "-c", script, options=["--leftovers", "leave"], pass_fds=[writing])
+            os.close(writing)
+            pid = int(pipe.readline())
+            os.kill(pid, signal.SIGTERM)  # it lives
+            assert pipe.read() == ""
+        assert (done.returncode, done.stderr) == (4, "")
+
+    @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+    def test_a_signal_ends_the_linger(self, name: str) -> None:
+        # A child in the background of a shell ignores SIGINT.
+        script = f"(trap 'echo asked; kill $!; exit' TERM; {STAY}) & exit 3"
+        options = ["--linger", "1000", "--grace", HASTE if name == "SIGINT" else PATIENCE]
+        with shell_as_it_is(script, *options) as command:
+            command.send_signal(getattr(signal, name))
+            out, _ = command.communicate(timeout=BOUND)
+        assert command.returncode == 128 + getattr(signal, name)
+        assert out == ("" if name == "SIGINT" else "asked\n")
+
     @pytest.mark.parametrize("second", ["SIGINT", "SIGHUP"])
     def test_a_second_signal_kills_at_once(self, plant: Planter, second: str) -> None:
         with running(plant, STUBBORN, "--grace", PATIENCE) as (command, tree):
@@ -277,14 +340,16 @@ class TestCommand:
             assert command.stdout.read() == ""
 
     def test_two_reports_of_a_hangup_are_one_hangup(self) -> None:
-        script = "trap 'echo hung up' HUP; trap 'exit 9' USR1;"
+        # What the shell starts after the request is not asked.
+        script = "trap 'echo hung up' HUP; trap 'kill $!; exit 9' USR1;"
         with shell(script, "--grace", PATIENCE) as command:
             assert command.stdout
-            for _ in range(2):
-                command.send_signal(signal.SIGHUP)
-                assert command.stdout.readline() == "hung up\n"
+            command.send_signal(signal.SIGHUP)
+            assert command.stdout.readline() == "hung up\n"
+            command.send_signal(signal.SIGHUP)
             command.send_signal(signal.SIGUSR1)
             assert command.wait(BOUND) == 129
+            assert command.stdout.read() == ""
 
     def test_a_signal_that_was_ignored_stays_ignored(self) -> None:
         nohup = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]
@@ -319,7 +384,7 @@ class TestCommand:
     def test_our_own_failure_leaves_nothing(
         self, plant: Planter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("proctree_kill._cli.run.ExitWaiter", None)
+        monkeypatch.setattr("proctree_kill._cli.run.Rest", None)
         with plant.prepare(STUBBORN) as prepared:
             monkeypatch.setattr(os, "environ", prepared.options["env"])
             for fd in prepared.fds:
@@ -339,7 +404,12 @@ class TestCommand:
             ),
             ("sleep 1000 & exit 0", [], ["the command ended with exit code 0", "1 terminated in "]),
             ("exec sleep 1000", ["--timeout", HASTE], ["the time was over", "1 terminated in "]),
-            ("kill -TERM $PPID; exec sleep 1000", [], ["SIGTERM came", "no process was left"]),
+            ("kill -TERM $PPID; exec sleep 1000", [], ["SIGTERM came", "1 terminated in "]),
+            (
+                "sleep 1000 & kill $!; exit 0",
+                ["--leftovers", "wait"],
+                ["the command ended with exit code 0", "no process was left"],
+            ),
         ],
     )
     def test_verbose_prints_the_end(
@@ -391,11 +461,28 @@ def running(
             command.kill()
 
 
+# Passes SIGTERM on to a child, which saves for a moment, unless it gets a second one.
+WRAPPER = """
+import os, signal, sys, time
+def save(*_):
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(1))
+    time.sleep(0.4)
+    os.write(1, b"saved\\n")
+    os._exit(0)
+child = os.fork()
+if not child:
+    signal.signal(signal.SIGTERM, save)
+    os.write(1, b"there\\n")
+    while True:
+        signal.pause()
+signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+os.waitpid(child, 0)
+"""
 # Waits for Ctrl-C, and then asks for its exit code on the terminal.
 ASKING = """
 import time
-print("waiting", flush=True)
 try:
+    print("waiting", flush=True)
     time.sleep(1000)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -408,8 +495,17 @@ def shell(
     script: str, *options: str, before: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[str]]:
     """Run a shell that stays, without a terminal, and yield it when its traps are set."""
+    with shell_as_it_is(f"{script} {STAY}", *options, before=before) as command:
+        yield command
+
+
+@contextmanager
+def shell_as_it_is(
+    script: str, *options: str, before: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a shell without a terminal, and yield it when its script says that it is there."""
     with subprocess.Popen(
-        [*before, *RUN, *options, "--", "sh", "-c", f"{script} {STAY}"],
+        [*before, *RUN, *options, "--", "sh", "-c", script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -425,7 +521,8 @@ def shell(
 
 def heed(name: str) -> str:
     """Return a trap by which a shell reports a signal and leaves."""
-    return f"trap 'echo caught; exit 9' {name.removeprefix('SIG')};"
+    # The shell's own child ignores SIGINT and SIGQUIT: it would stay for the whole grace.
+    return f"trap 'echo caught; kill $!; exit 9' {name.removeprefix('SIG')};"
 
 
 @pytest.mark.needs("fork")
@@ -440,11 +537,28 @@ class TestTerminal:
         terminal.type("5\r")
         assert terminal.wait() == 5
 
+    def test_what_was_ended_is_said_on_a_terminal(self, terminal: Terminal) -> None:
+        terminal.run(*RUN, "--linger", "0", "--", "sh", "-c", "sleep 1000 & exit 3")
+        terminal.expect("proctree-kill: the command left processes, which were ended: sleep (")
+        assert terminal.wait() == 3
+
+    def test_ctrl_c_ends_the_linger(self, terminal: Terminal) -> None:
+        # It is there when the command was reaped, and so is awaited no more.
+        awaited = "while kill -0 $$ 2>/dev/null; do sleep 0.01; done"
+        left = f"trap 'echo asked; kill $!; exit' TERM; trap '' INT; {awaited}; {STAY}"
+        options = ["--linger", "1000", "--grace", PATIENCE]
+        terminal.run(*RUN, *options, "--", "sh", "-c", f"({left}) & exit 3")
+        terminal.expect("there")
+        terminal.type("\3")
+        terminal.expect("asked")
+        assert terminal.wait() == 130
+
     def test_a_command_that_dies_of_ctrl_c_leaves_nothing(
         self, terminal: Terminal, plant: Planter
     ) -> None:
         with plant.prepare(STUBBORN, env=os.environ) as prepared:
-            terminal.run(*RUN, "--grace", HASTE, "--", *prepared.argv, **prepared.options)
+            options = ["--linger", "1000", "--grace", HASTE]
+            terminal.run(*RUN, *options, "--", *prepared.argv, **prepared.options)
         prepared.tree.await_started()
         terminal.type("\3")
         assert terminal.wait() == 130

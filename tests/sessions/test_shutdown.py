@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from proctree_kill import KillPolicy, Session, SessionManager, TreeMember, errors, kill_tree
+from proctree_kill._sessions.session import StopOptions
 from support.agents import FOREVER, POLITE, files, start
 from support.listener import Listener
 from support.loops import on_both
@@ -155,14 +156,26 @@ def test_a_stop_by_record_calls_no_hook(
     assert server.seen == []
 
 
-@pytest.mark.parametrize("options", [{"shutdown": 7}, {"spare": "7"}, {"spare": [0]}])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"shutdown": 7}, "shutdown must be callable, not 7"),
+        ({"spare": 7}, "spare must be pids, identities or a predicate, not 7"),
+        ({"spare": "7"}, "spare must be pids, identities or a predicate, not '7'"),
+        ({"spare": [0]}, "from 1 to"),
+    ],
+)
 def test_wrong_options_are_refused_before_the_start(
-    manager: SessionManager, tmp_path: Path, options: dict[str, Any]
+    manager: SessionManager, tmp_path: Path, options: dict[str, Any], words: str
 ) -> None:
-    with pytest.raises((TypeError, errors.TargetRefusedError)):
+    with pytest.raises((TypeError, errors.TargetRefusedError), match=words):
         manager.spawn_agent("a", ["sleep", "1000"], **options)
     assert files(tmp_path) == set()
     assert dict(manager.sessions) == {}
+
+
+def test_each_try_of_a_stop_spares_what_an_iterator_named() -> None:
+    assert StopOptions(spare=iter([4711])).spare == (4711,)
 
 
 def test_a_coroutine_function_needs_the_awaited_start(

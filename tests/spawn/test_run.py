@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -16,8 +18,10 @@ from typing import Any
 import psutil
 import pytest
 
-from proctree_kill import arun, errors, run
+from proctree_kill import CompletedTree, Fate, TreePopen, arun, errors, run
 from support.callers import apart
+from support.counts import LOGS
+from support.logs import zip_log
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -157,6 +161,188 @@ class TestTheTree:
             raise AssertionError
 
         assert_empty(apart(scene))
+
+
+# After the end of the root, which holds the pipe open until then.
+AFTER_THE_ROOT = "mkfifo go; (read word <go; {}) & exec 3>go"
+FOREVER = "(while :; do echo line; sleep 0.1; done)"
+ENOUGH = 1000.0  # seconds of linger; never pass in full
+
+
+class TestLeftovers:
+    """What becomes of the processes that are left when the root has ended."""
+
+    def test_their_output_arrives_whole(self) -> None:
+        steps = "for i in $(seq 1 20); do echo step $i; sleep 0.1; done; echo done"
+        done = run(["bash", "-c", f"({steps}) & echo started"], capture_output=True)
+        assert len(done.stdout.splitlines()) == 22
+        assert done.kill is None
+
+    @pytest.mark.needs("bash")
+    def test_a_log_is_complete(self, tmp_path: Path) -> None:
+        for number in range(LOGS):
+            zip_log(tmp_path / str(number), run)
+
+    def test_the_silent_are_ended_after_the_linger(self) -> None:
+        done = run(["sh", "-c", f"sleep {LONG} & echo out"], linger=0.2, capture_output=True)
+        assert (done.returncode, done.stdout) == (0, b"out\n")
+        assert done.kill
+        assert [outcome.name for outcome in done.kill.outcomes if outcome.signals] == ["sleep"]
+        assert not done.kill.forced
+
+    def test_each_byte_begins_the_linger_anew(self, tmp_path: Path) -> None:
+        """Longer than the linger in all, and never silent for so long."""
+        steps = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done"
+        script = AFTER_THE_ROOT.format(f"{steps}; echo done; exec sleep {LONG}")
+        done = run(["sh", "-c", script], linger=1.5, stdout=subprocess.PIPE, cwd=tmp_path)
+        assert done.stdout == b"1\n2\n3\n4\n5\n6\ndone\n"
+        assert done.kill
+
+    def test_without_linger_they_are_asked_at_once(self) -> None:
+        script = f"(trap 'echo asked; kill $!; exit' TERM; echo there; sleep {LONG} & wait) &"
+        done = run(["sh", "-c", f"{script} exit 3"], linger=0, capture_output=True)
+        assert done.returncode == 3
+        assert done.stdout in (b"there\nasked\n", b"")  # or it was asked before its trap was set
+        assert done.kill
+
+    def test_the_whole_tree_can_be_awaited(self, tmp_path: Path) -> None:
+        script = AFTER_THE_ROOT.format("sleep 0.5; echo late")
+        command = ["sh", "-c", script]
+        done = run(command, leftovers="wait", linger=0, capture_output=True, cwd=tmp_path)
+        assert (done.stdout, done.kill) == (b"late\n", None)
+
+    def test_the_wait_for_the_whole_tree_has_a_timeout(self) -> None:
+        with pytest.raises(subprocess.TimeoutExpired) as expired:
+            run(["sh", "-c", f"echo $$; sleep {LONG} &"], leftovers="wait", timeout=0.5, stdout=-1)
+        assert_empty(int(expired.value.stdout or 0))
+
+    def test_at_the_timeout_output_that_is_coming_is_cut_off(self) -> None:
+        script = f"echo $$; {FOREVER} &"
+        with pytest.raises(subprocess.TimeoutExpired) as expired:
+            run(["sh", "-c", script], timeout=1, linger=ENOUGH, stdout=subprocess.PIPE)
+        lines = (expired.value.stdout or b"").splitlines()
+        assert lines[1]
+        assert_empty(int(lines[0]))
+        kill = expired.value.kill  # type: ignore[attr-defined] # ours
+        assert Fate.KILLED in {outcome.fate for outcome in kill.outcomes}
+
+    def test_at_the_timeout_the_silent_lose_the_rest_of_their_linger(self) -> None:
+        script = f"echo $$; sleep {LONG} & exit 3"
+        done = run(["sh", "-c", script], timeout=0.5, linger=ENOUGH, capture_output=True)
+        assert done.returncode == 3
+        assert done.kill
+        assert_empty(int(done.stdout))
+
+    def test_they_can_be_left(self) -> None:
+        done = run(["sh", "-c", f"sleep {LONG} & echo $!"], leftovers="leave", capture_output=True)
+        assert done.kill is None
+        assert psutil.Process(int(done.stdout)).status() != psutil.STATUS_ZOMBIE
+        os.kill(int(done.stdout), signal.SIGKILL)
+
+    def test_what_was_printed_before_the_end_is_read_and_the_pipe_closed(
+        self, tmp_path: Path
+    ) -> None:
+        """The size of a pipe, from a process that goes on printing."""
+        reading, writing = os.pipe()
+        after = f"yes; echo $? >/dev/fd/{writing}"
+        script = f"mkfifo go; (read word <go; {after}) & exec 3>go; head -c 60000 /dev/zero"
+        with os.fdopen(reading) as reader:
+            options: dict[str, Any] = {"cwd": tmp_path, "pass_fds": [writing]}
+            done = run(["sh", "-c", script], leftovers="leave", stdout=subprocess.PIPE, **options)
+            os.close(writing)
+            assert done.stdout.startswith(bytes(60000))
+            assert int(reader.read()) == 128 + signal.SIGPIPE
+
+    def test_a_tree_that_is_left_has_no_record(self, tmp_path: Path) -> None:
+        record = tmp_path / "session_a.pid"
+        script = f"sleep {LONG} >&- 2>&- & echo $!"
+        done = run(["sh", "-c", script], leftovers="leave", stdout=-1, record=record)
+        os.kill(int(done.stdout), signal.SIGKILL)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_the_spared_count_neither_as_rest_nor_as_writers(self) -> None:
+        script = f"{FOREVER} & echo $! >&2"
+        command = ["sh", "-c", script]
+        done = run(command, capture_output=True, linger=ENOUGH, spare=lambda m: m.name == "sh")
+        pid = int(done.stderr)
+        assert done.kill is None
+        assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        psutil.Process(pid).kill()
+
+    def test_an_interrupt_ends_the_linger(self, tmp_path: Path) -> None:
+        def scene() -> int:
+            signal.signal(signal.SIGALRM, interrupt)
+            reading, writing = os.pipe()
+            threading.Thread(target=lambda: kill_when_told(reading, signal.SIGALRM)).start()
+            script = f"(read word <go; echo $$ >/dev/fd/{writing}; exec sleep {LONG}) & exec 3>go"
+            command = ["sh", "-c", f"mkfifo go; {script}"]
+            try:
+                run(command, linger=ENOUGH, capture_output=True, pass_fds=[writing], cwd=tmp_path)
+            except Interruption:
+                return TOLD[0]
+            raise AssertionError
+
+        assert_empty(apart(scene))
+
+    def test_a_failure_says_what_was_ended(self) -> None:
+        with pytest.raises(subprocess.CalledProcessError) as failed:
+            run(["sh", "-c", f"sleep {LONG} & exit 3"], check=True, linger=0)
+        assert failed.value.kill.ok  # type: ignore[attr-defined] # ours
+
+
+class TestOptions:
+    """Pure."""
+
+    @pytest.mark.parametrize("call", [run, arun])
+    def test_the_signature_shows_every_option_with_its_default(self, call: Run) -> None:
+        shown = inspect.signature(call).parameters
+        defaults = {name: option.default for name, option in shown.items()}
+        expected = {"timeout": None, "grace": 0, "linger": 1, "leftovers": "end", "spare": None}
+        expected |= {"cwd": None, "shell": False, "start_new_session": None, "text": None}
+        assert {name: defaults[name] for name in expected} == expected
+        assert shown.keys() >= {*inspect.signature(subprocess.Popen).parameters}
+        assert all(option.kind is option.KEYWORD_ONLY for option in [*shown.values()][1:])
+
+    def test_a_typo_is_refused_with_the_nearest_name(self) -> None:
+        with pytest.raises(
+            TypeError, match=r"run\(\): 'timout' is unknown; did you mean 'timeout'"
+        ):
+            run(["true"], timout=1)  # type: ignore[call-overload] # that is the test
+        with pytest.raises(TypeError, match=r"TreePopen\(\): 'lingr' .* did you mean 'linger'"):
+            TreePopen(["true"], lingr=1)  # type: ignore[call-overload] # that is the test
+
+    @pytest.mark.parametrize("call", [run, TreePopen])
+    @pytest.mark.parametrize(
+        ("options", "error", "text"),
+        [
+            ({"leftovers": "keep"}, ValueError, "'keep', expected 'end', 'wait' or 'leave'"),
+            ({"linger": -1}, ValueError, "linger is -1"),
+            ({"linger": float("nan")}, ValueError, "linger is nan"),
+            ({"linger": "1"}, TypeError, "linger is '1', expected a number of seconds"),
+            ({"spare": "all"}, TypeError, "spare must be pids"),
+            ({"leftovers": "leave", "kill_on_parent_exit": True}, ValueError, "kill_on_parent"),
+        ],
+    )
+    def test_wrong_options_start_nothing(
+        self,
+        call: Run,
+        options: dict[str, Any],
+        error: type[Exception],
+        text: str,
+        tmp_path: Path,
+    ) -> None:
+        with pytest.raises(error, match=text):
+            call(["touch", "made"], cwd=tmp_path, **options)
+        assert not (tmp_path / "made").exists()
+
+    def test_a_result_can_be_looked_at(self) -> None:
+        done = run(["sh", "-c", f"sleep {LONG} & exit 3"], linger=0)
+        assert repr(done).startswith("CompletedTree(args=['sh', ")
+        assert "1 terminated in" in repr(done)
+        assert not done.ok
+        assert repr(CompletedTree("true", 0)) == "CompletedTree(args='true', returncode=0)"
+        assert CompletedTree("true", 0).ok
+        assert pickle.loads(pickle.dumps(done)).kill == done.kill  # noqa: S301 - our own
 
 
 class TestAwaited:

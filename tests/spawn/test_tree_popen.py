@@ -25,7 +25,8 @@ from proctree_kill._engine import markers
 from proctree_kill._engine.kill import look
 from proctree_kill._engine.tree import Tree
 from support.callers import apart
-from support.counts import SPAWNS
+from support.counts import LOGS, SPAWNS
+from support.logs import zip_log
 from support.nodes import Node, chain
 from support.planter import Planter
 from support.times import BOUND, PATIENCE
@@ -280,6 +281,51 @@ class TestTheBlock:
             pass
         assert process.returncode == 0
         assert tree.all_dead()
+
+    @pytest.mark.needs("bash")
+    def test_a_log_is_complete(self, tmp_path: Path) -> None:
+        def block(command: list[str], **options: Any) -> None:
+            with TreePopen(command, **options):
+                pass
+
+        for number in range(LOGS):
+            zip_log(tmp_path / str(number), block)
+
+    def test_the_whole_tree_can_be_awaited(self, tmp_path: Path) -> None:
+        script = "mkfifo go; (read word <go; echo late >log) & exec 3>go"
+        with TreePopen(["sh", "-c", script], leftovers="wait", linger=0, cwd=tmp_path):
+            pass
+        assert (tmp_path / "log").read_text() == "late\n"
+
+    def test_what_is_left_can_be_left_alone(self, plant: Planter, tmp_path: Path) -> None:
+        record = tmp_path / "session_a.pid"
+        process, tree = plant.contained(ORPHANS, leftovers="leave", record=record)
+        with process:
+            pass
+        assert not tree.all_dead()
+        assert psutil.pid_exists(tree.pids["orphan"])
+        assert list(tmp_path.iterdir()) == []
+
+    def test_the_spared_stay(self, plant: Planter) -> None:
+        process, tree = plant.contained(ORPHANS, spare=lambda member: member.depth)
+        with process:
+            pass
+        assert not tree.all_dead()
+
+    @pytest.mark.parametrize("failing", [False, True])
+    def test_what_is_spared_stays_after_an_exception_too(
+        self, plant: Planter, *, failing: bool
+    ) -> None:
+        def spare(_: object) -> bool:
+            if failing:
+                raise ZeroDivisionError
+            return True
+
+        process, tree = plant.contained(FAMILY, spare=spare)
+        with pytest.raises(KeyError), process:
+            raise KeyError
+        assert not tree.all_dead()
+        process.stop(grace=0)
 
     def test_an_exception_ends_the_whole_tree_at_once(self, plant: Planter) -> None:
         process, tree = plant.contained(STUBBORN)

@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from proctree_kill import SessionManager
+from proctree_kill import Session, SessionManager
 
 from .agents import FOREVER, files
 from .times import BOUND
@@ -29,13 +29,19 @@ def cancel_at_random(loop: Callable[..., Any], folder: Path, chance: random.Rand
         folder: where its record is.
         chance: chooses the moment.
     """
+
+    async def hang(_: Session) -> None:
+        await anyio.sleep_forever()
+
     reading, writing = os.pipe()
+    hook = chance.choice([None, hang])
     moment = chance.uniform(0, LONGEST)
 
     async def scene() -> None:
         manager = SessionManager(folder, policy=FOREVER)
         with anyio.move_on_after(moment):
-            await manager.aspawn_agent("a", ["sh", "-c", STUBBORN], pass_fds=[writing])
+            command = ["sh", "-c", STUBBORN]
+            await manager.aspawn_agent("a", command, shutdown=hook, pass_fds=[writing])
             await manager.astop_agent("a")
         with anyio.move_on_after(0):
             await manager.astop_all()

@@ -12,6 +12,7 @@ import psutil
 
 import proctree_kill
 from proctree_kill import (
+    CompletedTree,
     Containment,
     Evidence,
     Fate,
@@ -281,23 +282,30 @@ def started() -> None:
 
 def ran() -> None:
     """So is what run returns."""
-    assert_type(run(["true"]), subprocess.CompletedProcess[bytes])
-    assert_type(run(["cat"], input="text", text=True), subprocess.CompletedProcess[str])
+    assert_type(run(["true"]), CompletedTree[bytes])
+    assert_type(run(["cat"], input="text", text=True), CompletedTree[str])
     assert_type(
         run(["cat"], input=b"bytes", capture_output=True, timeout=1.5, grace=1, check=True),
-        subprocess.CompletedProcess[bytes],
+        CompletedTree[bytes],
     )
-    assert_type(run(["true"], errors="replace"), subprocess.CompletedProcess[str])
+    assert_type(run(["true"], errors="replace"), CompletedTree[str])
     assert_type(TreePopen(["true"], errors="replace"), TreePopen[str])
     run(["cat"], input="text")
+    done = run(["true"], leftovers="wait", linger=0.5, spare=[7], record="session_a.pid")
+    assert_type(done, CompletedTree[bytes])
+    assert_type(done.kill, KillResult | None)
+    assert_type(done.ok, bool)
+    completed: subprocess.CompletedProcess[bytes] = done
+    run(completed.args, leftovers="keep")  # pyright: ignore[reportArgumentType, reportCallIssue] -- must be refused
+    TreePopen(["true"], leftovers="leave", linger=1, spare=lambda member: member.depth > 1)
     run(["cat"], patience=1)  # pyright: ignore[reportCallIssue] -- there is no such option
 
 
 async def ran_and_awaited(tree: TreePopen[bytes]) -> None:
     """The same, awaited."""
-    assert_type(await arun(["true"], timeout=1), subprocess.CompletedProcess[bytes])
-    assert_type(await arun(["true"], encoding="utf-8"), subprocess.CompletedProcess[str])
-    assert_type(await arun(["true"], errors="replace"), subprocess.CompletedProcess[str])
+    assert_type(await arun(["true"], timeout=1), CompletedTree[bytes])
+    assert_type(await arun(["true"], encoding="utf-8"), CompletedTree[str])
+    assert_type(await arun(["true"], errors="replace"), CompletedTree[str])
     assert_type(await tree.astop(grace=0), KillResult)
 
 

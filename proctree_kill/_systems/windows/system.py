@@ -53,7 +53,7 @@ class WindowsSystem(System):
             helper_timeout: seconds that taskkill or tasklist may take.
         """
         self._handles = WindowsHandles()
-        self._helper = Helper(helper_timeout, self._handles.wait_for)
+        self._helper = Helper(helper_timeout, self._wait_for_tool)
         self._table: ProcessTable | None = None
 
     def begin_scan(self) -> None:
@@ -203,6 +203,14 @@ class WindowsSystem(System):
     def close(self) -> None:
         """Close every handle."""
         self._handles.close()
+
+    def _wait_for_tool(self, handle: int, until: float) -> bool:
+        """Wait for the end of a helper program, until a time or for a hurry."""
+        while not self._handles.wait_for(handle, until):
+            # A shutdown hook that ends wakes a wait too; it ends no helper.
+            if self.hurried or self.now() >= until:
+                return False
+        return True
 
     def _read_table(self) -> ProcessTable:
         if self._table is None:

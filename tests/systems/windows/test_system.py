@@ -394,6 +394,16 @@ def test_a_hurry_wakes_a_wait_once(windows: Windows, system: WindowsSystem, coun
     assert system.wait(members, 0.0) == []
 
 
+@pytest.mark.parametrize("hurried", [False, True])
+def test_only_a_hurry_ends_the_wait_for_a_helper(
+    system: WindowsSystem, monkeypatch: pytest.MonkeyPatch, *, hurried: bool
+) -> None:
+    answers = iter([False, True])
+    monkeypatch.setattr(system._handles, "wait_for", lambda *_: next(answers))
+    system.hurried = hurried
+    assert system._wait_for_tool(8, system.now() + 1000) is not hurried
+
+
 def test_every_handle_is_given_back(windows: Windows, system: WindowsSystem) -> None:
     members = [bound(system, windows.spawn()) for _ in range(3)]
     system.drop(members[0])

@@ -1,0 +1,55 @@
+"""What run returns."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Any, AnyStr
+
+from .._models.result import KillResult
+
+if TYPE_CHECKING:
+    from .options import Command
+
+
+class CompletedTree(subprocess.CompletedProcess[AnyStr]):
+    """A ``subprocess.CompletedProcess`` that also says which processes were ended.
+
+    Attributes:
+        kill: the result for the processes that the command left behind and that were ended;
+            None if there were none.
+    """
+
+    kill: KillResult | None
+
+    def __init__(
+        self,
+        args: Command,
+        returncode: int,
+        stdout: AnyStr | None = None,
+        stderr: AnyStr | None = None,
+        *,
+        kill: KillResult | None = None,
+    ) -> None:
+        """Take what is known at the end."""
+        output: Any = (stdout, stderr)
+        super().__init__(args, returncode, *output)
+        self.kill = kill
+
+    @property
+    def ok(self) -> bool:
+        """Whether the exit code is 0 and no process survived."""
+        return self.returncode == 0 and (self.kill is None or self.kill.ok)
+
+    def check_returncode(self) -> None:
+        """Raise ``subprocess.CalledProcessError``, with ``kill``, if the exit code is not 0."""
+        try:
+            super().check_returncode()
+        except subprocess.CalledProcessError as error:
+            error.kill = self.kill  # type: ignore[attr-defined] # ours
+            raise
+
+    def __repr__(self) -> str:
+        shown = super().__repr__()
+        if self.kill is None:
+            return shown
+        return f"{shown.removesuffix(')')}, kill=<{self.kill.summary()}>)"

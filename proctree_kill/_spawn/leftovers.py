@@ -1,0 +1,231 @@
+"""What a root leaves behind: how long it may stay, and its end."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args
+
+from .._containment.guard import KILL_ON_PARENT_EXIT
+from .._engine.killing import Killing
+from .._engine.process import ExitWaiter
+from .._engine.rest import RestWaiter
+from .._engine.target import sparing
+from .._models.policy import KillPolicy
+from .._models.result import Fate, KillResult
+from .transfer import Transfer
+
+if TYPE_CHECKING:
+    from .._containment.containment import Containment
+    from .._engine.target import Aim, Spare
+    from .._models.identity import ProcessIdentity
+    from .._models.tree import TreeMember
+
+Choice = Literal["end", "wait", "leave"]
+LINGER = 1.0
+"""Seconds that leftovers have by default to leave by themselves, from the last byte of output."""
+FORCE = KillPolicy(grace=0)
+UNTOUCHED = (Fate.ALREADY_GONE, Fate.SPARED)
+
+_log = logging.getLogger("proctree_kill")
+
+
+class Leftovers(NamedTuple):
+    """What becomes of the processes that are left when a root has ended."""
+
+    choice: Choice
+    linger: float
+    spare: Spare | None
+
+    @classmethod
+    def read(
+        cls, choice: Choice, linger: float, spare: Spare | None, *, kill_on_parent_exit: bool
+    ) -> Leftovers:
+        """Check the options of a caller.
+
+        Raises:
+            ValueError: an option is out of range, or two of them contradict each other.
+            TypeError: an option has the wrong type.
+        """
+        if choice not in get_args(Choice):
+            text = f"leftovers is {choice!r}, expected 'end', 'wait' or 'leave'"
+            raise ValueError(text)
+        if isinstance(linger, bool) or not isinstance(linger, int | float):
+            text = f"linger is {linger!r}, expected a number of seconds"
+            raise TypeError(text)
+        if not 0 <= linger < math.inf:
+            text = f"linger is {linger!r}, expected seconds, 0 or more; 'wait' has no limit"
+            raise ValueError(text)
+        if choice == "leave" and kill_on_parent_exit:
+            text = f"leftovers is 'leave', but {KILL_ON_PARENT_EXIT} would end what is left"
+            raise ValueError(text)
+        return cls(choice, linger, _asked_once(spare))
+
+
+def _asked_once(spare: Spare | None) -> Spare | None:
+    """Return the same, to be used for several looks at a tree.
+
+    Raises:
+        TypeError, ValueError: as for ``kill_tree``.
+    """
+    sparing(spare)
+    if spare is None:
+        return None
+    if not callable(spare):
+        return list(spare)
+    answers: dict[ProcessIdentity, object] = {}
+
+    def ask(member: TreeMember) -> object:
+        if member.identity not in answers:
+            try:
+                answers[member.identity] = spare(member)
+            except Exception:  # noqa: BLE001 - as in a scan: what was begun goes on
+                _log.exception("spare raised for process %s, which is spared", member.identity.pid)
+                answers[member.identity] = True
+        return answers[member.identity]
+
+    return ask
+
+
+class Root(Protocol):
+    """A ``TreePopen``."""
+
+    pid: int
+    containment: Containment
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """The identity of the root."""
+
+    def poll(self) -> int | None:
+        """Return its exit code; None while it runs."""
+
+    def aim(self) -> Aim:
+        """Return what belongs to the tree."""
+
+    def forget(self) -> None:
+        """Remove the record."""
+
+    def leave(self) -> None:
+        """Let what is left of the tree be."""
+
+
+class Rest:
+    """A root from its start to its end, and what it leaves behind.
+
+    Attributes:
+        hurried: whether :meth:`hurry` was called.
+    """
+
+    def __init__(
+        self,
+        process: Root,
+        leftovers: Leftovers,
+        transfer: Transfer | None = None,
+    ) -> None:
+        """Begin with a process that has started.
+
+        Args:
+            process: the root.
+            leftovers: what becomes of the rest.
+            transfer: its pipes, where this process reads them.
+        """
+        self.hurried = False
+        self._process = process
+        self._choice, self._linger, self._spare = leftovers
+        self._transfer = transfer or Transfer(needed=False)
+        self._changing = threading.Lock()
+        self._wake: Callable[[], object] | None = None
+
+    def run(self) -> KillResult | None:
+        """Wait for the rest of a root that has ended, then end it; return what was ended."""
+        self.wait()
+        return self.finish(FORCE if self.hurried else KillPolicy())
+
+    def hurry(self) -> None:
+        """End a wait, or let the force begin; from any thread."""
+        with self._changing:
+            self.hurried = True
+            if self._wake is not None:
+                self._wake()
+
+    def await_root(self, until: float = math.inf) -> bool:
+        """Wait for the end of the root; return False after this time or a hurry."""
+        process = self._process
+        with ExitWaiter(process.pid, process.identity) as waiter, self._woken_by(waiter.wake):
+            left = None if until == math.inf else max(until - time.monotonic(), 0)
+            return waiter.wait(left)
+
+    def wait(self, until: float = math.inf) -> bool:
+        """Give the rest the time to leave by itself, when the root has ended.
+
+        Args:
+            until: the end of the time for the whole command, on the monotonic clock.
+
+        Returns:
+            Whether the command has ended in this time. It has not if it is still writing, or if
+            the whole tree is waited for.
+        """
+        self._process.poll()
+        self._transfer.catch_up()
+        if self._choice == "leave" or self.hurried:
+            return True
+        start = time.monotonic()
+
+        def silence() -> float:
+            return min(until, (self._transfer.last_byte or start) + self._linger)
+
+        gone, spares = True, False
+        if not self._process.containment.is_empty:
+            gone, spares = self._await_rest((lambda: until) if self._choice == "wait" else silence)
+        if gone and not spares:  # a pipe that is open still is held by an unknown process
+            start = time.monotonic() if self._choice == "wait" else start
+            with self._woken_by(self._transfer.wake):
+                gone = self._transfer.wait(silence)
+        if gone or time.monotonic() < until:
+            return True
+        return self._choice != "wait" and self._transfer.last_byte is None
+
+    def end(self, policy: KillPolicy) -> KillResult | None:
+        """End what is left; return None if no process was left."""
+        process = self._process
+        if process.poll() is not None and process.containment.is_empty:
+            process.forget()
+            return None
+        killing = Killing(process, policy, spare=self._spare)
+        with self._woken_by(killing.hurry):
+            result = killing.run()
+        if result.ok:
+            process.forget()
+        return result
+
+    def finish(self, policy: KillPolicy) -> KillResult | None:
+        """End or leave the rest of a root that has ended; return None if nothing was ended."""
+        if self._choice == "leave":
+            self._process.leave()
+            return None
+        result = self.end(policy)
+        ended = result and any(outcome.fate not in UNTOUCHED for outcome in result.outcomes)
+        return result if ended else None
+
+    def _await_rest(self, until: Callable[[], float]) -> tuple[bool, bool]:
+        """Wait for the end of all members; return whether they ended, and if some are spared."""
+        aim = self._process.aim()._replace(spared=sparing(self._spare))
+        with RestWaiter(aim) as waiter, self._woken_by(waiter.wake):
+            return waiter.wait(until), waiter.spares
+
+    @contextmanager
+    def _woken_by(self, wake: Callable[[], object]) -> Iterator[None]:
+        with self._changing:
+            self._wake = wake
+            if self.hurried:
+                wake()
+        try:
+            yield
+        finally:
+            with self._changing:
+                self._wake = None
