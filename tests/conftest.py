@@ -34,6 +34,7 @@ DESCRIPTORS = (Path("/proc/self/fd"), Path("/dev/fd"))
 LINUX = [
     "engine/test_evidence.py",
     "engine/test_full_tables.py",
+    "engine/test_group_evidence.py",
     "engine/test_hidden_processes.py",
     "spawn/test_faults.py",
     "soak/test_faults.py",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .._systems.contract import Cell
-from .._systems.member import ALIVE, DESCENDANT, KEPT, MARKER, SESSION, ZOMBIE, Member
-from . import orphans
+from .._systems.member import ALIVE, DESCENDANT, GROUP, KEPT, MARKER, SESSION, ZOMBIE, Member
+from . import groups, orphans
 from .tree import Tree
 
 PASSES = 3  # at most, of a scan during which processes vanish; after a freeze none does
@@ -26,7 +26,7 @@ def scan(tree: Tree, *, light: bool = False) -> list[Member]:
     tree.scan_end = max(tree.deadline, system.now() + SCAN_TIME)
     for _ in range(PASSES):
         tree.last_start, tree.sure, tree.doubted = None, True, 0
-        tree.zombie_sessions.clear()
+        tree.zombies_in.clear()
         system.begin_scan()
         _descend(tree, [*tree.excluded, *tree.members])
         populated = [_scan_cell(tree, cell) for cell in tree.aim.cells]
@@ -109,7 +109,11 @@ def _add_evidence(tree: Tree, pids: Iterable[int], evidence: int) -> list[int]:
 
 
 def _may_have_orphans(tree: Tree) -> bool:
-    """Whether an orphan could be recognised, by a marker or by the session of a member."""
+    """Whether an orphan could be recognised, by a marker or by what a member leads."""
+    return bool(tree.groups) or _may_have_sessions(tree)
+
+
+def _may_have_sessions(tree: Tree) -> bool:
     leaders = (member.sid == member.pid for member in (*tree.excluded, *tree.members))
     return bool(tree.aim.markers or tree.trusted or tree.sessions or any(leaders))
 
@@ -122,9 +126,20 @@ def _find_orphans(tree: Tree) -> None:
         _descend(tree, list(orphans.by_marker(tree, pids)))
     if tree.system.session(tree.caller) is None:  # a system without sessions
         return
-    tree.examined |= SESSION
-    while found := list(orphans.by_session(tree, pids)):
+    while found := _find_inherited(tree, pids):
         _descend(tree, found)
+
+
+def _find_inherited(tree: Tree, pids: list[int]) -> list[Member]:
+    """Add the orphans in a session or a group of a member."""
+    found: list[Member] = []
+    if _may_have_sessions(tree):
+        tree.examined |= SESSION
+        found += orphans.by_session(tree, pids)
+    if tree.groups:
+        tree.examined |= GROUP
+        found += groups.orphans(tree, pids)
+    return found
 
 
 def _group_outlives_members(tree: Tree) -> bool:
@@ -136,11 +151,15 @@ def _group_outlives_members(tree: Tree) -> bool:
     if any(member.state == ALIVE and member.spared is None for member in members):
         return False
     leaders = [member for member in members if member.sid == member.pid and member.spared is None]
+    if not tree.doubted & GROUP:  # else a process that is no member is in one
+        leaders += [group.leader for group in tree.groups.values() if group.leader is not None]
     return any(
         system.group_remains(leader)
-        and leader.pid not in tree.zombie_sessions
+        and leader.pid not in tree.zombies_in
         and not any(
-            member.sid == leader.pid and member.state == ZOMBIE and system.owns_number(member)
+            leader.pid in (member.sid, member.pgid)
+            and member.state == ZOMBIE
+            and system.owns_number(member)
             for member in members
         )
         for leader in leaders

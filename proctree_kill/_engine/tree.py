@@ -6,12 +6,29 @@ import logging
 import math
 import os
 from functools import cached_property
+from typing import NamedTuple
 
 from .._systems.contract import System
-from .._systems.member import ALIVE, DESCENDANT, GONE, ROOT, SESSION, Member
+from .._systems.member import ALIVE, DESCENDANT, GONE, GROUP, ROOT, SESSION, Member
 from .target import Aim
 
 _log = logging.getLogger("proctree_kill")
+
+INIT = 1  # the process that adopts orphans
+
+
+class Group(NamedTuple):
+    """A process group that a member leads or led.
+
+    Args:
+        leader: that member; None where only an earlier snapshot knew it.
+        parent: the process that started the leader; None where it is gone or unknown, or is init.
+        inside: whether that is a member too, so that all that it started belongs to the tree.
+    """
+
+    leader: Member | None = None
+    parent: Member | None = None
+    inside: bool = False
 
 
 class Tree:
@@ -37,6 +54,7 @@ class Tree:
         self.rooted = False  # then an orphan that is a child of ours was adopted
         self.trusted: dict[int, int] = {}  # the session of a dead root: when it was known last
         self.sessions: set[int] = set()  # of survivors of an earlier snapshot
+        self.groups: dict[int, Group] = {}  # in sessions that no member led, by number
         self.ours = self.everywhere = False  # where to look for orphans
 
         self.caller = os.getpid()
@@ -51,7 +69,7 @@ class Tree:
         self.examined = DESCENDANT
         self.doubted = 0
         self.hidden: set[int] = set()  # pids whose environment stayed unreadable
-        self.zombie_sessions: set[int | None] = set()  # in which this scan met a zombie
+        self.zombies_in: set[int | None] = set()  # sessions and groups with one, in this scan
         self._zombies: set[tuple[int, int | None]] = set()
 
     def add_root(self, root: Member, *, evidence: int = ROOT, depth: int = 0) -> None:
@@ -64,12 +82,15 @@ class Tree:
         self.roots.append(root)
         self.known[root.pid] = root
         self.excluded.append(root)
+        self._note_group(root)
 
     def add_survivor(self, member: Member, *, evidence: int, depth: int) -> None:
         """Add a member of an earlier snapshot; its session is still the one of that time."""
         self.add_root(member, evidence=evidence, depth=depth)
         if evidence & SESSION and member.sid is not None:
             self.sessions.add(member.sid)
+        if evidence & GROUP and member.pgid is not None:
+            self.groups.setdefault(member.pgid, Group())
 
     def trust_session(self, pid: int) -> None:
         """Take the session with a dead root's pid for the root's: the caller gave its word."""
@@ -125,7 +146,7 @@ class Tree:
         if zombie not in self._zombies:  # a new one may have left children as well
             self.sure = False
             self._zombies.add(zombie)
-        self.zombie_sessions.add(member.sid)
+        self.zombies_in.update((member.sid, member.pgid))
         self.system.drop(member)
         return None
 
@@ -180,6 +201,30 @@ class Tree:
             member.spared = self._why_spared(member)
         self.known[member.pid] = member
         self.members.append(member)
+        self._note_group(member, parent)
+
+    def _note_group(self, leader: Member, parent: Member | None = None) -> None:
+        """Note the group of a member that leads one which is not its session."""
+        if leader.pgid != leader.pid or leader.sid == leader.pid:
+            return
+        if leader.spared is not None or self.leads(leader.sid):
+            return
+        inside = parent is not None and parent.pid == leader.ppid and parent.spared is None
+        if not inside:
+            parent = self._bind_parent(leader)
+        self.groups[leader.pid] = Group(leader, parent, inside)
+
+    def _bind_parent(self, leader: Member) -> Member | None:
+        if leader.ppid is None or leader.ppid <= INIT:
+            return None
+        parent = self.system.bind(leader.ppid)
+        if parent is None:
+            return None
+        # Still the parent once it is bound: it is not a later owner of that number.
+        if self.system.ancestors(leader.pid)[:1] == [parent.pid]:
+            return parent
+        self.system.drop(parent)
+        return None
 
     def _why_spared(self, member: Member) -> str | None:
         if self.spared is None:

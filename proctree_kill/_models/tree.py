@@ -29,6 +29,7 @@ class Evidence(StrEnum):
     ROOT = "root"
     DESCENDANT = "descendant"
     SESSION = "session"
+    GROUP = "group"
     MARKER = "marker"
     CGROUP = "cgroup"
     JOB = "job"

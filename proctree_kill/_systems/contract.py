@@ -209,7 +209,7 @@ class System(Protocol):
         """Whether a member still has its number: it lives, or was not reaped."""
 
     def holds_session(self, leader: Member) -> bool:
-        """Whether the number of a member, dead or alive, still means the session that it led.
+        """Whether the number of a member, dead or alive, still means what it led.
 
         The kernel keeps a number while it has a process, a group or a session.
         """
@@ -237,6 +237,14 @@ class System(Protocol):
     def session(self, pid: int) -> int | None:  # noqa: ARG002 - sessions are not known here
         """Return the session of a number; None where there is none or it cannot be read."""
         return None
+
+    def group(self, pid: int) -> int | None:  # noqa: ARG002 - process groups are not known here
+        """Return the process group of a number; None where there is none or it cannot be read."""
+        return None
+
+    def lives(self, member: Member) -> bool:
+        """Whether a process lives, so that what it started had no other parent until now."""
+        return not self.wait([member], self.now())
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
         """Whether the environment of a process holds one of these ``NAME=VALUE``.

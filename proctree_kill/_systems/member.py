@@ -16,6 +16,7 @@ _BITS = {kind: 1 << index for index, kind in enumerate(Evidence)}
 ROOT = _BITS[Evidence.ROOT]
 DESCENDANT = _BITS[Evidence.DESCENDANT]
 SESSION = _BITS[Evidence.SESSION]
+GROUP = _BITS[Evidence.GROUP]
 MARKER = _BITS[Evidence.MARKER]
 KEPT = {"cgroup": _BITS[Evidence.CGROUP], "job": _BITS[Evidence.JOB]}
 """The evidence of a cell's members, by its kind."""
@@ -50,6 +51,7 @@ class Member:
     pid: int
     ppid: int | None = None
     sid: int | None = None
+    pgid: int | None = None  # its process group
     boot_id: str | None = None
     start: int | None = None  # in the unit of System.start_clock
     inode: int | None = None  # of its pidfd, since Linux 6.9

@@ -212,6 +212,7 @@ class PsutilSystem(System):
             member.name = _facts.read(process.name)
             member.stopped = self._is_stopped(process)
         member.sid = self.session(member.pid)
+        member.pgid = self.group(member.pid)
         self._bound[member] = process
         if self._living(member) is None and member.state == GONE:
             self.drop(member)

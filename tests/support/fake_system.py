@@ -27,6 +27,7 @@ class Process:
         pid: its number.
         ppid: its parent's.
         sid: its session's.
+        pgid: its process group's.
         start: when it began, in units of :meth:`FakeSystem.start_clock`.
         leaves: seconds after it was asked until it leaves; None if it does not.
         dies: seconds after it was killed until it is dead; None if it cannot die.
@@ -46,6 +47,7 @@ class Process:
     pid: int
     ppid: int
     sid: int
+    pgid: int
     start: int
     leaves: float | None = 0.0
     dies: float | None = 0.0
@@ -103,14 +105,22 @@ class FakeSystem(System):
         self.numbers = itertools.count(FIRST)
         self.processes: dict[int, Process] = {}
         self.members: dict[Member, Process] = {}
-        self.caller = self._add(Process(name="caller", pid=os.getpid(), ppid=1, sid=1, start=0))
+        self.caller = self._add(
+            Process(name="caller", pid=os.getpid(), ppid=1, sid=1, pgid=1, start=0)
+        )
 
     def spawn(self, name: str, parent: Process | None = None, **behaviour: object) -> Process:
-        """Start a process below the caller or another; ``leads`` gives it a session of its own."""
+        """Start a process below the caller or another.
+
+        ``leads`` gives it a session of its own, ``groups`` a process group.
+        """
         parent = parent or self.caller
         pid = next(self.numbers)
         sid = pid if behaviour.pop("leads", False) else parent.sid
-        process = Process(name=name, pid=pid, ppid=parent.pid, sid=sid, start=self.start_clock())
+        pgid = pid if sid == pid or behaviour.pop("groups", False) else parent.pgid
+        process = Process(
+            name=name, pid=pid, ppid=parent.pid, sid=sid, pgid=pgid, start=self.start_clock()
+        )
         for key, value in behaviour.items():
             assert hasattr(process, key)
             setattr(process, key, value)
@@ -173,7 +183,8 @@ class FakeSystem(System):
             return None
         member = Member(pid, process.ppid)
         member.boot_id = self.boot_id
-        member.sid, member.start, member.name = process.sid, process.start, process.name
+        member.sid, member.pgid = process.sid, process.pgid
+        member.start, member.name = process.start, process.name
         member.state = ALIVE if process.death is None else ZOMBIE
         member.stopped = process.stopped
         self.members[member] = process
@@ -193,9 +204,10 @@ class FakeSystem(System):
         return not self.members[member].reaped
 
     def holds_session(self, leader: Member) -> bool:
-        """Whether it or a process of its session is there."""
-        sessions = {process.sid for process in self.processes.values() if not process.reaped}
-        return self.owns_number(leader) or leader.pid in sessions
+        """Whether it or a process of its session or group is there."""
+        unreaped = [process for process in self.processes.values() if not process.reaped]
+        led = {number for process in unreaped for number in (process.sid, process.pgid)}
+        return self.owns_number(leader) or leader.pid in led
 
     def group_remains(self, leader: Member) -> bool:
         """Whether a process of its session is there when it is reaped."""
@@ -210,6 +222,13 @@ class FakeSystem(System):
     def session(self, pid: int) -> int | None:
         process = self.processes.get(pid)
         return None if process is None else process.sid
+
+    def group(self, pid: int) -> int | None:
+        process = self.processes.get(pid)
+        return None if process is None else process.pgid
+
+    def lives(self, member: Member) -> bool:
+        return self._is_alive(member)
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
         process = self.processes.get(pid)

@@ -94,7 +94,7 @@ def calls_of_a_kill() -> Iterator[tuple[object, str]]:
     """Name the system calls by which a kill sees and acts."""
     import fcntl  # noqa: PLC0415 - not on every system
 
-    acts = "getsid kill killpg listdir open pidfd_open read stat waitid waitpid"
+    acts = "getpgid getsid kill killpg listdir open pidfd_open read stat waitid waitpid"
     yield fcntl, "ioctl"
     yield select, "poll"
     yield signal, "pidfd_send_signal"

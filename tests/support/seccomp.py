@@ -16,8 +16,22 @@ _EVERYWHERE = {"pidfd_send_signal": 424, "pidfd_open": 434}
 # The numbers of the calls on each machine (syscalls(2)), as the C library makes them: eventfd(3) is
 # ``eventfd2``, and poll(2) is ``ppoll`` on aarch64.
 CALLS: dict[str, dict[str, int]] = {
-    "x86_64": {"getsid": 124, "waitid": 247, "eventfd": 290, "poll": 7, **_EVERYWHERE},
-    "aarch64": {"getsid": 156, "waitid": 95, "eventfd": 19, "poll": 73, **_EVERYWHERE},
+    "x86_64": {
+        "getpgid": 121,
+        "getsid": 124,
+        "waitid": 247,
+        "eventfd": 290,
+        "poll": 7,
+        **_EVERYWHERE,
+    },
+    "aarch64": {
+        "getpgid": 155,
+        "getsid": 156,
+        "waitid": 95,
+        "eventfd": 19,
+        "poll": 73,
+        **_EVERYWHERE,
+    },
 }
 
 

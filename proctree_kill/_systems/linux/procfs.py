@@ -49,6 +49,7 @@ class Stat(NamedTuple):
     name: str
     state: bytes
     ppid: int
+    pgid: int
     sid: int
     flags: int
     threads: int
@@ -131,6 +132,7 @@ def stat(pid: int | str) -> Stat | None:
         head.partition(b"(")[2].decode(errors="replace"),
         fields[0],
         int(fields[1]),
+        int(fields[2]),
         int(fields[3]),
         int(fields[6]),
         int(fields[17]),
@@ -142,12 +144,8 @@ def from_stat(pid: int, found: Stat) -> Member:
     """Make a member of a stat line."""
     member = Member(pid, found.ppid)
     member.boot_id = _boot_id
-    member.name, member.sid, member.start, member.threads = (
-        found.name,
-        found.sid,
-        found.start,
-        found.threads,
-    )
+    member.name, member.sid, member.pgid = found.name, found.sid, found.pgid
+    member.start, member.threads = found.start, found.threads
     member.kernel = bool(found.flags & PF_KTHREAD)
     member.stopped = found.state == b"T"
     return member
@@ -166,13 +164,26 @@ def session(pid: int) -> int | None:
     return None if found is None else found.sid
 
 
+def group(pid: int) -> int | None:
+    """Return the process group of a process, by getpgid(2) or by stat, as :func:`session`."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS):
+            raise
+    found = stat(pid)
+    return None if found is None else found.pgid
+
+
 def hidden_member(pid: int, ppid: int | None = None) -> Member:
     """Make a member that ``/proc`` does not show, with what other calls say."""
     if ppid is None and is_our_child(pid):
         ppid = os.getpid()
     member = Member(pid, ppid)
     member.boot_id = _boot_id
-    member.sid, member.note = session(pid), UNREAD
+    member.sid, member.pgid, member.note = session(pid), group(pid), UNREAD
     member.kernel = KTHREADD in (pid, ppid) and namespace("self") == FIRST_NAMESPACE
     return member
 

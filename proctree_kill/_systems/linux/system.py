@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..contract import Details, Reply, System
-from ..member import ALIVE, DESCENDANT, GONE, MARKER, SESSION, Member
+from ..member import ALIVE, DESCENDANT, GONE, GROUP, MARKER, SESSION, Member
 from ..pid import may_signal
 from ..signals import number_of
 from . import pidfd, procfs
@@ -22,6 +22,8 @@ from .tick_handles import TickHandles
 
 PIDFD = pidfd.supported()
 """Whether processes are held by descriptors; else by start ticks."""
+NOTHING_SEEN = DESCENDANT | SESSION | GROUP | MARKER
+"""What cannot be looked for where ``/proc`` does not show it."""
 STOP_POLL = 0.0005
 """Seconds between two looks at members that are to stop."""
 CHILDREN_FILE = os.path.exists("/proc/thread-self/children")
@@ -34,7 +36,7 @@ class LinuxSystem(System):
     def __init__(self) -> None:
         """Choose how processes are held."""
         procfs.boot_id()  # members bear it; later there may be no descriptor left to read it
-        self.unseen = 0 if procfs.usable() else DESCENDANT | SESSION | MARKER
+        self.unseen = 0 if procfs.usable() else NOTHING_SEEN
         held = PIDFD and pidfd.supported()  # a seccomp filter may be newer than the import
         self._handles: PidfdHandles | TickHandles = PidfdHandles() if held else TickHandles()
         self._table: dict[int, list[int]] | None = None
@@ -91,7 +93,7 @@ class LinuxSystem(System):
     ) -> list[tuple[Member, Member]]:
         """Read the parents' lists, check the parents, then open the children and check them."""
         if any(member.start is None for member in parents):
-            self.unseen = DESCENDANT | SESSION | MARKER
+            self.unseen = NOTHING_SEEN
         before = self.start_clock()
         listed = [(parent, self._list(parent)) for parent in parents]
         dead = {member for member in self._handles.look(parents) if member.state == GONE}
@@ -144,7 +146,7 @@ class LinuxSystem(System):
                 self._reapers |= {os.getpid(), *self.ancestors(os.getpid())}
             hidden = any(procfs.stat(pid) is None for pid in self._reapers)
             if hidden:
-                self.unseen |= SESSION | MARKER
+                self.unseen |= SESSION | GROUP | MARKER
             self._everywhere = hidden or any(procfs.namespace(root.pid) != here for root in roots)
         if everywhere or self._everywhere:
             return self._handles.with_room(procfs.pids)
@@ -156,6 +158,17 @@ class LinuxSystem(System):
     def session(self, pid: int) -> int | None:
         """Ask getsid(2)."""
         return procfs.session(pid)
+
+    def group(self, pid: int) -> int | None:
+        """Ask getpgid(2)."""
+        return procfs.group(pid)
+
+    def lives(self, member: Member) -> bool:
+        """Look at its descriptor, after an exit that is under way."""
+        # An exit gives the children to another parent a moment before it can be seen. Both happen
+        # under a lock that kill(2) waits for where it is told a group (exit_notify, kernel/exit.c).
+        os.kill(0, 0)  # no signal, to our own group
+        return not self._handles.look([member])
 
     def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
         """Read the environment that the process was started with."""

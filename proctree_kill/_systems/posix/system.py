@@ -44,6 +44,14 @@ class PosixSystem(PsutilSystem):
             return None
         return sid
 
+    def group(self, pid: int) -> int | None:
+        """Ask getpgid(2), which may refuse outside of the caller's session, as getsid(2) does."""
+        try:
+            pgid: int = _os.getpgid(pid)
+        except (ProcessLookupError, PermissionError):
+            return None
+        return pgid
+
     def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
         """Look into the environment; what hides it and may not be signalled carries none."""
         found = super().carries(pid, markers)

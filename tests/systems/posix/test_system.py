@@ -199,6 +199,17 @@ def test_a_session_that_cannot_be_read_is_none(
     assert system.session(os.getpid()) is None
 
 
+def test_a_group_that_cannot_be_read_is_none(
+    system: PosixSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> int:
+        raise PermissionError
+
+    assert system.group(os.getpid()) == os.getpgrp()
+    monkeypatch.setattr(os, "getpgid", refuse)
+    assert system.group(os.getpid()) is None
+
+
 def test_the_session_of_a_dead_leader_is_its_own_until_the_number_is_reused(
     plant: Planter, system: PosixSystem
 ) -> None:
