@@ -95,6 +95,7 @@ exit codes:
 
 examples:
   proctree-kill run --timeout 60 -- make test   end all of it after a minute
+  proctree-kill run --timeout 60 --signal INT -- jupyter lab   as Ctrl-C would
   proctree-kill run -- ./start-servers.sh       the servers end with the script
   proctree-kill run --leftovers leave -- ./up   the servers go on
   proctree-kill run -v --grace 10 -- npm start  show which processes were left

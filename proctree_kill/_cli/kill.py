@@ -28,7 +28,7 @@ def _kill(options: Namespace, screen: Screen) -> Exit:
     with screen.events(verbose=options.verbose) as show_event:
         result = engine.kill_tree(
             options.pids,
-            policy=policy(options).but(
+            policy=policy_of(options).but(
                 terminate=options.terminate, include_root=options.include_root
             ),
             marker=options.marker,
@@ -42,7 +42,7 @@ def _kill(options: Namespace, screen: Screen) -> Exit:
     return Exit.GONE if result.ok else Exit.ALIVE
 
 
-def policy(options: Namespace) -> KillPolicy:
+def policy_of(options: Namespace) -> KillPolicy:
     """Return the policy of the options about time and signals.
 
     Raises:

@@ -61,7 +61,8 @@ def _add_run(parser: _Parser) -> None:
     parser.usage_code = Exit.FAILED  # 2 may be the command's own
     parser.usage = (
         "proctree-kill run [-h] [--timeout S] [--leftovers end|wait|leave] [--linger S]\n"
-        "                         [--grace S] [--settle S] [-v] [--] COMMAND ..."
+        "                         [--grace S | --force | --teardown STEPS] [--signal NAME]\n"
+        "                         [--settle S] [-v] [--] COMMAND ..."
     )
     parser.add_argument(
         "--timeout",
@@ -83,8 +84,6 @@ def _add_run(parser: _Parser) -> None:
         default=1.0,
         help="seconds that they have to exit by themselves (default 1)",
     )
-    _add_grace(parser)
-    _add_settle(parser)
     parser.add_argument(
         "-v",
         "--verbose",
@@ -242,7 +241,7 @@ class _Version(argparse.Action):
 
 _ARGUMENTS: Mapping[str, tuple[Callable[[_Parser], None], ...]] = {
     "kill": (_add_target, _add_times, _add_terminate, _add_json, _add_quiet_or_verbose),
-    "run": (_add_run,),
+    "run": (_add_run, _add_times),
     "tree": (_add_target, _add_json),
     "doctor": (_add_json,),
     "demo": (partial(_add_grace, default=1.0),),

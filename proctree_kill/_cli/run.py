@@ -21,6 +21,7 @@ from .._spawn.popen import TreePopen
 from .._systems import terminal as own_terminal
 from .._systems.contract import Terminal
 from .exit_codes import Exit
+from .kill import policy_of
 from .signals import SignalQueue, signal_numbers, signal_queue
 from .tables import outcome_table, plain, result_line
 
@@ -40,7 +41,7 @@ WAIT_ENDED, TREE_ENDED = 0, 255  # in the queue of the signals; no signal has th
 def run(options: Namespace, screen: Screen) -> int:
     """Run a command, end what it left behind, and return the exit code."""
     try:
-        policy = KillPolicy().but(grace=options.grace, settle=options.settle)
+        policy = policy_of(options)
         leftovers = Leftovers.read(
             options.leftovers, options.linger, None, kill_on_parent_exit=False
         )

@@ -10,7 +10,7 @@ from .._records.recover import recover
 from .._sessions.manager import SessionManager
 from . import tables
 from .exit_codes import Exit
-from .kill import policy
+from .kill import policy_of
 from .screen import Screen
 
 
@@ -51,7 +51,7 @@ def _sessions(options: Namespace, screen: Screen) -> Exit:
 
 
 def _stop(options: Namespace, screen: Screen) -> Exit:
-    manager = SessionManager(options.directory, policy=policy(options))
+    manager = SessionManager(options.directory, policy=policy_of(options))
     result = manager.stop_agent(options.session_id)
     code = Exit.GONE if result.success else Exit.ALIVE
     if result.method == "not_found":
@@ -67,7 +67,7 @@ def _stop(options: Namespace, screen: Screen) -> Exit:
 
 def _recover(options: Namespace, screen: Screen) -> Exit:
     report = recover(
-        options.directory, policy=policy(options), dry_run=options.dry_run, bare=options.bare
+        options.directory, policy=policy_of(options), dry_run=options.dry_run, bare=options.bare
     )
     code = Exit.GONE if report.ok else Exit.ALIVE
     if options.json:

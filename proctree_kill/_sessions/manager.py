@@ -18,6 +18,8 @@ from .._records.report import RecordFate, RecoveryReport
 from .._running import loops, threads
 from .._running.loops import caller_here, runner_here
 from .._running.threads import Parallel
+from .._spawn.popen import OPTIONS
+from .._spawn.signature import check_names
 from .events import Broadcaster, EventQueue
 from .models import EventKind, SessionState, StopResult
 from .registry import Registry
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 FLUSH = 1.0  # seconds that the end of a manager's block waits for its broadcaster
 ENDED = "it has ended already"
+AGENT_OPTIONS = OPTIONS.keys() - {"record", "leftovers", "linger"}  # of a TreePopen
 OVER = (RecordFate.REAPED, RecordFate.GONE, RecordFate.RECYCLED)
 
 
@@ -115,7 +118,8 @@ class SessionManager:
                 ``shutdown`` of :func:`kill_tree`; default none.
                 A guard and a stop by record do not call it.
             spare: the processes that a stop leaves alone, as for :func:`kill_tree`; default none.
-            popen: all other options of :class:`TreePopen` except ``record``.
+            popen: all other options of :class:`TreePopen` except ``record``, ``leftovers`` and
+                ``linger``.
 
         Returns:
             The session; its record is on disk.
@@ -126,7 +130,8 @@ class SessionManager:
             RecordError: the record cannot be written, or there is one for this id.
             OSError, ValueError, subprocess.SubprocessError, ContainmentError:
                 as for :class:`TreePopen`. No process is left after any exception.
-            TypeError: ``shutdown`` or ``spare`` is wrong; nothing was started.
+            TypeError: ``shutdown`` or ``spare`` is wrong, or an option is unknown; nothing was
+                started.
         """
         start = self._start(session_id, cmd, tool, StopOptions(shutdown, spare), popen)
         try:
@@ -259,6 +264,7 @@ class SessionManager:
         popen: AgentOptions,
     ) -> SessionStart:
         self._refuse_forked(session_id)
+        check_names("spawn_agent", popen, AGENT_OPTIONS)
         session = self._registry.new(session_id, tool, options)
         return SessionStart(self._registry, session, cmd, popen)
 

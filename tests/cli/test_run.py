@@ -508,6 +508,15 @@ def heed(name: str) -> str:
 
 
 @pytest.mark.needs("fork")
+def test_the_time_is_over_by_the_signal_that_was_chosen() -> None:
+    options = ("--timeout", "2", "--signal", "INT", "--grace", str(BOUND))
+    with shell(heed("SIGINT"), *options) as command:
+        out, _ = command.communicate(timeout=BOUND)
+    assert out == "caught\n"
+    assert command.returncode == 124
+
+
+@pytest.mark.needs("fork")
 class TestTerminal:
     """Real: a terminal of our own, on which the command is the foreground job."""
 

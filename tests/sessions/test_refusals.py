@@ -130,3 +130,16 @@ def test_an_interrupted_start_leaves_no_process(
     assert prepared.tree.all_dead()
     assert files(tmp_path) == set()
     assert dict(manager.sessions) == {}
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [("record", "'record' is unknown"), ("linger", "'linger' is unknown"), ("evn", "mean 'env'")],
+)
+def test_an_option_that_an_agent_has_not_is_refused(
+    manager: SessionManager, tmp_path: Path, option: str, words: str
+) -> None:
+    with pytest.raises(TypeError, match=words):
+        manager.spawn_agent("a", ["true"], **{option: None})  # type: ignore[arg-type] # wrong on purpose
+    assert list(tmp_path.iterdir()) == []
+    assert not manager.sessions
