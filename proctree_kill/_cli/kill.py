@@ -84,7 +84,7 @@ def _tree(options: Namespace, screen: Screen) -> Exit:
 def advise(pids: Sequence[int], screen: Screen) -> None:
     """Write what to do about a refused target."""
     if min(pids) < 0:  # kill -9 PID
-        screen.error("a signal cannot be chosen; --force kills at once")
+        screen.error("--force kills at once; --signal NAME chooses how to ask")
         return
     with current() as system:
         own_line = {os.getpid(), *system.ancestors(os.getpid())} - {1}

@@ -504,7 +504,7 @@ class TestRefusals:
         ("pid", "reason"),
         [
             (0, "process 0 is refused: "),
-            (-9, "a signal cannot be chosen; --force kills at once"),
+            (-9, "--force kills at once; --signal NAME chooses how to ask"),
             (1, "process 1 is refused: it is init"),
         ],
     )
