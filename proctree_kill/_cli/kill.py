@@ -54,6 +54,9 @@ def policy_of(options: Namespace) -> KillPolicy:
     if options.teardown is not None:
         text = "--signal is for one request; name each signal in --teardown"
         raise PolicyError(text)
+    if not given.grace:
+        text = f"--signal is {options.signal!r}, but force at once (a grace of 0) asks nothing"
+        raise PolicyError(text)
     return given.but(teardown=[(options.signal, given.grace)])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import time
+from numbers import Real
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
@@ -57,6 +58,8 @@ class Running:
         check_names("run", popen, RUN_OPTIONS)
         if input is not None:
             _add_pipes(popen, "input", "stdin")
+            _check_input(input, popen)
+        _check_timeout(timeout)
         if capture_output:
             _add_pipes(popen, "capture_output", "stdout", "stderr")
         self._args = args
@@ -142,6 +145,30 @@ def _add_pipes(popen: dict[str, Any], option: str, *names: str) -> None:
         popen[name] = subprocess.PIPE
 
 
+def _check_input(data: object, popen: dict[str, Any]) -> None:
+    text = any(map(popen.get, ("text", "universal_newlines", "encoding", "errors")))
+    if text and data and not isinstance(data, str):
+        error = f"input must be a str where the pipes are text, not {type(data).__name__}"
+        raise TypeError(error)
+    if not text and data:
+        try:
+            memoryview(data)  # type: ignore[arg-type] # what it is, is asked here
+        except TypeError:
+            error = f"input must be bytes where the pipes are not text, not {type(data).__name__}"
+            raise TypeError(error) from None
+
+
+def _check_timeout(timeout: object) -> None:
+    if timeout is None:
+        return
+    if not isinstance(timeout, Real):
+        text = f"timeout is {timeout!r}, expected a number of seconds or None"
+        raise TypeError(text)
+    if math.isnan(timeout):
+        text = f"timeout is {timeout!r}, expected a number of seconds or None"
+        raise ValueError(text)
+
+
 RUN_OPTIONS = options_of(Running.__init__, TreePopen.__init__)
 """The options of :func:`run`, by name."""
 
@@ -188,6 +215,7 @@ def run(args: Command, **options: Any) -> CompletedTree[Any]:
         check: whether an exit code other than 0 raises; default False.
         grace: seconds between the polite request and the force at the timeout;
             default 0: force at once, as ``subprocess.run`` does to the root alone.
+            What is left when the command has ended by itself has 2 seconds, whatever this is.
             A program that holds a lock file, as git does, removes it when it is asked.
         leftovers: what becomes of the processes that are left when the root has ended.
             ``"end"`` (default) ends them after ``linger``; ``"wait"`` waits for the whole tree,

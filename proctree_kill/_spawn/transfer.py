@@ -77,9 +77,6 @@ class Transfer:
         if isinstance(data, str) and isinstance(stdin, io.TextIOWrapper):
             text = data.replace("\n", os.linesep)
             data = text.encode(stdin.encoding, stdin.errors or "strict")
-        elif data and isinstance(stdin, io.TextIOWrapper):
-            error = f"input must be a str where the pipes are text, not {type(data).__name__}"
-            raise TypeError(error)
         self._input = memoryview(data or b"").cast("B")
         self._pipes = (process.stdout, process.stderr)
         for pipe in filter(None, self._pipes):

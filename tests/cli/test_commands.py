@@ -229,7 +229,7 @@ class TestGivenResults:
         [
             (["--signal", "KILL"], "force follows by itself"),
             (["--signal", "INTT"], "did you mean 'SIGINT'"),
-            (["--signal", "INT", "--force"], "0.0 is no number of seconds above 0"),
+            (["--signal", "INT", "--force"], "--signal is 'INT', but force at once"),
             (["--signal", "INT", "--teardown", "INT 3"], "name each signal in --teardown"),
             (["--teardown", "INT 3,"], "expected a signal and its seconds"),
         ],

@@ -357,6 +357,27 @@ class TestOptions:
             call(["touch", "made"], cwd=tmp_path, **options)
         assert not (tmp_path / "made").exists()
 
+    @pytest.mark.parametrize(
+        ("options", "error", "text"),
+        [
+            ({"timeout": "1"}, TypeError, "timeout is '1', expected a number of seconds or None"),
+            ({"timeout": float("nan")}, ValueError, "timeout is nan, expected a number"),
+            ({"input": "x"}, TypeError, "input must be bytes where .* not text, not str"),
+            ({"input": b"x", "text": True}, TypeError, "input must be a str .* text, not bytes"),
+        ],
+    )
+    def test_wrong_options_of_run_start_nothing(
+        self, options: dict[str, Any], error: type[Exception], text: str
+    ) -> None:
+        def started(_: object) -> None:
+            msg = "a process was started"
+            raise AssertionError(msg)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("proctree_kill._spawn.run.TreePopen", started)
+            with pytest.raises(error, match=text):
+                run(["true"], **options)
+
     def test_a_result_can_be_looked_at(self) -> None:
         done = run(["sh", "-c", f"sleep {LONG} & exit 3"], linger=0)
         assert repr(done).startswith("CompletedTree(args=['sh', ")
