@@ -90,7 +90,8 @@ def test_a_lost_session_is_ended_by_its_record_for_any_owner(
     assert listener.wait("stopped").event == "claude.session.stopped"
     assert session.process
     session.process.wait()
-    assert other.stop_agent("a").method == "nothing_to_stop"
+    # Its own manager may be ending what was left when the root had exited.
+    assert other.stop_agent("a").method in ("nothing_to_stop", "terminated")
 
 
 def test_a_recycled_pid_is_not_touched_and_it_is_said(
