@@ -113,7 +113,7 @@ async def akill_tree(
 
     The target may also be a process object of asyncio, anyio or trio; its ``returncode`` is true
     on return. ``shutdown`` is a coroutine function, called on this event loop, and cancelled when
-    its time is over; a plain function is called there too, and must not block.
+    its time is over; a plain function is called in a thread.
     The event loop is not blocked: a thread does the work, and calls ``on_event``.
     A cancellation or an interrupt (Ctrl-C) forces at once, and is raised when the tree is gone.
     asyncio needs nothing more; trio goes through anyio (``pip install proctree_kill[trio]``).

@@ -31,7 +31,8 @@ class ShutdownHook:
 
         Args:
             call: the hook.
-            loop: makes the call on an event loop; default in the thread itself.
+            loop: calls a coroutine function on an event loop, and awaits what any other hook
+                returns; that one is called in the thread, for it could block the loop.
 
         Raises:
             TypeError: it cannot be called, or must be awaited and there is no loop.
@@ -40,7 +41,10 @@ class ShutdownHook:
         self.state: HookState | None = None
         self.problem: str | None = None
         self.woken: Callable[[], object] = _nothing
-        self._loop_call: LoopCall | None = None if loop is None else loop(call)
+        self._loop = loop
+        self._loop_call: LoopCall | None = None
+        if loop is not None and _is_coroutine_function(call):
+            self._loop_call = loop(call)
         self._call = call
         self._changing = threading.Lock()
         self._start = 0.0
@@ -77,14 +81,29 @@ class ShutdownHook:
 
     def _run(self) -> None:
         try:
-            if self._loop_call is None:
-                _refuse_awaitable(self._call())
-            else:
+            if self._loop_call is not None:
                 self._loop_call.run()
+            elif isinstance(returned := self._call(), Awaitable):
+                self._await(returned)
         except BaseException as error:  # noqa: BLE001 - it is reported; no caller could catch it
             self._end(error)
         else:
             self._end(None)
+
+    def _await(self, returned: Awaitable[object]) -> None:
+        with self._changing:
+            abandoned = self.state != "running"
+            if self._loop is not None and not abandoned:
+                self._loop_call = self._loop(lambda: returned)
+        if self._loop_call is not None:
+            self._loop_call.run()
+            return
+        close = getattr(returned, "close", None)  # or Python warns that it was never awaited
+        if callable(close):
+            close()
+        if not abandoned:
+            text = f"it returned {returned!r}, which is not awaited here"
+            raise TypeError(text)
 
     def _end(self, error: BaseException | None) -> None:
         with self._changing:
@@ -108,8 +127,7 @@ def check_hook(call: object, *, awaited: bool) -> None:
     if not callable(call):
         text = f"shutdown must be callable, not {call!r}"
         raise TypeError(text)
-    method = getattr(call, "__call__", None)  # noqa: B004 - of an object that can be called
-    if not awaited and any(map(inspect.iscoroutinefunction, (call, method))):
+    if not awaited and _is_coroutine_function(call):
         text = (
             f"shutdown is a coroutine function, {call!r}: "
             "akill_tree, astop and aspawn_agent take it, the others a function"
@@ -117,13 +135,9 @@ def check_hook(call: object, *, awaited: bool) -> None:
         raise TypeError(text)
 
 
-def _refuse_awaitable(returned: object) -> None:
-    if isinstance(returned, Awaitable):
-        close = getattr(returned, "close", None)  # or Python warns that it was never awaited
-        if callable(close):
-            close()
-        text = f"it returned {returned!r}, which is not awaited here"
-        raise TypeError(text)
+def _is_coroutine_function(call: object) -> bool:
+    method = getattr(call, "__call__", None)  # noqa: B004 - of an object that can be called
+    return any(map(inspect.iscoroutinefunction, (call, method)))
 
 
 def _nothing() -> None:

@@ -202,12 +202,16 @@ class TestOnALoop:
         assert threads == [threading.get_ident()]
 
     @on_both
-    def test_a_function_is_called_on_the_loop_too(
+    def test_a_function_is_called_in_a_thread_and_what_it_returns_is_awaited(
         self, loop: Callable[..., Any], server: Server
     ) -> None:
         threads: list[int] = []
 
-        def hook() -> None:
+        def hook() -> object:
+            threads.append(threading.get_ident())
+            return shut_down()
+
+        async def shut_down() -> None:
             threads.append(threading.get_ident())
             server.shut_down()
 
@@ -215,7 +219,23 @@ class TestOnALoop:
             return await akill_tree(server.process, shutdown=hook, grace=PATIENCE)
 
         assert told(loop(scene)) == OBEYED
-        assert threads == [threading.get_ident()]
+        assert threads[0] != threads[1] == threading.get_ident()
+
+    @on_both
+    def test_a_function_that_hangs_blocks_no_loop(
+        self, loop: Callable[..., Any], server: Server
+    ) -> None:
+        hanging = threading.Event()
+
+        async def scene() -> KillResult:
+            return await akill_tree(server.process, shutdown=hanging.wait, grace=HASTE)
+
+        try:
+            result = loop(scene)
+        finally:
+            hanging.set()
+        assert result.ok
+        assert result.root.detail.startswith("the shutdown hook was abandoned")
 
     @on_both
     def test_one_that_hangs_is_cancelled_and_reported(
