@@ -10,7 +10,7 @@ import os
 import pwd
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
@@ -153,28 +153,24 @@ def from_stat(pid: int, found: Stat) -> Member:
 
 def session(pid: int) -> int | None:
     """Return the session of a process, by getsid(2) or, where a filter forbids that, by stat."""
-    try:
-        return os.getsid(pid)
-    except ProcessLookupError:
-        return None
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOSYS):
-            raise
-    found = stat(pid)
-    return None if found is None else found.sid
+    return _asked(os.getsid, pid, "sid")
 
 
 def group(pid: int) -> int | None:
     """Return the process group of a process, by getpgid(2) or by stat, as :func:`session`."""
+    return _asked(os.getpgid, pid, "pgid")
+
+
+def _asked(call: Callable[[int], int], pid: int, field: Literal["sid", "pgid"]) -> int | None:
     try:
-        return os.getpgid(pid)
+        return call(pid)
     except ProcessLookupError:
         return None
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOSYS):
             raise
     found = stat(pid)
-    return None if found is None else found.pgid
+    return None if found is None else getattr(found, field)
 
 
 def hidden_member(pid: int, ppid: int | None = None) -> Member:
