@@ -113,3 +113,22 @@ def test_the_logger_is_not_configured() -> None:
     getattr(proctree_kill, "kill_tree")  # noqa: B009 - its module makes the logger
     logger = logging.getLogger("proctree_kill")
     assert (logger.handlers, logger.level, logger.propagate) == ([], logging.NOTSET, True)
+
+
+@pytest.mark.needs("fork")
+@pytest.mark.parametrize(
+    "call",
+    [
+        "run(['true'], capture_output=True)",
+        "TreePopen(['sleep', '1000']).stop(grace=0, shutdown=print)",
+        "kill_tree(subprocess.Popen(['sleep', '1000']))",
+    ],
+)
+def test_a_call_loads_nothing_that_its_name_did_not_load(call: str) -> None:
+    name = call.partition("(")[0]
+    script = (
+        f"import subprocess, sys; from proctree_kill import {name}; known = {{*sys.modules}}; "
+        f"{call}; print(*{{*sys.modules}} - known)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout.split() == []

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 if sys.platform == "linux":  # at once: without a free descriptor nothing can be imported later
     from .linux import cgroup, procfs, recorded_cgroup
     from .linux import system as linux_system
-    from .posix import file_owner
+    from .posix import file_owner, pipes
 elif sys.platform == "win32":
     from .windows import file_owner as windows_file_owner
     from .windows import job
+    from .windows import pipes as windows_pipes
     from .windows import system as windows_system
 else:
-    from .posix import file_owner
+    from .posix import file_owner, pipes
     from .posix import system as posix_system
 from .contract import UnavailableError
 
@@ -132,10 +133,7 @@ def terminal() -> Terminal:
 
 def pipe_watcher() -> PipeWatcher:
     """Return what waits for the pipes of one command; to be closed."""
-    if sys.platform != "win32":
-        from .posix.pipes import PosixPipeWatcher  # noqa: PLC0415 - other systems lack it
-
-        return PosixPipeWatcher()
-    from .windows.pipes import WindowsPipeWatcher  # noqa: PLC0415 - as above
-
-    return WindowsPipeWatcher()
+    if sys.platform == "win32":
+        return windows_pipes.WindowsPipeWatcher()
+    else:  # noqa: RET505 - so that type checkers see one of them only
+        return pipes.PosixPipeWatcher()

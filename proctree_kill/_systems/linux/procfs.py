@@ -161,7 +161,7 @@ def group(pid: int) -> int | None:
     return _asked(os.getpgid, pid, "pgid")
 
 
-def _asked(call: Callable[[int], int], pid: int, field: Literal["sid", "pgid"]) -> int | None:
+def _asked(call: Callable[[int], int], pid: int, field: str) -> int | None:
     try:
         return call(pid)
     except ProcessLookupError:
