@@ -44,7 +44,7 @@ def pythons(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """Run the long tests: 20 minutes at most, and a test that hangs ends the session."""
     session.install("-e", ".[cli,trio]", *needs("test"))
-    limits = ("--timeout=460", "--session-timeout=1200")
+    limits = ("--timeout=460", "--session-timeout=1500")
     session.run("pytest", "-m", "soak", "--durations=0", *limits, *session.posargs)
 
 
