@@ -1,4 +1,4 @@
-"""Real: an owner dies a hundred times each way, and leaves no process and no record."""
+"""Real: an owner dies many times each way, and leaves no process and no record."""
 
 from __future__ import annotations
 
