@@ -25,9 +25,10 @@ from proctree_kill import (
     snapshot_tree,
 )
 from support.callers import apart, become_subreaper, in_namespace
+from support.loops import on_both
 from support.nodes import Node, chain
 from support.planter import Planter
-from support.times import BOUND, PATIENCE
+from support.times import BOUND, LONG, PATIENCE
 from support.trees import Tree
 
 pytestmark = pytest.mark.needs("fork")
@@ -86,6 +87,48 @@ def test_the_returncode_of_an_asyncio_process_is_true_on_return(
         assert tree.all_dead()
 
     asyncio.run(scene())
+
+
+class AwaitedProcess:
+    """What an event loop waits for: it learns the exit code only when it is awaited."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.pid = process.pid
+        self.returncode: int | None = None
+        self._process = process
+
+    async def wait(self) -> int:
+        self.returncode = self._process.wait()
+        return self.returncode
+
+
+@on_both
+def test_an_owner_that_only_its_loop_may_ask_is_awaited(loop: Callable[..., KillResult]) -> None:
+    with subprocess.Popen(["sleep", str(LONG)]) as process:
+        owner = AwaitedProcess(process)
+        result = loop(lambda: akill_tree(owner, grace=0))
+    assert (result.ok, owner.returncode) == (True, -9)
+
+
+@on_both
+def test_an_exit_code_that_only_the_owner_knows_is_reported_on_a_loop(
+    loop: Callable[..., KillResult],
+) -> None:
+    with subprocess.Popen(["sh", "-c", "exit 7"]) as process:
+        process.wait()
+        owner = AwaitedProcess(process)
+        owner.returncode = process.returncode
+        result = loop(lambda: akill_tree(owner))
+    assert [outcome.fate for outcome in result.outcomes] == [Fate.ALREADY_GONE]
+    assert exit_code(result) == 7
+
+
+def test_an_exit_code_that_only_the_owner_knows_is_reported() -> None:
+    with subprocess.Popen(["sh", "-c", "exit 7"]) as process:
+        process.wait()
+        result = kill_tree(process)
+    assert [outcome.fate for outcome in result.outcomes] == [Fate.ALREADY_GONE]
+    assert exit_code(result) == 7
 
 
 @ENDS

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import secrets
+import sys
 from collections.abc import Mapping
 from ctypes import c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p, c_wchar_p
 from typing import Any, Self
@@ -78,6 +79,24 @@ _abandoned: set[TreeJob] = set()
 """Jobs without an owning object, whose processes would die if they were closed."""
 
 
+class _Handle:
+    """A handle that is closed when the last thread that uses it has let go of it.
+
+    Its number may mean another object once it is closed, also another job.
+    A lock would do as well, but must not be held in the main thread, where signal handlers run.
+    """
+
+    __slots__ = ("is_unwanted", "value")
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+        self.is_unwanted = False  # else it stays open: closing it may end processes
+
+    def __del__(self) -> None:
+        if self.is_unwanted and not sys.is_finalizing():
+            win32.close(self.value)
+
+
 class TreeJob(Cell):
     """The job object of one tree, which may be inside another (since Windows 8).
 
@@ -105,7 +124,7 @@ class TreeJob(Cell):
         handle: int | None = _kernel32().CreateJobObjectW(None, self.name)
         if handle is None:
             raise win32.error()
-        self._handle: int | None = handle
+        self._handle: _Handle | None = _Handle(handle)
         if dies_with_owner:
             limits = ExtendedLimits()
             limits.basic.flags = KILL_ON_JOB_CLOSE
@@ -113,7 +132,9 @@ class TreeJob(Cell):
             if not _kernel32().SetInformationJobObject(
                 handle, EXTENDED_LIMITS, ctypes.byref(limits), size
             ):
-                raise win32.error()
+                error = win32.error()
+                self._close()
+                raise error
 
     @classmethod
     def make(cls, *, dies_with_owner: bool) -> Self:
@@ -149,7 +170,9 @@ class TreeJob(Cell):
             OSError: it is gone, or the system refuses.
         """
         with win32.closing(_open(pid, ASSIGN)) as process:
-            if not _kernel32().AssignProcessToJobObject(self._handle, process):
+            handle = self._handle
+            value = None if handle is None else handle.value
+            if not _kernel32().AssignProcessToJobObject(value, process):
                 raise win32.error()
 
     def pids(self) -> list[int]:
@@ -159,11 +182,11 @@ class TreeJob(Cell):
             OSError: the system does not list them.
         """
         room = FIRST_ROOM
-        while self._handle is not None:
+        while (handle := self._handle) is not None:
             found = (c_size_t * (room + 1))()  # two counts of 32 bits, then the numbers
             size = ctypes.sizeof(found)
             if _kernel32().QueryInformationJobObject(
-                self._handle, PROCESS_IDS, ctypes.byref(found), size, None
+                handle.value, PROCESS_IDS, ctypes.byref(found), size, None
             ):
                 count = ctypes.cast(found, _P(c_uint32))[1]
                 begin = 8 // ctypes.sizeof(c_size_t)
@@ -175,9 +198,8 @@ class TreeJob(Cell):
 
     def kill(self) -> bool:
         """End all processes in here at once; return whether the system accepted it."""
-        return self._handle is None or bool(
-            _kernel32().TerminateJobObject(self._handle, FORCE_CODE)
-        )
+        handle = self._handle
+        return handle is None or bool(_kernel32().TerminateJobObject(handle.value, FORCE_CODE))
 
     def remove(self) -> bool:
         """Close it if it is empty; return whether it is closed."""
@@ -194,9 +216,9 @@ class TreeJob(Cell):
             self._close()
 
     def _close(self) -> None:
-        if self._handle is not None:
-            win32.close(self._handle)
-            self._handle = None
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.is_unwanted = True
 
 
 def _open(pid: int, rights: int) -> int:
