@@ -250,6 +250,28 @@ def _is_kernels(path: str) -> bool:
         return False
 
 
+def count() -> int:
+    """Return the number of processes of the machine, and a few more; 0 where it is not known."""
+    try:
+        return os.stat("/proc").st_nlink  # proc_root_getattr, fs/proc/root.c
+    except _HIDDEN:
+        return 0
+
+
+def pid_max() -> int:
+    """Return the limit of numbers of processes (proc_sys_kernel(5)); 0 where it is not known."""
+    return int(read("/proc/sys/kernel/pid_max") or 0)
+
+
+def hides_processes() -> bool:
+    """Whether ``/proc`` may not list a process that another file of it names (``hidepid``)."""
+    if not usable():
+        return True
+    mounts = [line.split() for line in read("/proc/self/mountinfo").splitlines()]
+    options = [line[-1] for line in mounts if line[4] == b"/proc"]  # of each file system there
+    return not options or b"hidepid=" in options[-1].replace(b"hidepid=off", b"")
+
+
 def pids() -> list[int]:
     """List all processes of this pid namespace."""
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()] if usable() else []

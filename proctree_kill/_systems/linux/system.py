@@ -17,6 +17,7 @@ from ..member import ALIVE, DESCENDANT, GONE, GROUP, MARKER, SESSION, Member
 from ..pid import may_signal
 from ..signals import number_of
 from . import pidfd, procfs
+from .newborns import Newborns
 from .pidfd_handles import PidfdHandles
 from .tick_handles import TickHandles
 
@@ -40,6 +41,7 @@ class LinuxSystem(System):
         held = PIDFD and pidfd.supported()  # a seccomp filter may be newer than the import
         self._handles: PidfdHandles | TickHandles = PidfdHandles() if held else TickHandles()
         self._table: dict[int, list[int]] | None = None
+        self._newborns = Newborns()
         self._reapers: set[int] | None = None
         self._everywhere = False
 
@@ -47,10 +49,11 @@ class LinuxSystem(System):
         """Return the time in clock ticks since boot."""
         return procfs.ticks()
 
-    def begin_scan(self) -> None:
-        """Forget the table of all children."""
+    def begin_scan(self, *, sure: bool) -> None:
+        """Forget the table of all children; what was listed as well, if it missed one."""
         self.disturbed = False
         self._table = None
+        self._newborns.begin_scan(sure=sure)
 
     def last_start(self) -> int | None:
         """Return the number that was given out last."""
@@ -94,26 +97,54 @@ class LinuxSystem(System):
         """Read the parents' lists, check the parents, then open the children and check them."""
         if any(member.start is None for member in parents):
             self.unseen = NOTHING_SEEN
+        self._handles.with_room(lambda: self._newborns.prepare(len(known) + len(parents)))
         before = self.start_clock()
-        listed = [(parent, self._list(parent)) for parent in parents]
-        dead = {member for member in self._handles.look(parents) if member.state == GONE}
+        listed = self._lists(parents)
+        asked = [parent for parent, _ in listed]
+        dead, looked = {*self._handles.look(asked)}, {*asked}
         found = []
         for parent, pids in listed:
+            if not pids:
+                continue
             if parent in dead:  # the list may be of the next process with its number
-                self.disturbed = self.disturbed or bool(pids)
+                self.disturbed = True
                 continue
             for pid in pids:
-                if not self._is_known(pid, known):
-                    child = self._handles.open(pid)
-                    if child is None:
-                        self.disturbed = True
-                    # If its parent has died, its ppid has changed: it is the listed process if it
-                    # had started before the list was read.
-                    elif child.ppid == parent.pid or (child.start or before) < before:
-                        found.append((parent, child))
-                    else:
-                        self.drop(child)
+                same = known.get(pid)
+                if same is not None and (
+                    (same.state == ALIVE and same in looked) or self.owns_number(same)
+                ):
+                    continue
+                child = self._handles.open(pid)
+                if child is None:
+                    self.disturbed = True
+                # If its parent has died, its ppid has changed: it is the listed process if it
+                # had started before the list was read.
+                elif child.ppid == parent.pid or (child.start or before) < before:
+                    found.append((parent, child))
+                else:
+                    self.drop(child)
         return self._living(found)
+
+    def _lists(self, parents: Sequence[Member]) -> list[tuple[Member, list[int]]]:
+        """List the children of parents; of those that were asked before, the newborns."""
+        asked, newborns = self._handles.with_room(lambda: self._newborns.split(parents))
+        below: dict[int, list[int]] = {}
+        for pid in newborns:
+            if (found := procfs.stat(pid)) is not None:
+                below.setdefault(found.ppid, []).append(pid)
+            elif procfs.is_taken(pid):  # hidden
+                self._newborns.forget()
+                return self._lists(parents)
+        listed = [(parent, self._list(parent)) for parent in asked]
+        if below:
+            known = {*asked}
+            listed += [
+                (parent, below[parent.pid])
+                for parent in parents
+                if parent.pid in below and parent not in known
+            ]
+        return listed
 
     def owns_number(self, member: Member) -> bool:
         """Whether it lives or is a zombie."""
@@ -282,6 +313,8 @@ class LinuxSystem(System):
     def _list(self, parent: Member) -> list[int]:
         threads = parent.threads or procfs.threads(parent.pid)  # known when it is new
         parent.threads = 0
+        if threads == 1:
+            self._newborns.note(parent)
         return self._handles.with_room(lambda: self._pids_below(parent.pid, alone=threads == 1))
 
     def _adopted_by(self, pid: int) -> list[int]:
@@ -295,10 +328,6 @@ class LinuxSystem(System):
         if self._table is None:
             self._table = procfs.table()
         return self._table.get(pid, [])
-
-    def _is_known(self, pid: int, known: Mapping[int, Member]) -> bool:
-        member = known.get(pid)
-        return member is not None and (member.state == ALIVE or self.owns_number(member))
 
     def _living(self, found: list[tuple[Member, Member]]) -> list[tuple[Member, Member]]:
         """Drop the dead; one that is gone may have hidden a sibling in the list that was read."""
