@@ -25,9 +25,9 @@ def scan(tree: Tree, *, light: bool = False) -> list[Member]:
     before = len(tree.members)
     tree.scan_end = max(tree.deadline, system.now() + SCAN_TIME)
     for _ in range(PASSES):
-        system.begin_scan(sure=tree.sure)
         tree.last_start, tree.sure, tree.doubted = None, True, 0
         tree.zombies_in.clear()
+        system.begin_scan()
         _descend(tree, [*tree.excluded, *tree.members])
         populated = [_scan_cell(tree, cell) for cell in tree.aim.cells]
         # An orphan is in its cell, too. One that has left it (su, systemd-run) is found by the

@@ -152,8 +152,10 @@ class Tree:
 
     def accepts(self, member: Member) -> bool:
         """Whether a bound process may be a member; another user's process is dropped."""
-        uids = () if self.aim.uid is None else self.system.uids(member)
-        if self.aim.uid is None or (uids and uids[0] == self.aim.uid):
+        if self.aim.uid is None:
+            return True
+        uids = self.system.uids(member)
+        if uids and uids[0] == self.aim.uid:
             return True
         self.sure = self.sure and bool(uids)  # without uids it died, and may have left children
         self.system.drop(member)

@@ -172,12 +172,8 @@ class System(Protocol):
         """Return the time in the unit of :attr:`Member.start`; 0 where members have none."""
         return 0
 
-    def begin_scan(self, *, sure: bool) -> None:
-        """Forget what was read of the whole machine: another scan begins.
-
-        Args:
-            sure: whether the last scan missed nothing.
-        """
+    def begin_scan(self) -> None:
+        """Forget what was read of the whole machine: another scan begins."""
 
     def last_start(self) -> int | None:
         """Return a number that changes whenever a process starts; None where there is none."""

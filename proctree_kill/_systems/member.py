@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from .._models.identity import ProcessIdentity
@@ -78,7 +79,7 @@ class Member:
 
 def leaves_first(members: Iterable[Member]) -> list[Member]:
     """Return members with children before their parents, roots last."""
-    return sorted(members, key=lambda member: -member.depth)
+    return sorted(members, key=attrgetter("depth"), reverse=True)
 
 
 def is_same(member: Member, identity: ProcessIdentity) -> bool | None:

@@ -50,7 +50,7 @@ class PsutilSystem(System):
         self._bound: dict[Member, psutil.Process] = {}
         self._families: dict[int, list[psutil.Process]] | None = None
 
-    def begin_scan(self, *, sure: bool) -> None:  # noqa: ARG002 - all is read anew
+    def begin_scan(self) -> None:
         """Forget the process table."""
         self._families = None
 

@@ -163,7 +163,7 @@ class FakeSystem(System):
         """Return the virtual time in units of start time."""
         return int(self.time * HZ)
 
-    def begin_scan(self, *, sure: bool) -> None:  # noqa: ARG002 - all is read anew
+    def begin_scan(self) -> None:
         self._pass(TICK)
 
     def last_start(self) -> int | None:

@@ -51,7 +51,7 @@ def descendants(system: System, root: Member) -> dict[int, int]:
     found: dict[int, int] = {}
     known = {root.pid: root}
     generation = [root]
-    system.begin_scan(sure=True)
+    system.begin_scan()
     while generation:
         pairs = system.children(generation, known)
         generation = [child for _, child in pairs]

@@ -53,7 +53,11 @@ class PidfdHandles:
         If it is reaped in between, the facts may be of the next process with its number:
         :meth:`look` then finds it gone, and a signal through the descriptor reaches none.
         """
-        return self.with_room(lambda: self._open(pid))
+        try:
+            return self._open(pid)
+        except OSError as error:
+            self.make_room(error)
+        return self._open(pid)
 
     def look(self, members: Sequence[Member]) -> list[Member]:
         """Return the dead, each with its state."""
@@ -104,16 +108,16 @@ class PidfdHandles:
             ProcessLookupError: it is gone.
             PermissionError: we may not signal it.
         """
-        if member.handle is not None:
-            self._send(member, member.handle, number)
-            return
-        fd = self.with_room(lambda: _reopen(member))
+        fd = member.handle
         if fd is None:
-            raise ProcessLookupError
+            self._send_once(member, number)
+            return
         try:
-            self._send(member, fd, number)
-        finally:
-            os.close(fd)
+            signal.pidfd_send_signal(fd, number)
+        except ProcessLookupError:
+            raise
+        except OSError as error:
+            self._send_by_number(member, fd, number, error)
 
     def send_group(self, leader: Member, number: int) -> bool:
         """Signal the group that this process leads or led; return False where the kernel cannot.
@@ -183,19 +187,27 @@ class PidfdHandles:
             os.closerange(numbers[0], numbers[-1] + 1)
 
     def with_room(self, act: Callable[[], _T]) -> _T:
-        """Do what opens a descriptor; when none is free, close half of ours and do it again."""
+        """Do what opens a descriptor; when none is free, make room and do it again."""
         try:
             return act()
         except OSError as error:
-            if error.errno not in _FULL or not self._held:
-                raise
+            self.make_room(error)
+        return act()
+
+    def make_room(self, error: OSError) -> None:
+        """Close half of our descriptors after an error that said that none is free.
+
+        Raises:
+            OSError: it said something else, or there are none of ours.
+        """
+        if error.errno not in _FULL or not self._held:
+            raise error
         half = (len(self._held) + 1) // 2
         for member in [member for member in self._held if not _is_known_by_descriptor(member)][
             :half
         ]:
             self.drop(member)
         self._budget = len(self._held)
-        return act()
 
     def _open(self, pid: int) -> Member | None:
         fd = pidfd.open(pid)
@@ -204,7 +216,7 @@ class PidfdHandles:
         member = None
         try:
             member = _facts(pid, fd)
-            if member is not None and (_is_known_by_descriptor(member) or self._room()):
+            if member is not None and (self._room() or _is_known_by_descriptor(member)):
                 member.handle = fd
                 self._held[member] = None
             elif pidfd.readable([fd], 0):
@@ -214,24 +226,29 @@ class PidfdHandles:
                 os.close(fd)
         return member
 
-    def _send(self, member: Member, fd: int, number: int) -> None:
-        """Signal through the descriptor; where a seccomp filter forbids that, by number.
+    def _send_once(self, member: Member, number: int) -> None:
+        member.handle = self.with_room(lambda: _reopen(member))
+        if member.handle is None:
+            raise ProcessLookupError
+        try:
+            self.send(member, number)
+        finally:
+            os.close(member.handle)
+            member.handle = None
+
+    def _send_by_number(self, member: Member, fd: int, number: int, error: OSError) -> None:
+        """Signal by number where a seccomp filter forbids signals through descriptors.
 
         There a gap stays between the look and the signal, in which it may die and be reaped.
         """
-        try:
-            signal.pidfd_send_signal(fd, number)
-        except ProcessLookupError:
-            raise
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.ENOSYS) or pidfd.signals():
-                raise
-            if pidfd.readable([fd], 0):  # dead; it has its number until it is reaped
-                again = self.with_room(lambda: _reopen(member))
-                if again is None:
-                    raise ProcessLookupError from None
-                os.close(again)
-            os.kill(member.pid, number)
+        if error.errno not in (errno.EPERM, errno.ENOSYS) or pidfd.signals():
+            raise error
+        if pidfd.readable([fd], 0):  # dead; it has its number until it is reaped
+            again = self.with_room(lambda: _reopen(member))
+            if again is None:
+                raise ProcessLookupError from None
+            os.close(again)
+        os.kill(member.pid, number)
 
     def _hold(self, member: Member) -> bool:
         """Hold a member again if there is room; return False if it is gone."""

@@ -10,7 +10,7 @@ import os
 import pwd
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
@@ -33,6 +33,10 @@ PARKED = (
     b"do_freezer_trap",  # the same where the compiler does not inline it
 )
 """Where a thread can sleep (``wchan``, proc(5)) outside of fork(2) and with its memory unlocked."""
+_PAGE = 4096
+"""Bytes; most files are shorter."""
+_TABLE_PASSES = 3
+"""Of a table, at most: a process whose parent has ended meanwhile is read again."""
 _SHORT = 2048
 """Bytes; a shorter read is the last: the kernel fills a page up to its last small record."""
 _HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
@@ -56,6 +60,21 @@ class Stat(NamedTuple):
     start: int
 
 
+class Table(NamedTuple):
+    """The children of each process.
+
+    Args:
+        below: by their parents.
+        pids: the processes that were read, or need not be.
+        is_complete: whether each parent was among these, so that none had ended meanwhile: its
+            children have another parent.
+    """
+
+    below: dict[int, list[int]]
+    pids: set[int]
+    is_complete: bool
+
+
 def read(path: str) -> bytes:
     """Return a whole file; b"" where the process is gone or hides it."""
     try:
@@ -63,7 +82,7 @@ def read(path: str) -> bytes:
     except _HIDDEN:
         return b""
     try:
-        data = part = os.read(fd, 1 << 17)
+        data = part = os.read(fd, _PAGE)  # a large buffer costs more than such a read
         while len(part) >= _SHORT:
             part = os.read(fd, 1 << 17)
             data += part
@@ -129,7 +148,7 @@ def stat(pid: int | str) -> Stat | None:
     head, _, tail = data.rpartition(b")")  # the last: a name may hold brackets and spaces
     fields = tail.split(None, 20)
     return Stat(
-        head.partition(b"(")[2].decode(errors="replace"),
+        head[head.index(b"(") + 1 :].decode(errors="replace"),
         fields[0],
         int(fields[1]),
         int(fields[2]),
@@ -205,10 +224,10 @@ def may_fork(pid: int, start: int | None) -> bool:
     found = stat(pid)
     if found is None:  # gone or hidden
         return True
+    if found.threads == 1 and found.state in STOPPED:
+        return False
     if found.start != start:
         return False
-    if found.threads == 1:
-        return _may_fork(pid, found)
     threads = [int(task) for task in tasks(pid)]
     return any(_may_fork(thread, stat(thread)) for thread in threads)
 
@@ -274,16 +293,40 @@ def hides_processes() -> bool:
 
 def pids() -> list[int]:
     """List all processes of this pid namespace."""
-    return [int(name) for name in os.listdir("/proc") if name.isdecimal()] if usable() else []
+    return list(map(int, filter(str.isdecimal, os.listdir("/proc")))) if usable() else []
 
 
-def table() -> dict[int, list[int]]:
-    """List the children of all processes, for a kernel without CONFIG_PROC_CHILDREN."""
+def table(listed: Sequence[int], living: Collection[int]) -> Table:
+    """Read the parent of each process.
+
+    Args:
+        listed: the processes, those of :func:`pids`.
+        living: those of them that live and are known; they are not read.
+    """
+    parents: dict[int, int] = {}
+    unread = [pid for pid in listed if pid not in living]
+    known = {0, *living}
+    for _ in range(_TABLE_PASSES):
+        for pid in unread:
+            if (parent := _parent(pid)) is not None:
+                parents[pid] = parent
+            elif is_taken(pid):
+                return Table({}, known, is_complete=False)
+            else:
+                parents.pop(pid, None)
+        read = known.union(parents)
+        unread = [pid for pid, parent in parents.items() if parent not in read]
+        if not unread:
+            break
     below: dict[int, list[int]] = {}
-    for pid in pids():
-        if (found := stat(pid)) is not None:
-            below.setdefault(found.ppid, []).append(pid)
-    return below
+    for pid, parent in parents.items():
+        below.setdefault(parent, []).append(pid)
+    return Table(below, known.union(parents), is_complete=not unread)
+
+
+def _parent(pid: int) -> int | None:
+    _, _, tail = _of(pid, "stat").rpartition(b")")
+    return int(tail.split(None, 2)[1]) if tail else None
 
 
 def carries(pid: int, markers: Collection[bytes]) -> bool | None:

@@ -17,7 +17,6 @@ from ..member import ALIVE, DESCENDANT, GONE, GROUP, MARKER, SESSION, Member
 from ..pid import may_signal
 from ..signals import number_of
 from . import pidfd, procfs
-from .newborns import Newborns
 from .pidfd_handles import PidfdHandles
 from .tick_handles import TickHandles
 
@@ -27,6 +26,8 @@ NOTHING_SEEN = DESCENDANT | SESSION | GROUP | MARKER
 """What cannot be looked for where ``/proc`` does not show it."""
 STOP_POLL = 0.0005
 """Seconds between two looks at members that are to stop."""
+FEW = 32
+"""Parents that are asked one by one in any case."""
 CHILDREN_FILE = os.path.exists("/proc/thread-self/children")
 """Whether the kernel lists children (CONFIG_PROC_CHILDREN)."""
 
@@ -40,8 +41,9 @@ class LinuxSystem(System):
         self.unseen = 0 if procfs.usable() else NOTHING_SEEN
         held = PIDFD and pidfd.supported()  # a seccomp filter may be newer than the import
         self._handles: PidfdHandles | TickHandles = PidfdHandles() if held else TickHandles()
-        self._table: dict[int, list[int]] | None = None
-        self._newborns = Newborns()
+        self._table: procfs.Table | None = None
+        self._asked = 0  # parents whose children were looked for in this scan
+        self._others: int | None = None  # processes that are no members, when that was asked
         self._reapers: set[int] | None = None
         self._everywhere = False
 
@@ -49,11 +51,11 @@ class LinuxSystem(System):
         """Return the time in clock ticks since boot."""
         return procfs.ticks()
 
-    def begin_scan(self, *, sure: bool) -> None:
-        """Forget the table of all children; what was listed as well, if it missed one."""
+    def begin_scan(self) -> None:
+        """Forget the table of all children."""
         self.disturbed = False
-        self._table = None
-        self._newborns.begin_scan(sure=sure)
+        self._table = self._others = None
+        self._asked = 0
 
     def last_start(self) -> int | None:
         """Return the number that was given out last."""
@@ -97,11 +99,10 @@ class LinuxSystem(System):
         """Read the parents' lists, check the parents, then open the children and check them."""
         if any(member.start is None for member in parents):
             self.unseen = NOTHING_SEEN
-        self._handles.with_room(lambda: self._newborns.prepare(len(known) + len(parents)))
         before = self.start_clock()
-        listed = self._lists(parents)
-        asked = [parent for parent, _ in listed]
-        dead, looked = {*self._handles.look(asked)}, {*asked}
+        self._choose_table(len(parents), known)
+        listed = [(parent, self._list(parent)) for parent in parents]
+        looked, dead = {*parents}, {*self._handles.look(parents)}
         found = []
         for parent, pids in listed:
             if not pids:
@@ -118,33 +119,37 @@ class LinuxSystem(System):
                 child = self._handles.open(pid)
                 if child is None:
                     self.disturbed = True
-                # If its parent has died, its ppid has changed: it is the listed process if it
-                # had started before the list was read.
-                elif child.ppid == parent.pid or (child.start or before) < before:
+                elif child.ppid == parent.pid or self._was_listed(child, before):
                     found.append((parent, child))
                 else:
                     self.drop(child)
         return self._living(found)
 
-    def _lists(self, parents: Sequence[Member]) -> list[tuple[Member, list[int]]]:
-        """List the children of parents; of those that were asked before, the newborns."""
-        asked, newborns = self._handles.with_room(lambda: self._newborns.split(parents))
-        below: dict[int, list[int]] = {}
-        for pid in newborns:
-            if (found := procfs.stat(pid)) is not None:
-                below.setdefault(found.ppid, []).append(pid)
-            elif procfs.is_taken(pid):  # hidden
-                self._newborns.forget()
-                return self._lists(parents)
-        listed = [(parent, self._list(parent)) for parent in asked]
-        if below:
-            known = {*asked}
-            listed += [
-                (parent, below[parent.pid])
-                for parent in parents
-                if parent.pid in below and parent not in known
-            ]
-        return listed
+    def _was_listed(self, child: Member, before: int) -> bool:
+        """Whether a process with another parent is the one that was listed: its parent has died."""
+        if self._table is not None:  # the parent in the table may have been another process
+            self.disturbed = True
+            return False
+        return (child.start or before) < before
+
+    def _choose_table(self, count: int, known: Mapping[int, Member]) -> None:
+        """Read a table of all processes, once in a scan, where that costs less than the lists."""
+        self._asked += count
+        if self._table is not None or (CHILDREN_FILE and self._asked <= FEW):
+            return
+        if CHILDREN_FILE and self._others is None:
+            self._others = sys.maxsize if procfs.hides_processes() else procfs.count() - len(known)
+        if CHILDREN_FILE and (self._others or 0) >= self._asked:
+            return
+        self._others = sys.maxsize  # once in a scan
+        pids = self._handles.with_room(procfs.pids)
+        self._handles.look([member for member in known.values() if member.state == ALIVE])
+        living = {pid for pid, member in known.items() if member.state == ALIVE}
+        table = self._handles.with_room(lambda: procfs.table(pids, living))
+        if table.is_complete:
+            self._table = table
+        elif not CHILDREN_FILE:
+            self._table, self.disturbed = table, True
 
     def owns_number(self, member: Member) -> bool:
         """Whether it lives or is a zombie."""
@@ -238,16 +243,14 @@ class LinuxSystem(System):
 
     def prove_stopped(self, members: Iterable[Member], until: float) -> None:
         """Read the states of all threads until none may be in fork(2)."""
-        running = [member for member in members if member.start is not None]  # else unseen already
-        while running := [
-            member
-            for member in running
-            if procfs.may_fork(member.pid, member.start) and self.owns_number(member)
-        ]:
-            if self.now() >= until:
-                self.unseen |= DESCENDANT
-                return
-            time.sleep(STOP_POLL)
+        for member in members:
+            if member.start is None:  # unseen already
+                continue
+            while procfs.may_fork(member.pid, member.start) and self.owns_number(member):
+                if self.now() >= until:
+                    self.unseen |= DESCENDANT
+                    return
+                time.sleep(STOP_POLL)
 
     def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
         """Send SIGKILL to each member, then to the groups."""
@@ -311,11 +314,15 @@ class LinuxSystem(System):
         return member.ppid
 
     def _list(self, parent: Member) -> list[int]:
-        threads = parent.threads or procfs.threads(parent.pid)  # known when it is new
-        parent.threads = 0
-        if threads == 1:
-            self._newborns.note(parent)
-        return self._handles.with_room(lambda: self._pids_below(parent.pid, alone=threads == 1))
+        threads, parent.threads = parent.threads, 0  # known when it is new
+        if self._table is not None and parent.pid in self._table.pids:
+            return self._table.below.get(parent.pid, [])
+        threads = threads or procfs.threads(parent.pid)
+        try:
+            return self._pids_below(parent.pid, alone=threads == 1)
+        except OSError as error:
+            self._handles.make_room(error)
+        return self._pids_below(parent.pid, alone=threads == 1)
 
     def _adopted_by(self, pid: int) -> list[int]:
         # Adopted children belong to the main thread while it runs (find_new_reaper, kernel/exit.c).
@@ -326,8 +333,11 @@ class LinuxSystem(System):
         if CHILDREN_FILE:
             return procfs.children(pid, alone=alone)
         if self._table is None:
-            self._table = procfs.table()
-        return self._table.get(pid, [])
+            self._choose_table(0, {})
+        if self._table is None or pid not in self._table.pids:  # it is newer
+            self.disturbed = True
+            return []
+        return self._table.below.get(pid, [])
 
     def _living(self, found: list[tuple[Member, Member]]) -> list[tuple[Member, Member]]:
         """Drop the dead; one that is gone may have hidden a sibling in the list that was read."""
@@ -344,11 +354,12 @@ class LinuxSystem(System):
 
     def _send(self, members: Iterable[Member], *numbers: signal.Signals) -> Reply:
         reply = Reply([], [])
+        send, named = self._handles.send, [(number, number.name) for number in numbers]
         for member in members:
             try:
-                for number in numbers:
-                    self._handles.send(member, number)
-                    member.signals.append(number.name)
+                for number, name in named:
+                    send(member, number)
+                    member.signals.append(name)
             except ProcessLookupError:
                 reply.gone.append(member)
                 member.state = GONE

@@ -117,6 +117,10 @@ class TickHandles:
     def close(self) -> None:
         """Do nothing: no descriptor is held."""
 
+    def make_room(self, error: OSError) -> None:
+        """Raise the error: nothing is held that could be closed."""
+        raise error
+
     def with_room(self, act: Callable[[], _T]) -> _T:
         """Do what opens a descriptor; none is held that could be closed for it."""
         return act()

@@ -56,7 +56,7 @@ class WindowsSystem(System):
         self._helper = Helper(helper_timeout, self._wait_for_tool)
         self._table: ProcessTable | None = None
 
-    def begin_scan(self, *, sure: bool) -> None:  # noqa: ARG002 - all is read anew
+    def begin_scan(self) -> None:
         """Forget the process table."""
         self._table = None
 

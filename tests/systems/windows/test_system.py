@@ -54,7 +54,7 @@ def bound(system: WindowsSystem, process: Process) -> Member:
 
 def under(system: WindowsSystem, *parents: Member) -> list[int]:
     """Return what a new scan finds below these."""
-    system.begin_scan(sure=True)
+    system.begin_scan()
     return [child.pid for _, child in system.children(parents, {})]
 
 
@@ -115,7 +115,7 @@ def test_one_table_serves_a_whole_scan(windows: Windows, system: WindowsSystem) 
     root = windows.spawn()
     middle = windows.spawn(root)
     windows.spawn(middle)
-    system.begin_scan(sure=True)
+    system.begin_scan()
     before = windows.tables
     [(_, found)] = system.children([bound(system, root)], {})
     assert len(system.children([found], {})) == 1
@@ -206,7 +206,7 @@ def test_ancestors_are_older_than_their_children(windows: Windows, system: Windo
     low = windows.spawn(middle)
     assert system.ancestors(low.pid) == [middle.pid, top.pid]
     middle.start = low.start + 1  # the parent's number has another owner
-    system.begin_scan(sure=True)
+    system.begin_scan()
     assert system.ancestors(low.pid) == []
 
 
