@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import resource
 import signal
@@ -22,6 +23,8 @@ SPARE_DESCRIPTORS = 24
 """Descriptors that are left free for the rest of the program."""
 FIRST_BUDGET = 16
 """Descriptors that are opened before the limit is looked at."""
+HIGHEST = 8192
+"""The table of descriptors is not prepared for more; it takes 8 bytes each."""
 PAUSE_FACTOR = 20
 """After a death the next look comes after this many times what a look costs."""
 
@@ -46,6 +49,16 @@ class PidfdHandles:
         self._woken = False
         self._caller = os.getpid()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._has_grown = False
+        if procfs.threads("self") == 1:  # it costs least before our own thread starts
+            self.expect(math.inf)
+
+    def expect(self, count: float) -> None:
+        """Prepare for so many more members, once."""
+        if not self._has_grown and count > FIRST_BUDGET:
+            self._has_grown = True
+            soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            pidfd.grow_table(self._wake, min(procfs.count() + FIRST_BUDGET, HIGHEST, soft - 1))
 
     def open(self, pid: int) -> Member | None:
         """Open a process, then read its facts.

@@ -203,8 +203,8 @@ def hidden_member(pid: int, ppid: int | None = None) -> Member:
     return member
 
 
-def threads(pid: int) -> int:
-    """Count the threads of a process; 0 where it is gone."""
+def threads(pid: int | str) -> int:
+    """Count the threads of a process or of "self"; 0 where it is gone."""
     try:
         return os.stat(f"/proc/{pid}/task").st_nlink - 2 if usable() else 0
     except _HIDDEN:
@@ -219,16 +219,20 @@ def tasks(pid: int) -> list[str]:
         return []
 
 
-def may_fork(pid: int, start: int | None) -> bool:
-    """Whether a thread of this process, which was sent SIGSTOP, may still be in fork(2)."""
-    found = stat(pid)
+def may_fork(member: Member) -> bool:
+    """Whether a thread of a process that was sent SIGSTOP may still be in fork(2).
+
+    The member's threads are noted where none can be added.
+    """
+    found = stat(member.pid)
     if found is None:  # gone or hidden
         return True
     if found.threads == 1 and found.state in STOPPED:
+        member.threads = 1
         return False
-    if found.start != start:
+    if found.start != member.start:
         return False
-    threads = [int(task) for task in tasks(pid)]
+    threads = [int(task) for task in tasks(member.pid)]
     return any(_may_fork(thread, stat(thread)) for thread in threads)
 
 
@@ -308,23 +312,23 @@ def table(listed: Sequence[int], living: Collection[int]) -> Table:
     known = {0, *living}
     for _ in range(_TABLE_PASSES):
         for pid in unread:
-            if (parent := _parent(pid)) is not None:
-                parents[pid] = parent
+            parents.pop(pid, None)
+            if (ppid := parent(pid)) is not None:
+                parents[pid] = ppid
             elif is_taken(pid):
                 return Table({}, known, is_complete=False)
-            else:
-                parents.pop(pid, None)
         read = known.union(parents)
-        unread = [pid for pid, parent in parents.items() if parent not in read]
+        unread = [pid for pid, ppid in parents.items() if ppid not in read]
         if not unread:
             break
     below: dict[int, list[int]] = {}
-    for pid, parent in parents.items():
-        below.setdefault(parent, []).append(pid)
+    for pid, ppid in parents.items():
+        below.setdefault(ppid, []).append(pid)
     return Table(below, known.union(parents), is_complete=not unread)
 
 
-def _parent(pid: int) -> int | None:
+def parent(pid: int) -> int | None:
+    """Return the parent of a process; 0 for another pid namespace's, None where it is not shown."""
     _, _, tail = _of(pid, "stat").rpartition(b")")
     return int(tail.split(None, 2)[1]) if tail else None
 

@@ -103,6 +103,7 @@ class LinuxSystem(System):
         self._choose_table(len(parents), known)
         listed = [(parent, self._list(parent)) for parent in parents]
         looked, dead = {*parents}, {*self._handles.look(parents)}
+        self._handles.expect(sum(len(pids) for _, pids in listed))
         found = []
         for parent, pids in listed:
             if not pids:
@@ -246,7 +247,7 @@ class LinuxSystem(System):
         for member in members:
             if member.start is None:  # unseen already
                 continue
-            while procfs.may_fork(member.pid, member.start) and self.owns_number(member):
+            while procfs.may_fork(member) and self.owns_number(member):
                 if self.now() >= until:
                     self.unseen |= DESCENDANT
                     return

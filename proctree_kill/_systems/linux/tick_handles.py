@@ -31,6 +31,9 @@ class TickHandles:
         """Make the event that wakes a wait."""
         self._wake = threading.Event()
 
+    def expect(self, count: float) -> None:
+        """Prepare nothing: no member is held."""
+
     def open(self, pid: int) -> Member | None:
         """Read the facts of the process that has this number now."""
         leader = procfs.leader_of(pid)

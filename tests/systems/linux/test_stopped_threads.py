@@ -41,10 +41,11 @@ def test_a_fork_is_ruled_out_once_every_thread_is_stopped(
     monkeypatch.setattr(procfs, "stat", lines.get)
     monkeypatch.setattr(procfs, "tasks", lambda _: [str(pid) for pid in lines])
     monkeypatch.setattr(procfs, "read", lambda _: place)
-    assert procfs.may_fork(LEADER, found.start) is may
+    assert procfs.may_fork(procfs.from_stat(LEADER, found)) is may
 
 
 def test_a_later_owner_of_the_number_is_not_waited_for() -> None:
     found = procfs.stat(LEADER)
     assert found
-    assert not procfs.may_fork(LEADER, found.start - 1)
+    earlier = procfs.from_stat(LEADER, found._replace(start=found.start - 1))
+    assert not procfs.may_fork(earlier)

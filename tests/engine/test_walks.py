@@ -1,0 +1,109 @@
+"""Real: every way to walk a tree on Linux names the members that psutil names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("fcntl", reason="what is for Linux needs POSIX to be imported")
+
+from proctree_kill import kill_tree, snapshot_tree
+from proctree_kill._systems.linux import procfs
+from proctree_kill._systems.linux import system as linux_system
+from support.nodes import Node
+from support.planter import Planter
+
+pytestmark = pytest.mark.needs("procfs")
+
+WAYS = ["lists", "table", "no lists"]
+
+
+@contextmanager
+def walking(way: str) -> Iterator[None]:
+    """Have the children looked for in this way, however many parents there are."""
+    with pytest.MonkeyPatch.context() as patch:
+        if way == "table":
+            patch.setattr(linux_system, "FEW", 0)
+            patch.setattr(procfs, "count", lambda: 0)
+        if way == "no lists":
+            patch.setattr(linux_system, "CHILDREN_FILE", False)
+        yield
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> Node:
+    """Return a tree of at most 12 processes; each but the root has an earlier one as its parent."""
+    parents = [
+        draw(st.integers(0, index), label="parent") for index in range(draw(st.integers(0, 11)))
+    ]
+
+    def node(index: int) -> Node:
+        below = [child for child, parent in enumerate(parents, 1) if parent == index]
+        return Node(name=str(index), children=tuple(map(node, below)))
+
+    return node(0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@settings(deadline=None, max_examples=10)
+@given(shape=trees())
+def test_a_snapshot_names_what_psutil_names(way: str, shape: Node) -> None:
+    with Planter() as plant:
+        tree = plant(shape)
+        below = psutil.Process(tree.root.pid).children(recursive=True)
+        with walking(way):
+            snapshot = snapshot_tree(tree.root.pid)
+        depths = {member.identity.pid: member.depth for member in snapshot.members}
+        assert depths.keys() == {tree.root.pid, *(process.pid for process in below)}
+        for member in snapshot.members:
+            assert member.depth == (depths[member.ppid or 0] + 1 if member.depth else 0)
+        with walking(way):
+            assert kill_tree(tree.root, grace=0).ok
+        assert tree.all_dead()
+
+
+def test_a_process_whose_parent_ends_while_the_table_is_read_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parents: dict[int, list[int | None]] = {10: [1], 11: [None], 12: [11, 10]}
+    monkeypatch.setattr(procfs, "parent", lambda pid: parents[pid].pop(0))
+    monkeypatch.setattr(procfs, "is_taken", lambda _: False)
+    table = procfs.table([1, 10, 11, 12], {1})
+    assert table == procfs.Table({1: [10], 10: [12]}, {0, 1, 10, 12}, is_complete=True)
+
+
+def test_a_table_without_a_hidden_process_is_not_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(procfs, "parent", {10: 1, 11: None}.get)
+    monkeypatch.setattr(procfs, "is_taken", lambda _: True)
+    assert not procfs.table([1, 10, 11], {1}).is_complete
+
+
+def test_a_table_whose_parents_keep_ending_is_not_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(procfs, "parent", {10: 9}.get)
+    assert not procfs.table([1, 10], {1}).is_complete
+
+
+@pytest.mark.parametrize(
+    ("options", "hides"),
+    [
+        ("rw", False),
+        ("rw,hidepid=off", False),
+        ("rw,hidepid=invisible", True),
+        ("rw,hidepid=2", True),
+        ("rw,gid=4,hidepid=ptraceable", True),
+    ],
+)
+def test_a_mount_that_hides_processes_is_known(
+    monkeypatch: pytest.MonkeyPatch, options: str, *, hides: bool
+) -> None:
+    lines = (
+        f"22 27 0:21 / /proc rw,relatime - proc proc {options}\n23 27 0:22 / /sys rw - sysfs s rw"
+    )
+    monkeypatch.setattr(procfs, "usable", lambda: True)
+    monkeypatch.setattr(procfs, "read", lambda _: lines.encode())
+    assert procfs.hides_processes() is hides
