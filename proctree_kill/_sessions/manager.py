@@ -16,7 +16,7 @@ from .._records.format import DEFAULT_TOOL
 from .._records.recover import Recovery
 from .._records.report import RecordFate, RecoveryReport
 from .._running import loops, threads
-from .._running.loops import caller_here, runner_here
+from .._running.loops import caller_here
 from .._running.threads import Parallel
 from .._spawn.popen import OPTIONS
 from .._spawn.signature import check_names
@@ -234,7 +234,7 @@ class SessionManager:
             threads.run(self._stops(self._registry.close()))
         finally:
             self._queue.close()
-            if runner_here() is None:  # a loop here could not run its coroutines meanwhile
+            if caller_here() is None:  # a loop here could not run its coroutines meanwhile
                 self._queue.flush(FLUSH)
 
     async def __aenter__(self) -> Self:
@@ -252,7 +252,7 @@ class SessionManager:
 
     def _enter(self) -> None:
         self._refuse_forked()
-        self._queue.runner = runner_here()
+        self._queue.loop = caller_here()
         self._queue.open()
         self._registry.open()
 

@@ -139,7 +139,7 @@ def terminal() -> Terminal:
         from .posix.terminal import PosixTerminal  # noqa: PLC0415 - other systems lack it
 
         return PosixTerminal()
-    from .windows.console import ConsoleTerminal  # noqa: PLC0415 - as above
+    from .windows.terminal import ConsoleTerminal  # noqa: PLC0415 - as above
 
     return ConsoleTerminal()
 
