@@ -28,8 +28,9 @@ def scan(tree: Tree, *, light: bool = False) -> list[Member]:
         tree.last_start, tree.sure, tree.doubted = None, True, 0
         tree.zombies_in.clear()
         system.begin_scan()
-        _descend(tree, [*tree.excluded, *tree.members])
+        # What is in a cell is listed at once: then few are left to be found below their parents.
         populated = [_scan_cell(tree, cell) for cell in tree.aim.cells]
+        _descend(tree, [*tree.excluded, *tree.members])
         # An orphan is in its cell, too. One that has left it (su, systemd-run) is found by the
         # first scan, and by the last, when the cells are empty.
         if _may_have_orphans(tree) and not (tree.scanned and any(populated)):
@@ -58,14 +59,13 @@ def _descend(tree: Tree, parents: list[Member]) -> None:
             elif child.pid in tree.kept_out:
                 system.drop(child)
             elif tree.is_new(child) and tree.accepts(child):
-                evidence = DESCENDANT | (SESSION if tree.leads(child.sid) else 0)
-                tree.add(child, evidence, parent.depth + 1, parent)
+                tree.add(child, _below(tree, child), parent.depth + 1, parent)
                 children.append(child)
         parents = children
 
 
 def _scan_cell(tree: Tree, cell: Cell) -> bool:
-    """Add the processes in a cell and their descendants; return whether it holds any."""
+    """Add the processes in a cell; return whether it holds any."""
     evidence = KEPT[cell.kind]
     tree.examined |= evidence
     listed = _list(tree, cell)
@@ -74,16 +74,37 @@ def _scan_cell(tree: Tree, cell: Cell) -> bool:
         bound = [member for pid in pids if (member := tree.bind(pid)) is not None]
         listed = _list(tree, cell)
         again = set(listed)
+        found = {}
         for member in bound:
             # Listed again once it is bound, and alive: it is the process that was listed.
             if member.pid in again and tree.system.owns_number(member):
-                tree.add(member, evidence, 1)
+                found[member.pid] = member
             else:
                 tree.system.drop(member)
-        _descend(tree, [member for member in bound if member.evidence])
+        _add_kept(tree, found, evidence)
         if not bound or tree.system.now() >= tree.scan_end:
             break
     return populated and tree.aim.uid is None  # with a uid the rest may be another user's
+
+
+def _add_kept(tree: Tree, found: dict[int, Member], evidence: int) -> None:
+    """Add what a cell holds, each after its parent."""
+    while found:
+        _, member = found.popitem()
+        line = [member]
+        while (parent := found.pop(member.ppid or 0, None)) is not None:
+            line.append(member := parent)
+        for member in reversed(line):
+            above = tree.known.get(member.ppid or 0)
+            if above is None or above.state != ALIVE:
+                tree.add(member, evidence, 1)
+            else:
+                tree.add(member, evidence | _below(tree, member), above.depth + 1, above)
+
+
+def _below(tree: Tree, child: Member) -> int:
+    """Return the evidence of a child of a member."""
+    return DESCENDANT | (SESSION if tree.leads(child.sid) else 0)
 
 
 def _list(tree: Tree, cell: Cell) -> list[int]:

@@ -293,7 +293,7 @@ class TestTheGuard:
     ) -> None:
         process, tree = plant.contained(FAMILY, kill_on_parent_exit=True)
         monkeypatch.setattr(containment_guard, "READ_TIME", 0.01)
-        monkeypatch.setattr(signal, "SIGCONT", 0)  # it cannot be continued, as a frozen one
+        monkeypatch.setattr(signal, "SIGCONT", signal.SIGURG)  # it stays stopped, as if frozen
         pid = stop_guard()
         fill_pipe()
         if found == "replaced":
