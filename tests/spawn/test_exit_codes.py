@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from support.callers import apart
 from support.counts import REAPED
 from support.listener import Listener
 from support.loops import on_asyncio, on_both
-from support.reapers import REAPERS, beside
+from support.reapers import REAPERS, WHEN_TOLD, beside, held_codes
 from support.times import LONG
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("fork", "procfs")
 
 SLEEP = ["sleep", str(LONG)]
-WHEN_TOLD = ["sh", "-c", "read line; exit 7"]
 beside_each = pytest.mark.parametrize("reaper", REAPERS)
 told = pytest.mark.needs("exit status of the reaped")
 
@@ -45,12 +45,6 @@ def root_code(result: KillResult) -> int | None:
     return result.root.exit_code
 
 
-def held_codes() -> list[tuple[int, int | None]]:
-    """Run commands that live until their input comes."""
-    done = [run(WHEN_TOLD, input=b"\n") for _ in range(REAPED)]
-    return [(tree.returncode, tree.exit_code) for tree in done]
-
-
 def awaited_codes() -> list[tuple[int, int | None]]:
     async def scene() -> list[tuple[int, int | None]]:
         done = [await arun(WHEN_TOLD, input=b"\n") for _ in range(REAPED)]
@@ -61,7 +55,7 @@ def awaited_codes() -> list[tuple[int, int | None]]:
 
 @told
 @beside_each
-@pytest.mark.parametrize("codes", [held_codes, awaited_codes])
+@pytest.mark.parametrize("codes", [partial(held_codes, REAPED), awaited_codes], ids=["run", "arun"])
 def test_run_tells_the_exit_code(
     reaper: str, codes: Callable[[], list[tuple[int, int | None]]]
 ) -> None:
@@ -80,7 +74,7 @@ def test_a_command_that_ends_at_once_never_seems_to_succeed(reaper: str, *, kern
 
 @beside_each
 def test_an_older_kernel_tells_the_truth_or_nothing(reaper: str) -> None:
-    assert {*beside(reaper, held_codes, told=False)} <= {(7, 7), (255, None)}
+    assert {*beside(reaper, partial(held_codes, REAPED), told=False)} <= {(7, 7), (255, None)}
 
 
 def without_pidfd() -> None:
@@ -93,9 +87,25 @@ def without_pidfd() -> None:
 def test_without_descriptors_a_code_is_true_or_unknown(reaper: str) -> None:
     def codes() -> list[tuple[int, int | None]]:
         without_pidfd()
-        return held_codes()
+        return held_codes(REAPED)
 
     assert {*beside(reaper, codes)} <= {(7, 7), (255, None)}
+
+
+@pytest.mark.needs("pidfd")
+def test_a_root_is_held_while_the_program_has_descriptors_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import resource  # noqa: PLC0415 - not on every system
+
+    def held() -> int:
+        with TreePopen(["cat"], stdin=subprocess.PIPE):
+            files = [file for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+            return sum("pidfd" in str(file.readlink()) for file in files)
+
+    before = held()
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (2, 2))
+    assert held() == before - 1
 
 
 def test_an_unknown_code_is_no_success() -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from proctree_kill import run
+
 from .callers import apart
 from .times import BOUND
 
@@ -44,6 +46,7 @@ def by_the_kernel() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 
+WHEN_TOLD = ["sh", "-c", "read line; exit 7"]
 REAPERS = {"thread": by_a_thread, "handler": by_a_handler, "kernel": by_the_kernel}
 
 
@@ -66,3 +69,9 @@ def beside(reaper: str, call: Callable[[], T], *, told: bool = True, within: flo
         return call()
 
     return apart(scene, within)
+
+
+def held_codes(count: int) -> list[tuple[int, int | None]]:
+    """Run so many commands that live until their input comes; return both codes of each."""
+    done = [run(WHEN_TOLD, input=b"\n") for _ in range(count)]
+    return [(tree.returncode, tree.exit_code) for tree in done]
