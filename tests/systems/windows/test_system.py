@@ -229,7 +229,12 @@ def test_the_environment_of_a_process_that_is_older_than_the_tree_is_not_read(
     older.start = younger.start - 2 * CLOCK_STEP
     set_back.start = younger.start - CLOCK_STEP // 2
     read: list[int] = []
-    monkeypatch.setattr(system, "carries", lambda pid, _: pid in read or read.append(pid))
+
+    def carries(pid: int, _markers: object) -> bool:
+        read.append(pid)
+        return False
+
+    monkeypatch.setattr(system, "carries", carries)
     scan(Tree(system, Aim([], [b"PLANTED=1"], since=younger.start)))
     assert read == [set_back.pid, younger.pid]
 
