@@ -66,7 +66,8 @@ class SessionManager:
             event_broadcaster: called with each :class:`SessionEvent`, in order, from one thread;
                 default none.
                 A coroutine function runs on the event loop in which the manager was entered.
-            guard: whether the sessions end when this process ends in any way; default True.
+            guard: whether the sessions end when this process ends in any way, or replaces itself
+                (``os.execv``); default True.
                 A small process, the guard, ends them; on Windows job objects do.
                 Where no guard is available (a frozen program), a warning is logged,
                 and only :meth:`recover` ends what a crash leaves.
