@@ -170,14 +170,19 @@ class PsutilSystem(System):
         uids = getattr(self._bound[member], "uids", None)
         return () if uids is None else (_facts.read(uids) or ())[:2]
 
-    def details(self, member: Member) -> Details:
-        """Ask psutil; never for arguments in uninterruptible sleep, which locks the memory."""
+    def arguments(self, member: Member) -> Sequence[str]:
+        """Ask psutil; not in uninterruptible sleep, which may lock the memory."""
         process = self._bound[member]
         asleep = _facts.read(process.status) == psutil.STATUS_DISK_SLEEP
-        arguments = None if asleep else _facts.read(process.cmdline)
+        return () if asleep else _facts.read(process.cmdline) or ()
+
+    def details(self, member: Member) -> Details:
+        """Ask psutil."""
+        process = self._bound[member]
         created = _facts.read(process.create_time)
         seconds = None if created is None else time.time() - created
-        return Details(_facts.read(process.username), " ".join(arguments or ()) or None, seconds)
+        command = " ".join(self.arguments(member)) or None
+        return Details(_facts.read(process.username), command, seconds)
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Look again with growing pauses: nothing better works on every system."""
