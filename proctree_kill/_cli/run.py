@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._engine.killing import Killing
+from .._models.exit_code import LOST
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult, SurvivorsError
 from .._running.threads import Act, WorkThread
@@ -22,7 +23,7 @@ from .._systems import terminal as own_terminal
 from .._systems.contract import Terminal
 from .exit_codes import Exit
 from .kill import policy_of
-from .signals import SignalQueue, signal_numbers, signal_queue
+from .signals import SignalQueue, keep_exit_codes, signal_numbers, signal_queue
 from .tables import outcome_table, plain, result_line
 
 if TYPE_CHECKING:
@@ -32,8 +33,13 @@ EXIT_SIGNALS = ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGBREAK")
 """The signals that ask us and the command to exit; SIGBREAK is Windows' Ctrl-Break."""
 PASSED_ON = (*EXIT_SIGNALS, "SIGUSR1", "SIGUSR2", "SIGWINCH")
 """The signals that are passed on; some servers exit on SIGWINCH."""
-TERMINAL_SIGNALS = ("SIGINT", "SIGQUIT", "SIGBREAK", "SIGWINCH")
-"""The signals that a terminal sends by itself."""
+TERMINAL_SIGNALS = ("SIGINT", "SIGQUIT", "SIGWINCH")
+"""The signals that a terminal sends by itself.
+
+Not SIGBREAK: another program may have sent CTRL_BREAK to our console group, and to no other.
+"""
+LEAST_STATUS = 1 << 31
+"""From here on an exit code is Windows' NTSTATUS, as 0xC000013A; sys.exit() needs it signed."""
 HANGUP = getattr(signal, "SIGHUP", None)
 WAIT_ENDED, TREE_ENDED = 0, 255  # in the queue of the signals; no signal has these numbers
 
@@ -48,10 +54,10 @@ def run(options: Namespace, screen: Screen) -> int:
     except ValueError as error:  # a PolicyError too
         screen.error(str(error))
         return Exit.FAILED
+    keep_exit_codes()  # as timeout(1)
     with own_terminal() as terminal, signal_queue(PASSED_ON) as signals:
         try:
-            # the caller chose what is inherited: <(...) of a shell, the job server of make
-            process = TreePopen(options.argv, close_fds=False, start_new_session=not terminal)
+            process = start(options.argv, terminal)
         except OSError as error:
             screen.error(f"cannot run {options.argv[0]!r}: {error.strerror or error}")
             return start_failure(error)
@@ -69,7 +75,28 @@ def run(options: Namespace, screen: Screen) -> int:
     survivors = result is not None and not result.ok
     if result is not None and survivors:
         screen.error(str(SurvivorsError(result)))
-    return exit_code(process.returncode, command.reason, survivors=survivors)
+    code = process.exit_code
+    if code is None and command.reason is None and not survivors:
+        screen.error(f"the exit code of the command is unknown: {LOST}")
+    return exit_code(code, command.reason, survivors=survivors)
+
+
+def start(argv: list[str], terminal: Terminal, **popen: Any) -> TreePopen[Any]:
+    """Start a command; ``popen`` has more options.
+
+    Raises:
+        OSError: it cannot be started; no process is left.
+    """
+    process: TreePopen[Any] | None = None
+    try:
+        with terminal.starting(argv) as (command, new_session):
+            # the caller chose what is inherited: <(...) of a shell, the job server of make
+            process = TreePopen(command, close_fds=False, start_new_session=new_session, **popen)
+    except OSError:
+        if process is not None:
+            process.stop(grace=0)
+        raise
+    return process
 
 
 def start_failure(error: OSError) -> Exit:
@@ -85,7 +112,7 @@ def exit_code(code: int | None, reason: int | None, *, survivors: bool) -> int:
     """Return our exit code.
 
     Args:
-        code: the exit code of the command, negative for a signal; None if it is alive.
+        code: the exit code of the command, negative for a signal; None if it is alive or unknown.
         reason: the exit code that says why we ended it, if we did.
         survivors: whether a process that should have ended is alive.
     """
@@ -95,6 +122,8 @@ def exit_code(code: int | None, reason: int | None, *, survivors: bool) -> int:
         return reason
     if code is None:
         return Exit.FAILED
+    if code >= LEAST_STATUS:
+        return code - 2 * LEAST_STATUS
     return code if code >= 0 else 128 - code
 
 
@@ -172,7 +201,9 @@ class CommandRun:
             return "the time was over"
         if self.reason is not None:
             return f"{signal.Signals(self.reason - 128).name} came"
-        code = self._process.returncode
+        code = self._process.exit_code
+        if code is None:
+            return "the command ended"
         if code < 0:
             return f"the command was ended by {signal.Signals(-code).name}"
         return f"the command ended with exit code {code}"

@@ -246,6 +246,10 @@ class System(Protocol):
         """Whether a process lives, so that what it started had no other parent until now."""
         return not self.wait([member], self.now())
 
+    def is_older(self, pid: int, start: int) -> bool:  # noqa: ARG002 - not known without a cost
+        """Whether a process is known to be older than this, in the unit of :attr:`Member.start`."""
+        return False
+
     def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
         """Whether the environment of a process holds one of these ``NAME=VALUE``.
 
@@ -345,6 +349,18 @@ class System(Protocol):
         """Close every descriptor and handle."""
 
 
+class Launch(NamedTuple):
+    """How a command is started so that it keeps the terminal.
+
+    Args:
+        args: the program and its arguments.
+        new_session: whether it leads a session of its own; on Windows a group in the console.
+    """
+
+    args: Sequence[str]
+    new_session: bool
+
+
 class Terminal(Protocol):
     """The terminal that this process shares with what it starts; false where there is none."""
 
@@ -353,6 +369,15 @@ class Terminal(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
     def __bool__(self) -> bool: ...
+
+    def starting(self, command: Sequence[str]) -> AbstractContextManager[Launch]:
+        """Start a command inside the block, so that it gets the keys and can be asked.
+
+        The end of the block waits until it runs.
+
+        Raises:
+            OSError: it cannot be started.
+        """
 
     def reaches(self, pid: int) -> bool:
         """Whether a key that sends this process a signal sends it to this child as well."""

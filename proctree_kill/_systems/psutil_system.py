@@ -171,10 +171,8 @@ class PsutilSystem(System):
         return () if uids is None else (_facts.read(uids) or ())[:2]
 
     def arguments(self, member: Member) -> Sequence[str]:
-        """Ask psutil; not in uninterruptible sleep, which may lock the memory."""
-        process = self._bound[member]
-        asleep = _facts.read(process.status) == psutil.STATUS_DISK_SLEEP
-        return () if asleep else _facts.read(process.cmdline) or ()
+        """Ask psutil."""
+        return _facts.arguments(self._bound[member])
 
     def details(self, member: Member) -> Details:
         """Ask psutil."""

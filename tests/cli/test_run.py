@@ -25,7 +25,7 @@ from proctree_kill._cli import main
 from proctree_kill._cli.parser import parse
 from proctree_kill._cli.run import exit_code, start_failure
 from proctree_kill._cli.signals import signal_queue
-from proctree_kill._systems.windows.console import ConsoleTerminal
+from proctree_kill._systems.windows.terminal import ConsoleTerminal
 from support.counts import SAVES
 from support.nodes import Node, chain
 from support.planter import Planter
@@ -120,6 +120,7 @@ class TestExitCodes:
             (7, None, True, 125),
             (None, 124, True, 125),
             (None, None, False, 125),
+            (0xC000013A, None, False, 0xC000013A - 2**32),  # Windows' codes, as sys.exit() has them
         ],
     )
     def test_the_command_s_own_unless_it_was_ended(

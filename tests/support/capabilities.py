@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib.util
 import os
 import shutil
 import signal
@@ -18,6 +19,8 @@ from . import seccomp
 from .cgroups import usable_cgroup
 from .users import ordinary_user
 
+# The private modules that make subinterpreters, until and since Python 3.13.
+SUBINTERPRETERS = ("_xxsubinterpreters", "_interpreters")
 NPM_PACKAGE = "@modelcontextprotocol/server-everything"
 # The environment variable that names the folder into which the npm package was installed.
 NPM_PREFIX = "PROCTREE_NPM_PREFIX"
@@ -65,6 +68,22 @@ def _pidfd_inode() -> bool:
             os.close(fd)
 
 
+def _exit_status_of_the_reaped() -> bool:
+    """Probe a pidfd that tells how a process ended which was reaped (Linux 6.15)."""
+    if not _pidfd():
+        return False
+    from proctree_kill._systems.linux import pidfd  # noqa: PLC0415 - not on every system
+
+    pid = os.posix_spawnp("true", ["true"], {})
+    fd = os.pidfd_open(pid)
+    try:
+        os.waitpid(pid, 0)
+        found = pidfd.info(fd)
+        return found is not None and found.status == 0
+    finally:
+        os.close(fd)
+
+
 def _pid_namespace() -> bool:
     """Probe a pid namespace with its own ``/proc``."""
     if not has("unshare"):
@@ -100,11 +119,13 @@ def _file_locks() -> bool:
 PROBES: dict[str, Callable[[], bool]] = {
     "pidfd": _pidfd,
     "pidfd inode": _pidfd_inode,
+    "exit status of the reaped": _exit_status_of_the_reaped,
     "cgroup": lambda: usable_cgroup() is not None,
     "fork": lambda: hasattr(os, "fork"),
     "console events": lambda: hasattr(signal, "CTRL_BREAK_EVENT"),
     "windows": lambda: hasattr(ctypes, "WinDLL"),
     "job objects": lambda: hasattr(ctypes, "WinDLL"),
+    "subinterpreters": lambda: any(map(importlib.util.find_spec, SUBINTERPRETERS)),
     "waitid": lambda: hasattr(os, "waitid"),
     "procfs": lambda: has("fork") and Path("/proc/self/stat").exists(),
     "children file": lambda: Path(f"/proc/self/task/{os.getpid()}/children").exists(),

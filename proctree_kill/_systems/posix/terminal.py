@@ -6,11 +6,14 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 assert sys.platform != "win32" or not TYPE_CHECKING  # what follows is not for Windows
 
 import termios
+
+from ..contract import Launch
 
 
 class PosixTerminal:
@@ -32,6 +35,10 @@ class PosixTerminal:
 
     def __bool__(self) -> bool:
         return self._fd is not None
+
+    def starting(self, command: Sequence[str]) -> contextlib.AbstractContextManager[Launch]:
+        """Keep it in this session, if that has a terminal."""
+        return contextlib.nullcontext(Launch(command, new_session=not self))
 
     def reaches(self, pid: int) -> bool:
         """Whether it is in the foreground group with this process: the keys signal that group."""

@@ -22,6 +22,15 @@ def test_a_group_is_reached_when_all_of_it_is_asked() -> None:
     assert reasons == {}
 
 
+def test_a_group_outlives_its_leader() -> None:
+    groups = {CALLER: SHELL, CHILD: LEADER, OTHER: LEADER}
+    for asked, others in ([CHILD, OTHER], []), ([CHILD], [OTHER]), ([CHILD, LEADER], [OTHER]):
+        reached, _ = ConsoleGroups(CALLER, groups).reach(asked, others)
+        assert {group: sorted(pids) for group, pids in reached.items()} == {LEADER: [CHILD, OTHER]}
+    reached, reasons = ConsoleGroups(CALLER, groups).reach([CHILD])
+    assert (reached, reasons) == ({}, {CHILD: "its console group has others in it"})
+
+
 def test_each_obstacle_is_named() -> None:
     def reason(groups: Mapping[int, int | None], *asked: int) -> str:
         reached, reasons = ConsoleGroups(CALLER, groups).reach(asked)
@@ -35,6 +44,9 @@ def test_each_obstacle_is_named() -> None:
     assert reason({**GROUPS, LEADER: SHELL}, LEADER) == "it is in the caller's own console group"
     assert reason(GROUPS, CHILD) == "the leader of its console group is not asked"
     assert reason({**GROUPS, LEADER: 0}, LEADER) == "the leader of its console group is not asked"
+    assert (
+        reason({**GROUPS, LEADER: OTHER}, CHILD) == "the leader of its console group is not asked"
+    )
     assert reason(GROUPS, LEADER) == "its console group has others in it"
 
 
