@@ -220,7 +220,10 @@ def _may_fork(thread: int, found: Stat | None) -> bool:
 
 
 def _is_parked(thread: int) -> bool:
-    return read(f"/proc/{thread}/wchan") in PARKED
+    place = read(f"/proc/{thread}/wchan")
+    if place == b"0":  # of every thread before Linux 5.16 (ORC unwinder); root may read the stack
+        place = read(f"/proc/{thread}/stack").partition(b"+")[0].rpartition(b" ")[2]
+    return place in PARKED
 
 
 def children(pid: int, *, alone: bool) -> list[int]:
