@@ -346,6 +346,10 @@ class Terminal(Protocol):
 
     def __bool__(self) -> bool: ...
 
+    @property
+    def is_canonical(self) -> bool:
+        """Whether its input is read in lines; else keys belong to the program in front."""
+
     def reaches(self, pid: int) -> bool:
         """Whether a key that sends this process a signal sends it to this child as well."""
 
@@ -354,6 +358,7 @@ class Terminal(Protocol):
 
         Args:
             modes: whether to restore the modes of that time too: a killed program could not.
+                Those that another program may have set stay as they are.
         """
 
 

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Self
 from . import win32
 
 CTRL_BREAK_EVENT = 1
+STD_INPUT_HANDLE = 0xFFFFFFF6
+ENABLE_LINE_INPUT = 0x0002
 READ = win32.PROCESS_QUERY_LIMITED_INFORMATION | win32.PROCESS_VM_READ
 PARAMETERS_OFFSET = 0x20
 """Where a PEB has the pointer to its parameters (winternl.h), with pointers of 64 bits."""
@@ -25,8 +27,10 @@ POINTER = ctypes.sizeof(c_void_p)
 
 _KERNEL32: Mapping[str, tuple[Any, ...]] = {
     "GenerateConsoleCtrlEvent": (c_int32, c_uint32, c_uint32),
+    "GetConsoleMode": (c_int32, c_void_p, c_void_p),
     "GetConsoleProcessList": (c_uint32, c_void_p, c_uint32),
     "GetConsoleWindow": (c_void_p,),
+    "GetStdHandle": (c_void_p, c_uint32),
 }
 _USER32: Mapping[str, tuple[Any, ...]] = {
     "EnumWindows": (c_int32, c_void_p, c_size_t),
@@ -208,6 +212,13 @@ class ConsoleTerminal:
 
     def __bool__(self) -> bool:
         return True
+
+    @property
+    def is_canonical(self) -> bool:
+        """Whether the standard input is read in lines; True where it is no console."""
+        mode = c_uint32(ENABLE_LINE_INPUT)
+        _kernel32().GetConsoleMode(_kernel32().GetStdHandle(STD_INPUT_HANDLE), ctypes.byref(mode))
+        return bool(mode.value & ENABLE_LINE_INPUT)
 
     def reaches(self, _pid: int) -> bool:
         """Return True: Ctrl-C reaches every process on the console."""
