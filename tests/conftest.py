@@ -9,7 +9,7 @@ import ctypes
 import os
 import signal
 import tempfile
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -84,8 +84,9 @@ def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a dead child, a descriptor or a cgroup."""
     files, cells = _open_files(), library_left()
     yield
-    if len(_open_files()) > len(files):
-        _await_our_threads()
+    deadline = time.monotonic() + BOUND
+    while len(_open_files()) > len(files) and time.monotonic() < deadline:
+        time.sleep(0.01)  # a thread that is ending closes its own
     assert _unreaped() is None, "a test left a child that was not reaped"
     assert len(_open_files()) <= len(files), f"a test left open: {_open_files() - files}"
     assert own_left() == [], "a test left cgroups"
@@ -144,13 +145,6 @@ def open_folder() -> Iterator[Path]:
 def storm(open_folder: Path) -> Path:
     """Compile the program that forks."""
     return build(SOURCE, open_folder)
-
-
-def _await_our_threads() -> None:
-    """Wait for the threads of the library: they may hold a descriptor until they end."""
-    for thread in threading.enumerate():
-        if thread.name.startswith("proctree_kill"):
-            thread.join(BOUND)
 
 
 def _new_cells(before: list[Path]) -> set[Path]:

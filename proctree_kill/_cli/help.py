@@ -77,9 +77,9 @@ timeout(1) that leaves no process behind.
 Input and output belong to the command. Processes that it leaves behind
 (children, orphans, daemons that keep its environment) have a second to finish
 (--linger), are asked to exit, and killed after the grace. Signals are passed
-on. One that means exit (TERM, HUP, INT, QUIT) asks the whole tree by that
-signal, from the top down; after the grace the rest is killed, at a second one
-at once. On a terminal Ctrl-C and Ctrl-Z reach the command as they do in a
+on. One that means exit (TERM, HUP, INT, QUIT, BREAK) asks the whole tree by
+that signal, from the top down; after the grace the rest is killed, at a second
+one at once. On a terminal Ctrl-C and Ctrl-Z reach the command as they do in a
 shell. If it goes on, a second Ctrl-C asks the whole tree and a third kills it;
 in raw mode (an editor, a prompt) all keys are the command's.
 """,

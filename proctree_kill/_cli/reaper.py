@@ -20,19 +20,25 @@ class OrphanReaper:
         """Begin just after the start of the root."""
         self._root = root
         self._stopped = False
+        self._root_is_reaped = threading.Event()
 
     def start(self) -> None:
         """Reap in a thread, which ends with the last child."""
         with contextlib.suppress(RuntimeError):  # the system has no thread left
             threading.Thread(target=self._run, name="proctree_kill", daemon=True).start()
 
+    def note_root(self) -> None:
+        """Reap what died after the root, which was reaped."""
+        self._root_is_reaped.set()
+
     def stop(self) -> None:
         """Reap no more: a kill reads the exit codes of what it reaps."""
         self._stopped = True
+        self._root_is_reaped.set()
 
     def _run(self) -> None:
         while (pid := await_dead_child()) is not None and not self._stopped:
             if pid == self._root.pid and self._root.returncode is None:
-                self._root.wait()
+                self._root_is_reaped.wait()
             else:
                 reap(pid)

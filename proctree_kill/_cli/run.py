@@ -34,8 +34,13 @@ EXIT_SIGNALS = ("SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGBREAK")
 """The signals that ask us and the command to exit; SIGBREAK is Windows' Ctrl-Break."""
 PASSED_ON = (*EXIT_SIGNALS, "SIGUSR1", "SIGUSR2", "SIGWINCH")
 """The signals that are passed on; some servers exit on SIGWINCH."""
-TERMINAL_SIGNALS = ("SIGINT", "SIGQUIT", "SIGBREAK", "SIGWINCH")
-"""The signals that a terminal sends by itself."""
+TERMINAL_SIGNALS = ("SIGINT", "SIGQUIT", "SIGWINCH")
+"""The signals that a terminal sends by itself.
+
+Not SIGBREAK: another program may have sent CTRL_BREAK to our console group, and to no other.
+"""
+LEAST_STATUS = 1 << 31
+"""From here on an exit code is Windows' NTSTATUS, as 0xC000013A; sys.exit() needs it signed."""
 HANGUP = getattr(signal, "SIGHUP", None)
 KILLING = "killing all processes"
 WAIT_ENDED, TREE_ENDED = 0, 255  # in the queue of the signals; no signal has these numbers
@@ -53,8 +58,7 @@ def run(options: Namespace, screen: Screen) -> int:
         return Exit.FAILED
     with own_terminal() as terminal, signal_queue(PASSED_ON) as signals:
         try:
-            # the caller chose what is inherited: <(...) of a shell, the job server of make
-            process = TreePopen(options.argv, close_fds=False, start_new_session=not terminal)
+            process = start(options.argv, terminal)
         except OSError as error:
             screen.error(f"cannot run {options.argv[0]!r}: {error.strerror or error}")
             return start_failure(error)
@@ -75,6 +79,24 @@ def run(options: Namespace, screen: Screen) -> int:
     if result is not None and survivors:
         screen.error(str(SurvivorsError(result)))
     return exit_code(process.returncode, command.reason, survivors=survivors)
+
+
+def start(argv: list[str], terminal: Terminal, **popen: Any) -> TreePopen[Any]:
+    """Start a command; ``popen`` has more options.
+
+    Raises:
+        OSError: it cannot be started; no process is left.
+    """
+    process: TreePopen[Any] | None = None
+    try:
+        with terminal.starting(argv) as (command, new_session):
+            # the caller chose what is inherited: <(...) of a shell, the job server of make
+            process = TreePopen(command, close_fds=False, start_new_session=new_session, **popen)
+    except OSError:
+        if process is not None:
+            process.stop(grace=0)
+        raise
+    return process
 
 
 def start_failure(error: OSError) -> Exit:
@@ -100,6 +122,8 @@ def exit_code(code: int | None, reason: int | None, *, survivors: bool) -> int:
         return reason
     if code is None:
         return Exit.FAILED
+    if code >= LEAST_STATUS:
+        return code - 2 * LEAST_STATUS
     return code if code >= 0 else 128 - code
 
 
@@ -167,7 +191,9 @@ class CommandRun:
         if policy is not None:
             return self._end(policy)
         self._has_ended = True
-        if self._process.poll() is not None and self._process.containment.is_empty:
+        ended = self._process.poll() is not None
+        self._reaper.note_root()
+        if ended and self._process.containment.is_empty:
             return None
         if self._leftovers.choice == "leave":
             self._process.leave()

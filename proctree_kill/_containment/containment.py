@@ -84,8 +84,8 @@ class Containment(Contained):
                 group of its own in the console (Windows); default True.
                 Without one it keeps the terminal and its keys,
                 orphans are known by the marker alone, and on Windows CTRL_BREAK cannot be sent.
-            kill_on_parent_exit: whether the tree ends when this process does, however it ends;
-                default False.
+            kill_on_parent_exit: whether the tree ends when this process does, however it ends,
+                or replaces itself (``os.execv``); default False.
 
         Raises:
             ContainmentError: this system or this process cannot have what was asked for.

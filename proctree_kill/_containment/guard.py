@@ -19,6 +19,7 @@ from .._engine.process import identify
 from .._models.errors import ContainmentError
 from .._models.identity import ProcessIdentity
 from .._running import threads
+from .._systems import image
 
 KILL_ON_PARENT_EXIT = "kill_on_parent_exit"
 HELLO = "proctree_kill guard"
@@ -28,9 +29,10 @@ START_TIME = 20.0
 READ_TIME = 1.0
 """Seconds within which a guard that runs must have made room for a message in its pipe."""
 EXIT_TIME = 1.0  # seconds for which the death of a killed guard is awaited
+PACKAGE = Path(__file__).absolute().parents[1]  # a vendored copy may have another name
 PROGRAM = (
     "import sys; sys.path[:] = sys.argv[3:]; "
-    "from proctree_kill._guard.start import main; main(sys.argv[1], sys.argv[2])"
+    f"from {PACKAGE.name}._guard.start import main; main(sys.argv[1], sys.argv[2])"
 )
 """What the guard's interpreter runs: with the owner's path it needs no ``site``."""
 PYTHON_OPTIONS = ("-I", "-S")
@@ -183,9 +185,8 @@ def _start() -> subprocess.Popen[bytes]:
     if not sys.executable or getattr(sys, "frozen", False):
         reason = f"the guard needs a Python to run it, and sys.executable is {sys.executable!r}"
         raise ContainmentError(KILL_ON_PARENT_EXIT, reason)
-    package = str(Path(__file__).absolute().parents[2])
-    paths = [package, *(os.path.abspath(path) for path in sys.path)]  # noqa: PTH100 - "" is here
-    owner = identify(os.getpid()).model_dump_json()
+    paths = [str(PACKAGE.parent), *(os.path.abspath(path) for path in sys.path)]  # noqa: PTH100 - "" is here
+    owner = json.dumps([identify(os.getpid()).model_dump(mode="json"), image(os.getpid())])
     try:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
             [sys.executable, *PYTHON_OPTIONS, "-c", PROGRAM, owner, HELLO, *paths],

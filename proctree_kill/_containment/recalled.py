@@ -22,6 +22,7 @@ class RecalledTree(Contained):
         *,
         owner: ProcessIdentity | None = None,
         uid: int | None = None,
+        ownerless: bool = False,
     ) -> None:
         """Look for its cgroup.
 
@@ -34,6 +35,7 @@ class RecalledTree(Contained):
                 made the cgroup; None: any.
             uid: the user with whose rights alone the tree is ended: the real uid of each of its
                 processes; None: with ours.
+            ownerless: whether its owner runs another program now, which knows nothing of it.
 
         Raises:
             OSError: the cgroup cannot be looked at, for want of descriptors or memory.
@@ -42,6 +44,7 @@ class RecalledTree(Contained):
         self._identity = identity
         self._owner = owner
         self._uid = uid
+        self._ownerless = ownerless
         self._cell: Cell | None = None if cgroup is None else recorded_cell(cgroup, owner, uid)
         if self._cell is not None:
             weakref.finalize(self, self._cell.abandon)
@@ -57,6 +60,7 @@ class RecalledTree(Contained):
             ended=[self._end],
             bystanders=[] if self._owner is None else [self._owner],
             uid=self._uid,
+            ownerless=self._ownerless,
             since=(root and root.start) or 0,
         )
 

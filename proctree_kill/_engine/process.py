@@ -10,8 +10,8 @@ from enum import Enum
 from typing import NamedTuple, Self
 
 from .._models.errors import TargetRefusedError
-from .._models.identity import ProcessIdentity
-from .._systems import current
+from .._models.identity import Image, ProcessIdentity, is_replaced
+from .._systems import current, image
 from .._systems.contract import Details
 from .._systems.member import ALIVE, identity_of, is_same
 from .target import check_pid
@@ -53,6 +53,8 @@ class Presence(Enum):
     """Whether an identified process is still there."""
 
     LIVES = "lives"
+    REPLACED = "replaced"
+    """It runs another program by now: it knows nothing of what it started before."""
     DEAD = "dead"
     """Its number is free, or belongs to its zombie."""
     RECYCLED = "recycled"
@@ -69,8 +71,13 @@ class Sighting(NamedTuple):
     uids: tuple[int, ...] = ()
 
 
-def look_up(identity: ProcessIdentity) -> Sighting:
-    """Look for a process that was identified earlier, perhaps by another process."""
+def look_up(identity: ProcessIdentity, ran: Image = ()) -> Sighting:
+    """Look for a process that was identified earlier, perhaps by another process.
+
+    Args:
+        identity: the process.
+        ran: the program image that it ran then; without tokens any will do.
+    """
     with current() as system:
         member = system.bind(identity.pid)
         if member is None:
@@ -80,8 +87,10 @@ def look_up(identity: ProcessIdentity) -> Sighting:
         return Sighting(Presence.UNKNOWN, member.name)
     if not same:
         return Sighting(Presence.RECYCLED, member.name)
-    presence = Presence.LIVES if member.state == ALIVE else Presence.DEAD
-    return Sighting(presence, member.name, uids)
+    if member.state != ALIVE:
+        return Sighting(Presence.DEAD, member.name, uids)
+    replaced = bool(ran) and is_replaced(ran, image(identity.pid))
+    return Sighting(Presence.REPLACED if replaced else Presence.LIVES, member.name, uids)
 
 
 class ExitWaiter:

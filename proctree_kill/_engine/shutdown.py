@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 
-from .._running.loops import LoopCall, LoopCaller
+from .._running.loops import LoopCall, LoopCaller, close_unawaited
 from .steps import HookState
 
 Shutdown = Callable[[], object]
@@ -94,13 +94,11 @@ class ShutdownHook:
         with self._changing:
             abandoned = self.state != "running"
             if self._loop is not None and not abandoned:
-                self._loop_call = self._loop(lambda: returned)
+                self._loop_call = self._loop(returned)
         if self._loop_call is not None:
             self._loop_call.run()
             return
-        close = getattr(returned, "close", None)  # or Python warns that it was never awaited
-        if callable(close):
-            close()
+        close_unawaited(returned)
         if not abandoned:
             text = f"it returned {returned!r}, which is not awaited here"
             raise TypeError(text)

@@ -69,6 +69,7 @@ class Aim(NamedTuple):
         uid: the real uid that each process of it has; None: any.
         since: the start, as :attr:`Member.start`, before which no process carries such a marker.
         spared: which members are not touched; None spares none.
+        ownerless: whether no object stands for those of them that are children of this process.
     """
 
     claims: Sequence[Claim]
@@ -81,6 +82,7 @@ class Aim(NamedTuple):
     uid: int | None = None
     since: int = 0
     spared: Sparing | None = None
+    ownerless: bool = False
 
 
 class Contained(ABC):
@@ -129,6 +131,7 @@ def aim(target: Target, marker: str | None = None, spare: Spare | None = None) -
         uid=next((aimed.uid for aimed in aims if aimed.uid is not None), None),
         since=since,
         spared=sparing(spare),
+        ownerless=all(aimed.ownerless for aimed in aims),
     )
 
 

@@ -194,7 +194,8 @@ class Tree:
     def add(self, member: Member, evidence: int, depth: int, parent: Member | None = None) -> None:
         """Add a member; whether it is spared is asked once, here."""
         member.evidence, member.depth = evidence, depth
-        member.adopted = self.rooted and not evidence & (ROOT | DESCENDANT)
+        orphaned = self.rooted and not evidence & (ROOT | DESCENDANT)
+        member.adopted = orphaned or self.aim.ownerless
         if parent is not None and parent.spared:
             member.spared = f"below {parent.pid}"
         else:

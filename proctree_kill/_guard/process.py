@@ -11,12 +11,13 @@ import os
 import selectors
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .._containment.recalled import RecalledTree
 from .._engine.kill import kill_tree
-from .._engine.process import ExitWaiter
+from .._engine.process import ExitWaiter, Presence, look_up
 from .._models.identity import ProcessIdentity
 from .._records.recording import forget
 from .._systems import tidy_cells
@@ -25,6 +26,8 @@ GRACE = 0.5  # seconds between asking a tree and the force: its owner is dead, n
 STARTING_TIME = 0.5
 """Seconds within which a process that the owner was just starting has become its program."""
 STARTING_POLL = 0.05  # seconds between two looks for such a process
+LOOKS, LOOK_POLL = 10, 0.05  # seconds between two looks
+"""How often the owner is looked at after the end of its pipe: macOS ends it early in an exec."""
 
 WatchedTree = dict[str, Any]
 
@@ -38,25 +41,33 @@ class GuardProcess:
         self._pipe = pipe
         self._rest = b""
 
-    def read_until(self, death: int) -> None:
-        """Read messages until ``death`` can be read, or the pipe ends while there is no tree.
+    def read_until(self, death: int, is_replaced: Callable[[], bool] = bool) -> None:
+        """Read messages until the owner is dead, or the pipe ends while there is no tree.
 
         The pipe alone does not tell of the owner's death: a fork of the owner keeps it open.
+
+        Args:
+            death: can be read once the process of the owner is dead.
+            is_replaced: whether it runs another program; asked after the end of the pipe, for an
+                exec closes that.
         """
         with selectors.DefaultSelector() as selector:
             selector.register(death, selectors.EVENT_READ)
             selector.register(self._pipe, selectors.EVENT_READ)
-            dead = False
+            dead, looks = False, 0
             while True:
-                ready = {key.fd for key, _ in selector.select(0 if dead else None)}
+                pause = 0 if dead else LOOK_POLL if looks else None
+                ready = {key.fd for key, _ in selector.select(pause)}
                 if self._pipe in ready:
                     if not self._read():
                         selector.unregister(self._pipe)
                         if not self.trees:
                             return
+                        looks = LOOKS
                 elif dead:  # all that it wrote before it died is read
                     return
-                dead = dead or death in ready
+                dead = dead or death in ready or (looks > 0 and is_replaced())
+                looks = max(looks - 1, 0)
 
     def _read(self) -> bool:
         """Read what is there; return False at the end of the pipe."""
@@ -110,7 +121,8 @@ def _recall(tree: WatchedTree) -> RecalledTree:
 
 def run(owner: str) -> None:
     """Read messages from the standard input until the owner is dead, and end its trees then."""
-    identity = ProcessIdentity.model_validate_json(owner)
+    described, ran = json.loads(owner)
+    identity = ProcessIdentity.model_validate(described)
     waiter = ExitWaiter(identity.pid)
     death, dying = os.pipe()
 
@@ -121,6 +133,6 @@ def run(owner: str) -> None:
 
     threading.Thread(target=await_death, daemon=True).start()
     process = GuardProcess(0)
-    process.read_until(death)
+    process.read_until(death, lambda: look_up(identity, ran).presence is Presence.REPLACED)
     process.end_all()
     tidy_cells()

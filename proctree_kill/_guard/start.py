@@ -17,7 +17,7 @@ def main(owner: str, hello: str) -> None:
     """Watch the owner until it dies, and end its trees then.
 
     Args:
-        owner: its identity, in JSON.
+        owner: its identity and its program image, in JSON.
         hello: what its owner waits for on the standard output.
     """
     for number in signal.valid_signals() - {getattr(signal, name) for name in NOT_IGNORED}:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from .base import Model
 
+Image = tuple[str | None, ...]
+"""Tokens of the program image of a process, which execve(2) changes; None for one that is hidden.
+
+Its pid and its start stay, so its identity does. A fork has the tokens of its parent.
+"""
 WEAK_TOLERANCE = 2.0  # seconds between two start times of one process (macOS: 1.00 was seen)
 
 
@@ -51,6 +56,11 @@ class ProcessIdentity(Model):
 
     def __str__(self) -> str:
         return str(self.pid)
+
+
+def is_replaced(recorded: Image, found: Image) -> bool:
+    """Whether a process that ran one program image is known to run another by now."""
+    return any(map(_differ, zip(recorded, found, strict=False)))
 
 
 def _differ(pair: tuple[object, object]) -> bool:

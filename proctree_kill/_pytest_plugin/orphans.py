@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from typing import Any
 
 import pytest
@@ -18,9 +18,15 @@ Wrapped = Generator[None, Any, Any]
 class OrphanPlugin:
     """Tracks the processes of each test, and of each fixture with a broader scope by itself."""
 
-    def __init__(self, *, strict: bool) -> None:
-        """Begin before the session. ``strict`` makes each leftover an error."""
+    def __init__(self, *, strict: bool, ignored: Collection[str]) -> None:
+        """Begin before the session.
+
+        Args:
+            strict: whether each leftover is an error, and is ended.
+            ignored: patterns of command lines that are no leftovers.
+        """
         self._strict = strict
+        self._ignored = ignored
         self._trackers: list[StartTracker] = []
         self._fixtures: dict[pytest.FixtureDef[Any], StartTracker] = {}
         self._found: list[str] = []
@@ -29,7 +35,7 @@ class OrphanPlugin:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Wrapped:
         """Begin before the first fixture."""
-        self._trackers = [StartTracker(item.nodeid)]
+        self._trackers = [StartTracker(item.nodeid, self._ignored)]
         return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -55,7 +61,8 @@ class OrphanPlugin:
             return (yield)
         outer = self._trackers[-1]
         outer.pause()
-        tracker = StartTracker(f"the {fixturedef.scope} fixture {fixturedef.argname!r}")
+        name = f"the {fixturedef.scope} fixture {fixturedef.argname!r}"
+        tracker = StartTracker(name, self._ignored)
         self._trackers.append(tracker)
         self._fixtures[fixturedef] = tracker
         try:
@@ -66,7 +73,7 @@ class OrphanPlugin:
             outer.resume()
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        """End what such a fixture left."""
+        """Search for what such a fixture left."""
         if tracker := self._fixtures.pop(fixturedef, None):
             self._end(tracker)
 
@@ -86,18 +93,19 @@ class OrphanPlugin:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Write all leftovers."""
         if self._summary:
-            terminalreporter.section("leftover processes, ended by proctree_kill")
+            ended = ", ended by proctree_kill" if self._strict else ""
+            terminalreporter.section(f"leftover processes{ended}")
             for text in self._summary:
                 terminalreporter.line(text)
 
     def _end_test(self) -> list[str]:
-        """End what the test left; return all leftovers since the last test."""
+        """Search for what the test left; return all leftovers since the last test."""
         for tracker in self._trackers:
-            if tracker.close():  # else there is nothing to end, and a second scan is saved
+            if tracker.close():  # else nothing is left, and a second scan is saved
                 self._end(tracker)
         found, self._trackers, self._found = self._found, [], []
         return found
 
     def _end(self, tracker: StartTracker) -> None:
-        if (text := tracker.end()) is not None:
+        if (text := tracker.end(kill=self._strict)) is not None:
             self._found.append(text)

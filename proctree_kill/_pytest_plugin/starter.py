@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from .._engine.kill import kill_tree
+from .._models.errors import ContainmentError
 from .._spawn.popen import TreePopen
 
 if TYPE_CHECKING:
@@ -25,8 +26,19 @@ class TreeStarter:
         self._started: list[TreePopen[Any]] = []
 
     def __call__(self, args: Command, **options: Any) -> TreePopen[Any]:
-        """Start a tree, as :class:`TreePopen` does."""
-        process: TreePopen[Any] = TreePopen(args, **options)
+        """Start a tree, as :class:`TreePopen` does.
+
+        ``kill_on_parent_exit`` is set where it can be had: pytest-timeout may end this process
+        by ``os._exit``.
+        """
+        guarded: dict[str, Any] = {"kill_on_parent_exit": options.get("leftovers") != "leave"}
+        guarded |= options
+        try:
+            process: TreePopen[Any] = TreePopen(args, **guarded)
+        except ContainmentError:
+            if guarded == options:
+                raise
+            process = TreePopen(args, **options)
         self._started.append(process)
         return process
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Collection, Iterable
 
 from .._containment.containment import Containment
 from .._engine.kill import kill_tree, snapshot_tree
 from .._models.identity import ProcessIdentity
 from .._models.tree import Evidence, TreeMember
+from .servants import Found
 
-HELPERS = (
-    ("multiprocessing.resource_tracker", "_resource_tracker", "_pid"),
-    ("multiprocessing.forkserver", "_forkserver", "_forkserver_pid"),
-)
-"""Module, object and attribute of the pids of helpers that the standard library starts."""
+SETTLE_TIME = 1.0
+"""Seconds within which a fork has become a servant, and that of a dead program has ended.
 
-Line = list[ProcessIdentity]
-"""A process and its ancestors, as far as they are below this process."""
+multiprocessing awaits neither the start of a servant nor its end.
+"""
+SETTLE_POLL = 0.005  # seconds between two looks for that
 
 
 class StartTracker:
@@ -28,12 +27,19 @@ class StartTracker:
     the environment from before, but it is new among the descendants of this process.
     """
 
-    def __init__(self, name: str) -> None:
-        """Begin. ``name`` is the test or the fixture, as the subject of a sentence."""
+    def __init__(self, name: str, ignored: Collection[str]) -> None:
+        """Begin.
+
+        Args:
+            name: the test or the fixture, as the subject of a sentence.
+            ignored: patterns of command lines that are no leftovers.
+        """
         self._test = name
+        self._ignored = ignored
         self._containment = Containment.prepare("session")
         self._variable, _, self._value = self._containment.marker.partition("=")
-        self._others = {line[0] for _, line in self._scan(None)}  # the marker is in no process yet
+        found = self._search(None)  # the marker is in no process yet
+        self._others = {member.identity for member in found}
         self._started: set[ProcessIdentity] = set()
         self.resume()
 
@@ -48,54 +54,63 @@ class StartTracker:
     def close(self) -> set[ProcessIdentity]:
         """End the span; return the processes that were started in it and live."""
         self.pause()
-        self._started.update(member.identity for member in self._find(self._others.isdisjoint))
+        found = self._search(self._containment.marker)
+        self._started.update(
+            member.identity
+            for member in found
+            if member.identity not in self._others and self._is_new(member, found)
+        )
         return self._started
 
     def ignore(self, others: Iterable[ProcessIdentity]) -> None:
         """Leave processes to another tracker."""
         self._others.update(others)
 
-    def end(self) -> str | None:
-        """End the started processes that are left; return a sentence about them, if any."""
-        left = self._find(lambda line: not self._started.isdisjoint(line))
+    def end(self, *, kill: bool) -> str | None:
+        """Return a sentence about the started processes that are left; None without any.
+
+        Args:
+            kill: whether to end them.
+        """
+        until = time.monotonic() + SETTLE_TIME
+        found, left = self._left()
+        while any(map(found.is_unsettled, left)) and time.monotonic() < until:
+            time.sleep(SETTLE_POLL)
+            found, left = self._left()
         if not left:
             return None
-        result = kill_tree([member.identity for member in left], grace=0)
         names = ", ".join(f"{member.name or '?'} ({member.identity.pid})" for member in left)
-        alive = "" if result.ok else f"; {len(result.survivors)} could not be ended"
-        return f"{self._test} left {names}{alive}"
+        text = f"{self._test} left {names}"
+        if kill:
+            spare = [member.identity for member in found if found.is_left_alone(member)]
+            result = kill_tree([member.identity for member in left], grace=0, spare=spare)
+            if not result.ok:
+                text += f"; {len(result.survivors)} could not be ended"
+        return text
 
-    def _find(self, is_ours: Callable[[Line], bool]) -> list[TreeMember]:
-        return [
+    def _left(self) -> tuple[Found, list[TreeMember]]:
+        found = self._search(self._containment.marker)
+        started = [
             member
-            for member, line in self._scan(self._containment.marker)
-            if Evidence.MARKER in member.evidence or is_ours(line)
+            for member in found
+            if Evidence.MARKER in member.evidence
+            or any(ancestor.identity in self._started for ancestor in found.line(member))
         ]
+        return found, [member for member in started if not found.is_left_alone(member)]
 
-    def _scan(self, marker: str | None) -> list[tuple[TreeMember, Line]]:
-        """Return our descendants and the carriers of the marker, each with its line."""
+    def _is_new(self, member: TreeMember, found: Found) -> bool:
+        """Whether the test started it, and not a process that was there before the test.
+
+        A servant acts for the test: what a fork server has forked since is new.
+        """
+        return Evidence.MARKER in member.evidence or not any(
+            ancestor.identity in self._others and not found.is_servant(ancestor)
+            for ancestor in found.line(member)
+        )
+
+    def _search(self, marker: str | None) -> Found:
+        """Look for our descendants and the carriers of the marker."""
         tree = snapshot_tree(os.getpid(), marker=marker, include_root=False)
         if tree.refusal is not None:  # we are init, in a container: orphans are children of ours
             tree = snapshot_tree(self._containment)
-        helpers = _helper_pids()
-        members = {member.identity.pid: member for member in tree.members}
-        lines = [(member, _line(member, members)) for member in tree.members]
-        return [
-            (member, line)
-            for member, line in lines
-            if helpers.isdisjoint(identity.pid for identity in line)
-        ]
-
-
-def _line(member: TreeMember | None, members: dict[int, TreeMember]) -> Line:
-    line: Line = []
-    while member is not None and member.identity not in line:
-        line.append(member.identity)
-        member = members.get(member.ppid or 0)
-    return line
-
-
-def _helper_pids() -> set[int]:
-    owners = [getattr(sys.modules.get(module), name, None) for module, name, _ in HELPERS]
-    pids = (getattr(owner, pid, None) for owner, (_, _, pid) in zip(owners, HELPERS, strict=True))
-    return {pid for pid in pids if isinstance(pid, int)}
+        return Found(tree.members, self._ignored)

@@ -102,7 +102,7 @@ def _assess_processes(entry: Intent, *, owned: bool, writer: int, uid: int | Non
     """Assess by the owner and the root: where one is in doubt, no process is touched."""
     identity = entry.identity if isinstance(entry, Record) else None
     root = Sighting(Presence.DEAD) if identity is None else look_up(identity)
-    owner = look_up(entry.owner)
+    owner = look_up(entry.owner, entry.image)
     if not owned and owner.presence in (Presence.LIVES, Presence.UNKNOWN):
         return Assessment(RecordFate.OWNED, root=root)
     if owner.presence is Presence.LIVES and writer not in (0, *owner.uids):
@@ -116,8 +116,16 @@ def _assess_processes(entry: Intent, *, owned: bool, writer: int, uid: int | Non
     if root.presence is Presence.UNKNOWN:
         detail = "it cannot be known whether its number still means the same process"
         return Assessment(RecordFate.UNREADABLE, detail, root=root)
-    target = RecalledTree(entry.marker, identity, entry.cgroup, owner=entry.owner, uid=uid)
-    return Assessment(target=target, root=root)
+    target = RecalledTree(
+        entry.marker,
+        identity,
+        entry.cgroup,
+        owner=entry.owner,
+        uid=uid,
+        ownerless=owner.presence is Presence.REPLACED,
+    )
+    why = f"process {entry.owner.pid} runs another program now"
+    return Assessment(None, why if owner.presence is Presence.REPLACED else None, target, root)
 
 
 def _new_owner(name: str | None) -> str:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._engine.markers import MARKER_PATTERN
 from .._models.errors import SessionError
-from .._models.identity import ProcessIdentity
+from .._models.identity import Image, ProcessIdentity
 
 VERSION = 1
 """The layout of entries that this release writes, and the only one that it acts upon."""
@@ -39,6 +39,7 @@ class Intent(BaseModel):
         marker: the ``NAME=VALUE`` in the environment of each member.
         cgroup: the folder of the tree's own cgroup, where it has one.
         owner: the process that writes this.
+        image: the program that it runs now; empty where that has no tokens, as in release 0.1.0.
         machine_id: a digest of the machine's id, where it has one.
         pid_namespace: the inode of the pid namespace that numbers belong to, where there are any.
         argv_digest: SHA-256 of the command, which itself may hold secrets.
@@ -53,6 +54,7 @@ class Intent(BaseModel):
     marker: str = Field(pattern=rf"^{MARKER_PATTERN}$")
     cgroup: str | None = None
     owner: ProcessIdentity
+    image: Image = ()
     machine_id: str | None
     pid_namespace: int | None
     argv_digest: str

@@ -13,7 +13,8 @@ from pathlib import Path
 from .._containment.containment import Containment
 from .._engine.process import details, identify
 from .._models.errors import RecordError
-from .._models.identity import ProcessIdentity
+from .._models.identity import Image, ProcessIdentity
+from .._systems import image
 from .._systems.machine import machine_id, pid_namespace
 from . import files as record_files
 from .format import (
@@ -75,12 +76,14 @@ class Recording:
             RecordError: it cannot be written, or the id has a record already.
         """
         path = intent_path(self.path)
+        owner, ran = _own_identity(os.getpid())
         intent = Intent(
             session_id=self._session_id,
             tool=self._tool,
             marker=containment.marker,
             cgroup=None if containment.cgroup is None else str(containment.cgroup),
-            owner=_own_identity(os.getpid()),
+            owner=owner,
+            image=ran,
             machine_id=machine_id(),
             pid_namespace=pid_namespace(),
             argv_digest=digest(args),
@@ -160,8 +163,8 @@ def forget(path: Path, marker: str, folder: Folder | None = None) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _own_identity(pid: int) -> ProcessIdentity:
-    return identify(pid)  # cached by the number: a fork is another process
+def _own_identity(pid: int) -> tuple[ProcessIdentity, Image]:
+    return identify(pid), image(pid)  # cached by the number: a fork is another process
 
 
 def _warn_if_untrusted(path: Path) -> None:

@@ -146,7 +146,7 @@ class RecordRecovery:
         if snapshot.refusal is not None:
             return self._refused(snapshot.refusal, assessment)
         fate = RecordFate.REAPED if snapshot.members else assessment.fate_if_empty
-        return self._outcome(fate, assessment.new_owner, assessment)
+        return self._outcome(fate, assessment.new_owner or assessment.detail, assessment)
 
     def _end(self, target: Target, assessment: Assessment) -> RecordOutcome:
         try:
@@ -162,7 +162,7 @@ class RecordRecovery:
             fate = RecordFate.SURVIVED
         else:
             fate = RecordFate.REAPED if _found(kill) else assessment.fate_if_empty
-        return self._outcome(fate, assessment.new_owner, assessment, kill)
+        return self._outcome(fate, assessment.new_owner or assessment.detail, assessment, kill)
 
     def _refused(self, reason: str, assessment: Assessment) -> RecordOutcome:
         fate = RecordFate.BARE if isinstance(self._entry, Bare) else RecordFate.OWNED

@@ -21,7 +21,7 @@ class RecordFate(StrEnum):
     RECYCLED = "recycled"
     """Its number belongs to another process now, which was not touched: dropped."""
     OWNED = "owned"
-    """Its owner lives, or another recovery ends it now: left alone."""
+    """Its owner lives as the same program, or another recovery ends it now: left alone."""
     FOREIGN = "foreign"
     """It is of another machine or pid namespace: kept."""
     UNREADABLE = "unreadable"

@@ -21,9 +21,6 @@ _T = TypeVar("_T")
 
 CLOSED_LOOP_POLL = 1.0  # seconds between two checks whether an event loop was closed
 
-Runner = Callable[[Awaitable[Any]], object]
-"""Has something awaited on an event loop, and blocks until that is done."""
-
 
 async def run(work: Work[_T], *, settle: Callable[[_T], Awaitable[_T]] | None = None) -> _T:
     """Run work in a thread of its own; an interrupt hurries it, and is raised when it has finished.
@@ -129,45 +126,65 @@ async def wait_within(wait: Callable[[], Awaitable[Any]], seconds: float) -> Non
 
 
 class LoopCall(Protocol):
-    """One call of a function on an event loop, made by another thread."""
+    """One use of an event loop by another thread."""
 
     def run(self) -> None:
-        """Call it, await what it returns if that is awaitable, and block until that is done."""
+        """Call the function, await what is awaitable, and block until that is done.
+
+        Raises:
+            RuntimeError: the loop ended before it began.
+        """
 
     def cancel(self) -> None:
-        """Cancel the call, made or to be made; wait for nothing."""
+        """Cancel it, begun or not; wait for nothing."""
 
 
-LoopCaller = Callable[[Callable[[], object]], LoopCall]
+LoopCaller = Callable[[Callable[[], object] | Awaitable[object]], LoopCall]
+"""Prepares the call of a function on an event loop, or the wait for an awaitable."""
 
 
-def caller_here() -> LoopCaller:
-    """Return what prepares calls on the event loop that runs in this thread."""
+def caller_here() -> LoopCaller | None:
+    """Return what uses the event loop that runs in this thread; None where there is none."""
     if (loop := running_loop()) is not None:
         return partial(_AsyncioCall, loop)
-    import trio  # noqa: PLC0415 - an extra; only trio's users have it
-
-    return partial(_TrioCall, trio.lowlevel.current_trio_token())
+    if (trio := sys.modules.get("trio")) is None:
+        return None
+    try:
+        return partial(_TrioCall, trio.lowlevel.current_trio_token())
+    except RuntimeError:  # no loop runs here
+        return None
 
 
 class _AsyncioCall:
-    def __init__(self, loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, work: Callable[[], object] | Awaitable[object]
+    ) -> None:
         self._loop = loop
-        self._call = call
+        self._work = work
         self._future: Future[None] | None = None
         self._cancelled = False
 
     def run(self) -> None:
         import asyncio  # noqa: PLC0415 - there is a loop, so it was imported
 
-        calling = _call(self._call)
+        doing = _do(self._work)
         try:
-            self._future = asyncio.run_coroutine_threadsafe(calling, self._loop)
+            self._future = asyncio.run_coroutine_threadsafe(doing, self._loop)
         except RuntimeError:  # the loop is closed
-            calling.close()
+            doing.close()
+            close_unawaited(self._work)
             raise
         if self._cancelled:
             self._future.cancel()
+        while not self._future.done():
+            try:
+                self._future.result(CLOSED_LOOP_POLL)
+            except TimeoutError:
+                if not self._future.done() and self._loop.is_closed():
+                    doing.close()  # what waits in a closed loop never begins
+                    close_unawaited(self._work)
+                    text = "the event loop was closed meanwhile"
+                    raise RuntimeError(text) from None
         self._future.result()
 
     def cancel(self) -> None:
@@ -177,17 +194,23 @@ class _AsyncioCall:
 
 
 class _TrioCall:
-    def __init__(self, token: trio.lowlevel.TrioToken, call: Callable[[], object]) -> None:
+    def __init__(
+        self, token: trio.lowlevel.TrioToken, work: Callable[[], object] | Awaitable[object]
+    ) -> None:
         import trio  # noqa: PLC0415 - it is loaded
 
         self._token = token
-        self._call = call
+        self._work = work
         self._scope = trio.CancelScope()
 
     def run(self) -> None:
         import trio  # noqa: PLC0415 - it is loaded
 
-        trio.from_thread.run(self._call_in_scope, trio_token=self._token)
+        try:
+            trio.from_thread.run(self._do_in_scope, trio_token=self._token)
+        except trio.RunFinishedError:
+            close_unawaited(self._work)
+            raise
 
     def cancel(self) -> None:
         import trio  # noqa: PLC0415 - it is loaded
@@ -195,74 +218,26 @@ class _TrioCall:
         with contextlib.suppress(trio.RunFinishedError):
             self._token.run_sync_soon(self._scope.cancel)
 
-    async def _call_in_scope(self) -> None:
+    async def _do_in_scope(self) -> None:
         with self._scope:
-            await _call(self._call)
+            await _do(self._work)
 
 
-async def _call(call: Callable[[], object]) -> None:
-    returned = call()
+async def _do(work: Callable[[], object] | Awaitable[object]) -> None:
+    returned = work() if callable(work) else work
     if isinstance(returned, Awaitable):
         await returned
 
 
-def runner_here() -> Runner | None:
-    """Return what awaits on the event loop that runs in this thread; None where there is none."""
-    if (loop := running_loop()) is not None:
-        return lambda awaitable: _await_on_asyncio(awaitable, loop)
-    if "trio" in sys.modules and "anyio" in sys.modules:
-        return _anyio_runner()
-    return None
+def close_unawaited(work: object) -> None:
+    """Close a coroutine that nothing will await, or Python warns of it; nothing else is touched."""
+    close = getattr(work, "close", None)
+    if isinstance(work, Awaitable) and callable(close):
+        close()
 
 
 def run_in_new_loop(awaitable: Awaitable[Any]) -> None:
     """Await something on an event loop of its own."""
     import asyncio  # noqa: PLC0415 - few need it
 
-    asyncio.run(_await(awaitable))
-
-
-def _anyio_runner() -> Runner | None:
-    import anyio.from_thread  # noqa: PLC0415 - an extra; only trio's users have it
-    import anyio.lowlevel  # noqa: PLC0415 - as above
-
-    try:
-        token = anyio.lowlevel.current_token()
-    except RuntimeError:  # no loop runs here
-        return None
-    return lambda awaitable: anyio.from_thread.run(_await, awaitable, token=token)
-
-
-def _await_on_asyncio(awaitable: Awaitable[Any], loop: asyncio.AbstractEventLoop) -> None:
-    import asyncio  # noqa: PLC0415 - there is a loop, so it was imported
-
-    waiting = _await(awaitable)
-    try:
-        future = asyncio.run_coroutine_threadsafe(waiting, loop)
-    except RuntimeError:  # the loop is closed
-        waiting.close()
-        _close(awaitable)
-        raise
-    while True:
-        try:
-            future.result(CLOSED_LOOP_POLL)
-        except TimeoutError:
-            if future.done():  # the awaitable raised it
-                raise
-            if loop.is_closed():  # what waits in a closed loop never begins
-                waiting.close()
-                _close(awaitable)
-                return
-        else:
-            return
-
-
-def _close(awaitable: Awaitable[Any]) -> None:
-    # Python warns of a coroutine that was neither awaited nor closed.
-    close = getattr(awaitable, "close", None)
-    if callable(close):
-        close()
-
-
-async def _await(awaitable: Awaitable[Any]) -> None:
-    await awaitable
+    asyncio.run(_do(awaitable))

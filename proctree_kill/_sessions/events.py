@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
 
-from .._running.loops import Runner, run_in_new_loop
+from .._running.loops import LoopCaller, run_in_new_loop
 from .models import SessionEvent
 
 Broadcaster = Callable[[SessionEvent], object]
@@ -25,7 +25,7 @@ class EventQueue:
     No method takes a lock: a signal handler may call any of them while it interrupts another.
 
     Attributes:
-        runner: runs the broadcaster's coroutines; None runs each in a new event loop.
+        loop: the event loop that runs the broadcaster's coroutines; None runs each in a new loop.
     """
 
     def __init__(self, broadcaster: Broadcaster | None) -> None:
@@ -33,7 +33,7 @@ class EventQueue:
         if broadcaster is not None and not callable(broadcaster):
             text = f"event_broadcaster must be callable, not {broadcaster!r}"
             raise TypeError(text)
-        self.runner: Runner | None = None
+        self.loop: LoopCaller | None = None
         self._broadcaster = broadcaster
         self._waiting: deque[SessionEvent] = deque()
         self._wakes: SimpleQueue[threading.Event | None] = SimpleQueue()  # reentrant
@@ -107,7 +107,7 @@ class EventQueue:
         try:
             returned = self._broadcaster(event)
             if isinstance(returned, Awaitable):
-                (self.runner or run_in_new_loop)(returned)
+                run_in_new_loop(returned) if self.loop is None else self.loop(returned).run()
         except BaseException:  # noqa: BLE001 - the next event is sent whatever this call raised
             _log.exception(
                 "the broadcaster raised for %s",

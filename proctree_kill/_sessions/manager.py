@@ -16,7 +16,7 @@ from .._records.format import DEFAULT_TOOL
 from .._records.recover import Recovery
 from .._records.report import RecordFate, RecoveryReport
 from .._running import loops, threads
-from .._running.loops import caller_here, runner_here
+from .._running.loops import caller_here
 from .._running.threads import Parallel
 from .._spawn.popen import OPTIONS
 from .._spawn.signature import check_names
@@ -66,7 +66,8 @@ class SessionManager:
             event_broadcaster: called with each :class:`SessionEvent`, in order, from one thread;
                 default none.
                 A coroutine function runs on the event loop in which the manager was entered.
-            guard: whether the sessions end when this process ends in any way; default True.
+            guard: whether the sessions end when this process ends in any way, or replaces itself
+                (``os.execv``); default True.
                 A small process, the guard, ends them; on Windows job objects do.
                 Where no guard is available (a frozen program), a warning is logged,
                 and only :meth:`recover` ends what a crash leaves.
@@ -233,7 +234,7 @@ class SessionManager:
             threads.run(self._stops(self._registry.close()))
         finally:
             self._queue.close()
-            if runner_here() is None:  # a loop here could not run its coroutines meanwhile
+            if caller_here() is None:  # a loop here could not run its coroutines meanwhile
                 self._queue.flush(FLUSH)
 
     async def __aenter__(self) -> Self:
@@ -251,7 +252,7 @@ class SessionManager:
 
     def _enter(self) -> None:
         self._refuse_forked()
-        self._queue.runner = runner_here()
+        self._queue.loop = caller_here()
         self._queue.open()
         self._registry.open()
 

@@ -176,7 +176,8 @@ def _method(session: ManagedSession, kill: KillResult, hook: ShutdownHook | None
 def _of_record(session: ManagedSession, outcome: RecordOutcome) -> StopResult:
     if outcome.fate in (RecordFate.GONE, RecordFate.RECYCLED):
         return nothing_to_stop(session.session_id, outcome.detail)
-    detail = outcome.detail or (outcome.kill.summary() if outcome.kill else outcome.fate)
+    summary = outcome.kill.summary() if outcome.kill else None
+    detail = "; ".join(filter(None, (summary, outcome.detail))) or outcome.fate
     if outcome.fate is RecordFate.UNTRUSTED:
         detail = f"its record is untrusted: {detail}"
     error = None if outcome.fate is RecordFate.REAPED else detail

@@ -101,8 +101,9 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             containment: ``"auto"`` (default) takes the best that this machine allows;
                 ``"session"`` takes a session and a marker only;
                 ``"kernel"`` requires a cgroup or a job object.
-            kill_on_parent_exit: whether the tree ends when this process ends in any way;
-                default False. A small process, the guard, ends it; on Windows the job object does.
+            kill_on_parent_exit: whether the tree ends when this process ends in any way, or
+                replaces itself (``os.execv``); default False.
+                A small process, the guard, ends it; on Windows the job object does.
             record: the path of the record, ``.../session_ID.pid``; default none.
                 It is on disk before this call returns,
                 so that :func:`recover` can end the tree after a crash of this process.

@@ -337,6 +337,18 @@ class System(Protocol):
         """Close every descriptor and handle."""
 
 
+class Launch(NamedTuple):
+    """How a command is started so that it keeps the terminal.
+
+    Args:
+        args: the program and its arguments.
+        new_session: whether it leads a session of its own; on Windows a group in the console.
+    """
+
+    args: Sequence[str]
+    new_session: bool
+
+
 class Terminal(Protocol):
     """The terminal that this process shares with what it starts; false where there is none."""
 
@@ -349,6 +361,15 @@ class Terminal(Protocol):
     @property
     def is_canonical(self) -> bool:
         """Whether its input is read in lines; else keys belong to the program in front."""
+
+    def starting(self, command: Sequence[str]) -> AbstractContextManager[Launch]:
+        """Start a command inside the block, so that it gets the keys and can be asked.
+
+        The end of the block waits until it runs.
+
+        Raises:
+            OSError: it cannot be started.
+        """
 
     def reaches(self, pid: int) -> bool:
         """Whether a key that sends this process a signal sends it to this child as well."""

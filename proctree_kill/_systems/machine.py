@@ -26,7 +26,12 @@ def machine_id() -> str | None:
     It is a digest: the machine's own id must not be published (machine-id(5)).
     """
     found = _from_files() or _from_registry() or platform.node()
-    return hashlib.sha256(APPLICATION + found.encode()).hexdigest()[:32] if found else None
+    return digest(found.encode()) if found else None
+
+
+def digest(secret: bytes) -> str:
+    """Return what distinguishes bytes that must not be published themselves."""
+    return hashlib.sha256(APPLICATION + secret).hexdigest()[:32]
 
 
 def pid_namespace() -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import psutil
@@ -48,6 +48,12 @@ def families() -> dict[int, list[psutil.Process]]:
             process = psutil.Process(pid)
             found.setdefault(process.ppid(), []).append(process)
     return found
+
+
+def arguments(process: psutil.Process) -> Sequence[str]:
+    """Read the arguments of a process; none in uninterruptible sleep, which locks the memory."""
+    asleep = read(process.status) == psutil.STATUS_DISK_SLEEP
+    return () if asleep else read(process.cmdline) or ()
 
 
 def is_dead(process: psutil.Process) -> bool:

@@ -171,13 +171,13 @@ class PsutilSystem(System):
         return () if uids is None else (_facts.read(uids) or ())[:2]
 
     def details(self, member: Member) -> Details:
-        """Ask psutil; never for arguments in uninterruptible sleep, which locks the memory."""
+        """Ask psutil."""
         process = self._bound[member]
-        asleep = _facts.read(process.status) == psutil.STATUS_DISK_SLEEP
-        arguments = None if asleep else _facts.read(process.cmdline)
         created = _facts.read(process.create_time)
         seconds = None if created is None else time.time() - created
-        return Details(_facts.read(process.username), " ".join(arguments or ()) or None, seconds)
+        return Details(
+            _facts.read(process.username), " ".join(_facts.arguments(process)) or None, seconds
+        )
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Look again with growing pauses: nothing better works on every system."""

@@ -27,7 +27,8 @@ from proctree_kill._cli import main
 from proctree_kill._cli.parser import parse
 from proctree_kill._cli.run import exit_code, start_failure
 from proctree_kill._cli.signals import signal_queue
-from proctree_kill._systems.windows.console import ConsoleTerminal
+from proctree_kill._systems.contract import Launch
+from proctree_kill._systems.windows.terminal import ConsoleTerminal
 from support.callers import in_namespace, in_subreaper
 from support.counts import ORPHANS, SAVES
 from support.nodes import Node, chain
@@ -123,6 +124,7 @@ class TestExitCodes:
             (7, None, True, 125),
             (None, 124, True, 125),
             (None, None, False, 125),
+            (0xC000013A, None, False, 0xC000013A - 2**32),  # Windows' codes, as sys.exit() has them
         ],
     )
     def test_the_command_s_own_unless_it_was_ended(
@@ -182,6 +184,10 @@ def test_a_prompt_that_ctrl_c_led_back_to_makes_the_next_one_a_first(
 
     class Prompting(ConsoleTerminal):
         asked = itertools.count()
+
+        @contextmanager
+        def starting(self, command: Sequence[str]) -> Iterator[Launch]:
+            yield Launch(command, new_session=False)
 
         @property
         def is_canonical(self) -> bool:

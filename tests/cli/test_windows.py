@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,12 @@ from typing import Any
 
 import pytest
 
+import proctree_kill
+from proctree_kill import Fate, KillPolicy, KillResult, TreePopen
+from proctree_kill._cli.run import CommandRun, start
+from proctree_kill._cli.signals import signal_queue
+from proctree_kill._spawn.leftovers import Leftovers
+from proctree_kill._systems import terminal as own_terminal
 from support.nodes import Node, chain
 from support.socket_planter import SocketPlanter
 from support.times import BOUND
@@ -23,6 +30,21 @@ COMMAND = [sys.executable, "-m", "proctree_kill"]
 GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 CTRL_BREAK = getattr(signal, "CTRL_BREAK_EVENT", 0)
 PATIENCE = "60"  # seconds of grace; never pass in full
+OWN_CONSOLE = 0x08000000  # CREATE_NO_WINDOW: a console that is not shown
+TYPIST = Path(__file__).parents[1] / "support" / "typist.py"
+CATCHES_CTRL_C = """
+import time
+try:
+    print("ready", flush=True)
+    time.sleep(1000)
+except KeyboardInterrupt:
+    raise SystemExit(9)
+"""
+READS_A_LINE = """
+import sys
+print("ready", flush=True)
+print("read", sys.stdin.readline(), flush=True)
+"""
 ENGLISH, CYRILLIC = "cp437", "cp866"  # code pages of consoles: in neither is all of what is printed
 
 
@@ -93,16 +115,89 @@ def test_what_a_command_leaves_behind_is_ended(planter: SocketPlanter) -> None:
     assert planter.all_dead()
 
 
-def test_the_command_handles_ctrl_break_and_no_process_is_left(planter: SocketPlanter) -> None:
+def test_ctrl_break_asks_the_command_and_no_process_is_left(planter: SocketPlanter) -> None:
     def by_us(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        ours = [*COMMAND, "run", "--grace", PATIENCE, "--", *command]
-        return subprocess.Popen(ours, creationflags=GROUP, **options)
+        ours = [*COMMAND, "run", "--verbose", "--grace", PATIENCE, "--", *command]
+        return subprocess.Popen(ours, creationflags=GROUP, stderr=subprocess.PIPE, **options)
 
     leaves = Node(name="root", on_term="exit", exit_code=7, children=(chain("child"),))
-    ours = planter.plant(leaves, start=by_us)
-    ours.send_signal(CTRL_BREAK)
-    assert ours.wait(BOUND) == 7
+    with planter.plant(leaves, start=by_us) as ours:
+        ours.send_signal(CTRL_BREAK)
+        assert ours.stderr
+        said = ours.stderr.read()
+    assert ours.returncode == 128 + signal.Signals["SIGBREAK"]
+    assert said.startswith(b"proctree-kill: SIGBREAK came")
+    assert re.search(rb"terminated +CTRL_BREAK +7 ", said)
     assert planter.all_dead()
+
+
+def finish(planter: SocketPlanter, node: Node, timeout: float | None) -> KillResult | None:
+    """Run a tree as the command does; its time begins when all of it has started."""
+    with own_terminal() as terminal, signal_queue(()) as signals:
+        process = planter.plant(
+            node, start=lambda command, **options: start(command, terminal, **options)
+        )
+        assert isinstance(process, TreePopen)
+        leftovers = Leftovers.read("end", 0, None, kill_on_parent_exit=False)
+        policy = KillPolicy(grace=float(PATIENCE))
+        command = CommandRun(process, policy, leftovers, signals, terminal, say=print)
+        return command.finish(timeout)
+
+
+def test_a_command_whose_time_is_over_is_asked(planter: SocketPlanter) -> None:
+    leaves = Node(name="root", on_term="exit", children=(Node(name="child", on_term="exit"),))
+    result = finish(planter, leaves, timeout=0)
+    assert result is not None
+    for outcome in result.outcomes:
+        assert (outcome.fate, outcome.signals) == (Fate.TERMINATED, ("CTRL_BREAK",))
+    assert planter.all_dead()
+
+
+def test_what_a_command_leaves_behind_is_asked(planter: SocketPlanter) -> None:
+    left = Node(name="left", on_term="exit", exit_code=7)
+    result = finish(planter, Node(name="root", dies=True, children=(left,)), timeout=None)
+    assert result is not None
+    asked = [outcome for outcome in result.outcomes if outcome.fate is not Fate.ALREADY_GONE]
+    assert [(outcome.signals, outcome.exit_code) for outcome in asked] == [(("CTRL_BREAK",), 7)]
+    assert planter.all_dead()
+
+
+def test_a_command_that_cannot_be_started_is_named() -> None:
+    done = invoke("run", "--", "no such program")
+    assert (done.returncode, done.stdout) == (127, b"")
+    assert done.stderr.startswith(b"proctree-kill: cannot run 'no such program': ")
+
+
+def test_a_code_beyond_31_bits_is_passed_on() -> None:
+    done = invoke("run", "--", sys.executable, "-c", "import os; os._exit(0xC000013A - 2**32)")
+    assert done.returncode == 0xC000013A
+
+
+def type_at(texts: list[str], *command: str, flags: int = 0, stdin: str = "") -> list[str]:
+    """Run a command in a console of its own, where Ctrl-C is typed when it writes these texts."""
+    typist = [sys.executable, "-I", "-S", str(TYPIST), json.dumps(texts), str(flags), *command]
+    done = subprocess.run(
+        typist,
+        input=stdin,
+        capture_output=True,
+        check=True,
+        creationflags=OWN_CONSOLE,
+        text=True,
+        timeout=BOUND,
+        env={**os.environ, "PYTHONPATH": str(Path(proctree_kill.__file__).parents[1])},
+    )
+    return done.stdout.splitlines()
+
+
+def test_ctrl_c_that_is_typed_reaches_the_command() -> None:
+    ours = [*COMMAND, "run", "--", sys.executable, "-c", CATCHES_CTRL_C]
+    assert type_at(["ready"], *ours) == ["ready", "exit code 9"]
+
+
+def test_ctrl_c_that_was_switched_off_stays_off() -> None:
+    ours = [*COMMAND, "run", "--", sys.executable, "-c", READS_A_LINE]
+    said = type_at(["ready"], *ours, flags=GROUP, stdin="a line\n")
+    assert said == ["ready", "read a line", "", "exit code 0"]
 
 
 def test_ctrl_break_while_a_tree_is_being_asked_forces(planter: SocketPlanter) -> None:

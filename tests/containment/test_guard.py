@@ -18,7 +18,7 @@ import pytest
 
 from proctree_kill import Containment, Evidence, TreePopen, errors, kill_tree
 from proctree_kill._containment import guard as containment_guard
-from proctree_kill._guard.process import GuardProcess, end
+from proctree_kill._guard.process import LOOKS, GuardProcess, end
 from proctree_kill._records.format import Intent, encode, intent_path
 from support.callers import apart
 from support.impostors import as_fifo, as_huge_file
@@ -28,6 +28,7 @@ from support.pipe_holders import PipeHolders
 from support.planter import Planter
 from support.threads import in_thread
 from support.times import BOUND
+from support.vendoring import vendored
 
 pytestmark = pytest.mark.needs("fork", "pidfd")
 
@@ -40,6 +41,19 @@ def holders(tmp_path: Path) -> Iterator[PipeHolders]:
     """Prepare a tree with a daemon that holds a pipe."""
     with PipeHolders(tmp_path) as holders:
         yield holders
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[tuple[GuardProcess, int, int]]:
+    """Make a guard with a tree and a pipe that is at its end; the last two tell of a death."""
+    (reading, writing), (death, dying) = os.pipe(), os.pipe()
+    os.close(writing)
+    guard = GuardProcess(reading)
+    guard.trees["A=1"] = {}
+    yield guard, death, dying
+    for fd in (reading, death, dying):
+        with contextlib.suppress(OSError):  # the test has closed it
+            os.close(fd)
 
 
 def stop_guard() -> int:
@@ -163,6 +177,49 @@ def test_what_it_does_not_understand_does_not_end_it(said: bytes) -> None:
     assert guard.trees == {"A=1": tree}
     for fd in (reading, death):
         os.close(fd)
+
+
+class TestTheEndOfThePipe:
+    """Seam: an exec of the owner closes it, and so does an owner that closes all descriptors."""
+
+    @pytest.mark.parametrize("looks", [1, LOOKS])
+    def test_an_owner_that_is_replaced_by_then_or_soon_is_dead(self, looks: int) -> None:
+        answers = iter([False] * (looks - 1) + [True])
+        with watching() as (guard, death, _):
+            guard.read_until(death, lambda: next(answers))
+        assert list(answers) == []
+
+    def test_any_other_owner_is_waited_for(self) -> None:
+        answers = []
+        with watching() as (guard, death, dying):
+
+            def is_replaced() -> bool:
+                answers.append(False)
+                if len(answers) == LOOKS:
+                    os.close(dying)
+                return False
+
+            guard.read_until(death, is_replaced)
+        assert len(answers) == LOOKS
+
+
+def test_a_vendored_copy_has_a_guard(tmp_path: Path, holders: PipeHolders) -> None:
+    script = (
+        "import sys; from vendored_copy import TreePopen; "
+        "from vendored_copy._containment.guard import guard; "
+        "t = TreePopen(sys.argv[1:], kill_on_parent_exit=True); "
+        "print(guard().pid, flush=True); input()"
+    )
+    command, pipe = [sys.executable, "-c", script, *holders.argv()], subprocess.PIPE
+    environment = vendored(tmp_path)
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment) as owner:
+        assert owner.stdout
+        holders.await_started()
+        guard = os.pidfd_open(int(owner.stdout.readline()))
+        owner.kill()
+    assert holders.all_dead()
+    assert has_ended(guard)
+    os.close(guard)
 
 
 def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(plant: Planter) -> None:

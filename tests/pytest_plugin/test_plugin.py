@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
-from proctree_kill import Containment
+from proctree_kill import Containment, errors
+from proctree_kill._pytest_plugin.starter import TreeStarter
+from support.pipe_holders import PipeHolders
+from support.pytest_runs import PLUGINS, run, what_it_leaves
+from support.times import BOUND, LONG
 
 pytestmark = pytest.mark.needs("fork")
 
-LONG = 1000
-PLUGINS = ("-p", "proctree_kill._pytest_plugin")
 LEAVES_ONE = f"""
 import subprocess, sys
 def test_that_leaves_one():
@@ -28,12 +32,6 @@ def _only_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
-def run(pytester: pytest.Pytester, source: str, *options: str) -> pytest.RunResult:
-    """Run a file of tests in a pytest of its own process."""
-    pytester.makepyfile(source)
-    return pytester.runpytest_subprocess(*PLUGINS, *options)
-
-
 def test_a_leftover_is_an_error_of_its_test_where_that_is_asked_for(
     pytester: pytest.Pytester,
 ) -> None:
@@ -42,12 +40,15 @@ def test_a_leftover_is_an_error_of_its_test_where_that_is_asked_for(
     ran.stdout.fnmatch_lines([LEFT_ONE])
 
 
-def test_a_leftover_is_reported_at_the_end_where_that_is_asked_for(
+def test_a_leftover_is_reported_at_the_end_and_left_where_that_is_asked_for(
     pytester: pytest.Pytester,
 ) -> None:
-    ran = run(pytester, LEAVES_ONE, "--orphans=report")
-    ran.assert_outcomes(passed=1)
-    ran.stdout.fnmatch_lines(["*leftover processes, ended by proctree_kill*", LEFT_ONE])
+    with what_it_leaves() as left:
+        ran = run(pytester, LEAVES_ONE + "def test_that_leaves_none(): ...", "--orphans=report")
+    ran.assert_outcomes(passed=2)
+    ran.stdout.fnmatch_lines(["*= leftover processes =*", LEFT_ONE])
+    assert ran.stdout.str().count(" left ") == 1
+    assert left == ["sleep"]
 
 
 def test_nothing_is_searched_where_nothing_is_requested(pytester: pytest.Pytester) -> None:
@@ -73,7 +74,9 @@ def test_the_setting_in_a_file_holds_until_the_option_overrides_it(
 ) -> None:
     pytester.makeini("[pytest]\nproctree_orphans = error")
     run(pytester, LEAVES_ONE).assert_outcomes(passed=1, errors=1)
-    run(pytester, LEAVES_ONE, "--orphans=report").assert_outcomes(passed=1)
+    with what_it_leaves() as left:
+        run(pytester, LEAVES_ONE, "--orphans=report").assert_outcomes(passed=1)
+    assert left == ["sleep"]
 
 
 def test_a_wrong_setting_is_refused_by_its_value(pytester: pytest.Pytester) -> None:
@@ -177,9 +180,11 @@ def test_what_the_run_inherited_is_not_a_leftover(
 @pytest.mark.parametrize("mode", ["error", "report"])
 def test_leftovers_are_reported_through_xdist_too(pytester: pytest.Pytester, mode: str) -> None:
     pytest.importorskip("xdist")
-    ran = run(pytester, LEAVES_ONE, f"--orphans={mode}", "-p", "xdist", "-n", "1")
+    with what_it_leaves() as left:
+        ran = run(pytester, LEAVES_ONE, f"--orphans={mode}", "-p", "xdist", "-n", "1")
     ran.assert_outcomes(passed=1, errors=mode == "error")
     ran.stdout.fnmatch_lines([LEFT_ONE])
+    assert left == ([] if mode == "error" else ["sleep"])
 
 
 class TestTreePopen:
@@ -215,7 +220,44 @@ class TestTreePopen:
         """
         run(pytester, source, "--orphans=error").assert_outcomes(passed=1)
 
-    def test_it_is_here_in_this_very_run(self, tree_popen: object) -> None:
+    @pytest.mark.parametrize("xdist", [(), ("-p", "xdist", "-n", "1")], ids=["", "xdist"])
+    def test_its_trees_end_where_a_timeout_ends_the_run_without_its_fixtures(
+        self, pytester: pytest.Pytester, tmp_path: Path, xdist: tuple[str, ...]
+    ) -> None:
+        pytest.importorskip("pytest_timeout")
+        guard = tmp_path / "guard"
+        with PipeHolders(tmp_path) as holders:
+            command = holders.argv("sh", "-c", f"echo up; exec sleep {LONG}")
+            source = f"""
+            import pathlib, subprocess, time, pytest
+            from proctree_kill._containment.guard import guard
+            @pytest.fixture
+            def server(tree_popen):
+                server = tree_popen({command}, stdout=subprocess.PIPE)
+                assert server.stdout.readline() == b"up\\n"
+                pathlib.Path({str(guard)!r}).write_text(str(guard().pid))
+            @pytest.mark.timeout(0.1, method="thread", func_only=True)
+            def test_that_hangs(server):
+                time.sleep({LONG})
+            """
+            ran = run(pytester, source, "-p", "pytest_timeout", *xdist)
+            assert ran.ret == pytest.ExitCode.TESTS_FAILED
+            assert holders.all_dead()
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(int(guard.read_text())).wait(BOUND)
+
+    def test_where_no_guard_can_be_had_it_does_without(
+        self, tree_popen: TreeStarter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "executable", None)
+        assert not tree_popen(["sleep", str(LONG)]).containment.parent_exit
+        with pytest.raises(errors.ContainmentError, match="the guard needs a Python"):
+            tree_popen(["sleep", str(LONG)], kill_on_parent_exit=True)
+
+    def test_what_may_outlive_its_block_has_no_guard(self, tree_popen: TreeStarter) -> None:
+        assert not tree_popen(["sleep", str(LONG)], leftovers="leave").containment.parent_exit
+
+    def test_it_is_here_in_this_very_run(self, tree_popen: TreeStarter) -> None:
         assert callable(tree_popen)
 
 

@@ -64,6 +64,7 @@ common: dict[str, Any] = {
     "marker": st.from_regex(r"PROCTREE_MARK_[0-9a-f]{32}=1", fullmatch=True),
     "cgroup": st.none() | st.text(),
     "owner": identities,
+    "image": st.tuples() | st.tuples(st.none() | st.text(), st.none() | st.text()),
     "machine_id": st.none() | st.text(),
     "pid_namespace": numbers,
     "argv_digest": st.text(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from proctree_kill._sessions import manager as session_manager
 from support.agents import PATIENT
 from support.listener import Listener
 from support.loops import on_asyncio
-from support.threads import wait_for_threads
+from support.threads import running_threads, wait_for_new_threads
 from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork")
@@ -48,10 +47,10 @@ class Gate:
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    gate = Gate()
+    threads, gate = running_threads(), Gate()
     yield gate
     gate.open.set()
-    wait_for_threads({threading.main_thread().name})
+    wait_for_new_threads(threads)
 
 
 def come_and_go(manager: SessionManager, session_id: str = "a") -> None:
@@ -262,7 +261,7 @@ def test_a_coroutine_whose_loop_is_over_is_given_up(
 ) -> None:
     monkeypatch.setattr(loops, "CLOSED_LOOP_POLL", 0.01)
     monkeypatch.setattr(session_manager, "FLUSH", 0.01)
-    entered = threading.Event()
+    threads, entered = running_threads(), threading.Event()
 
     async def broadcaster(_: SessionEvent) -> None:
         entered.set()
@@ -276,42 +275,8 @@ def test_a_coroutine_whose_loop_is_over_is_given_up(
             await asyncio.to_thread(entered.wait, BOUND)
 
     asyncio.run(scene())
-    wait_for_threads({threading.main_thread().name})
+    wait_for_new_threads(threads)
     assert not [record for record in caplog.records if "never awaited" in record.getMessage()]
-
-
-def test_a_loop_that_closes_before_a_coroutine_begins_leaves_no_warning(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(loops, "CLOSED_LOOP_POLL", 0.01)
-    loop = asyncio.new_event_loop()
-    queued = threading.Event()
-    begun: list[str] = []
-
-    async def tell() -> None:
-        begun.append("told")
-
-    async def runner() -> loops.Runner | None:
-        return loops.runner_here()
-
-    run = loop.run_until_complete(runner())
-    assert run is not None
-    call_soon = loop.call_soon_threadsafe
-
-    def observed(*args: Any, **options: Any) -> object:
-        handle = call_soon(*args, **options)
-        queued.set()
-        return handle
-
-    monkeypatch.setattr(loop, "call_soon_threadsafe", observed)
-    thread = threading.Thread(target=run, args=[tell()])
-    thread.start()
-    assert queued.wait(BOUND)
-    loop.close()
-    thread.join(BOUND)
-    assert not thread.is_alive()
-    gc.collect()  # strict warnings make a coroutine that was never awaited an error
-    assert begun == []
 
 
 def test_without_a_broadcaster_there_is_no_thread_for_it(tmp_path: Path) -> None:

@@ -12,17 +12,18 @@ import pytest
 from proctree_kill import KillPolicy, SessionManager, identify, recover
 from support.nodes import Node, chain
 from support.socket_planter import SocketPlanter, Start
-from support.times import BOUND
+from support.times import BOUND, LONG
 
 # The grace never passes in full: it ends when the last process has left.
 PATIENT = KillPolicy(grace=10)
-# Starts a session, and is killed.
+# Starts a session; it is killed, or is gone before it could notice that the root has exited.
 OWNER = """
-import sys, time
+import os, sys, time
 from proctree_kill import SessionManager
 manager = SessionManager(sys.argv[1], guard=False)
-session = manager.spawn_agent("a", sys.argv[2:])
-time.sleep(1000)
+session = manager.spawn_agent("a", sys.argv[3:])
+time.sleep(int(sys.argv[2]))
+os._exit(0)
 """
 
 
@@ -73,14 +74,18 @@ def test_an_orphan_of_a_session_is_ended_with_it(planter: SocketPlanter, tmp_pat
 def test_what_a_killed_owner_left_is_recovered(
     planter: SocketPlanter, tmp_path: Path, *, dies: bool
 ) -> None:
+    life = 0 if dies else LONG
+
     def by_owner(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path), *command], **options)
+        owner = [sys.executable, "-c", OWNER, str(tmp_path), str(life)]
+        return subprocess.Popen([*owner, *command], **options)
 
     owner = planter.plant(
         Node(name="root", dies=dies, children=(chain("child", "below"),)), start=by_owner
     )
-    assert [outcome.fate for outcome in recover(tmp_path).outcomes] == ["owned"]
-    owner.kill()
+    if not dies:
+        assert [outcome.fate for outcome in recover(tmp_path).outcomes] == ["owned"]
+        owner.kill()
     owner.wait(BOUND)
     assert [outcome.fate for outcome in recover(tmp_path, dry_run=True).outcomes] == ["reaped"]
     assert len(planter.living()) == (2 if dies else 3)

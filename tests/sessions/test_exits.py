@@ -17,7 +17,7 @@ from support.counts import CHURN
 from support.listener import Listener
 from support.nodes import Node
 from support.planter import Planter
-from support.threads import wait_for_threads
+from support.threads import running_threads, wait_for_new_threads
 from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork")
@@ -57,11 +57,12 @@ def test_an_exit_is_noticed_whichever_code_reaps_it(
 def test_nothing_is_watched_when_there_is_no_process(
     manager: SessionManager, listener: Listener
 ) -> None:
+    threads = running_threads()
     for name in "abc":
         manager.spawn_agent(name, ["true"])
         listener.wait("exited", name)
     assert manager.stop_all() == {}
-    wait_for_threads({threading.main_thread().name, "proctree_kill events"})
+    wait_for_new_threads(threads, besides="proctree_kill events")
 
 
 def test_a_stop_hurries_the_end_of_what_an_exit_left(
@@ -87,13 +88,13 @@ def test_a_stop_hurries_the_end_of_what_an_exit_left(
 def test_many_sessions_from_many_threads_leave_nothing(tmp_path: Path) -> None:
     gc.collect()
     known = Counter(type(item).__name__ for item in gc.get_objects())["ManagedSession"]
-    listener = Listener()
+    threads, listener = running_threads(), Listener()
     with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
         churn(manager, CHURN)
         assert dict(manager.sessions) == {}
     assert files(tmp_path) == set()
     for number in range(CHURN):
         assert listener.names(str(number)) == ["started", "stopping", "stopped"]
-    wait_for_threads({threading.main_thread().name})
+    wait_for_new_threads(threads)
     gc.collect()
     assert Counter(type(item).__name__ for item in gc.get_objects())["ManagedSession"] == known

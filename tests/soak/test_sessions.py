@@ -6,7 +6,6 @@ import gc
 import os
 import random
 import statistics
-import threading
 import time
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from support.listener import Listener
 from support.loops import on_asyncio, on_trio
 from support.memory import open_files, resident
 from support.planter import Planter
-from support.threads import in_thread, wait_for_threads
+from support.threads import in_thread, running_threads, wait_for_new_threads
 
 pytestmark = [pytest.mark.soak, pytest.mark.needs("fork")]
 
@@ -44,10 +43,12 @@ def test_an_owner_killed_at_any_step_leaves_whole_files_and_no_unknown_process(
 
 @pytest.mark.needs("procfs")
 def test_sessions_that_come_and_go_in_many_threads_leave_nothing(tmp_path: Path) -> None:
+    threads = running_threads()
+
     def round_of(count: int) -> None:
         with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=Listener()) as manager:
             churn(manager, count)
-        wait_for_threads({threading.main_thread().name})
+        wait_for_new_threads(threads)
 
     round_of(SOAK_CHURN)  # whatever is loaded and kept once
     descriptors, memory = open_files(), resident()

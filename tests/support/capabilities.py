@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib.util
 import os
 import shutil
 import signal
@@ -18,6 +19,8 @@ from . import seccomp
 from .cgroups import usable_cgroup
 from .users import ordinary_user
 
+# The private modules that make subinterpreters, until and since Python 3.13.
+SUBINTERPRETERS = ("_xxsubinterpreters", "_interpreters")
 NPM_PACKAGE = "@modelcontextprotocol/server-everything"
 # The environment variable that names the folder into which the npm package was installed.
 NPM_PREFIX = "PROCTREE_NPM_PREFIX"
@@ -105,6 +108,7 @@ PROBES: dict[str, Callable[[], bool]] = {
     "console events": lambda: hasattr(signal, "CTRL_BREAK_EVENT"),
     "windows": lambda: hasattr(ctypes, "WinDLL"),
     "job objects": lambda: hasattr(ctypes, "WinDLL"),
+    "subinterpreters": lambda: any(map(importlib.util.find_spec, SUBINTERPRETERS)),
     "waitid": lambda: hasattr(os, "waitid"),
     "procfs": lambda: has("fork") and Path("/proc/self/stat").exists(),
     "children file": lambda: Path(f"/proc/self/task/{os.getpid()}/children").exists(),

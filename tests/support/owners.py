@@ -1,4 +1,4 @@
-"""Owners of guarded trees, and the ways in which they die."""
+"""Owners of guarded trees, and the ways in which they die or forget their trees."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import NamedTuple
 from .pipe_holders import PipeHolders
 from .times import BOUND
 
-# Starts two trees, prints the pids of the guard and of the second tree, and lives on.
+# Starts two trees, prints the pids of the guard and of the second tree, and lives on; once it
+# reads a line, it replaces itself.
 PROGRAM = """
 import fcntl, os, sys, termios
 from pathlib import Path
@@ -30,8 +31,8 @@ trees = [
 ]
 trees.append(TreePopen(["sleep", "1000"], containment=how, kill_on_parent_exit=True, **quiet))
 os.write(1, b"%d %d\\n" % (guard().pid, trees[1].pid))
-while True:
-    os.read(0, 1)
+os.read(0, 1)
+os.execvp("sleep", ["sleep", "1000"])
 """
 
 
@@ -64,6 +65,7 @@ DEATHS: dict[str, Callable[[Owner], object]] = {
     "is killed with its group": lambda owner: os.killpg(owner.process.pid, signal.SIGKILL),
     "is terminated": lambda owner: owner.process.terminate(),
     "loses its terminal": _close_terminal,
+    "replaces itself": lambda owner: os.write(owner.master, b"\n"),
 }
 
 

@@ -26,8 +26,12 @@ def start(node: dict[str, Any]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, creationflags=flags)
 
 
-def set_handler(node: dict[str, Any]) -> socket.socket:
-    """Install what CTRL_BREAK does; return what the main thread must read to run the handler."""
+def set_handler(node: dict[str, Any]) -> tuple[socket.socket, socket.socket]:
+    """Install what CTRL_BREAK does.
+
+    Returns:
+        What the main thread must read to run the handler, and its other end, which must stay open.
+    """
     reading, waking = socket.socketpair()
     on_term = node.get("on_term", "die")
 
@@ -39,7 +43,7 @@ def set_handler(node: dict[str, Any]) -> socket.socket:
         signal.set_wakeup_fd(waking.fileno())
         handler = signal.SIG_IGN if on_term == "ignore" else leave
         signal.signal(getattr(signal, "SIGBREAK", signal.SIGTERM), handler)
-    return reading
+    return reading, waking
 
 
 def leave_with(planter: socket.socket) -> None:
@@ -53,7 +57,7 @@ def leave_with(planter: socket.socket) -> None:
 def live(node: dict[str, Any]) -> None:
     """Be this node until something ends it."""
     planter = socket.create_connection(("127.0.0.1", port))
-    wake = set_handler(node)
+    wake, _waking = set_handler(node)
     children = [start(child) for child in node.get("children", ())]
     planter.sendall(f"{node['name']} {os.getpid()}\n".encode())
     if node.get("dies"):

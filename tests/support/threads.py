@@ -40,12 +40,15 @@ def in_thread(call: Callable[[], T]) -> Callable[[], T]:
     return result
 
 
-def wait_for_threads(names: set[str]) -> None:
-    """Wait until the only threads of this process are these; dummies are of no known thread."""
-    known = [
-        thread for thread in threading.enumerate() if not isinstance(thread, threading._DummyThread)
-    ]
-    for thread in known:
-        if thread.name not in names:
+def running_threads() -> set[threading.Thread]:
+    """Return the threads of this process; a dummy is of no known thread."""
+    running = threading.enumerate()
+    return {thread for thread in running if not isinstance(thread, threading._DummyThread)}
+
+
+def wait_for_new_threads(before: set[threading.Thread], besides: str | None = None) -> None:
+    """Wait for the end of the threads that have started since, but for those of one name."""
+    for thread in running_threads() - before:
+        if thread.name != besides:
             thread.join(BOUND)
-    assert {thread.name for thread in known if thread.is_alive()} <= names
+            assert not thread.is_alive(), f"{thread.name} did not end"

@@ -265,9 +265,9 @@ def _parent() -> ParentCgroup:
         if (parent := _parents.get(pid)) is None:
             parent = cgroupfs.find_parent()
             try:
-                cgroupfs.sweep(parent.folder)
                 if not parent.is_root:
-                    _move_in(parent)
+                    _move_in(parent)  # out of the cgroup of an earlier program, which is swept
+                cgroupfs.sweep(parent.folder)
             except OSError as error:
                 text = f"this process cannot move below {parent.folder}: {error.strerror}"
                 raise UnavailableError(text) from error

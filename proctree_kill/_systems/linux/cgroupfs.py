@@ -13,6 +13,7 @@ assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..contract import UnavailableError
 from . import procfs
+from .image import addresses
 
 CGROUPS = os.path.exists("/proc/self/cgroup")
 """Whether this kernel has cgroups."""
@@ -23,7 +24,8 @@ ENTRY_SUFFIX = "-entry"
 OLD_ENTRY_SUFFIX = "-door"
 """The same in release 0.1.0, which empties every cgroup so named."""
 _NAME = re.compile(
-    r"proctree-([0-9a-f]{8})-([0-9]+)-([0-9]+)-([0-9]+)(?:-[0-9a-f]+)?(?:-home|-entry|-door)?"
+    r"proctree-([0-9a-f]{8})-([0-9]+)-([0-9]+)-([0-9]+)(?:\.([0-9a-f]{8}))?"
+    r"(?:-[0-9a-f]+)?(?:-home|-entry|-door)?"
 )
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -145,12 +147,15 @@ def _denial(folder: str) -> str:
 def owner_name() -> str:
     """Return the name of this process, which begins those of its cgroups.
 
-    It is made of the boot, the pid namespace, the pid and the start in clock ticks.
+    It is made of the boot, the pid namespace, the pid, the start in clock ticks, and the program
+    that it runs, where that is known.
     """
     found = procfs.stat("self")
     start = found.start if found else 0
     boot, namespace = procfs.boot_id() or "", procfs.namespace("self") or 0
-    return f"proctree-{boot[:8]}-{namespace}-{os.getpid()}-{start}"
+    program = addresses(os.getpid())
+    ran = "" if program is None else f".{program[:8]}"
+    return f"proctree-{boot[:8]}-{namespace}-{os.getpid()}-{start}{ran}"
 
 
 def owner_of(name: str) -> tuple[str, int, int, int] | None:
@@ -160,16 +165,20 @@ def owner_of(name: str) -> tuple[str, int, int, int] | None:
 
 
 def is_deserted(name: str) -> bool:
-    """Whether a cgroup is one of the library's and its owner is known to be dead."""
-    if (owner := owner_of(name)) is None:
+    """Whether a cgroup is one of the library's and its owner is known to be dead, or replaced."""
+    if (match := _NAME.fullmatch(name)) is None:
         return False
-    boot, namespace, pid, start = owner
+    boot, *numbers, ran = match.groups()
+    namespace, pid, start = map(int, numbers)
     if boot != (procfs.boot_id() or boot)[:8]:
         return True
     if namespace != procfs.namespace("self"):  # its numbers mean other processes here
         return False
     if (found := procfs.stat(pid)) is not None:
-        return found.start != start or (found.state == b"Z" and found.threads <= 1)
+        if found.start != start or (found.state == b"Z" and found.threads <= 1):
+            return True
+        runs = addresses(pid) if ran else None
+        return runs is not None and not runs.startswith(ran)
     return not procfs.is_taken(pid)  # one that /proc does not show, perhaps
 
 

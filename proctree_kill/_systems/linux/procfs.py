@@ -314,6 +314,11 @@ def response(pid: int, number: int) -> str | None:
     return DIES if b"SigCgt" in fields else None
 
 
+def auxv(pid: int) -> bytes:
+    """Return what the kernel told the program of a process at its start (getauxval(3))."""
+    return _of(pid, "auxv")
+
+
 def leader_of(thread: int) -> int | None:
     """Return the process of a thread; of a process, itself; None where there is none."""
     leader = status(thread).get(b"Tgid")

@@ -6,11 +6,14 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 assert sys.platform != "win32" or not TYPE_CHECKING  # what follows is not for Windows
 
 import termios
+
+from ..contract import Launch
 
 
 class PosixTerminal:
@@ -44,6 +47,10 @@ class PosixTerminal:
             return self._fd is not None and bool(termios.tcgetattr(self._fd)[3] & termios.ICANON)
         except termios.error:  # a hang-up
             return False
+
+    def starting(self, command: Sequence[str]) -> contextlib.AbstractContextManager[Launch]:
+        """Keep it in this session, if that has a terminal."""
+        return contextlib.nullcontext(Launch(command, new_session=not self))
 
     def reaches(self, pid: int) -> bool:
         """Whether it is in the foreground group with this process: the keys signal that group."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from ctypes import c_int32, c_size_t, c_uint32, c_void_p
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from . import win32
 
@@ -18,11 +19,12 @@ ENABLE_LINE_INPUT = 0x0002
 READ = win32.PROCESS_QUERY_LIMITED_INFORMATION | win32.PROCESS_VM_READ
 PARAMETERS_OFFSET = 0x20
 """Where a PEB has the pointer to its parameters (winternl.h), with pointers of 64 bits."""
-GROUP_OFFSET = 0x408
-"""Where these have ProcessGroupId: undocumented, since Windows 8 (ntrtl.h of phnt).
+FLAGS_OFFSET, GROUP_OFFSET = 0x18, 0x408
+"""Where these have ConsoleFlags and ProcessGroupId: undocumented, since Windows 8 (phnt: ntrtl.h).
 
-A value that is not the number of a process in our console is not used.
+A group of which no process in our console is known is not used.
 """
+CTRL_C_IS_OFF = 1  # in ConsoleFlags; inherited, and set for the leader of a new group
 POINTER = ctypes.sizeof(c_void_p)
 
 _KERNEL32: Mapping[str, tuple[Any, ...]] = {
@@ -69,7 +71,7 @@ class ConsoleGroups(NamedTuple):
         It reaches only them, or the others, which are to be asked as well.
 
         A number without a group could make it an event for the whole console, and so for this
-        process: a group counts only if its leader is among the processes to ask.
+        process: a group counts only if its leader is among the processes to ask, or is dead.
 
         Returns:
             The processes of each group, and for each other process why it cannot be reached.
@@ -90,14 +92,16 @@ class ConsoleGroups(NamedTuple):
     def _obstacle(self, pid: int, group: int | None, asked: set[int]) -> str | None:
         """Return why CTRL_BREAK would not reach a process, or would reach one that is not asked."""
         ours = self.groups.get(self.caller)
+        # A dead leader has no entry; its group lives on while it has members. 0 is no group.
+        leader = self.groups.get(group, group) if group else None
         others = {other for other, its in self.groups.items() if its in (group, None)} - asked
         obstacles = {
             "the caller has no console": not self.groups,
             "it does not share the caller's console": pid not in self.groups,
             "its console group cannot be read": group is None or ours is None,
             "it is in the caller's own console group": group == ours,
-            "the leader of its console group is not asked": self.groups.get(group or 0) != group
-            or group not in asked,
+            "the leader of its console group is not asked": leader is None
+            or (group in self.groups and (leader != group or group not in asked)),
             "its console group has others in it": bool(others),
         }
         return next((reason for reason, holds in obstacles.items() if holds), None)
@@ -106,6 +110,12 @@ class ConsoleGroups(NamedTuple):
 def read_groups(caller: int) -> ConsoleGroups:
     """Read the processes that share our console, and their groups."""
     return ConsoleGroups(caller, {pid: _group(pid) for pid in _console_pids()})
+
+
+def gets_ctrl_c() -> bool:
+    """Whether this process has a console, and Ctrl-C is not switched off for it."""
+    flags = _parameter(os.getpid(), FLAGS_OFFSET) or 0
+    return bool(_console_pids()) and not flags & CTRL_C_IS_OFF
 
 
 def send_break(group: int) -> bool:
@@ -146,6 +156,13 @@ def send_breaks(groups: Iterable[int], until: float) -> dict[int, bool]:
     return dict(answers)
 
 
+def reads_lines() -> bool:
+    """Whether the standard input is read in lines; True also where it is no console."""
+    mode = c_uint32(ENABLE_LINE_INPUT)
+    _kernel32().GetConsoleMode(_kernel32().GetStdHandle(STD_INPUT_HANDLE), ctypes.byref(mode))
+    return bool(mode.value & ENABLE_LINE_INPUT)
+
+
 def owners_of_windows() -> set[int]:
     """Return the processes with a window, without the owner of our console's window."""
     found: set[int] = set()
@@ -179,6 +196,11 @@ def _console_pids() -> list[int]:
 
 def _group(pid: int) -> int | None:
     """Read the console group of a process; None where it cannot be known."""
+    return _parameter(pid, GROUP_OFFSET)
+
+
+def _parameter(pid: int, offset: int) -> int | None:
+    """Read one of the parameters of a process; None where it cannot be known."""
     if ctypes.sizeof(ctypes.c_uint64) != POINTER:  # the offsets are those of 64 bits
         return None
     try:
@@ -194,35 +216,5 @@ def _group(pid: int) -> int | None:
         parameters = win32.read_memory(handle, basic.peb + PARAMETERS_OFFSET, 8)
         if parameters is None:
             return None
-        where = int.from_bytes(parameters, "little") + GROUP_OFFSET
-        group = win32.read_memory(handle, where, 4)
-    return None if group is None else int.from_bytes(group, "little")
-
-
-class ConsoleTerminal:
-    """The console; see :class:`~..contract.Terminal`.
-
-    It is true also where there is no console: then no key can come.
-    """
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def __bool__(self) -> bool:
-        return True
-
-    @property
-    def is_canonical(self) -> bool:
-        """Whether the standard input is read in lines; True where it is no console."""
-        mode = c_uint32(ENABLE_LINE_INPUT)
-        _kernel32().GetConsoleMode(_kernel32().GetStdHandle(STD_INPUT_HANDLE), ctypes.byref(mode))
-        return bool(mode.value & ENABLE_LINE_INPUT)
-
-    def reaches(self, _pid: int) -> bool:
-        """Return True: Ctrl-C reaches every process on the console."""
-        return True
-
-    def reclaim(self, *, modes: bool) -> None:
-        """Do nothing: a console has no foreground group, and programs restore its modes."""
+        found = win32.read_memory(handle, int.from_bytes(parameters, "little") + offset, 4)
+    return None if found is None else int.from_bytes(found, "little")

@@ -371,6 +371,33 @@ def test_has_agrees_with_what_is_got() -> None:
         assert process.containment.kernel == has("cgroup")
 
 
+# Moves into a cgroup, starts a tree, becomes another program, ends what that left, starts a tree.
+REPLACED = """
+import os, sys
+from pathlib import Path
+from proctree_kill import TreePopen, recover
+parent, folder, *started = sys.argv[1:]
+if not started:
+    Path(parent, "cgroup.procs").write_text("0")
+    tree = TreePopen(["sleep", "1000"], record=Path(folder, "session_a.pid"), containment="kernel")
+    os.execv(sys.executable, [*sys.orig_argv, str(tree.containment.cgroup)])
+print(recover(folder).summary())
+print(os.path.exists(started[0]))
+with TreePopen(["true"], containment="kernel"):
+    print(len(list(Path(parent).glob(f"proctree-*-{os.getpid()}-*-home"))))
+"""
+
+
+@pytest.mark.parametrize("where", ["here", "below"])
+def test_the_cgroups_of_a_program_that_was_replaced_go(where: str, tmp_path: Path) -> None:
+    with delegated(None) as below:
+        parent = below if where == "below" else below.parent
+        homes = b"1" if (parent / "cgroup.type").exists() else b"0"  # the root has none
+        command = [sys.executable, "-c", REPLACED, str(parent), str(tmp_path)]
+        said = subprocess.check_output(command).splitlines()
+        assert said == [b"1 reaped", b"False", homes]
+
+
 def test_a_sweep_keeps_what_a_recovery_needs_to_find_an_entry() -> None:
     from proctree_kill._systems.linux import cgroupfs, procfs  # noqa: PLC0415 - not on every system
 

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("fcntl", reason="what is for Linux needs POSIX to be imported")
 
 from proctree_kill._systems.contract import UnavailableError
-from proctree_kill._systems.linux import procfs
+from proctree_kill._systems.linux import cgroupfs, procfs
 from proctree_kill._systems.linux.cgroupfs import (
     above_ours,
     find,
@@ -76,7 +76,13 @@ def test_why_there_is_none(mountinfo: str, membership: str, reason: str) -> None
         find(mountinfo, membership)
 
 
-@pytest.mark.parametrize("end", ["", "-00ff00ff", "-00ff00ff-entry", "-00ff00ff-door", "-home"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        *["", ".0123abcd", ".0123abcd-00ff00ff", ".0123abcd-00ff00ff-entry", ".0123abcd-home"],
+        *["-00ff00ff", "-00ff00ff-entry", "-00ff00ff-door", "-home"],
+    ],
+)
 def test_a_name_says_whose_it_is(end: str) -> None:
     assert owner_of(f"proctree-0a1b2c3d-4026531836-12-345{end}") == (
         "0a1b2c3d",
@@ -111,6 +117,17 @@ class TestTheOwner:
             os._exit(0)
         os.waitpid(child, 0)
         assert is_deserted(f"proctree-{boot}-{namespace}-{child}-{start}")
+
+    def test_another_program_is_dead_and_a_hidden_one_lives(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name, _, program = owner_name().partition(".")
+        assert not is_deserted(f"{name}-00ff00ff")  # as an earlier release names it
+        assert not is_deserted(f"{name}.{program}-00ff00ff")
+        assert is_deserted(f"{name}.00000000-00ff00ff")
+        monkeypatch.setattr(cgroupfs, "addresses", lambda _: None)
+        assert owner_name() == name
+        assert not is_deserted(f"{name}.00000000-00ff00ff")
 
     def test_numbers_of_another_pid_namespace_are_left_alone(self) -> None:
         boot, namespace, pid, start = owner_of(owner_name()) or ("", 0, 0, 0)

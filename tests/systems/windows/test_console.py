@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,15 @@ def test_a_group_is_reached_when_all_of_it_is_asked() -> None:
     assert reasons == {}
 
 
+def test_a_group_outlives_its_leader() -> None:
+    groups = {CALLER: SHELL, CHILD: LEADER, OTHER: LEADER}
+    for asked, others in ([CHILD, OTHER], []), ([CHILD], [OTHER]), ([CHILD, LEADER], [OTHER]):
+        reached, _ = ConsoleGroups(CALLER, groups).reach(asked, others)
+        assert {group: sorted(pids) for group, pids in reached.items()} == {LEADER: [CHILD, OTHER]}
+    reached, reasons = ConsoleGroups(CALLER, groups).reach([CHILD])
+    assert (reached, reasons) == ({}, {CHILD: "its console group has others in it"})
+
+
 def test_each_obstacle_is_named() -> None:
     def reason(groups: Mapping[int, int | None], *asked: int) -> str:
         reached, reasons = ConsoleGroups(CALLER, groups).reach(asked)
@@ -35,6 +45,9 @@ def test_each_obstacle_is_named() -> None:
     assert reason({**GROUPS, LEADER: SHELL}, LEADER) == "it is in the caller's own console group"
     assert reason(GROUPS, CHILD) == "the leader of its console group is not asked"
     assert reason({**GROUPS, LEADER: 0}, LEADER) == "the leader of its console group is not asked"
+    assert (
+        reason({**GROUPS, LEADER: OTHER}, CHILD) == "the leader of its console group is not asked"
+    )
     assert reason(GROUPS, LEADER) == "its console group has others in it"
 
 
@@ -42,6 +55,25 @@ def test_a_process_that_hides_its_group_could_be_in_any() -> None:
     reached, reasons = ConsoleGroups(CALLER, {**GROUPS, OTHER: None}).reach([LEADER, CHILD])
     assert reached == {}
     assert set(reasons.values()) == {"its console group has others in it"}
+
+
+@pytest.mark.parametrize(("mode", "reads"), [(None, True), (0x1F7, True), (0x1F1, False)])
+def test_a_console_reads_lines_or_keys(
+    monkeypatch: pytest.MonkeyPatch, mode: int | None, *, reads: bool
+) -> None:
+    """Seam: None is an input that is no console."""
+
+    class Kernel:
+        def GetStdHandle(self, _which: int) -> int:  # noqa: N802 - Windows' name
+            return 3
+
+        def GetConsoleMode(self, _handle: int, found: Any) -> bool:  # noqa: ANN401, N802 - Windows' name
+            if mode is not None:
+                found._obj.value = mode
+            return mode is not None
+
+    monkeypatch.setattr(console, "_kernel32", Kernel)
+    assert console.reads_lines() is reads
 
 
 def test_a_console_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,6 +175,18 @@ def test_the_children_of_a_dead_root_that_is_still_held_are_found(planter: Socke
     assert found == {"orphan": Fate.KILLED, "below": Fate.KILLED}
 
 
+def test_what_a_dead_root_left_in_its_group_is_asked(planter: SocketPlanter) -> None:
+    left = Node(name="left", on_term="exit", exit_code=7)
+    root = planter.contained(Node(name="root", dies=True, children=(left,)))
+    outcome = root.stop(grace=PATIENCE).outcomes[0]
+    assert (outcome.fate, outcome.signals, outcome.exit_code) == (
+        Fate.TERMINATED,
+        ("CTRL_BREAK",),
+        7,
+    )
+    assert planter.all_dead()
+
+
 def test_a_branch_whose_middle_leaves_when_it_is_asked_is_ended(planter: SocketPlanter) -> None:
     middle = Node(
         name="middle", on_term="exit", exit_code=7, flags=GROUP, children=(chain("below"),)
