@@ -19,7 +19,9 @@ from typing import IO, cast
 import psutil
 
 from benchmarks.killers import psutil_recipe
-from proctree_kill import TreePopen, kill_tree
+from proctree_kill import TreePopen, kill_tree, snapshot_tree
+from proctree_kill._systems import current
+from proctree_kill._systems.windows import process_table
 
 NODE = """
 import json, subprocess, sys, time
@@ -43,6 +45,7 @@ if not node["dies"]:
     time.sleep(1000)
 """
 """The program of each process, which passes it on to its children as an argument."""
+SUSPENDED = 4  # CREATE_SUSPENDED: they cost no processor
 DYING = 2.0  # seconds that killed processes may still be seen after the killer has returned
 
 Node = dict[str, object]
@@ -144,11 +147,47 @@ def _arguments(process: psutil.Process) -> list[str]:
         return []
 
 
+def measure_scans(others: int, rounds: int) -> None:
+    """Print what one scan costs beside other processes, which were started before the tree."""
+    command = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(1000)"]
+    strangers = [subprocess.Popen(command, creationflags=SUSPENDED) for _ in range(others)]
+    try:
+        rows, environments, scans = (list[float]() for _ in range(3))
+        with TreePopen(command) as root:
+            aim = root.aim()
+            for _ in range(rounds):
+                rows.append(_seconds(process_table.read))
+                with current() as system:
+                    scans.append(_seconds(lambda: snapshot_tree(root)))
+                    environments.append(
+                        _seconds(lambda: [system.carries(p.pid, aim.markers) for p in strangers])
+                    )
+            root.kill()
+    finally:
+        for stranger in strangers:
+            stranger.kill()
+    print(f"| beside {others} processes | median |\n|---|---|")
+    print(f"| the process table | {median(rows) * 1000:.1f} ms |")
+    print(f"| their environments, one by one | {median(environments) * 1000:.0f} ms |")
+    print(f"| a snapshot of a contained tree | {median(scans) * 1000:.0f} ms |")
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="kills for each killer and case")
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--scan", type=int, metavar="N", help="one scan beside N processes instead")
+    options = parser.parse_args()
+    rounds: int = options.rounds
+    if options.scan:
+        measure_scans(options.scan, rounds)
+        return
     print("| tree |", " | ".join(killer.name for killer in KILLERS), "|")
     print("|---|", "|".join("---" for _ in KILLERS), "|", sep="")
     for case in CASES:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._engine.killing import Killing
+from .._models.exit_code import LOST
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult, SurvivorsError
 from .._running.threads import Act, WorkThread
@@ -24,7 +25,7 @@ from .exit_codes import Exit
 from .keys import RepeatedKeys
 from .kill import policy_of
 from .reaper import OrphanReaper
-from .signals import SignalQueue, signal_numbers, signal_queue
+from .signals import SignalQueue, keep_exit_codes, signal_numbers, signal_queue
 from .tables import outcome_table, plain, result_line
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def run(options: Namespace, screen: Screen) -> int:
     except ValueError as error:  # a PolicyError too
         screen.error(str(error))
         return Exit.FAILED
+    keep_exit_codes()  # as timeout(1)
     with own_terminal() as terminal, signal_queue(PASSED_ON) as signals:
         try:
             process = start(options.argv, terminal)
@@ -78,7 +80,10 @@ def run(options: Namespace, screen: Screen) -> int:
     survivors = result is not None and not result.ok
     if result is not None and survivors:
         screen.error(str(SurvivorsError(result)))
-    return exit_code(process.returncode, command.reason, survivors=survivors)
+    code = process.exit_code
+    if code is None and command.reason is None and not survivors:
+        screen.error(f"the exit code of the command is unknown: {LOST}")
+    return exit_code(code, command.reason, survivors=survivors)
 
 
 def start(argv: list[str], terminal: Terminal, **popen: Any) -> TreePopen[Any]:
@@ -112,7 +117,7 @@ def exit_code(code: int | None, reason: int | None, *, survivors: bool) -> int:
     """Return our exit code.
 
     Args:
-        code: the exit code of the command, negative for a signal; None if it is alive.
+        code: the exit code of the command, negative for a signal; None if it is alive or unknown.
         reason: the exit code that says why we ended it, if we did.
         survivors: whether a process that should have ended is alive.
     """
@@ -228,7 +233,9 @@ class CommandRun:
             return "the time was over"
         if self.reason is not None:
             return f"{signal.Signals(self.reason - 128).name} came"
-        code = self._process.returncode
+        code = self._process.exit_code
+        if code is None:
+            return "the command ended"
         if code < 0:
             return f"the command was ended by {signal.Signals(-code).name}"
         return f"the command ended with exit code {code}"

@@ -68,6 +68,13 @@ def signal_queue(names: Iterable[str]) -> Iterator[SignalQueue]:
             signal.set_wakeup_fd(before)
 
 
+def keep_exit_codes() -> None:
+    """Undo an ignored SIGCHLD, which is inherited: the kernel would drop exit codes (wait(2))."""
+    number = getattr(signal, "SIGCHLD", None)
+    if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Raise KeyboardInterrupt for each signal that ends a program.

@@ -12,7 +12,7 @@ from . import owners as engine_owners
 from . import report
 from .driver import Driver
 from .events import EventSender, Listener
-from .gather import gather, refuse_caller
+from .gather import Gathered, gather, refuse_caller
 from .owners import CallSoon
 from .plan import Escalation
 from .shutdown import ShutdownHook
@@ -146,7 +146,8 @@ class Killing:
             with self._ending:
                 self._ended = True
                 system.close()
-        engine_owners.poll_all(claims)  # now, for it may need the descriptors that were closed
+        # now, for it may need the descriptors that were closed
+        engine_owners.poll_all(claims, _codes(gathered, outcomes))
         events.settled(system.now())
         if self._interruption is not None:
             raise self._interruption
@@ -193,3 +194,10 @@ class Killing:
         """Whether the whole tree was to be ended, and every process that was found is dead."""
         whole = self._way == "stop" and self._policy.include_root
         return whole and all(outcome.fate in engine_owners.ENDED for outcome in outcomes)
+
+
+def _codes(gathered: Gathered, outcomes: list[Outcome]) -> dict[int, int | None]:
+    """Return the exit codes of the dead, as far as the system knows them."""
+    dead = [outcome.member for outcome in outcomes if outcome.fate in engine_owners.ENDED]
+    codes = {member.pid: member.exit_code for member in dead}
+    return codes | {missing.claim.pid: None for missing in gathered.missing}

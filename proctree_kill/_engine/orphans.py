@@ -45,6 +45,8 @@ def _carriers(tree: Tree, pids: Iterable[int], hidden: list[int]) -> Iterator[Me
     for pid in pids:
         if tree.is_late():
             return
+        if tree.system.is_older(pid, tree.aim.since):
+            continue
         found = carries(pid, tree.aim.markers)
         if found and (member := tree.bind(pid)) is not None:
             # The first read may have been of an earlier process with this pid.

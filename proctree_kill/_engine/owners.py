@@ -9,23 +9,31 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import logging
 import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
+from .._models.exit_code import UNKNOWN, known
 from .._models.result import Fate, KillResult, ProcessOutcome
 from .._running import loops
-from .target import Claim
+from .target import Claim, Contained
 
 FLUSH_TIME = 0.1  # seconds in which a process must read what a buffer still holds for it
 STDERR = 2  # descriptors up to this one are the caller's own, whatever they are
+NOTED_WITHIN = 1.0  # seconds in which a thread that has reaped must have noted the exit code
+KNOWN_WITHIN = 0.1  # the same where the code is known without it
 ENDED = {Fate.ALREADY_GONE, Fate.TERMINATED, Fate.KILLED}
 
+Codes = Mapping[int, int | None]
+"""The exit codes of the dead, by their numbers; None is unknown."""
 CallSoon = Callable[[Callable[[], object]], object]
 """Has a function called in the thread of an event loop."""
+
+_log = logging.getLogger("proctree_kill")
 
 
 def has_ended(owner: object) -> bool:
@@ -55,24 +63,57 @@ def _is_awaited(owner: object) -> bool:
     return inspect.iscoroutinefunction(getattr(owner, "wait", None))
 
 
-def poll_all(claims: Iterable[Claim]) -> None:
+def poll_all(claims: Iterable[Claim], codes: Codes) -> None:
     """Let the owners see the ends of their processes, so that exit codes are true from now on."""
     for claim in claims:
         owner = claim.owner
         if _is_awaited(owner):
             continue  # only its event loop may ask it
+        if not isinstance(owner, Contained):  # which keeps more than a code
+            _poll_popen(owner, codes.get(claim.pid))
         poll = getattr(owner, "poll", None) or getattr(owner, "isalive", None)  # Popen; pexpect
-        if callable(poll):
-            poll()
-        else:
-            getattr(owner, "exitcode", None)  # multiprocessing: reading it polls
+        try:
+            if callable(poll):
+                poll()
+            else:
+                getattr(owner, "exitcode", None)  # multiprocessing: reading it polls
+        except Exception:  # noqa: BLE001 - pexpect's, where another part of the program has reaped it
+            _log.exception("the owner of process %s does not know its end", claim.pid)
+        if claim.pid in codes:
+            _correct(owner, codes[claim.pid])
+
+
+def _poll_popen(owner: object, code: int | None) -> None:
+    """Let a ``Popen`` look; if another part of the program has reaped, its poll() would say 0."""
+    poll: Any = getattr(owner, "_internal_poll", None)
+    if poll is not None:
+        poll(_deadstate=UNKNOWN if code is None else code)
+
+
+def _correct(owner: object, code: int | None) -> None:
+    """Give the object of a dead process its exit code, where it has lost or not yet noted it."""
+    popen: Any = _inner(owner)
+    lock = getattr(popen, "_waitpid_lock", None)
+    if lock is not None:
+        # Popen's wait() in another thread notes the code before it lets go of the lock. In the
+        # main thread, below the signal handler that called us, it does both later.
+        until = time.monotonic() + (NOTED_WITHIN if code is None else KNOWN_WITHIN)
+        while popen.returncode is None and (left := until - time.monotonic()) > 0:
+            if lock.acquire(timeout=left):
+                lock.release()
+                _poll_popen(popen, code)
+    if code is not None and getattr(popen, "returncode", code) != code:
+        with contextlib.suppress(AttributeError):  # another library's, which is read only
+            popen.returncode = code
 
 
 async def settle(result: KillResult, claims: Iterable[Claim], deadline: float) -> KillResult:
     """Await the owners whose ``wait`` is a coroutine function; add the exit codes they know."""
     alive = {survivor.identity.pid for survivor in result.survivors}
+    codes = {outcome.identity.pid: outcome.exit_code for outcome in result.outcomes}
     for claim in claims:
         if claim.pid not in alive and _is_awaited(claim.owner):
+            _poll_popen(_inner(claim.owner), codes.get(claim.pid))  # trio's
             # asyncio's waits for the pipes as well (cpython#119710), so it needs a bound.
             await loops.wait_within(claim.owner.wait, max(deadline - time.monotonic(), 0))
     return with_codes(result, claims)
@@ -96,7 +137,7 @@ def with_codes(result: KillResult, claims: Iterable[Claim]) -> KillResult:
 def _code(owner: object) -> int | None:
     for code in (getattr(_inner(owner), "returncode", None), getattr(owner, "exitcode", None)):
         if isinstance(code, int):
-            return code
+            return known(code)
     signal = getattr(owner, "signalstatus", None)  # pexpect
     return -signal if isinstance(signal, int) else getattr(owner, "exitstatus", None)
 

@@ -130,7 +130,7 @@ class ManagedSession:
             self._move(state)
             self._stop = None
             if self.process is not None:
-                self.exit_code = self.process.returncode
+                self.exit_code = self.process.exit_code
 
     def _move(self, state: SessionState) -> None:
         if state not in MOVES[self.state]:

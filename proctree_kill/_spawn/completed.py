@@ -5,10 +5,18 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING, Any, AnyStr
 
+from .._models.exit_code import LOST, known
 from .._models.result import KillResult
 
 if TYPE_CHECKING:
     from .options import Command
+
+
+class _UnknownCodeError(subprocess.CalledProcessError):
+    """A command has ended, and it is unknown whether it succeeded."""
+
+    def __str__(self) -> str:
+        return f"Command {self.cmd!r} has ended, and its exit code is unknown: {LOST}"
 
 
 class CompletedTree(subprocess.CompletedProcess[AnyStr]):
@@ -36,13 +44,26 @@ class CompletedTree(subprocess.CompletedProcess[AnyStr]):
         self.kill = kill
 
     @property
+    def exit_code(self) -> int | None:
+        """The exit code as ``returncode`` has it; None where it is unknown.
+
+        ``returncode`` is 255 then.
+        """
+        return known(self.returncode)
+
+    @property
     def ok(self) -> bool:
-        """Whether the exit code is 0 and no process survived."""
+        """Whether the exit code is known to be 0 and no process survived."""
         return self.returncode == 0 and (self.kill is None or self.kill.ok)
 
     def check_returncode(self) -> None:
-        """Raise ``subprocess.CalledProcessError``, with ``kill``, if the exit code is not 0."""
+        """Raise ``subprocess.CalledProcessError``, with ``kill``, if the exit code is not 0.
+
+        An unknown one raises too, and the text of the exception says that it is unknown.
+        """
         try:
+            if self.exit_code is None:
+                raise _UnknownCodeError(self.returncode, self.args, self.stdout, self.stderr)
             super().check_returncode()
         except subprocess.CalledProcessError as error:
             error.kill = self.kill  # type: ignore[attr-defined] # ours

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -17,11 +18,13 @@ from .._engine.kill import akill_tree, kill_tree, signal_tree, snapshot_tree
 from .._engine.process import ExitWaiter
 from .._engine.target import Aim, Contained
 from .._models.errors import TargetRefusedError
+from .._models.exit_code import LOST, UNKNOWN, known
 from .._models.identity import ProcessIdentity
 from .._models.result import KillResult
 from .._models.tree import TreeSnapshot
 from .._records.recording import Recording
 from .._running import threads
+from .._systems import child_exit
 from .leftovers import LINGER, Choice, Leftovers, Rest
 from .signature import check_names, options_of
 from .start import ProcessStart
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 FORCE = getattr(signal, "SIGKILL", signal.SIGTERM)
 KILLS_BY_NUMBER = (os.killpg, os.kill) if hasattr(os, "killpg") else (os.kill,)
 KILLED_WITHIN = 5.0  # seconds; a bound for the death of a root that was killed by its number
+
+_log = logging.getLogger("proctree_kill")
 
 
 class TreePopen(subprocess.Popen[AnyStr], Contained):
@@ -141,6 +146,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         self.args = args
         self._owner = os.getpid()
         self._reaping = threading.RLock()  # never held in the main thread, where handlers run
+        self._exit = child_exit()
         self._recording = None if record is None else Recording.at(record)
 
         def prepare() -> Containment:
@@ -158,7 +164,29 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             markers.note_child(self, contained["env"])
 
         has_preexec = popen.get("preexec_fn") is not None
-        ProcessStart(self, prepare, spawn, self._recording, has_preexec=has_preexec).start()
+        ProcessStart(
+            self, prepare, spawn, self._recording, ended=self._exit, has_preexec=has_preexec
+        ).start()
+
+    @property
+    def pid(self) -> int:
+        """The number of the root."""
+        pid: int = self._pid
+        return pid
+
+    @pid.setter
+    def pid(self, pid: int | None) -> None:
+        self._pid: Any = pid
+        if pid is not None:  # Popen has forked: at once, for a SIGCHLD handler may reap the root
+            self._exit.hold(pid)
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of the root as ``returncode`` has it; None where it is unknown.
+
+        ``returncode`` is 255 then.
+        """
+        return known(self.returncode)
 
     @property
     def identity(self) -> ProcessIdentity:
@@ -315,10 +343,16 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 return
             self.containment.note_leftovers()  # its session proves nothing once the number is free
             with ExitWaiter(self.pid, self.identity) as waiter:
-                if waiter.is_recycled:  # another call has reaped it: its code is lost, as to Popen
-                    self.returncode = 0
+                code = self._exit.code(reaped=waiter.is_recycled)
+                lost = UNKNOWN if code is None else code  # where Popen would say 0
+                if waiter.is_recycled:
+                    self.returncode = lost
                 else:
-                    super().poll()
+                    super()._internal_poll(_deadstate=lost)  # type: ignore[misc] # as _wait
+            if self.returncode is not None:
+                self._exit.close()
+            if self.returncode is UNKNOWN:
+                _log.warning("the exit code of process %s is unknown: %s", self.pid, LOST)
 
     def _ends_within(self, seconds: float | None) -> bool:
         """Wait for the end of the root without reaping it; return whether it has ended."""

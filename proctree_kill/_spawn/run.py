@@ -212,7 +212,7 @@ def run(args: Command, **options: Any) -> CompletedTree[Any]:
         input: what is written to its standard input; default nothing.
         capture_output: whether standard output and standard error are captured; default False.
         timeout: seconds after which the tree is ended; default None waits without limit.
-        check: whether an exit code other than 0 raises; default False.
+        check: whether an exit code other than 0, or an unknown one, raises; default False.
         grace: seconds between the polite request and the force at the timeout;
             default 0: force at once, as ``subprocess.run`` does to the root alone.
             What is left when the command has ended by itself has 2 seconds, whatever this is.
@@ -228,12 +228,15 @@ def run(args: Command, **options: Any) -> CompletedTree[Any]:
 
     Returns:
         As ``subprocess.run``, with ``kill``: what was ended after the root, or None.
+        ``exit_code`` is None, and ``returncode`` 255, where another part of this program has
+        reaped the root and the kernel does not tell its exit code (before Linux 6.15).
 
     Raises:
         subprocess.TimeoutExpired: the time was over, and the root lived, a process that it left
             was still writing, or the whole tree was waited for.
             It holds the output until then, and ``kill``.
-        subprocess.CalledProcessError: ``check`` is set and the exit code is not 0; it has ``kill``.
+        subprocess.CalledProcessError: ``check`` is set and the exit code is not 0, or unknown,
+            which its text says; it has ``kill``.
         TypeError, ValueError: an option is unknown or wrong; nothing was run.
         ContainmentError, OSError: as for :class:`TreePopen`.
     """

@@ -14,6 +14,7 @@ from .._engine.kill import kill_tree
 from .._models.errors import ProctreeKillError
 from .._running import threads
 from .._systems import current
+from .._systems.child_exit import ChildExit
 
 if TYPE_CHECKING:
     from .._containment.containment import Containment
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 RESERVED_DESCRIPTORS = 4  # held during a start, so that its tree can be ended when none is free
 ROOT_POLL = 0.01  # seconds between looks for a root that is to be killed before its exec
 
-_os: Any = os  # type checkers know waitid on POSIX only
 _log = logging.getLogger("proctree_kill")
 
 
@@ -53,6 +53,7 @@ class ProcessStart:
         spawn: Callable[[Containment], None],
         recording: Recording | None,
         *,
+        ended: ChildExit,
         has_preexec: bool,
     ) -> None:
         """Note what :meth:`start` calls, in this order; nothing is done yet.
@@ -62,28 +63,32 @@ class ProcessStart:
             prepare: makes the containment.
             spawn: starts the root inside it.
             recording: its intent and record.
+            ended: what waits for the end of the root; it is held by ``spawn``.
             has_preexec: whether the root has a ``preexec_fn``, which may hang or start processes.
         """
         self._process = process
         self._prepare = prepare
         self._spawn = spawn
         self._recording = recording
+        self._ended = ended
         self._has_preexec = has_preexec
         self._containment: Containment | None = None
         self._spawned = self._over = False
 
     def start(self) -> None:
         """Start the tree; an interrupt ends it before it is raised."""
+        ended = self._ended
         try:
             # PR_SET_PDEATHSIG (prctl(2)): the kernel sends a child its death signal when the
             # *thread* exits that started it, so the thread stays while the root lives.
-            threads.run(self, stay=_wait_without_reaping)
+            threads.run(self, stay=lambda _: ended.wait())  # it must not hold the root itself
         except BaseException:
             threads.do(self.undo)
+            ended.close()
             raise
 
-    def run(self) -> int:
-        """Start the root and return its number; no process is left after an exception."""
+    def run(self) -> None:
+        """Start the root; no process is left after an exception."""
         process, recording = self._process, self._recording
         with ExitStack() as reserve:
             system = reserve.enter_context(current())
@@ -105,7 +110,6 @@ class ProcessStart:
                 reserve.close()
                 self.undo()
                 raise
-        return process.pid
 
     def hurry(self) -> None:
         """Kill a root whose ``preexec_fn`` may hang; no other part of a start can be shortened."""
@@ -157,9 +161,3 @@ class ProcessStart:
         finally:
             with contextlib.suppress(OSError):  # buffered input has no reader any more
                 process.close_pipes()
-
-
-def _wait_without_reaping(pid: int) -> None:
-    if hasattr(os, "waitid"):
-        with contextlib.suppress(OSError):  # it was reaped, or a filter forbids the call
-            _os.waitid(_os.P_PID, pid, _os.WEXITED | _os.WNOWAIT)

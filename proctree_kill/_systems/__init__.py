@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if sys.platform == "linux":  # at once: without a free descriptor nothing can be imported later
-    from .linux import cgroup, procfs, recorded_cgroup
+    from .linux import cgroup, pidfd_exit, procfs, recorded_cgroup
     from .linux import image as linux_image
     from .linux import system as linux_system
     from .posix import file_owner, pipes
@@ -22,6 +22,7 @@ else:
     from .posix import file_owner, pipes
     from .posix import image as posix_image
     from .posix import system as posix_system
+from .child_exit import ChildExit
 from .contract import UnavailableError
 
 if TYPE_CHECKING:
@@ -116,6 +117,13 @@ def trust(fd: int | None, found: os.stat_result) -> Trust:
         return windows_file_owner.trust(fd)
     else:  # noqa: RET505 - type checkers see one branch only
         return file_owner.trust(found)
+
+
+def child_exit() -> ChildExit:
+    """Return what holds a child of this process until it is known how it ended."""
+    if sys.platform == "linux" and linux_system.PIDFD:
+        return pidfd_exit.PidfdExit()
+    return ChildExit()
 
 
 def offers() -> Iterable[Offer]:

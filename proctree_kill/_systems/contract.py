@@ -246,6 +246,10 @@ class System(Protocol):
         """Whether a process lives, so that what it started had no other parent until now."""
         return not self.wait([member], self.now())
 
+    def is_older(self, pid: int, start: int) -> bool:  # noqa: ARG002 - not known without a cost
+        """Whether a process is known to be older than this, in the unit of :attr:`Member.start`."""
+        return False
+
     def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
         """Whether the environment of a process holds one of these ``NAME=VALUE``.
 

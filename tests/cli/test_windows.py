@@ -27,6 +27,7 @@ from support.times import BOUND
 pytestmark = pytest.mark.needs("console events")
 
 COMMAND = [sys.executable, "-m", "proctree_kill"]
+BARE = [sys.executable, "-I", "-S", "-c"]  # starts fast
 GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 CTRL_BREAK = getattr(signal, "CTRL_BREAK_EVENT", 0)
 PATIENCE = "60"  # seconds of grace; never pass in full
@@ -169,7 +170,7 @@ def test_a_command_that_cannot_be_started_is_named() -> None:
 
 
 def test_a_code_beyond_31_bits_is_passed_on() -> None:
-    done = invoke("run", "--", sys.executable, "-c", "import os; os._exit(0xC000013A - 2**32)")
+    done = invoke("run", "--", *BARE, "import os; os._exit(0xC000013A - 2**32)")
     assert done.returncode == 0xC000013A
 
 
@@ -190,12 +191,12 @@ def type_at(texts: list[str], *command: str, flags: int = 0, stdin: str = "") ->
 
 
 def test_ctrl_c_that_is_typed_reaches_the_command() -> None:
-    ours = [*COMMAND, "run", "--", sys.executable, "-c", CATCHES_CTRL_C]
+    ours = [*COMMAND, "run", "--", *BARE, CATCHES_CTRL_C]
     assert type_at(["ready"], *ours) == ["ready", "exit code 9"]
 
 
 def test_ctrl_c_that_was_switched_off_stays_off() -> None:
-    ours = [*COMMAND, "run", "--", sys.executable, "-c", READS_A_LINE]
+    ours = [*COMMAND, "run", "--", *BARE, READS_A_LINE]
     said = type_at(["ready"], *ours, flags=GROUP, stdin="a line\n")
     assert said == ["ready", "read a line", "", "exit code 0"]
 

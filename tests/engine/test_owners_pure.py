@@ -126,7 +126,7 @@ def test_the_parent_knows_the_end_of_a_process(owner: object, *, ours: bool) -> 
 
 def test_every_owner_learns_the_end_in_its_own_way() -> None:
     popen, worker, expected = Polled(), Worker(), Expected()
-    poll_all([Claim(7, owner=popen), Claim(8, owner=worker), Claim(9, owner=expected)])
+    poll_all([Claim(7, owner=popen), Claim(8, owner=worker), Claim(9, owner=expected)], {})
     assert popen.returncode == -9
     assert worker._popen.returncode == -9
     assert expected.terminated
@@ -134,8 +134,68 @@ def test_every_owner_learns_the_end_in_its_own_way() -> None:
 
 def test_an_owner_that_has_to_be_awaited_is_not_polled() -> None:
     awaited = Awaited()
-    poll_all([Claim(7, owner=awaited), Claim(8, bare=True)])
+    poll_all([Claim(7, owner=awaited), Claim(8, bare=True)], {7: -9})
     assert awaited.returncode is None
+
+
+def test_an_owner_that_is_wrong_is_corrected() -> None:
+    popen, worker = Polled(0), SimpleNamespace(exitcode=None, _popen=SimpleNamespace(returncode=0))
+    poll_all([Claim(7, owner=popen), Claim(8, owner=worker)], {7: 3, 8: -9})
+    assert (popen.returncode, worker._popen.returncode) == (3, -9)
+
+
+def test_an_owner_is_not_corrected_where_no_code_is_known() -> None:
+    popen, survivor = Polled(0), Polled(None)
+    poll_all([Claim(7, owner=popen), Claim(8, owner=survivor)], {7: None})
+    assert (popen.returncode, survivor.returncode) == (0, None)
+
+
+def test_an_owner_that_cannot_be_corrected_is_left_alone() -> None:
+    class ReadOnly:
+        returncode = property(lambda _: 255)
+
+    owner = ReadOnly()
+    poll_all([Claim(7, owner=owner)], {7: -9})
+    assert owner.returncode == 255
+
+
+def test_an_owner_that_raises_hides_no_result(caplog: pytest.LogCaptureFixture) -> None:
+    def isalive() -> bool:
+        raise LookupError
+
+    expected = Expected()
+    claims = [Claim(7, owner=SimpleNamespace(isalive=isalive)), Claim(9, owner=expected)]
+    poll_all(claims, {})
+    assert expected.terminated
+    assert "the owner of process 7 does not know its end" in caplog.text
+
+
+class Waited:
+    """As Popen, while its wait() in another thread has reaped, and has not noted the code yet."""
+
+    def __init__(self, code: int | None) -> None:
+        self.returncode: int | None = None
+        self._waitpid_lock = self
+        self._code = code
+
+    def acquire(self, timeout: float) -> bool:
+        self.returncode = self._code
+        return timeout > 0
+
+    def release(self) -> None:
+        """Do nothing: no thread waits for it."""
+
+    def _internal_poll(self, _deadstate: int) -> None:
+        if self._code is None:
+            self.returncode = _deadstate
+
+
+@pytest.mark.parametrize(("noted", "code"), [(7, 7), (None, None)])
+def test_what_another_thread_has_reaped_is_waited_for(noted: int | None, code: int | None) -> None:
+    owner = Waited(noted)
+    poll_all([Claim(7, owner=owner)], {7: None})
+    assert owner.returncode is not None
+    assert code_from(owner) == code
 
 
 def result(fate: Fate, code: int | None = None) -> KillResult:

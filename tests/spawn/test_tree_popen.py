@@ -148,15 +148,6 @@ class TestAsPopen:
             os.close(writing)
             assert process.communicate()[0] == b"early late"
 
-    @POPENS
-    def test_children_that_the_kernel_reaps_end_with_zero(self, popen: Start) -> None:
-        def scene() -> int:
-            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-            code: int = popen(["false"]).wait()
-            return code
-
-        assert apart(scene) == 0
-
     def test_it_is_one(self) -> None:
         process = TreePopen(["true"])
         assert isinstance(process, subprocess.Popen)

@@ -68,6 +68,22 @@ def _pidfd_inode() -> bool:
             os.close(fd)
 
 
+def _exit_status_of_the_reaped() -> bool:
+    """Probe a pidfd that tells how a process ended which was reaped (Linux 6.15)."""
+    if not _pidfd():
+        return False
+    from proctree_kill._systems.linux import pidfd  # noqa: PLC0415 - not on every system
+
+    pid = os.posix_spawnp("true", ["true"], {})
+    fd = os.pidfd_open(pid)
+    try:
+        os.waitpid(pid, 0)
+        found = pidfd.info(fd)
+        return found is not None and found.status == 0
+    finally:
+        os.close(fd)
+
+
 def _pid_namespace() -> bool:
     """Probe a pid namespace with its own ``/proc``."""
     if not has("unshare"):
@@ -103,6 +119,7 @@ def _file_locks() -> bool:
 PROBES: dict[str, Callable[[], bool]] = {
     "pidfd": _pidfd,
     "pidfd inode": _pidfd_inode,
+    "exit status of the reaped": _exit_status_of_the_reaped,
     "cgroup": lambda: usable_cgroup() is not None,
     "fork": lambda: hasattr(os, "fork"),
     "console events": lambda: hasattr(signal, "CTRL_BREAK_EVENT"),

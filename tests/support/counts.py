@@ -41,3 +41,5 @@ SOAK_LOGS = 20
 SAVES = 2
 SOAK_SAVES = 20
 TASKS = 2  # at the same time, of one worker of Celery
+REAPED = 4  # exits beside another part of the program that reaps
+SOAK_REAPED = 200

@@ -21,6 +21,7 @@ PIDFD_INFO_EXIT = 1 << 3
 """Asks for the exit status, which is there once the process was reaped (Linux 6.15)."""
 PIDFD_SIGNAL_PROCESS_GROUP = 1 << 2
 """Sends a signal to the process group that this process leads (Linux 6.9)."""
+REAPED_WITHIN = 1.0  # seconds for a thread that reaps a child: its exit status comes a moment later
 _INFO = struct.Struct("=QQIII8Ii")
 _NO_PROCESS = {errno.ESRCH, errno.ENOENT, errno.EINVAL}  # the last two: a thread id, by kernel
 
@@ -113,3 +114,16 @@ def info(fd: int) -> Info | None:
         return None
     fields = _INFO.unpack(request)
     return Info(fields[4], fields[-1] if fields[0] & PIDFD_INFO_EXIT else None)
+
+
+def reaped_code(fd: int) -> int | None:
+    """Return the exit code of a child of ours that waitid(2) has not; None if it is unknown."""
+    found = info(fd)
+    if found is not None and found.status is None:
+        poll = select.poll()  # it is being reaped: release_task (kernel/exit.c) has not finished
+        poll.register(fd, 0)  # POLLHUP: it has no number any more (Linux 6.9)
+        poll.poll(REAPED_WITHIN * 1000)
+        found = info(fd)
+    if found is None or found.status is None:
+        return None
+    return os.waitstatus_to_exitcode(found.status)

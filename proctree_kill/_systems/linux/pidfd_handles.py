@@ -333,8 +333,8 @@ def _wait_status(fd: int, *, keep: bool) -> int | None:
     options = os.WEXITED | os.WNOHANG | (os.WNOWAIT if keep else 0)
     try:
         return exit_code(os.waitid(os.P_PIDFD, fd, options))
-    except ChildProcessError:  # another process's child
-        return None
+    except ChildProcessError:  # another process's child, or another part of the program reaps it
+        return pidfd.reaped_code(fd)
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EINVAL):
             raise

@@ -283,8 +283,10 @@ def carries(pid: int, markers: Collection[bytes]) -> bool | None:
             return False
         path = f"/proc/{pid}/task/{others[0]}/environ"
     environment = read(path)
-    if not environment and (_is_forbidden(path) or not read(f"/proc/{pid}/cmdline")):
-        return None if os.path.exists(path) else False
+    if not environment:
+        if _is_forbidden(path) or not read(f"/proc/{pid}/cmdline"):
+            return None if os.path.exists(path) else False
+        environment = read(path)  # an execve(2) may have replaced the memory of the first read
     environment = b"\0" + environment + b"\0"
     return any(b"\0" + marker + b"\0" in environment for marker in markers)
 

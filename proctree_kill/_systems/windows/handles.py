@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ..contract import Reply
 from ..member import ALIVE, GONE, ZOMBIE, Member
 from . import process_table, win32
-from .process_table import Row
+from .process_table import ProcessTable, Row
 
 PID_STEP = 4
 """Pids are multiples of this; OpenProcess ignores the bits below.
@@ -91,13 +91,23 @@ class WindowsHandles:
 
     def look(self, member: Member) -> bool:
         """Whether a member lives; its state is noted."""
-        if member.handle is not None:
-            dead = win32.wait([member.handle], 0) is not None
-            member.state = ZOMBIE if dead else ALIVE
-        elif member.state == ALIVE:
-            row = process_table.read().rows.get(member.pid)
-            member.state = ALIVE if row is not None and row.start == member.start else GONE
-        return member.state == ALIVE
+        return not self.look_at([member])[1]
+
+    def look_at(self, members: Collection[Member]) -> tuple[list[Member], list[Member]]:
+        """Return the living and the dead; read the process table once, if at all."""
+        table: ProcessTable | None = None
+        for member in members:
+            if member.handle is not None:
+                dead = win32.wait([member.handle], 0) is not None
+                member.state = ZOMBIE if dead else ALIVE
+            elif member.state == ALIVE:
+                table = table or process_table.read()
+                row = table.rows.get(member.pid)
+                member.state = ALIVE if row is not None and row.start == member.start else GONE
+        return (
+            [member for member in members if member.state == ALIVE],
+            [member for member in members if member.state != ALIVE],
+        )
 
     def suspend(self, members: Iterable[Member]) -> Reply:
         """Suspend these."""
@@ -147,9 +157,8 @@ class WindowsHandles:
         if not len(held) == len(members) <= BATCH:
             pause = POLL
         while True:
-            dead = self._dead(held) + [
-                member for member in members if member.handle is None if not self.look(member)
-            ]
+            others = [member for member in members if member.handle is None]
+            dead = self._dead(held) + self.look_at(others)[1]
             left = until - time.monotonic()
             if dead or left <= 0:
                 return dead

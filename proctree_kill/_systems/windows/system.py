@@ -27,6 +27,8 @@ BREAK_TIMEOUT = 1.0
 """Seconds that the console may take to accept a CTRL_BREAK."""
 FILETIME_HZ = 10_000_000
 """Units of a FILETIME in a second."""
+CLOCK_STEP = 60 * FILETIME_HZ
+"""By how much the clock may be set back while a tree runs, in units of a FILETIME."""
 PROTECTED = {0: "it is the System Idle Process", 4: "it is the System process"}
 
 
@@ -104,6 +106,11 @@ class WindowsSystem(System):
         """Return the time as a FILETIME."""
         return win32.now()
 
+    def is_older(self, pid: int, start: int) -> bool:
+        """Look it up in the process table of this scan; the clock may have been set back since."""
+        row = self._read_table().rows.get(pid)
+        return row is not None and row.start < start - CLOCK_STEP
+
     def carries(self, pid: int, markers: Collection[bytes]) -> bool:
         """Look into the environment; psutil shows its names in upper case."""
         environment = _facts.environment(pid, may_block=False) or {}
@@ -121,11 +128,11 @@ class WindowsSystem(System):
 
         Each stands for SIGTERM; Windows has no other request that reaches one process.
         """
-        living, gone = self._look(members)
+        living, gone = self._handles.look_at([*members])
         if signal_name not in ("SIGTERM", "SIGBREAK"):
             _mark_unreachable(living, dict.fromkeys(living, f"{signal_name} cannot be sent here"))
             return Reply(gone, [])
-        more = self._look(others)[0]
+        more = self._handles.look_at(others)[0]
         before = {member: len(member.signals) for member in [*living, *more]}
         reached, reasons = console.read_groups(os.getpid()).reach(
             [member.pid for member in living], [member.pid for member in more]
@@ -160,7 +167,7 @@ class WindowsSystem(System):
 
     def insist(self, members: Iterable[Member], until: float) -> Reply:
         """Let taskkill try, which can use a privilege that this process does not enable."""
-        living, gone = self._look(members)
+        living, gone = self._handles.look_at([*members])
         denied = []
         for batch in batches([member.pid for member in living]):
             self._insist([member for member in living if member.pid in batch], until)
@@ -230,14 +237,6 @@ class WindowsSystem(System):
                 yield from self._below(row.pid, row.start, known)
             else:
                 yield child
-
-    def _look(self, members: Iterable[Member]) -> tuple[list[Member], list[Member]]:
-        """Return the living, and the dead."""
-        living: list[Member] = []
-        gone: list[Member] = []
-        for member in members:
-            (living if self._handles.look(member) else gone).append(member)
-        return living, gone
 
     def _close_windows(self, owners: list[Member], reasons: dict[int, str], until: float) -> None:
         """Ask for the windows of these to be closed; if that fails for a batch, one by one."""

@@ -255,7 +255,8 @@ def process_table() -> tuple[bytes, int]:
             SYSTEM_PROCESS_INFORMATION, room, len(room), ctypes.byref(size)
         )
         if status != INFO_LENGTH_MISMATCH:
-            return (b"" if status else room.raw[: size.value]), ctypes.addressof(room)
+            written = memoryview(room)[: 0 if status else size.value]  # room.raw would copy all
+            return bytes(written), ctypes.addressof(room)
         size.value += size.value // 4  # more may start until the next try
 
 

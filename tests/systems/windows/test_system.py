@@ -12,10 +12,13 @@ import pytest
 from proctree_kill import Fate, KillResult, kill_tree
 from proctree_kill._engine import killing
 from proctree_kill._engine import process as engine_process
+from proctree_kill._engine.scan import scan
+from proctree_kill._engine.target import Aim
+from proctree_kill._engine.tree import Tree
 from proctree_kill._systems.contract import Reply
 from proctree_kill._systems.member import ALIVE, GONE, ZOMBIE, Member
 from proctree_kill._systems.windows import handles, win32
-from proctree_kill._systems.windows.system import WindowsSystem
+from proctree_kill._systems.windows.system import CLOCK_STEP, WindowsSystem
 from proctree_kill._systems.windows.taskkill import Answer
 from support.windows import Process, Tools, Windows
 
@@ -217,6 +220,34 @@ def test_the_name_of_a_marker_has_no_case_and_its_value_has(
     assert system.carries(os.getpid(), [b"Planted=a=B"])
     assert not system.carries(os.getpid(), [b"Planted=a=b"])
     assert not system.carries(os.getpid(), [b"Plant=a=B"])
+
+
+def test_the_environment_of_a_process_that_is_older_than_the_tree_is_not_read(
+    windows: Windows, system: WindowsSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, set_back, younger = windows.spawn(), windows.spawn(), windows.spawn()
+    older.start = younger.start - 2 * CLOCK_STEP
+    set_back.start = younger.start - CLOCK_STEP // 2
+    read: list[int] = []
+
+    def carries(pid: int, _markers: object) -> bool:
+        read.append(pid)
+        return False
+
+    monkeypatch.setattr(system, "carries", carries)
+    scan(Tree(system, Aim([], [b"PLANTED=1"], since=younger.start)))
+    assert read == [set_back.pid, younger.pid]
+
+
+def test_processes_without_a_handle_are_looked_up_in_one_table(
+    windows: Windows, system: WindowsSystem
+) -> None:
+    processes = [windows.spawn(opens=PROTECTED) for _ in range(3)]
+    members = [bound(system, process) for process in processes]
+    processes[1].end(0)
+    before = windows.tables
+    assert system.wait(members, system.now()) == [members[1]]
+    assert windows.tables == before + 1
 
 
 def test_a_hidden_environment_holds_no_marker(

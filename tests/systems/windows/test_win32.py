@@ -13,13 +13,30 @@ import pytest
 
 from proctree_kill._systems.windows import process_table, win32
 from proctree_kill._systems.windows.job import BasicLimits, ExtendedLimits
-from proctree_kill._systems.windows.process_table import ProcessInformation, Row
+from proctree_kill._systems.windows.process_table import Row
 
 ADDRESS = 0x7FFE0000
 wide = pytest.mark.skipif(
     ctypes.sizeof(ctypes.c_void_p) != 8, reason="the sizes are those of 64 bits"
 )
 real = pytest.mark.needs("job objects")
+
+
+class ProcessInformation(ctypes.Structure):
+    """SYSTEM_PROCESS_INFORMATION, as far as the parent (winternl.h; ntexapi.h of phnt)."""
+
+    _fields_ = (
+        ("next", ctypes.c_uint32),
+        ("threads", ctypes.c_uint32),
+        ("not_used", ctypes.c_uint8 * 24),
+        ("created", ctypes.c_uint64),
+        ("user_time", ctypes.c_uint64),
+        ("kernel_time", ctypes.c_uint64),
+        ("name", win32.UnicodeString),
+        ("priority", ctypes.c_int32),
+        ("pid", ctypes.c_size_t),
+        ("ppid", ctypes.c_size_t),
+    )
 
 
 def entry(row: Row, *, offset: int, last: bool = False) -> bytes:
@@ -54,6 +71,7 @@ def table(*rows: Row) -> bytes:
         (win32.BasicInformation, 48),
         (win32.ObjectInformation, 56),
         (win32.UnicodeString, 16),
+        (ProcessInformation, 96),
     ],
 )
 def test_sizes_are_those_of_the_headers(layout: type[ctypes.Structure], size: int) -> None:
