@@ -64,9 +64,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart() -> None:
     """Forbid groups to write new files, as records demand; start the desktop before any test.
 
-    Wine starts the desktop below the process that opens the first window.
+    Wine starts the desktop below the process that opens the first window. What PROCTREE_MUST_HAVE
+    names must be there: no test of it may be skipped.
     """
     os.umask(0o022)
+    wanted = os.environ.get("PROCTREE_MUST_HAVE", "")
+    missing = [capability for capability in wanted.split(",") if wanted and not has(capability)]
+    if missing:
+        pytest.exit(f"this machine must have, and has no {', no '.join(missing)}", returncode=1)
     if has("windows"):
         windows: Any = ctypes  # WinDLL exists on Windows only
         windows.WinDLL("user32").GetDesktopWindow()

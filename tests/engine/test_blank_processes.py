@@ -60,5 +60,5 @@ def test_an_environment_that_could_block_the_reader_or_is_none_is_not_read(
 
 def no_environment(path: str) -> bytes:
     """Return a process of which nothing is known and nothing may be read."""
-    assert path.endswith("/wchan")
+    assert path.endswith(("/wchan", "/stack"))
     return b"0"

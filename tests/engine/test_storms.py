@@ -9,6 +9,7 @@ from typing import Literal
 import pytest
 
 from proctree_kill import Evidence, kill_tree
+from support.capabilities import has
 from support.counts import FORKERS, STORMS
 from support.planter import Planter
 from support.storms import TRACEABLE, VFORK, Kind, build, end_storm, plant_forker
@@ -50,7 +51,10 @@ def test_a_parent_that_waits_for_its_vfork_needs_no_stop(plant: Planter, tmp_pat
     """It stays in state D for as long as its frozen child does not call exec."""
     tree = plant.program([str(build(VFORK, tmp_path))], stdin=subprocess.PIPE)
     tree.await_started("parent")
+    # "0" for every thread before Linux 5.16 (ORC unwinder), where root may read the stack
+    told = has("root") or Path(f"/proc/{tree.pids['parent']}/wchan").read_text() != "0"
     result = kill_tree(tree.pids["parent"], grace=0)
     assert result.ok
     assert len(result.outcomes) == 2
-    assert set(result.verified) == {Evidence.DESCENDANT, Evidence.SESSION}
+    assert (Evidence.DESCENDANT in result.verified) is told
+    assert Evidence.SESSION in result.verified

@@ -31,6 +31,7 @@ from proctree_kill import Containment
 
 from .callers import apart
 from .cgroups import library_left
+from .pidfds import open_pidfd
 
 PACKAGE = "proctree_kill"
 ERRORS = (errno.EMFILE, errno.ENOMEM, errno.EPERM, errno.EINTR)
@@ -256,7 +257,7 @@ def _leave(pids: list[int]) -> bool:
     ended = True
     for pid in pids:
         with suppress(ProcessLookupError):
-            descriptor = os.pidfd_open(pid)
+            descriptor = open_pidfd(pid)
             ended = bool(select.select([descriptor], [], [], LEAVING)[0]) and ended
             os.close(descriptor)
     return ended

@@ -8,6 +8,8 @@ import select
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .pidfds import open_pidfd
+
 KQ_FILTER_READ, KQ_FILTER_PROC = -1, -5
 KQ_EV_ADD, KQ_EV_ONESHOT = 0x0001, 0x0010
 KQ_NOTE_EXIT = 0x80000000
@@ -63,7 +65,7 @@ class Queue:
             return
         if event.ident in self.refused:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        fd = os.pidfd_open(event.ident)
+        fd = open_pidfd(event.ident)
         poll = select.poll()
         poll.register(fd, select.POLLIN)
         if poll.poll(0):

@@ -11,6 +11,7 @@ from proctree_kill import KillResult, TreePopen
 
 from .callers import Caller
 from .planter import LAUNCH, Planter
+from .times import BOUND
 from .trees import Tree
 
 SOURCE = Path(__file__).with_name("storm.c")
@@ -66,7 +67,7 @@ def end_storm(plant: Planter, program: Path, kind: Kind, run: int) -> tuple[Tree
     caller = CALLERS[run // 2 % 2]
     tree = plant_storm(plant, program, kind, account=caller.account)
     grace = 0 if kind == "sessions" else GRACES[run % 2]
-    return tree, caller.kill(tree.pids["storm"], grace=grace)
+    return tree, caller.kill(tree.pids["storm"], grace=grace, settle=BOUND)
 
 
 def end_contained_storm(
@@ -82,4 +83,4 @@ def end_contained_storm(
         prepared.tree.root = process
     prepared.tree.await_started("root", "storm")
     grace = 0 if kind == "sessions" and not process.containment.kernel else GRACES[run % 2]
-    return prepared.tree, process.stop(grace=grace)
+    return prepared.tree, process.stop(grace=grace, settle=BOUND)

@@ -24,6 +24,7 @@ import psutil
 
 from .capabilities import has
 from .cgroups import ScratchCgroup
+from .pidfds import open_pidfd
 from .times import BOUND, LAG
 from .waiting import read_until
 
@@ -38,7 +39,7 @@ class HeldProcess:
             ProcessLookupError: there is none.
         """
         self.pid = pid
-        self.fd = os.pidfd_open(pid) if has("pidfd") else None
+        self.fd = open_pidfd(pid) if has("pidfd") else None
         try:
             self.process = psutil.Process(pid)
         except psutil.NoSuchProcess as error:

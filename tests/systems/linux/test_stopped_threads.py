@@ -13,6 +13,8 @@ from proctree_kill._systems.linux import procfs
 pytestmark = pytest.mark.needs("procfs")
 
 LEADER, OTHER = os.getpid(), 5_000_001
+VFORK = b"[<0>] kernel_clone+0x20a/0x3f0\n[<0>] __do_sys_vfork+0x3e/0x60\n"
+FORK = b"[<0>] dup_mm+0x1c/0x5a0\n[<0>] kernel_clone+0x20a/0x3f0\n"
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,18 @@ def test_a_fork_is_ruled_out_once_every_thread_is_stopped(
     monkeypatch.setattr(procfs, "stat", lines.get)
     monkeypatch.setattr(procfs, "tasks", lambda _: [str(pid) for pid in lines])
     monkeypatch.setattr(procfs, "read", lambda _: place)
+    assert procfs.may_fork(LEADER, found.start) is may
+
+
+@pytest.mark.parametrize(("stack", "may"), [(VFORK, False), (FORK, True), (b"", True)])
+def test_the_stack_says_it_where_the_kernel_names_no_place(
+    monkeypatch: pytest.MonkeyPatch, stack: bytes, *, may: bool
+) -> None:
+    found = procfs.stat(LEADER)
+    assert found
+    files = {f"/proc/{LEADER}/wchan": b"0", f"/proc/{LEADER}/stack": stack}
+    monkeypatch.setattr(procfs, "stat", lambda _: found._replace(state=b"D", threads=1))
+    monkeypatch.setattr(procfs, "read", files.get)
     assert procfs.may_fork(LEADER, found.start) is may
 
 
