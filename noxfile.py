@@ -25,27 +25,37 @@ SCENARIOS = (
     "a dead root with a child in its session",
     "a leader whose main thread ended",
 )
-KERNEL_TESTS = (  # three minutes for each kernel
-    "tests/engine/test_evidence.py",
-    "tests/engine/test_group_evidence.py",
-    "tests/engine/test_process.py",
-    "tests/engine/test_recycled_pids.py",
-    "tests/engine/test_scenarios.py::test_a_stopped_tree_acts_on_sigterm",
-    *(f"tests/engine/test_scenarios.py::test_no_process_survives[{s}-root]" for s in SCENARIOS),
-    "tests/engine/test_storms.py::test_a_fork_under_way_leaves_no_child_behind",
-    "tests/engine/test_storms.py::test_a_parent_that_waits_for_its_vfork_needs_no_stop",
-    *(
-        f"tests/engine/test_storms.py::test_no_process_survives_a_storm[{s}-0]"
-        for s in ("workers", "sessions")
-    ),
-    "tests/containment/test_guard.py::TestTheGuard",
-    "tests/containment/test_guard.py::TestTheOwnersDeath::test_a_stopped_guard_is_continued_and_ends_them",
-    "tests/containment/test_recycled_pids.py",
-    "tests/containment/test_storms.py::test_no_process_survives_a_storm_in_a_cgroup",
-    "tests/records/test_recover.py::TestReaped",
-    "tests/records/test_recover.py::TestDropped",
-    "tests/systems/linux/test_cgroup.py",
-)
+PARTS = {  # of the suite, three minutes for each kernel: the tests of these classes and functions
+    "engine/test_evidence": [""],
+    "engine/test_group_evidence": [
+        "::test_a_root_with_a_group_of_its_own_leaves_no_orphan",
+        "::test_an_owner_ends_the_orphans_of_its_child",
+        "::test_another_part_of_the_pipeline_lives",
+    ],
+    "engine/test_process": [""],
+    "engine/test_recycled_pids": [""],
+    "engine/test_scenarios": [
+        "::test_a_stopped_tree_acts_on_sigterm",
+        *(f"::test_no_process_survives[{scenario}-root]" for scenario in SCENARIOS),
+    ],
+    "engine/test_storms": [
+        "::test_a_fork_under_way_leaves_no_child_behind",
+        "::test_a_parent_that_waits_for_its_vfork_needs_no_stop",
+        "::test_no_process_survives_a_storm[workers-0]",
+        "::test_no_process_survives_a_storm[sessions-0]",
+    ],
+    "containment/test_guard": [
+        "::TestTheGuard::test_a_guard_serves_many_trees_and_leaves_with_the_last",
+        "::TestTheGuard::test_a_killed_guard_is_followed_by_another_that_knows_everything",
+        "::TestTheOwnersDeath::test_a_stopped_guard_is_continued_and_ends_them",
+        "::TestTheOwnersDeath::test_the_trees_end_and_their_records_go[is killed-auto]",
+    ],
+    "containment/test_recycled_pids": [""],
+    "containment/test_storms": ["::test_no_process_survives_a_storm_in_a_cgroup"],
+    "records/test_recover": ["::TestReaped", "::TestDropped"],
+    "systems/linux/test_cgroup": ["::TestWhereThereIsOne", "::TestTreesInTrees"],
+}
+KERNEL_TESTS = [f"tests/{file}.py{part}" for file, parts in PARTS.items() for part in parts]
 
 nox.needs_version = ">=2025.11"
 nox.options.sessions = ["lint", "types", "docs", "tests"]
