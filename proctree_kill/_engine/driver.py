@@ -20,7 +20,9 @@ from .steps import (
     CallHook,
     CloseInput,
     Continue,
+    Explain,
     Facts,
+    FindTrackers,
     Freeze,
     Insist,
     Inspect,
@@ -34,6 +36,7 @@ from .steps import (
     Wait,
     Way,
 )
+from .trackers import is_tracker
 from .tree import Tree
 
 _T = TypeVar("_T")
@@ -104,16 +107,14 @@ class Driver:
             case CloseInput():
                 if self._close_input is not None:
                     self._close_input()
-            case ReadResponses(members, signal):
-                self._system.read_responses(members, signal)
             case Continue(members):
                 self._system.release(members)
             case ProveStop(members, until):
                 self._system.prove_stopped(members, until)
             case Rescan(light):
                 appeared = scan(self._tree, light=light)
-            case Inspect(members):
-                self._system.inspect(members)
+            case FindTrackers() | ReadResponses() | Explain() | Inspect():
+                self._read(step)
             case _:
                 reply = self._act(step)
         return Facts(
@@ -126,6 +127,20 @@ class Driver:
             asked=reply.asked,
             hook=None if self._hook is None else self._hook.state,
         )
+
+    def _read(self, step: FindTrackers | ReadResponses | Explain | Inspect) -> None:
+        """Fill in facts about the members."""
+        match step:
+            case FindTrackers(members):
+                for member in members:
+                    if arguments := self._system.arguments(member):  # there are none in execve(2)
+                        member.is_tracker = is_tracker(arguments)
+            case ReadResponses(members, signal):
+                self._system.read_responses(members, signal)
+            case Explain(members):
+                self._system.explain(members)
+            case Inspect(members):
+                self._system.inspect(members)
 
     def _use_hook(self, step: CallHook | AbandonHook) -> None:
         if self._hook is None:
@@ -141,10 +156,10 @@ class Driver:
                 return Reply(self._system.wait(members, until), [])
             case Ask():
                 return self._ask(step)
-            case Freeze(members):
-                return self._freeze(members)
-            case Kill(members):
-                return self._kill(members)
+            case Freeze(members, groups):
+                return self._freeze(members, self._groups() if groups else [])
+            case Kill(members, groups):
+                return self._kill(members, self._groups() if groups else [])
             case KillCells(members):
                 return self._kill_cells(members)
             case Insist(members, until):
@@ -165,19 +180,19 @@ class Driver:
         )
         return reply._replace(denied=[*reply.denied, *foreign])
 
-    def _freeze(self, members: list[Member]) -> Reply:
+    def _freeze(self, members: list[Member], groups: list[Member]) -> Reply:
         self._note_parents()
         members, foreign = self._tree.split_by_user(members)
         self._frozen += members  # before the signals: whatever happens, they are continued
-        reply = self._system.freeze(members, self._groups())
+        reply = self._system.freeze(members, groups)
         missed = {*reply.gone, *reply.denied}
         self._frozen = [member for member in self._frozen if member not in missed]
         return Reply(reply.gone, [*reply.denied, *foreign])
 
-    def _kill(self, members: list[Member]) -> Reply:
+    def _kill(self, members: list[Member], groups: list[Member]) -> Reply:
         self._let_parents_notice()
         members, foreign = self._tree.split_by_user(members)  # a frozen process changes no uid
-        reply = self._system.kill(members, self._groups())
+        reply = self._system.kill(members, groups)
         denied = {*reply.denied, *foreign}  # only these must be continued
         self._frozen = [member for member in self._frozen if member in denied]
         return Reply(reply.gone, [*reply.denied, *foreign])

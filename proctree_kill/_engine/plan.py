@@ -19,7 +19,9 @@ from .steps import (
     CallHook,
     CloseInput,
     Continue,
+    Explain,
     Facts,
+    FindTrackers,
     Freeze,
     HookState,
     Insist,
@@ -34,12 +36,14 @@ from .steps import (
     Wait,
     Way,
 )
+from .trackers import IGNORED, may_be_tracker
 
 INPUT_SHARE = 0.25  # of the first request's time, before its signal: for hook and closed input
 SCAN_PAUSE = 10  # times the length of the last scan: the pause before the next in the grace
 FIRST_PAUSE = 0.1  # seconds from the kill to the scan for escaped members; doubles each round
 STOP_SHARE = 0.25  # of the time until the deadline, in which members must be seen stopped
 UNSURE_ROUNDS = 10  # at most, on unsure scans: unrelated processes may come and go for ever
+TRACKER_TIME = 0.2  # seconds that resource trackers have once all others are dead
 SIGKILL_CODE = -9
 
 Steps = Generator[Step, Facts, None]
@@ -88,9 +92,14 @@ class Escalation:
         self.living: dict[Member, None] = {}  # an ordered set; spared members are not in it
         self.frozen: set[Member] = set()
         self.asked: set[Member] = set()
+        self.told: set[Member] = set()  # in another way than by a signal
         self.parents: dict[Member, Member] = {}  # when they were asked
+        self.forces = False
+        self.trackers: set[Member] = set()  # they run while the others are killed
+        self.trackers_had_time = False
         self.killed: set[Member] = set()
         self.killed_in_cells: set[Member] = set()
+        self.cells_unchecked = False  # since the kernel killed them
         self.denied: set[Member] = set()
         self.seen_dead: dict[Member, float] = {}
         self.scanned = True  # fully, since the last death was seen
@@ -114,7 +123,7 @@ class Escalation:
 
     def _ask_at_once(self) -> Steps:
         signal, seconds = self.policy.requests[0]
-        members = leaves_first(self._meant())
+        members = yield from self._without_trackers(signal, leaves_first(self._meant()))
         self.asked.update(members)
         yield from self._do(Ask(members, self.start + seconds, signal, []))
         self.asked = {member for member in self.asked if not member.unreachable}
@@ -141,6 +150,8 @@ class Escalation:
                 yield from self._do(AbandonHook())
             if self.holds_input and self._any_lives(members) and not self.hurry:
                 yield from self._do(CloseInput())
+        if self.holds_input or self.hook == "returned":
+            self.told.update(members)
         yield from self._wait(members, until)
 
     def _make_requests(self) -> Steps:
@@ -157,10 +168,12 @@ class Escalation:
         top_down = self.policy.terminate == "top-down"
         parents = parents_of(self.living) if top_down else {}
         yield from self._read_responses(signal, parents)
-        request = Request(signal, members, parents, self.now, until)
+        asked = yield from self._without_trackers(signal, members)
+        request = Request(signal, asked, parents, self.now, until)
         self.parents |= parents
         yield from self._ask(request)
-        stopped = [member for member in request.waiting if member.stopped]
+        unasked = {*request.waiting} | {*members}.difference(asked)
+        stopped = [member for member in members if member.stopped and member in unasked]
         if stopped:
             yield from self._do(Continue(stopped))
         yield from self._wait_for_exits(request)
@@ -189,8 +202,7 @@ class Escalation:
         """Wait until a scan finds no member, or the time is over; ask those that become ready."""
         next_scan = self.now
         while self.now < request.until and not self.hurry:
-            awaited = request.waiting or self.holds_input or self.hook == "returned"
-            if self.living and not awaited and self._none_reached():
+            if self.living and not request.waiting and not any(map(self._is_awaited, self.living)):
                 return
             before = len(self.living)
             if self.living:
@@ -208,17 +220,25 @@ class Escalation:
 
         Without ``wait`` it is enough that each member was sent the kill.
         """
+        self.forces = True
         deadline = self.now + self.policy.settle
+        others_end = deadline - min(TRACKER_TIME, self.policy.settle / 2)
         pause = FIRST_PAUSE
-        yield from self._kill_cells()
+        if self.can_kill_cells:
+            yield from self._find_trackers()
+            if all(member.is_tracker is False for member in self._interpreters()):
+                yield from self._kill_cells()
         for rounds in itertools.count(1):
             yield from self._freeze(deadline)
+            yield from self._hold_trackers(others_end)
             yield from self._kill()
             if wait:
-                yield from self._wait(self._not_denied(), min(deadline, self.now + pause))
+                until = others_end if self.trackers else deadline
+                yield from self._wait(self._not_denied(), min(until, self.now + pause))
             yield from self._check_cells()
             yield from self._do(Rescan())
             pause *= 2
+            yield from self._await_trackers(others_end, wait=wait)
             if self.now >= deadline:
                 break
             left = [member for member in self._not_denied() if wait or member not in self.killed]
@@ -231,11 +251,16 @@ class Escalation:
         yield from self._kill()
         if self.living:
             yield from self._do(Wait(list(self.living), self.now))
+        survivors = [member for member in self._not_denied() if wait]
+        if survivors:
+            yield from self._do(Explain(survivors))
 
     def _kill_cells(self) -> Steps:
         """Kill the cells without a freeze: that is atomic, so no fork escapes it."""
         if self.can_kill_cells:
-            kept = [member for member in self.living if member.evidence & ANY_KEPT]
+            self.can_kill_cells, self.cells_unchecked = False, True
+            left = [member for member in self.living if member not in self.killed]
+            kept = [member for member in left if member.evidence & ANY_KEPT]
             self.killed_in_cells.update(kept)
             yield from self._do(KillCells(leaves_first(kept)))
             self.killed_in_cells -= self.denied  # these are killed one by one
@@ -247,21 +272,70 @@ class Escalation:
 
         They are slow to die, or had left their cell just before.
         """
-        if self.can_kill_cells and self.living:
+        if self.cells_unchecked and self.living:
             yield from self._do(Wait(list(self.living), self.now))
             missed = self.killed_in_cells.intersection(self.living)
             self.frozen -= missed
             self.killed -= missed
-        self.can_kill_cells = False
+        self.cells_unchecked = False
+
+    def _find_trackers(self) -> Steps:
+        # Again, where the answer was no: a new process has its parent's arguments until execve(2).
+        found = self._interpreters()
+        if unread := [m for m in found if not m.is_tracker and m not in self.killed]:
+            yield from self._do(FindTrackers(unread))
+
+    def _interpreters(self) -> list[Member]:
+        return [member for member in self.living if may_be_tracker(member.name)]
+
+    def _without_trackers(
+        self, signal: str, members: list[Member]
+    ) -> Generator[Step, Facts, list[Member]]:
+        """Return the members that this signal may be sent to: it may end a tracker too early."""
+        if signal in IGNORED:
+            return members
+        yield from self._find_trackers()
+        return [member for member in members if not member.is_tracker]
+
+    def _hold_trackers(self, until: float) -> Steps:
+        """Let trackers run before the others are killed, while these are stopped.
+
+        If the parent of a stopped process dies, the kernel may send SIGHUP to its group.
+        """
+        if not self.trackers_had_time and self.now < until:
+            yield from self._find_trackers()
+            found = [m for m in self._not_denied() if m.is_tracker and m not in self.killed]
+            if held := [member for member in found if member not in self.trackers]:
+                self.trackers.update(held)
+                self.frozen -= self.trackers
+                yield from self._do(Continue(held))
+        if not self.trackers:
+            yield from self._kill_cells()
+
+    def _await_trackers(self, until: float, *, wait: bool) -> Steps:
+        """Let trackers end once the others are dead; then freeze and kill what is left of them.
+
+        Without ``wait`` it is enough that the others were sent the kill.
+        """
+        others = [m for m in self._not_denied() if m not in self.trackers]
+        others_left = [member for member in others if wait or member not in self.killed]
+        if not self.trackers or (others_left and self.now < until):
+            return
+        if not others_left:
+            yield from self._wait(list(self.trackers), min(until, self.now + TRACKER_TIME))
+            yield from self._do(Rescan())
+        self.trackers.clear()
+        self.trackers_had_time = True
 
     def _freeze(self, deadline: float) -> Steps:
         """Stop all members, parents first, until a scan finds no new one."""
         for rounds in itertools.count():
-            running = [member for member in self.living if member not in self.frozen]
+            held = self.frozen | self.trackers
+            running = [member for member in self.living if member not in held]
             if not running and not self._may_become_sure(rounds):
                 return
             self.frozen.update(running)
-            yield from self._do(Freeze(leaves_first(running)[::-1]))
+            yield from self._do(Freeze(leaves_first(running)[::-1], groups=not self.trackers))
             # A parent that is seen stopped has left the kernel's fork, so its last child is
             # listed. A scan before that proves nothing.
             stopping = [
@@ -274,12 +348,13 @@ class Escalation:
                 return
 
     def _kill(self) -> Steps:
-        """Kill each member once, denied ones too."""
-        left = [member for member in self.living if member not in self.killed]
+        """Kill each member once, denied ones too; but no tracker that has its time still."""
+        done = self.killed | self.trackers
+        left = [member for member in self.living if member not in done]
         # After an unsure scan the groups may hold members that are not known: kill those as well.
         if left or not self.sure:
             self.killed.update(left)
-            yield from self._do(Kill(leaves_first(left)))
+            yield from self._do(Kill(leaves_first(left), groups=not self.trackers))
 
     def _wait(self, members: list[Member], until: float, *, or_hook: bool = False) -> Steps:
         """Wait until all of these are dead, or until this time; a hurry ends the grace only.
@@ -288,7 +363,7 @@ class Escalation:
         """
         while (left := [member for member in members if member in self.living]) and not (
             self.now >= until
-            or (self.hurry and not self.killed)
+            or (self.hurry and not self.forces)
             or (or_hook and self.hook != "running")
         ):
             yield from self._do(Wait(left, until))
@@ -307,8 +382,9 @@ class Escalation:
     def _any_lives(self, members: Iterable[Member]) -> bool:
         return any(member in self.living for member in members)
 
-    def _none_reached(self) -> bool:
-        return all(member.unreachable for member in self.living)
+    def _is_awaited(self, member: Member) -> bool:
+        """Whether a member may leave: it was asked, or was not to be."""
+        return member in self.told or not (member.unreachable or member in self.denied)
 
     def _not_denied(self) -> list[Member]:
         return [member for member in self.living if member not in self.denied]
@@ -354,12 +430,14 @@ class Escalation:
             fate = Fate.KILLED
         else:
             fate = Fate.TERMINATED
-        by_itself = fate is Fate.TERMINATED and member not in self.asked
+        by_itself = fate is Fate.TERMINATED and (member.is_tracker or member not in self.asked)
         return Outcome(
             member, fate, seconds, self._why_it_left(member) if by_itself else member.note
         )
 
     def _why_it_left(self, member: Member) -> str:
+        if member.is_tracker:
+            return "it is a resource tracker, which leaves once its clients are dead"
         while (parent := self.parents.get(member)) is not None:
             member = parent
             if member in self.asked:

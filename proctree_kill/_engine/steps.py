@@ -21,6 +21,12 @@ class CloseInput(NamedTuple):
     """Close the standard input of the roots, where the target object holds it."""
 
 
+class FindTrackers(NamedTuple):
+    """Read which of these interpreters are resource trackers."""
+
+    members: list[Member]
+
+
 class ReadResponses(NamedTuple):
     """Read how these respond to a signal."""
 
@@ -64,9 +70,10 @@ class Rescan(NamedTuple):
 
 
 class Freeze(NamedTuple):
-    """Stop these, so that they cannot fork."""
+    """Stop these, so that they cannot fork; with ``groups`` the groups of roots as a whole too."""
 
     members: list[Member]
+    groups: bool = True
 
 
 class ProveStop(NamedTuple):
@@ -80,9 +87,10 @@ class ProveStop(NamedTuple):
 
 
 class Kill(NamedTuple):
-    """Kill these, in this order."""
+    """Kill these, in this order; with ``groups`` the groups of roots as a whole too."""
 
     members: list[Member]
+    groups: bool = True
 
 
 class KillCells(NamedTuple):
@@ -98,6 +106,12 @@ class Insist(NamedTuple):
     until: float
 
 
+class Explain(NamedTuple):
+    """Note why these survived the kill."""
+
+    members: list[Member]
+
+
 class Inspect(NamedTuple):
     """Read the exit codes of these dead."""
 
@@ -108,6 +122,7 @@ Step = (
     CallHook
     | AbandonHook
     | CloseInput
+    | FindTrackers
     | ReadResponses
     | Ask
     | Continue
@@ -118,6 +133,7 @@ Step = (
     | Kill
     | KillCells
     | Insist
+    | Explain
     | Inspect
 )
 

@@ -312,6 +312,10 @@ class System(Protocol):
         A past time only looks; a wait of more than a day may end early.
         """
 
+    def explain(self, members: Iterable[Member]) -> None:  # noqa: ARG002 - nothing shows it here
+        """Note why these live although they were killed, where the system shows it."""
+        return
+
     def inspect(self, members: Iterable[Member]) -> None:
         """Fill in the exit codes that can be read; reap the dead that have no owner."""
 
@@ -324,6 +328,10 @@ class System(Protocol):
 
     def uids(self, member: Member) -> Sequence[int]:  # noqa: ARG002 - there are none here
         """Return the real and the effective uid of a process; nothing where they are not known."""
+        return ()
+
+    def arguments(self, member: Member) -> Sequence[str]:  # noqa: ARG002 - not shown here
+        """Return the arguments of a process; nothing where they are hidden or a read may block."""
         return ()
 
     def details(self, member: Member) -> Details:

@@ -69,6 +69,7 @@ class Member:
     note: str | None = None
     signals: list[str] = field(default_factory=list)
     unreachable: bool = False  # whether no polite request reaches it
+    is_tracker: bool | None = None  # whether it is a resource tracker, if its arguments were read
     response: str | None = None  # to the signal of the present request, if it was read
     exit_code: int | None = None
 

@@ -170,14 +170,17 @@ class PsutilSystem(System):
         uids = getattr(self._bound[member], "uids", None)
         return () if uids is None else (_facts.read(uids) or ())[:2]
 
+    def arguments(self, member: Member) -> Sequence[str]:
+        """Ask psutil."""
+        return _facts.arguments(self._bound[member])
+
     def details(self, member: Member) -> Details:
         """Ask psutil."""
         process = self._bound[member]
         created = _facts.read(process.create_time)
         seconds = None if created is None else time.time() - created
-        return Details(
-            _facts.read(process.username), " ".join(_facts.arguments(process)) or None, seconds
-        )
+        command = " ".join(self.arguments(member)) or None
+        return Details(_facts.read(process.username), command, seconds)
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Look again with growing pauses: nothing better works on every system."""

@@ -106,6 +106,24 @@ def test_a_protected_process_is_denied_and_the_rest_is_gone(system: FakeSystem) 
     assert result.seconds < FEW
 
 
+@pytest.mark.parametrize("how", ["unreachable", "denied"])
+def test_the_grace_ends_when_only_members_are_left_that_could_not_be_asked(
+    system: FakeSystem, how: str
+) -> None:
+    root = system.spawn("root", leaves=0.5)
+    refuses = ("ask",) if how == "denied" else ()
+    system.spawn("silent", root, leaves=None, refuses=refuses)
+    system.unreachable = ("silent",) if how == "unreachable" else ()
+    result = kill_tree(root.pid, grace=GRACE)
+    assert fates(result) == {"silent": Fate.KILLED, "root": Fate.TERMINATED}
+    assert result.seconds < 0.5 + FEW
+
+
+def test_a_survivor_has_a_reason(system: FakeSystem) -> None:
+    result = kill_tree(system.spawn("stuck", dies=None, leaves=None).pid, grace=0, settle=SETTLE)
+    assert [outcome.detail for outcome in result.survivors] == ["it cannot die"]
+
+
 def test_the_orphan_of_a_parent_that_left_is_found_by_its_session(system: FakeSystem) -> None:
     root = system.spawn("root", leads=True)
     middle = system.spawn("middle", root)

@@ -12,6 +12,7 @@ from proctree_kill._engine.plan import INPUT_SHARE
 from proctree_kill._engine.steps import (
     Ask,
     CloseInput,
+    Explain,
     Freeze,
     Inspect,
     Kill,
@@ -274,10 +275,55 @@ def test_even_the_denied_are_tried_by_force_once() -> None:
     assert len(done.times(Kill, "denied")) == 1
 
 
-def test_the_denied_of_the_request_have_the_grace_to_leave() -> None:
-    done = play(Actor("root", denies=(Ask,), ends=1.0)).run()
-    assert done.fates == {"root": Fate.TERMINATED}
-    assert not done.times(Kill)
+@pytest.mark.parametrize("refused", [False, True], ids=["unreachable", "denied"])
+@pytest.mark.parametrize("terminate", ["top-down", "tree"])
+def test_the_grace_ends_when_all_that_were_asked_have_left(
+    terminate: str, *, refused: bool
+) -> None:
+    child = Actor("child", 1, ends=1.5, denies=(Ask,) if refused else ())
+    child.unreachable = not refused
+    done = play(Actor("root", leaves=0.5), child, terminate=terminate).run()
+    assert done.fates == {"child": Fate.KILLED, "root": Fate.TERMINATED}
+    assert 0.5 <= done.seconds < 0.5 + FEW
+
+
+def test_a_lone_member_that_cannot_be_asked_has_no_grace() -> None:
+    done = play(Actor("root", denies=(Ask, Freeze, Kill), ends=1.0)).run()
+    assert done.fates == {"root": Fate.DENIED}
+    assert done.seconds < FEW
+
+
+@pytest.mark.parametrize("hook", [None, 0.25], ids=["input", "hook"])
+def test_another_request_than_a_signal_is_to_the_root_alone(hook: float | None) -> None:
+    root, child = Actor("root", reads=0.5, obeys=0.5), Actor("child", 1)
+    root.unreachable = child.unreachable = True
+    done = play(root, child, hook=hook, holds_input=hook is None).run()
+    assert done.fates == {"child": Fate.KILLED, "root": Fate.TERMINATED}
+    assert 0.5 <= done.seconds < 0.5 + FEW
+
+
+def test_a_root_that_was_asked_in_another_way_is_awaited() -> None:
+    root, child = Actor("root", reads=1.5), Actor("child", 1)
+    root.unreachable = child.unreachable = True
+    done = play(root, child, holds_input=True).run()
+    assert done.fates == {"child": Fate.KILLED, "root": Fate.TERMINATED}
+    assert 1.5 <= done.seconds < 1.5 + FEW
+
+
+def test_a_helper_that_started_after_the_request_is_awaited() -> None:
+    helper = Actor("helper", 1, appears=Ask, ends=1.5)
+    child = Actor("child", 1)
+    child.unreachable = True
+    done = play(Actor("root", leaves=0.5), child, helper).run()
+    assert done.fates["helper"] is Fate.TERMINATED
+    assert 1.5 <= done.seconds < 1.5 + FEW
+
+
+def test_a_survivor_is_explained_at_the_end() -> None:
+    denied = Actor("denied", 1, denies=(Freeze, Kill))
+    done = play(Actor("root", dies=None), denied, Actor("child", 1), grace=0.0).run()
+    assert done.names(Explain) == [["root"]]
+    assert done.times(Explain)[0] >= SETTLE
 
 
 def test_leaves_come_first_and_roots_last() -> None:

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
+from proctree_kill._engine.plan import TRACKER_TIME
 from proctree_kill._engine.steps import (
     Ask,
     CallHook,
     CloseInput,
+    Continue,
     Facts,
     Freeze,
     Inspect,
@@ -57,6 +59,7 @@ actors = st.builds(
     spared=st.none() | st.just("by the caller"),
     state=st.just(ALIVE) | st.sampled_from([ALIVE, ZOMBIE]),
     response=st.sampled_from([None, DIES, HANDLES, HANDLES, IGNORES]),
+    outlives=st.just("never") | st.just("never") | maybe,
 )
 
 
@@ -77,7 +80,8 @@ class Watched(Play):
         self.costs = [cost * TICK for cost in costs]
         self.frozen: set[Member] = set()
         self.denied: set[Member] = set()
-        self.forced_by = math.inf
+        self.forced_by = self.force_time = math.inf
+        self.forced: set[Member] = set()  # the living when the force began
 
     def reply(self, step: Step, *, hurry: bool, woken: bool) -> Facts:
         self.judge(step)
@@ -101,12 +105,29 @@ class Watched(Play):
             assert not [member for member in named if member.state != ALIVE]
         if isinstance(step, Kill | KillCells):
             assert named == leaves_first(named)
-        if isinstance(step, Freeze | Kill | KillCells):
-            self.forced_by = min(self.forced_by, self.now + self.policy.settle)
+        if self.escalation.forces and self.forced_by == math.inf:
+            self.force_time, self.forced = self.seconds, {*self.escalation.living}
+            self.forced_by = self.now + self.policy.settle
         if isinstance(step, Freeze):
             self.frozen.update(named)
+        if isinstance(step, Continue) and self.frozen:
+            assert all(member.is_tracker for member in named)
+            self.frozen.difference_update(named)
+            stopped = self.frozen | self.denied | self.escalation.killed
+            running = {*self.escalation.living} - stopped
+            assert not [member for member in running if not member.is_tracker]
         if isinstance(step, Kill) and self.now < self.forced_by:
             assert {*named} <= self.frozen | self.denied
+            self.judge_trackers(named)
+
+    def judge_trackers(self, named: Sequence[Member]) -> None:
+        """Fail where a tracker is killed before its time was over, though there was time."""
+        plan, share = self.escalation, min(TRACKER_TIME, self.policy.settle / 2)
+        in_time = self.now < self.forced_by - share - 2 * self.slowest
+        if in_time and not plan.trackers_had_time:
+            assert {member for member in named if member.is_tracker} <= self.denied
+        if in_time and [member for member in named if member.is_tracker]:
+            assert {*plan.living} - plan.trackers <= plan.killed
 
     @property
     def slowest(self) -> float:
@@ -185,14 +206,15 @@ def test_the_deadline_is_kept_whatever_the_facts(play: Watched, hurry_at: int | 
 
 @whatever_happens
 @given(plays, moments)
-def test_the_force_is_not_used_before_the_grace_is_over(
+def test_the_force_does_not_begin_while_a_member_can_be_asked(
     play: Watched, hurry_at: int | None
 ) -> None:
     assume(not play.unsure)
     play.run(hurry_at)
     hurried = len(play.steps) if hurry_at is None else hurry_at
-    early = [step for time, step in play.steps[:hurried] if time < play.policy.grace]
-    assert not [step for step in early if isinstance(step, Freeze | Kill | KillCells)]
+    early = [time for time, _ in play.steps[:hurried] if time < play.policy.grace]
+    if play.force_time in early:
+        assert play.forced <= play.denied  # no request reaches what is left
 
 
 @whatever_happens

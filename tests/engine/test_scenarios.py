@@ -21,7 +21,7 @@ from support.nodes import Node, chain
 from support.outcomes import by_name
 from support.planter import Planter
 from support.scenarios import KILLED, LEFT, SCENARIO_PARAMS, Scenario
-from support.times import BOUND, HASTE, PATIENCE
+from support.times import BOUND, HASTE, LONG, PATIENCE
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -122,8 +122,9 @@ def test_a_stopped_tree_acts_on_sigterm(plant: Planter) -> None:
 
 
 @pytest.mark.needs("root", "ordinary user", "setpriv")
+@pytest.mark.parametrize("grace", [0.0, LONG], ids=["no grace", "a grace that ends early"])
 def test_a_child_that_became_root_is_denied_and_the_rest_is_gone(
-    plant: Planter, setuid_setpriv: Path
+    plant: Planter, setuid_setpriv: Path, grace: float
 ) -> None:
     caller = Caller(name="ordinary user", ordinary=True)
     script = f"sleep 1000 & {setuid_setpriv} --reuid=0 cat; true"
@@ -138,7 +139,7 @@ def test_a_child_that_became_root_is_denied_and_the_rest_is_gone(
     assert tree.root.stdout
     tree.root.stdin.write(b"the child is root\n")
     assert tree.root.stdout.readline() == b"the child is root\n"
-    result = caller.kill(tree.root.pid, grace=HASTE, settle=HASTE)
+    result = caller.kill(tree.root.pid, grace=grace, settle=HASTE)
     fates = {outcome.name: outcome.fate for outcome in result.outcomes}
     assert fates.pop("cat") is Fate.DENIED
     assert set(fates) == {"sh", "sleep"}

@@ -13,7 +13,7 @@ import pytest
 from proctree_kill import Containment, errors
 from proctree_kill._pytest_plugin.starter import TreeStarter
 from support.pipe_holders import PipeHolders
-from support.pytest_runs import PLUGINS, run, what_it_leaves
+from support.pytest_runs import PLUGINS, run, run_here, what_it_leaves
 from support.times import BOUND, LONG
 
 pytestmark = pytest.mark.needs("fork")
@@ -81,7 +81,7 @@ def test_the_setting_in_a_file_holds_until_the_option_overrides_it(
 
 def test_a_wrong_setting_is_refused_by_its_value(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nproctree_orphans = always")
-    ran = run(pytester, LEAVES_ONE)
+    ran = run_here(pytester, LEAVES_ONE)
     assert ran.ret == pytest.ExitCode.USAGE_ERROR
     ran.stderr.fnmatch_lines(["*proctree_orphans is 'always', expected one of off, report, error*"])
 
@@ -93,7 +93,7 @@ def test_a_daemon_with_a_session_of_its_own_is_found(pytester: pytest.Pytester) 
         subprocess.run(["sh", "-c", "setsid sleep {LONG} >/dev/null 2>&1 &"], check=True)
     def test_that_leaves_nobody(): ...
     """
-    ran = run(pytester, source, "--orphans=error")
+    ran = run_here(pytester, source, "--orphans=error")
     ran.assert_outcomes(passed=2, errors=1)
     # The shell may be about to become setsid, and then sleep.
     ran.stdout.fnmatch_lines([LEFT_ONE.replace("sleep", "s*")])
@@ -137,7 +137,7 @@ def test_a_fixture_of_the_module_may_keep_its_processes_until_its_end(
     def test_one(server): assert server.poll() is None
     def test_two(server): assert server.poll() is None
     """
-    run(pytester, source, "--orphans=error").assert_outcomes(passed=2)
+    run_here(pytester, source, "--orphans=error").assert_outcomes(passed=2)
 
 
 def test_a_module_fixture_that_leaves_a_process_is_named(pytester: pytest.Pytester) -> None:
@@ -198,7 +198,7 @@ class TestTreePopen:
             server = tree_popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True)
             assert server.stdout.readline() == "up\\n"
         """
-        run(pytester, source, "--orphans=error").assert_outcomes(passed=1)
+        run_here(pytester, source, "--orphans=error").assert_outcomes(passed=1)
 
     def test_they_are_asked_first_where_a_grace_is_given(self, pytester: pytest.Pytester) -> None:
         source = """
@@ -218,7 +218,7 @@ class TestTreePopen:
             os.close(writing)
             assert server.stdout.readline() == b"up\\n"
         """
-        run(pytester, source, "--orphans=error").assert_outcomes(passed=1)
+        run_here(pytester, source, "--orphans=error").assert_outcomes(passed=1)
 
     @pytest.mark.parametrize("xdist", [(), ("-p", "xdist", "-n", "1")], ids=["", "xdist"])
     def test_its_trees_end_where_a_timeout_ends_the_run_without_its_fixtures(

@@ -9,6 +9,7 @@ import itertools
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from proctree_kill._systems.contract import Details, Reply, System
 from proctree_kill._systems.member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
@@ -41,6 +42,9 @@ class Process:
         code: its exit code.
         reaped: whether its number is free.
         seen_from: when it can be seen; a number is given out before, while the fork goes on.
+        arguments: what it was started with.
+        outlives: seconds after the death of all others until it leaves, as a resource tracker;
+            None if it does not.
     """
 
     name: str
@@ -61,6 +65,8 @@ class Process:
     code: int | None = None
     reaped: bool = False
     seen_from: float = 0.0
+    arguments: tuple[str, ...] = ()
+    outlives: float | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,7 @@ class FakeSystem(System):
         for child in self.processes.values():
             if child.ppid == process.pid:
                 child.ppid = 1
+        self._let_trackers_leave()
 
     def verbs(self) -> list[str]:
         return [act.verb for act in self.log]
@@ -311,6 +318,7 @@ class FakeSystem(System):
             process.stopped = False
 
         self._signal("release", "SIGCONT", members, act)
+        self._let_trackers_leave()
 
     def stopped(self, pid: int) -> bool:
         process = self.processes.get(pid)
@@ -340,6 +348,9 @@ class FakeSystem(System):
     def uids(self, member: Member) -> Sequence[int]:  # noqa: ARG002 - the contract's
         return ()
 
+    def arguments(self, member: Member) -> Sequence[str]:
+        return self.members[member].arguments
+
     def details(self, member: Member) -> Details:
         return Details(command=member.name)
 
@@ -349,6 +360,21 @@ class FakeSystem(System):
 
     def close(self) -> None:
         self.closed = True
+
+    def explain(self, members: Iterable[Member]) -> None:
+        for member in members:
+            member.note = "it cannot die"
+
+    def _let_trackers_leave(self) -> None:
+        """Have trackers leave when all others are dead."""
+        others = [
+            process
+            for process in self._alive()
+            if process.outlives is None and process is not self.caller
+        ]
+        for process in self._alive():
+            if process.outlives is not None and not others:
+                self.at(process.outlives, partial(self._leave, process, 0))
 
     def _add(self, process: Process) -> Process:
         self.processes[process.pid] = process
@@ -403,10 +429,10 @@ class FakeSystem(System):
         self._pass(TICK)
         return reply
 
-    def _leave(self, process: Process) -> None:
+    def _leave(self, process: Process, code: int = -15) -> None:
         """Act on the request, if it is not stopped."""
         if not process.stopped:
-            self.die(process, -15)
+            self.die(process, code)
 
     def _stop(self, process: Process) -> None:
         """Stop a process, and its parent with it where that one notices before the child dies."""

@@ -12,7 +12,10 @@ from proctree_kill._engine.steps import (
     Ask,
     CallHook,
     CloseInput,
+    Continue,
     Facts,
+    FindTrackers,
+    Freeze,
     HookState,
     Inspect,
     Kill,
@@ -55,6 +58,8 @@ class Actor(Member):
         state: alive, or dead from the first.
         parent: its parent, one level above it.
         response: how it responds to a signal, as the system shows it; None where it does not.
+        outlives: of a resource tracker: seconds after the death of all others until it leaves,
+            unless it is frozen then, or None if it does not; without this it is no tracker.
     """
 
     def __init__(
@@ -75,9 +80,12 @@ class Actor(Member):
         state: str = ALIVE,
         parent: Member | None = None,
         response: str | None = None,
+        outlives: float | Literal["never"] | None = "never",
     ) -> None:
         super().__init__(next(_numbers))
-        self.name = name or f"#{self.pid}"
+        self.tracks, self.frozen = outlives != "never", False
+        self.outlives = None if outlives == "never" else outlives
+        self.name = name or f"{'python' if self.tracks else ''}#{self.pid}"
         self.depth, self.spared, self.state = depth, spared, state
         self.response = response
         if parent is not None:
@@ -91,6 +99,9 @@ class Actor(Member):
         self.death = None if ends is None else START + ends
 
     def react(self, step: Step, now: float) -> None:
+        self.frozen = isinstance(step, Freeze) or (self.frozen and not isinstance(step, Continue))
+        if isinstance(step, FindTrackers):
+            self.is_tracker = self.tracks
         delay = self.delays.get(type(step))
         if delay is not None and (self.death is None or now + delay < self.death):
             self.death = now + delay
@@ -188,6 +199,7 @@ class Play:
         for member in members:
             if member not in refused:
                 member.react(step, self.now)
+        self._let_trackers_leave()
         appeared = self._appear() if isinstance(step, Rescan) else []
         if isinstance(step, Rescan) and self.unsure:
             self.unsure -= 1
@@ -208,6 +220,17 @@ class Play:
             sure=not self.unsure,
             hook=self.hook_state,
         )
+
+    def _let_trackers_leave(self) -> None:
+        """Have each tracker that runs leave in its time, if all others will be dead."""
+        deaths = [
+            actor.death for actor in self._actors() if not (actor.tracks or actor.state != ALIVE)
+        ]
+        last = max([death for death in deaths if death is not None], default=self.now)
+        for actor in self._actors():
+            if actor.outlives is not None and not actor.frozen and None not in deaths:
+                end = max(last, self.now) + actor.outlives
+                actor.death = end if actor.death is None else min(actor.death, end)
 
     def _call_hook(self, *, hurry: bool) -> None:
         assert self.hook is not None

@@ -49,22 +49,24 @@ class ParentCgroup(NamedTuple):
         return self.folder if self.is_root else f"{self.folder}/{owner_name()}{OWNER_SUFFIX}"
 
 
-def find(mountinfo: str, membership: str) -> str:
+def find(mountinfo: str, membership: str, controller: str = "") -> str:
     """Return the directory of a process's cgroup.
 
     Args:
         mountinfo: ``/proc/self/mountinfo`` (proc_pid_mountinfo(5)).
-        membership: ``/proc/self/cgroup``; version 2 is the line that begins with ``0::``.
+        membership: ``/proc/self/cgroup``; version 2 is the line that names no controller.
+        controller: of version 1; "" for version 2.
 
     Raises:
         UnavailableError: there is none, or it cannot be seen from here.
     """
-    lines = [line[3:] for line in membership.splitlines() if line.startswith("0::")]
-    mounts = list(filter(None, map(_mount, mountinfo.splitlines())))
-    if not lines or not mounts:
-        text = "no cgroup of version 2 is mounted"
+    lines = [line.split(":", 2) for line in membership.splitlines()]
+    paths = [path for _, names, path in lines if controller in names.split(",")]
+    mounts = [found for line in mountinfo.splitlines() if (found := _mount(line, controller))]
+    if not paths or not mounts:
+        text = f"no cgroup of version {1 if controller else 2} is mounted"
         raise UnavailableError(text)
-    path = lines[0].removesuffix(" (deleted)")
+    path = paths[0].removesuffix(" (deleted)")
     for root, point in mounts:
         below = os.path.relpath(path, root)
         if below == ".." or below.startswith("../") or "/.." in path:
@@ -74,10 +76,13 @@ def find(mountinfo: str, membership: str) -> str:
     raise UnavailableError(text)
 
 
-def _mount(line: str) -> tuple[str, str] | None:
-    """Return which directory of version 2 a line of mountinfo has mounted, and where."""
+def _mount(line: str, controller: str) -> tuple[str, str] | None:
+    """Return which directory a line of mountinfo has mounted, and where."""
     fields, _, source = line.partition(" - ")
-    if not source.startswith("cgroup2 "):
+    kind, _, options = source.partition(" ")
+    if kind != ("cgroup" if controller else "cgroup2"):
+        return None
+    if controller and controller not in options.split()[-1].split(","):
         return None
     root, point = (
         _OCTAL.sub(lambda octal: chr(int(octal[1], 8)), path) for path in fields.split()[3:5]
@@ -85,15 +90,15 @@ def _mount(line: str) -> tuple[str, str] | None:
     return root, point
 
 
-def folder_of(pid: int | str) -> str:
-    """Return the directory of the cgroup that a process is in.
+def folder_of(pid: int | str, controller: str = "") -> str:
+    """Return the directory of the cgroup that a process is in; of version 2 without a controller.
 
     Raises:
         UnavailableError: there is none, or it cannot be seen from here.
     """
     mountinfo = procfs.read("/proc/self/mountinfo").decode(errors="surrogateescape")
     membership = procfs.read(f"/proc/{pid}/cgroup").decode(errors="surrogateescape")
-    return find(mountinfo, membership)
+    return find(mountinfo, membership, controller)
 
 
 def above_ours(folder: str) -> str:

@@ -330,15 +330,22 @@ def leader_of(thread: int) -> int | None:
     return None if leader is None else int(leader)
 
 
+def arguments(pid: int) -> list[str]:
+    """Read the arguments of a process; none in uninterruptible sleep.
+
+    There the memory may be locked, and the read would block.
+    """
+    found = stat(pid)
+    if found is None or found.state == b"D":
+        return []
+    return os.fsdecode(_of(pid, "cmdline")).removesuffix("\0").split("\0")
+
+
 def details(member: Member) -> Details:
     """Read user, command line and age."""
-    found = status(member.pid)
-    # In uninterruptible sleep the memory may be locked, and the read would block.
-    asleep = found.get(b"State", b"").startswith(b"D")
-    arguments = b"" if asleep else _of(member.pid, "cmdline")
+    uid = status(member.pid).get(b"Uid", b"")
     age = None if member.start is None else (ticks() - member.start) / os.sysconf("SC_CLK_TCK")
-    command = os.fsdecode(arguments.rstrip(b"\0").replace(b"\0", b" "))
-    return Details(_user(found.get(b"Uid", b"")), command or None, age)
+    return Details(_user(uid), " ".join(arguments(member.pid)).rstrip() or None, age)
 
 
 def _user(uids: bytes) -> str | None:

@@ -16,7 +16,7 @@ from ..contract import Details, Reply, System
 from ..member import ALIVE, DESCENDANT, GONE, GROUP, MARKER, SESSION, Member
 from ..pid import may_signal
 from ..signals import number_of
-from . import pidfd, procfs
+from . import freezer, pidfd, procfs, survival
 from .pidfd_handles import PidfdHandles
 from .tick_handles import TickHandles
 
@@ -42,6 +42,8 @@ class LinuxSystem(System):
         self._table: dict[int, list[int]] | None = None
         self._reapers: set[int] | None = None
         self._everywhere = False
+        self._killed: list[Member] = []
+        self._frozen: set[str] = set()  # the cgroups of version 1 in which members are frozen
 
     def start_clock(self) -> int:
         """Return the time in clock ticks since boot."""
@@ -211,7 +213,9 @@ class LinuxSystem(System):
         while running := [
             member
             for member in running
-            if procfs.may_fork(member.pid, member.start) and self.owns_number(member)
+            if procfs.may_fork(member.pid, member.start)
+            and self.owns_number(member)
+            and not self._is_frozen(member)
         ]:
             if self.now() >= until:
                 self.unseen |= DESCENDANT
@@ -222,8 +226,13 @@ class LinuxSystem(System):
         """Send SIGKILL to each member, then to the groups."""
         # Not the group first: if a parent dies before its frozen children, their groups are
         # orphaned, and the kernel continues them.
+        members = list(members)
         reply = self._send(members, signal.SIGKILL)
         self._send_groups(groups, signal.SIGKILL)
+        if self._frozen:
+            self._killed += [member for member in members if member not in reply.denied]
+            pids = [member.pid for member in self._killed if self.owns_number(member)]
+            self._frozen = {folder for folder in self._frozen if not freezer.thaw(folder, pids)}
         return reply
 
     def release(self, members: Iterable[Member]) -> None:
@@ -244,6 +253,13 @@ class LinuxSystem(System):
         """Sleep in poll(2) on the descriptors."""
         return self._handles.wait(members, until)
 
+    def explain(self, members: Iterable[Member]) -> None:
+        """Look for a freezer, a tracer, and a thread in uninterruptible sleep."""
+        for member in members:
+            reason = survival.reason(member.pid)
+            if reason is not None and self.owns_number(member):
+                member.note = "; ".join(filter(None, [member.note, reason]))
+
     def inspect(self, members: Iterable[Member]) -> None:
         """Ask waitid(2) for our children, the descriptor for other processes."""
         self._handles.inspect(members)
@@ -256,6 +272,10 @@ class LinuxSystem(System):
         """Read the first two of the four uids in ``status`` (proc_pid_status(5))."""
         return [int(uid) for uid in procfs.status(member.pid).get(b"Uid", b"").split()[:2]]
 
+    def arguments(self, member: Member) -> Sequence[str]:
+        """Read ``cmdline`` (proc_pid_cmdline(5))."""
+        return procfs.arguments(member.pid)
+
     def details(self, member: Member) -> Details:
         """Read ``/proc``."""
         return procfs.details(member)
@@ -267,6 +287,13 @@ class LinuxSystem(System):
     def close(self) -> None:
         """Close all descriptors."""
         self._handles.close()
+
+    def _is_frozen(self, member: Member) -> bool:
+        folder = freezer.folder_of(member.pid)
+        if folder is None or not freezer.is_frozen(folder):
+            return False
+        self._frozen.add(folder)
+        return True
 
     def _parent(self, pid: int) -> int | None:
         """Return the parent of a process, also where ``/proc`` does not show it."""

@@ -147,6 +147,8 @@ class WindowsSystem(System):
         windows = console.owners_of_windows()
         self._close_windows([member for member in living if member.pid in windows], reasons, until)
         asked = [member for member, count in before.items() if len(member.signals) > count]
+        for member in asked:  # an earlier request may not have reached it
+            member.unreachable = False
         unasked = [member for member in living if member not in asked]
         _mark_unreachable(unasked, {member: reasons[member.pid] for member in unasked})
         return Reply(gone, [], tuple(member for member in more if member in asked))
@@ -194,14 +196,18 @@ class WindowsSystem(System):
         """Read the exit codes through the handles; nothing needs to be reaped."""
         self._handles.inspect(members)
 
-    def details(self, member: Member) -> Details:
+    def arguments(self, member: Member) -> Sequence[str]:
         """Ask psutil, which reads the memory of the process."""
+        process = _facts.find(member.pid)
+        return () if process is None else _read(process.cmdline) or ()
+
+    def details(self, member: Member) -> Details:
+        """Ask psutil."""
         process = _facts.find(member.pid)
         if process is None:
             return Details()
-        arguments = _read(process.cmdline)
         seconds = None if member.start is None else (win32.now() - member.start) / FILETIME_HZ
-        return Details(_read(process.username), " ".join(arguments or ()) or None, seconds)
+        return Details(_read(process.username), " ".join(self.arguments(member)) or None, seconds)
 
     def wake(self) -> None:
         """Wake one wait."""

@@ -373,6 +373,18 @@ def test_a_group_is_asked_and_the_others_say_why_not(
     assert members[3].note == "it could not be asked: it does not share the caller's console"
 
 
+def test_a_member_that_a_later_request_reaches_is_awaited(
+    windows: Windows, system: WindowsSystem
+) -> None:
+    process = windows.spawn()
+    member = bound(system, process)
+    system.ask([member], "SIGTERM", 1.0, [])
+    assert member.unreachable
+    process.group = process.pid  # it shares the console by now
+    system.ask([member], "SIGBREAK", 1.0, [])
+    assert not member.unreachable
+
+
 def test_windows_are_closed_by_taskkill(
     windows: Windows, system: WindowsSystem, tools: Tools
 ) -> None:
