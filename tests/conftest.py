@@ -48,10 +48,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "needs(*capabilities): skip where this machine lacks one of them"
     )
-    for name in ("SIGINT", "SIGQUIT"):  # a shell lets what it runs in the background ignore these
+    # A shell lets what it runs in the background ignore the first two, nohup(1) the third.
+    # What a test starts inherits that, but no handler.
+    ways: dict[str, Any] = {
+        "SIGINT": signal.default_int_handler,
+        "SIGQUIT": signal.SIG_DFL,
+        "SIGHUP": lambda *_: None,  # this process itself still survives it
+    }
+    for name, way in ways.items():
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_IGN:
-            way = signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
             signal.signal(number, way)
 
 

@@ -80,7 +80,8 @@ Input and output belong to the command. Processes that it leaves behind
 on. One that means exit (TERM, HUP, INT, QUIT, BREAK) asks the whole tree by
 that signal, from the top down; after the grace the rest is killed, at a second
 one at once. On a terminal Ctrl-C and Ctrl-Z reach the command as they do in a
-shell.
+shell. If it goes on, a second Ctrl-C asks the whole tree and a third kills it;
+in raw mode (an editor, a prompt) all keys are the command's.
 """,
         """\
 exit codes:

@@ -22,7 +22,9 @@ from .._spawn.popen import TreePopen
 from .._systems import terminal as own_terminal
 from .._systems.contract import Terminal
 from .exit_codes import Exit
+from .keys import RepeatedKeys
 from .kill import policy_of
+from .reaper import OrphanReaper
 from .signals import SignalQueue, keep_exit_codes, signal_numbers, signal_queue
 from .tables import outcome_table, plain, result_line
 
@@ -41,6 +43,7 @@ Not SIGBREAK: another program may have sent CTRL_BREAK to our console group, and
 LEAST_STATUS = 1 << 31
 """From here on an exit code is Windows' NTSTATUS, as 0xC000013A; sys.exit() needs it signed."""
 HANGUP = getattr(signal, "SIGHUP", None)
+KILLING = "killing all processes"
 WAIT_ENDED, TREE_ENDED = 0, 255  # in the queue of the signals; no signal has these numbers
 
 
@@ -61,13 +64,15 @@ def run(options: Namespace, screen: Screen) -> int:
         except OSError as error:
             screen.error(f"cannot run {options.argv[0]!r}: {error.strerror or error}")
             return start_failure(error)
-        command = CommandRun(process, policy, leftovers, signals, terminal)
+        command = CommandRun(process, policy, leftovers, signals, terminal, say=screen.error)
         try:
             result = command.finish(options.timeout)
         except BaseException:
             process.stop(grace=0)
+            terminal.reclaim(modes=True)
             raise
-        terminal.reclaim(modes=command.reason is not None)
+        killed = result is not None and result.forced
+        terminal.reclaim(modes=killed or command.was_ended)
     if options.verbose:
         command.report(result, screen)
     elif result is not None and command.reason is None:
@@ -141,8 +146,19 @@ class CommandRun:
         leftovers: Leftovers,
         signals: SignalQueue,
         terminal: Terminal,
+        *,
+        say: Callable[[str], object],
     ) -> None:
-        """Begin just after the start of the command."""
+        """Begin just after the start of the command.
+
+        Args:
+            process: the command.
+            policy: how its tree is ended.
+            leftovers: what becomes of the processes that it leaves behind.
+            signals: the signals that this process gets.
+            terminal: the terminal that it shares with the command.
+            say: writes a line for the user at the terminal.
+        """
         self.reason: int | None = None
         self._process = process
         self._policy = policy
@@ -153,6 +169,9 @@ class CommandRun:
         self._seconds = 0.0
         self._has_ended = False  # the command itself
         self._key: int | None = None  # the last one that the command got as well
+        self._keys = RepeatedKeys(lambda: terminal.is_canonical)
+        self._say = say
+        self._reaper = OrphanReaper(process)
         self._exit_signals = signal_numbers(EXIT_SIGNALS)
         self._terminal_signals = signal_numbers(TERMINAL_SIGNALS)
 
@@ -165,13 +184,21 @@ class CommandRun:
         Returns:
             The result of the kill; None if no process was left, or all were to be left.
         """
-        until = math.inf if timeout is None else self._start + timeout
+        self._reaper.start()
+        try:
+            return self._finish(math.inf if timeout is None else self._start + timeout)
+        finally:
+            self._reaper.stop()
+
+    def _finish(self, until: float) -> KillResult | None:
         policy = self._wait(lambda rest: rest.await_root(until))
         self._seconds = time.monotonic() - self._start
         if policy is not None:
             return self._end(policy)
         self._has_ended = True
-        if self._process.poll() is not None and self._process.containment.is_empty:
+        ended = self._process.poll() is not None
+        self._reaper.note_root()
+        if ended and self._process.containment.is_empty:
             return None
         if self._leftovers.choice == "leave":
             self._process.leave()
@@ -179,6 +206,11 @@ class CommandRun:
         if self._key is None or self._process.returncode not in (-self._key, 128 + self._key):
             policy = self._wait(lambda rest: rest.wait(until))
         return self._end(policy or self._policy)
+
+    @property
+    def was_ended(self) -> bool:
+        """Whether a signal ended the command, or a process that its exit code (128 + n) is of."""
+        return self.reason is not None or (self._process.returncode or 0) not in range(129)
 
     def report(self, result: KillResult | None, screen: Screen) -> None:
         """Write how it ended, and what became of the processes that were left."""
@@ -228,9 +260,10 @@ class CommandRun:
         try:
             if not thread.start():
                 finished()
-            while (number := self._signals.get()) != WAIT_ENDED:
-                policy = None if number is None else self._policy_at(number)
-                if policy is not None:
+            while (number := self._signals.get(self._keys.look_at)) != WAIT_ENDED:
+                if number is None:
+                    self._keys.look()
+                elif (policy := self._policy_at(number)) is not None:
                     return policy
         finally:
             rest.hurry()
@@ -247,10 +280,14 @@ class CommandRun:
             if not by_key:
                 self._pass_on(number)
             return None
-        if by_key and not self._has_ended:  # a key: the command decides what it means
-            self._key = number
+        if by_key and not self._has_ended and not self._keys.typed(time.monotonic()):
+            self._key = number  # the command decides what it means
             return None
         self.reason = 128 + number
+        if by_key:
+            grace = self._policy.grace
+            text = f"asking all processes to exit within {grace:g} s; Ctrl-C again kills them"
+            self._say(text if grace else KILLING)
         if by_key or not self._policy.grace:
             return self._policy
         return self._policy.but(teardown=[(signal.Signals(number).name, self._policy.grace)])
@@ -275,9 +312,11 @@ class CommandRun:
 
     def _end(self, policy: KillPolicy) -> KillResult | None:
         """End what is left of the tree; a request to exit meanwhile forces."""
+        self._reaper.stop()
         if self._process.poll() is not None and self._process.containment.is_empty:
             return None
         killing = Killing(self._process, policy)
+        forced = not policy.grace
         thread = WorkThread(killing, lambda: self._signals.put(TREE_ENDED))
         if not thread.start():
             self._signals.put(TREE_ENDED)
@@ -286,6 +325,9 @@ class CommandRun:
                 continue
             if self._forces(number):
                 self.reason = self.reason or 128 + number
+                if not forced and self._terminal and number in self._terminal_signals:
+                    self._say(KILLING)
+                forced = True
                 killing.hurry()
             elif number not in self._exit_signals:
                 self._pass_on(number)

@@ -370,6 +370,10 @@ class Terminal(Protocol):
 
     def __bool__(self) -> bool: ...
 
+    @property
+    def is_canonical(self) -> bool:
+        """Whether its input is read in lines; else keys belong to the program in front."""
+
     def starting(self, command: Sequence[str]) -> AbstractContextManager[Launch]:
         """Start a command inside the block, so that it gets the keys and can be asked.
 
@@ -387,6 +391,7 @@ class Terminal(Protocol):
 
         Args:
             modes: whether to restore the modes of that time too: a killed program could not.
+                Those that another program may have set stay as they are.
         """
 
 

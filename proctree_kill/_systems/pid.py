@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from typing import Any
@@ -28,6 +29,25 @@ def peek(pid: int) -> Any:  # noqa: ANN401 - os.waitid_result, which not every s
         if error.errno not in (errno.ECHILD, errno.EPERM, errno.ENOSYS):
             raise
         return False
+
+
+def await_dead_child() -> int | None:
+    """Wait for the death of any child, and return its number; None where there is no child.
+
+    It is not reaped. None also where the system has no such call or forbids it.
+    """
+    try:
+        found = _os.waitid(_os.P_ALL, 0, _os.WEXITED | _os.WNOWAIT)
+    except (AttributeError, OSError):
+        return None
+    pid: int = found.si_pid
+    return pid
+
+
+def reap(pid: int) -> None:
+    """Reap a dead child, if no other thread has."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, _os.WNOHANG)
 
 
 def exit_code(found: Any) -> int | None:  # noqa: ANN401 - as returned by peek

@@ -1,4 +1,4 @@
-"""Pure: the arguments of ``run``. Real: commands, with and without a terminal.
+"""Pure: the arguments of ``run``. Seam: a terminal. Real: commands, with and without a terminal.
 
 All that is planted below a command inherits a pipe: its end is the death of the last process.
 """
@@ -6,8 +6,10 @@ All that is planted below a command inherits a pipe: its end is the death of the
 from __future__ import annotations
 
 import errno
+import itertools
 import math
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -25,8 +27,10 @@ from proctree_kill._cli import main
 from proctree_kill._cli.parser import parse
 from proctree_kill._cli.run import exit_code, start_failure
 from proctree_kill._cli.signals import signal_queue
+from proctree_kill._systems.contract import Launch
 from proctree_kill._systems.windows.terminal import ConsoleTerminal
-from support.counts import SAVES
+from support.callers import in_namespace, in_subreaper
+from support.counts import ORPHANS, SAVES
 from support.nodes import Node, chain
 from support.planter import Planter
 from support.times import BOUND
@@ -44,7 +48,7 @@ LEFT_BEHIND = (
     Node(name="first", session=True, dies=True, children=(Node(name="daemon", session=True),)),
 )
 # What a shell does until a signal, which its trap sees at once.
-STAY = "echo there; while :; do sleep 1000 & wait $!; done"
+STAY = "sleep 1000 & echo there; while :; do wait $!; sleep 1000 & done"
 POLITE = """\
 import os, signal
 signal.signal(signal.SIGTERM, lambda *_: os._exit(os.write(1, b"bye\\n")))
@@ -168,6 +172,56 @@ class TestSignalQueue:
         with signal_queue([]) as signals:
             threading.Timer(0.01, signals.put, [7]).start()
             assert signals.get(math.inf) == 7
+
+
+@pytest.mark.needs("fork")
+def test_a_prompt_that_ctrl_c_led_back_to_makes_the_next_one_a_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Seam: the terminal is in raw mode when it is looked at after the first key."""
+    reading, writing = os.pipe()
+    os.set_inheritable(reading, True)  # noqa: FBT003 - its name is positional
+
+    class Prompting(ConsoleTerminal):
+        asked = itertools.count()
+
+        @contextmanager
+        def starting(self, command: Sequence[str]) -> Iterator[Launch]:
+            yield Launch(command, new_session=False)
+
+        @property
+        def is_canonical(self) -> bool:
+            canonical = next(self.asked) != 1
+            if not canonical:
+                os.write(writing, b"raw\n")
+            return canonical
+
+    monkeypatch.setattr("proctree_kill._cli.run.own_terminal", Prompting)
+    monkeypatch.setattr("proctree_kill._cli.keys.LOOK_TIME", 0.0)
+    press = "kill -INT $PPID"
+    script = f"trap '' TERM; {press}; read line </dev/fd/{reading}; {press}; exit 5"
+    with os.fdopen(reading), os.fdopen(writing):
+        assert main(["run", "--", "sh", "-c", script]) == 5
+
+
+@pytest.mark.needs("procfs")
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(in_namespace, id="pid 1", marks=pytest.mark.needs("pid namespace")),
+        pytest.param(in_subreaper, id="subreaper"),
+    ],
+)
+def test_adopted_orphans_are_reaped_while_the_command_runs(way: Callable[..., object]) -> None:
+    # A zombie has its number still. The root ends with an exit code that its Popen must know.
+    orphan = "pid=$(sh -c ': & echo $!'); while kill -0 $pid 2>/dev/null; do :; done"
+    script = f"for i in {' '.join(map(str, range(ORPHANS)))}; do {orphan}; done; exit 7"
+
+    def scene() -> int:
+        sys.stdout = sys.stderr = None  # this fork has no files of pytest
+        return main(["run", "--", "sh", "-c", script])
+
+    assert way(scene) == 7
 
 
 @pytest.mark.needs("fork")
@@ -473,6 +527,34 @@ raise SystemExit(int(input()))
 """
 
 
+# Hears Ctrl-C and goes on, until it reads the key q.
+READING_KEYS = """
+import os, signal, tty
+signal.signal(signal.SIGINT, lambda *_: os.write(1, b"heard"))
+tty.setcbreak(0)
+os.write(1, b"there")
+while os.read(0, 1) != b"q":
+    pass
+raise SystemExit(5)
+"""
+# Sets raw mode once a command runs, lets that die, and fails if the end of run changes the modes.
+FRONT = """
+import os, subprocess, sys, termios, tty
+if sys.argv[1:]:
+    null = subprocess.DEVNULL
+    subprocess.Popen(sys.argv[1:], stdin=null, stdout=null, close_fds=False)
+    os.close(9)
+open("up").read()
+alive = os.open("alive", os.O_RDONLY | os.O_NONBLOCK)
+tty.setraw(1)
+raw = termios.tcgetattr(1)
+os.set_blocking(alive, True)
+open("go", "w").close()
+os.read(alive, 1)
+raise SystemExit(termios.tcgetattr(1) != raw)
+"""
+
+
 @contextmanager
 def shell(
     script: str, *options: str, before: Sequence[str] = ()
@@ -528,6 +610,74 @@ class TestTerminal:
         terminal.expect("interrupted")
         terminal.type("5\r")
         assert terminal.wait() == 5
+
+    @pytest.mark.needs("procfs")
+    @pytest.mark.parametrize("grace", [HASTE, PATIENCE])
+    def test_ctrl_c_ends_a_command_that_ignores_it(self, terminal: Terminal, grace: str) -> None:
+        stay = "trap '' INT TERM; echo there; while :; do sleep 1000; done"
+        terminal.run(*RUN, "--grace", grace, "--", "sh", "-c", stay)
+        terminal.expect("there")
+        terminal.press_ctrl_c()
+        terminal.press_ctrl_c()
+        terminal.expect(f"proctree-kill: asking all processes to exit within {grace} s; ")
+        if grace == PATIENCE:
+            terminal.press_ctrl_c()
+            terminal.expect("proctree-kill: killing all processes\r\n")
+        assert terminal.wait() == 130
+
+    def test_in_raw_mode_each_ctrl_c_is_the_command_s(self, terminal: Terminal) -> None:
+        terminal.run(*RUN, "--", sys.executable, "-I", "-c", READING_KEYS)
+        terminal.expect("there")
+        for _ in range(3):
+            terminal.type("\3")
+            terminal.expect("heard")
+        terminal.type("q")
+        assert terminal.wait() == 5
+
+    @pytest.mark.parametrize("name", ["SEGV", "KILL"])
+    @pytest.mark.parametrize("after", ["", "; exit $?"], ids=["command", "below a shell"])
+    def test_the_modes_are_restored_when_a_signal_ended_the_command(
+        self, terminal: Terminal, name: str, after: str
+    ) -> None:
+        before = terminal.modes()
+        raw = f"sh -c 'stty raw -echo; kill -{name} $$'{after}"
+        terminal.run(*RUN, "--", "sh", "-c", raw)
+        assert terminal.wait() == 128 + getattr(signal, f"SIG{name}")
+        assert terminal.modes() == before
+
+    def test_the_modes_are_restored_when_what_was_left_is_killed(self, terminal: Terminal) -> None:
+        before = terminal.modes()
+        left = "stty raw -echo; sleep 1000 & exit 0"
+        terminal.run(*RUN, "--linger", "0", "--force", "--", "sh", "-c", left)
+        assert terminal.wait() == 0
+        assert terminal.modes() == before
+
+    def test_modes_that_a_command_leaves_on_purpose_stay(self, terminal: Terminal) -> None:
+        before = terminal.modes()
+        terminal.run(*RUN, "--", "stty", "-echo")
+        assert terminal.wait() == 0
+        assert terminal.modes() != before
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            "{run} 9<>alive & {front}",
+            "{run} 9<>alive & exec {front}",
+            "{run} 9<>alive | {front}",
+            "exec 9<>alive; exec {front} {run}",
+        ],
+        ids=["in the background", "then replaced", "in a pipeline", "as a server"],
+    )
+    def test_the_modes_of_a_program_in_front_stay(
+        self, terminal: Terminal, tmp_path: Path, script: str
+    ) -> None:
+        for name in ("up", "go", "alive"):
+            os.mkfifo(tmp_path / name)
+        program = ": >up; read line <go; kill -TERM $PPID; exec sleep 1000"
+        run = shlex.join([*RUN, "--", "sh", "-c", program])
+        front = shlex.join([sys.executable, "-I", "-c", FRONT])
+        terminal.run("sh", "-c", script.format(run=run, front=front), cwd=tmp_path)
+        assert terminal.wait() == 0
 
     def test_what_was_ended_is_said_on_a_terminal(self, terminal: Terminal) -> None:
         terminal.run(*RUN, "--linger", "0", "--", "sh", "-c", "sleep 1000 & exit 3")
@@ -628,8 +778,22 @@ class Terminal:
 
         fcntl.ioctl(1, termios.TIOCSCTTY, 0)
 
+    def modes(self) -> list[Any]:
+        """Return its modes (termios(3))."""
+        import termios  # noqa: PLC0415 - not on every system
+
+        return termios.tcgetattr(self._slave)
+
     def type(self, keys: str) -> None:
         self._screen.send(keys)
+
+    def press_ctrl_c(self) -> None:
+        """Interrupt, and wait until the leader has taken the signal: two at once are one."""
+        self.type("\3")
+        self.expect("^C")
+        status = Path(f"/proc/{self._leader.pid}/status")
+        while re.search(r"^(Sig|Shd)Pnd:.*[^0\s]", status.read_text(), re.MULTILINE):
+            os.sched_yield()
 
     def expect(self, text: str) -> None:
         """Wait until it shows a text."""

@@ -97,14 +97,9 @@ def test_a_command_in_a_folder_with_a_space_is_run(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.split(b"\r\n")[0], done.stderr) == (7, b"[two words]", b"")
 
 
-def test_the_time_of_a_command_is_over(planter: SocketPlanter) -> None:
-    def by_us(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        ours = [*COMMAND, "run", "--timeout", "3", "--grace", "0", "--", *command]
-        return subprocess.Popen(ours, **options)
-
-    ours = planter.plant(chain("root", "child"), start=by_us)
-    assert ours.wait(BOUND) == 124
-    assert planter.all_dead()
+def test_the_time_of_a_command_is_over() -> None:
+    sleeps = [*BARE, "import time; time.sleep(1000)"]
+    assert invoke("run", "--timeout", "0.5", "--grace", "0", "--", *sleeps).returncode == 124
 
 
 def test_what_a_command_leaves_behind_is_ended(planter: SocketPlanter) -> None:
@@ -141,7 +136,8 @@ def finish(planter: SocketPlanter, node: Node, timeout: float | None) -> KillRes
         assert isinstance(process, TreePopen)
         leftovers = Leftovers.read("end", 0, None, kill_on_parent_exit=False)
         policy = KillPolicy(grace=float(PATIENCE))
-        return CommandRun(process, policy, leftovers, signals, terminal).finish(timeout)
+        command = CommandRun(process, policy, leftovers, signals, terminal, say=print)
+        return command.finish(timeout)
 
 
 def test_a_command_whose_time_is_over_is_asked(planter: SocketPlanter) -> None:

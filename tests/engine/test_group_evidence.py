@@ -56,6 +56,7 @@ result = kill_tree(a)
 state = open(f"/proc/{b}/stat").read().rpartition(")")[2].split()[0]
 print(len(result.outcomes), state, *result.verified, flush=True)
 """
+IMPORTS = f"PYTHONPATH={shlex.quote(str(Path(kill.__file__).parents[2]))}:$PYTHONPATH"
 FIRST = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 CALLERS = [
@@ -265,9 +266,8 @@ def test_another_part_of_the_pipeline_lives_while_its_shell_dies() -> None:
 def test_another_part_of_the_pipeline_of_the_first_process_lives_from_inside(
     plant: Planter,
 ) -> None:
-    package = str(Path(kill.__file__).parents[2])
     end = shlex.join([sys.executable, "-c", END])
-    script = PIPELINE.format(f"read line; PYTHONPATH={shlex.quote(package)} {end} $line; wait")
+    script = PIPELINE.format(f"read line; {IMPORTS} {end} $line; wait")
     tree = plant.program([*FIRST, "bash", "-c", script], stdin=subprocess.PIPE, **LINES)
     first, second = said(tree.root, 2)
     assert tree.root.stdin
@@ -339,11 +339,9 @@ def test_the_orphans_below_the_first_process_are_in_doubt() -> None:
 
 
 def test_a_caller_in_the_pipeline_of_its_target_is_not_refused(plant: Planter) -> None:
-    package = str(Path(kill.__file__).parents[2])
     end = shlex.join([sys.executable, "-c", END])
     script = (
-        "set -m; exec 3>&1; sh -c 'echo $$; exec sleep 1000' | "
-        f"(read a; PYTHONPATH={shlex.quote(package)} {end} $a >&3)"
+        f"set -m; exec 3>&1; sh -c 'echo $$; exec sleep 1000' | (read a; {IMPORTS} {end} $a >&3)"
     )
     tree = plant.program(["bash", "-c", script], **LINES, **NO_SESSION)
     assert tree.root.stdout

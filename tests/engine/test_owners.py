@@ -24,7 +24,7 @@ from proctree_kill import (
     kill_tree,
     snapshot_tree,
 )
-from support.callers import apart, become_subreaper, in_namespace
+from support.callers import apart, become_subreaper, in_namespace, in_subreaper
 from support.loops import on_both
 from support.nodes import Node, chain
 from support.planter import Planter
@@ -290,16 +290,6 @@ def exit_code(result: KillResult) -> int | None:
     """Return the exit code of the root."""
     assert result.root
     return result.root.exit_code
-
-
-def in_subreaper(scene: Callable[[], object]) -> object:
-    """Call something in a process that adopts its orphans."""
-
-    def adopting() -> object:
-        become_subreaper()
-        return scene()
-
-    return apart(adopting)
 
 
 @pytest.mark.needs("procfs")

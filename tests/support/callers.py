@@ -183,6 +183,16 @@ def become_subreaper() -> None:
     _checked(_libc().prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
+def in_subreaper(call: Callable[[], T]) -> T:
+    """Call something in a process that adopts its orphans."""
+
+    def adopting() -> T:
+        become_subreaper()
+        return call()
+
+    return apart(adopting)
+
+
 def limit_descriptors(count: int) -> None:
     """Lower the limit of open descriptors for good."""
     import resource  # noqa: PLC0415 - not on every system

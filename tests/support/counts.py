@@ -35,6 +35,7 @@ SOAK_STOPPED_STARTS = 300
 SCARCE = range(40)  # how many descriptors are free when something is started
 DYING_SHELLS = 10
 SOAK_DYING_SHELLS = 500
+ORPHANS = 40
 LOGS = 3
 SOAK_LOGS = 20
 SAVES = 2

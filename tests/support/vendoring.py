@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import proctree_kill
@@ -14,5 +15,5 @@ def vendored(folder: Path) -> dict[str, str]:
     package = Path(proctree_kill.__file__).parent
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(package, folder / "vendored_copy", ignore=ignore)
-    path = os.pathsep.join([str(package.parent), str(folder)])
+    path = os.pathsep.join([str(package.parent), str(folder), *sys.path])
     return {**os.environ, "PYTHONPATH": path}

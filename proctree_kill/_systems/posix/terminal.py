@@ -27,6 +27,10 @@ class PosixTerminal:
         self._modes: list[Any] | None = None
         if self._fd is not None and self._foreground() == os.getpgrp():
             self._modes = termios.tcgetattr(self._fd)
+        # A shell without job control keeps a job in the background in its own group, and lets it
+        # ignore SIGINT. A server below a full-screen program has pipes.
+        in_background = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        self._is_for_us = not in_background and (os.isatty(0) or os.isatty(1))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -35,6 +39,14 @@ class PosixTerminal:
 
     def __bool__(self) -> bool:
         return self._fd is not None
+
+    @property
+    def is_canonical(self) -> bool:
+        """Whether ICANON is set (termios(3))."""
+        try:
+            return self._fd is not None and bool(termios.tcgetattr(self._fd)[3] & termios.ICANON)
+        except termios.error:  # a hang-up
+            return False
 
     def starting(self, command: Sequence[str]) -> contextlib.AbstractContextManager[Launch]:
         """Keep it in this session, if that has a terminal."""
@@ -59,7 +71,8 @@ class PosixTerminal:
         before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else it stops a background process
         try:
             os.tcsetpgrp(self._fd, os.getpgrp())
-            if modes:
+            changed = modes and termios.tcgetattr(self._fd) != self._modes
+            if changed and self._is_for_us and not _group_has_others():
                 termios.tcsetattr(self._fd, termios.TCSANOW, self._modes)
         finally:
             signal.signal(signal.SIGTTOU, before)
@@ -70,6 +83,28 @@ class PosixTerminal:
             return None if self._fd is None else os.tcgetpgrp(self._fd)
         except OSError:
             return None
+
+
+def _group_has_others() -> bool:
+    """Whether our group has more than us and our ancestors, as ``less`` in ``run ... | less``."""
+    import psutil  # noqa: PLC0415 - slow, and rarely needed
+
+    try:
+        line = [psutil.Process(), *psutil.Process().parents()]
+        others = {*psutil.pids()}.difference(process.pid for process in line)
+        return any(_is_in(os.getpgrp(), pid) for pid in others)
+    except psutil.Error:  # /proc does not show this process
+        return True
+
+
+def _is_in(group: int, pid: int) -> bool:
+    """Whether a living process is in a group."""
+    import psutil  # noqa: PLC0415 - slow, and rarely needed
+
+    try:
+        return os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):  # it is in another session
+        return False
 
 
 def _is_empty(group: int) -> bool:

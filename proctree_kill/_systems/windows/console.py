@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from . import win32
 
 CTRL_BREAK_EVENT = 1
+STD_INPUT_HANDLE = 0xFFFFFFF6
+ENABLE_LINE_INPUT = 0x0002
 READ = win32.PROCESS_QUERY_LIMITED_INFORMATION | win32.PROCESS_VM_READ
 PARAMETERS_OFFSET = 0x20
 """Where a PEB has the pointer to its parameters (winternl.h), with pointers of 64 bits."""
@@ -27,8 +29,10 @@ POINTER = ctypes.sizeof(c_void_p)
 
 _KERNEL32: Mapping[str, tuple[Any, ...]] = {
     "GenerateConsoleCtrlEvent": (c_int32, c_uint32, c_uint32),
+    "GetConsoleMode": (c_int32, c_void_p, c_void_p),
     "GetConsoleProcessList": (c_uint32, c_void_p, c_uint32),
     "GetConsoleWindow": (c_void_p,),
+    "GetStdHandle": (c_void_p, c_uint32),
 }
 _USER32: Mapping[str, tuple[Any, ...]] = {
     "EnumWindows": (c_int32, c_void_p, c_size_t),
@@ -150,6 +154,13 @@ def send_breaks(groups: Iterable[int], until: float) -> dict[int, bool]:
         if sender.ident is not None:
             sender.join(max(0.0, until - time.monotonic()))
     return dict(answers)
+
+
+def reads_lines() -> bool:
+    """Whether the standard input is read in lines; True also where it is no console."""
+    mode = c_uint32(ENABLE_LINE_INPUT)
+    _kernel32().GetConsoleMode(_kernel32().GetStdHandle(STD_INPUT_HANDLE), ctypes.byref(mode))
+    return bool(mode.value & ENABLE_LINE_INPUT)
 
 
 def owners_of_windows() -> set[int]:

@@ -55,6 +55,11 @@ class ConsoleTerminal:
                 number, _, text = failure.partition(" ")
                 raise OSError(0, text, None, int(number))
 
+    @property
+    def is_canonical(self) -> bool:
+        """Whether ENABLE_LINE_INPUT is set."""
+        return console.reads_lines()
+
     def reaches(self, _pid: int) -> bool:
         """Return True: Ctrl-C reaches every process on the console."""
         return True

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,25 @@ def test_a_process_that_hides_its_group_could_be_in_any() -> None:
     reached, reasons = ConsoleGroups(CALLER, {**GROUPS, OTHER: None}).reach([LEADER, CHILD])
     assert reached == {}
     assert set(reasons.values()) == {"its console group has others in it"}
+
+
+@pytest.mark.parametrize(("mode", "reads"), [(None, True), (0x1F7, True), (0x1F1, False)])
+def test_a_console_reads_lines_or_keys(
+    monkeypatch: pytest.MonkeyPatch, mode: int | None, *, reads: bool
+) -> None:
+    """Seam: None is an input that is no console."""
+
+    class Kernel:
+        def GetStdHandle(self, _which: int) -> int:  # noqa: N802 - Windows' name
+            return 3
+
+        def GetConsoleMode(self, _handle: int, found: Any) -> bool:  # noqa: ANN401, N802 - Windows' name
+            if mode is not None:
+                found._obj.value = mode
+            return mode is not None
+
+    monkeypatch.setattr(console, "_kernel32", Kernel)
+    assert console.reads_lines() is reads
 
 
 def test_a_console_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
