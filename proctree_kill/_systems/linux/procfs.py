@@ -232,6 +232,8 @@ def may_fork(member: Member) -> bool:
         return False
     if found.start != member.start:
         return False
+    if found.threads == 1:
+        return _may_fork(member.pid, found)
     threads = [int(task) for task in tasks(member.pid)]
     return any(_may_fork(thread, stat(thread)) for thread in threads)
 

@@ -55,7 +55,7 @@ def test_the_stack_says_it_where_the_kernel_names_no_place(
     files = {f"/proc/{LEADER}/wchan": b"0", f"/proc/{LEADER}/stack": stack}
     monkeypatch.setattr(procfs, "stat", lambda _: found._replace(state=b"D", threads=1))
     monkeypatch.setattr(procfs, "read", files.get)
-    assert procfs.may_fork(LEADER, found.start) is may
+    assert procfs.may_fork(procfs.from_stat(LEADER, found)) is may
 
 
 def test_a_later_owner_of_the_number_is_not_waited_for() -> None:
