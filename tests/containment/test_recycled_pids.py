@@ -72,5 +72,7 @@ def leave_a_recycled_child() -> tuple[str, list[int | None]]:
 
 
 def test_a_root_that_another_call_reaped_is_not_mistaken_for_the_next_child() -> None:
-    code = 0 if has("exit status of the reaped") else 255
-    assert in_namespace(leave_a_recycled_child) == ("", [code, code])
+    harm, codes = in_namespace(leave_a_recycled_child)
+    assert harm == ""
+    # Before Linux 6.15 the code is known only if the root was dead when it was first looked at.
+    assert codes == [0, 0] or (codes == [255, 255] and not has("exit status of the reaped"))
