@@ -5,8 +5,9 @@
  * REPORT is an inherited descriptor: each process of the tree writes a byte to it when it runs, and
  * holds it until it dies. So its reader sees the end of the file when the last process has died.
  * MODE is a word of letters: s: the root leads a session; z: a dead root is not reaped;
- * i: the tree hangs below init, as a daemon does.  CGROUP is a cgroup.procs file to enter, or "-".
- * STOP is for the program's own use: it marks a process inside the tree.
+ * i: the tree hangs below init, as a daemon does; p: each process is the Python that PLANT_PYTHON names.
+ * CGROUP is a cgroup.procs file to enter, or "-".
+ * STOP is an inherited descriptor of the stop pipe: with it the program is a process of the tree itself.
  * The pid of the root is printed. At the end of standard input the program cleans up and exits.
  *
  * No pid is used that could mean another process by now.  Each process sleeps in a read of the stop
@@ -53,8 +54,20 @@ static void linger(int number) {
     setitimer(ITIMER_REAL, &later, NULL);
 }
 
+static void become_python(void) {
+    char numbers[2][16];
+    snprintf(numbers[0], sizeof numbers[0], "%d", report);
+    snprintf(numbers[1], sizeof numbers[1], "%d", stop[0]);
+    const char *python = getenv("PLANT_PYTHON");
+    const char *source = "import os, sys; os.write(int(sys.argv[1]), b'.'); os.read(int(sys.argv[2]), 1)";
+    execl(python, python, "-I", "-S", "-c", source, numbers[0], numbers[1], NULL);
+    fail(python);
+}
+
 static void sleep_until_stop(void) {
     char byte;
+    if (strchr(words[5], 'p'))
+        become_python();
     if (linger_ms > 0)
         signal(SIGTERM, linger);
     if (write(report, "", 1) != 1)
