@@ -17,7 +17,7 @@ from benchmarks.targets import Results
 from benchmarks.toolchain import build, describe, empty_cgroup, missing_room
 
 STARTS = "starts"
-ROUNDS, QUICK_ROUNDS = 9, 3
+ROUNDS, QUICK_ROUNDS = 9, 5
 
 
 def main() -> None:

@@ -4,6 +4,7 @@
  *
  * REPORT is an inherited descriptor: each process of the tree writes a byte to it when it runs, and
  * holds it until it dies. So its reader sees the end of the file when the last process has died.
+ * LINGER_MS is the time from SIGTERM to the exit of a process without children; the others exit at once.
  * MODE is a word of letters: s: the root leads a session; z: a dead root is not reaped;
  * i: the tree hangs below init, as a daemon does; p: each process is the Python that PLANT_PYTHON names.
  * CGROUP is a cgroup.procs file to enter, or "-".
@@ -64,11 +65,11 @@ static void become_python(void) {
     fail(python);
 }
 
-static void sleep_until_stop(void) {
+static void sleep_until_stop(int leaf) {
     char byte;
     if (strchr(words[5], 'p'))
         become_python();
-    if (linger_ms > 0)
+    if (leaf && linger_ms > 0)
         signal(SIGTERM, linger);
     if (write(report, "", 1) != 1)
         _exit(1);
@@ -106,9 +107,10 @@ static void start_anew(int count, int depth) {
 }
 
 static void grow(int count, int depth) {
-    if (fork_children(&count, &depth) && count > 1 && depth > 0)
+    int child = fork_children(&count, &depth);
+    if (child && count > 1 && depth > 0)
         start_anew(count, depth);
-    sleep_until_stop();
+    sleep_until_stop(child);
 }
 
 static void enter_cgroup(const char *path) {

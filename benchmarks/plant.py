@@ -27,7 +27,7 @@ class Shape:
         reaped: whether a dead root is reaped.
         below_init: whether the tree hangs below init, as a daemon does.
         python: whether each process is a Python interpreter.
-        linger: milliseconds from SIGTERM to the exit.
+        linger: milliseconds from SIGTERM to the exit of a process without children.
     """
 
     count: int
