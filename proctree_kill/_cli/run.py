@@ -17,7 +17,7 @@ from .._models.exit_code import LOST
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult, SurvivorsError
 from .._running.threads import Act, WorkThread
-from .._spawn.leftovers import Leftovers, Rest
+from .._spawn.leftovers import Leftovers, Rest, any_ended
 from .._spawn.popen import TreePopen
 from .._systems import terminal as own_terminal
 from .._systems.contract import Terminal
@@ -331,4 +331,7 @@ class CommandRun:
                 killing.hurry()
             elif number not in self._exit_signals:
                 self._pass_on(number)
-        return thread.result()
+        result = thread.result()
+        if self._has_ended and not any_ended(result):  # its last process had left meanwhile
+            return None
+        return result

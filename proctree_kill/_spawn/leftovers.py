@@ -66,6 +66,11 @@ class Leftovers(NamedTuple):
         return cls(choice, linger, _asked_once(spare))
 
 
+def any_ended(result: KillResult) -> bool:
+    """Whether a process was left that was to be ended."""
+    return any(outcome.fate not in UNTOUCHED for outcome in result.outcomes)
+
+
 def _asked_once(spare: Spare | None) -> Spare | None:
     """Return the same, to be used for several looks at a tree.
 
@@ -210,8 +215,7 @@ class Rest:
             self._process.leave()
             return None
         result = self.end(policy)
-        ended = result and any(outcome.fate not in UNTOUCHED for outcome in result.outcomes)
-        return result if ended else None
+        return result if result and any_ended(result) else None
 
     def _await_rest(self, until: float) -> bool:
         """Wait for the end of all members that are not spared; return whether they ended."""

@@ -10,6 +10,7 @@ import pytest
 
 from proctree_kill import Evidence, TreePopen, kill_tree
 from support.callers import in_namespace
+from support.capabilities import has
 from support.recycling import Stranger, StrangerMaker
 from support.times import PATIENCE
 
@@ -71,4 +72,7 @@ def leave_a_recycled_child() -> tuple[str, list[int | None]]:
 
 
 def test_a_root_that_another_call_reaped_is_not_mistaken_for_the_next_child() -> None:
-    assert in_namespace(leave_a_recycled_child) == ("", [0, 0])
+    harm, codes = in_namespace(leave_a_recycled_child)
+    assert harm == ""
+    # Before Linux 6.15 the code is known only if the root was dead when it was first looked at.
+    assert codes == [0, 0] or (codes == [255, 255] and not has("exit status of the reaped"))

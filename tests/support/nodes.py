@@ -19,8 +19,8 @@ class Node:
         on_term: what SIGTERM or CTRL_BREAK does: the default, nothing, an exit, or a new child and
             an exit (pipe only).
         exit_code: what it exits with on the request, if it exits.
-        dies: whether it exits by itself: on a pipe once its children are forked, on a socket once
-            all nodes have started.
+        dies: whether it exits by itself: on a pipe once its children have started, on a socket once
+            all nodes have.
         restarts: whether it replaces a child that died.
         session: whether it leads a session of its own.
         stopped: whether it stops itself once it has started.

@@ -24,6 +24,7 @@ LIFETIME = 120  # seconds after which even a forgotten node ends by itself
 
 pipe = int(os.environ["PLANT_PIPE"])
 wake: list[int] = []
+started: list[int] = []  # a pipe into which each child writes, for a parent that waits for that
 
 
 def live(node: Description) -> NoReturn:
@@ -33,12 +34,15 @@ def live(node: Description) -> NoReturn:
     signal.alarm(LIFETIME)
     wake[:] = open_wake()
     set_handlers(node)
+    to_parent = started[1:]
+    started[:] = os.pipe() if node.get("dies") else ()
     children = {start(child): child for child in node.get("children", ())}
     await_children(children)
     if node.get("main_thread_ends"):
-        end_main_thread(node)
-    report(node)
+        end_main_thread(node, to_parent)
+    report(node, to_parent)
     if node.get("dies"):
+        await_starts(node)
         os._exit(0)
     if node.get("stopped"):
         os.kill(os.getpid(), signal.SIGSTOP)
@@ -98,13 +102,23 @@ def await_children(children: Children) -> None:
             children.pop(pid)
 
 
-def report(node: Description) -> None:
-    """Write to the planter: name, pid and start ticks, 0 without ``/proc``."""
+def await_starts(node: Description) -> None:
+    """Wait until each child has reported; one that was killed before holds no pipe any more."""
+    reading, writing = started
+    os.close(writing)
+    for _ in node.get("children", ()):
+        os.read(reading, 1)
+
+
+def report(node: Description, to_parent: list[int]) -> None:
+    """Write to the planter: name, pid and start ticks, 0 without ``/proc``; tell the parent."""
     if node.get("silent"):
         return
     stat = read_stat()
     start = int(stat.rpartition(b")")[2].split()[19]) if stat else 0
     os.write(pipe, f"{node['name']} {os.getpid()} {start}\n".encode())
+    for fd in to_parent:
+        os.write(fd, b"!")
 
 
 def read_stat() -> bytes:
@@ -119,7 +133,7 @@ def read_stat() -> bytes:
         os.close(stat)
 
 
-def end_main_thread(node: Description) -> None:
+def end_main_thread(node: Description, to_parent: list[int]) -> None:
     """End the main thread, and let another thread go on as the process."""
     import _thread  # noqa: PLC0415 - few nodes need it
     import ctypes  # noqa: PLC0415 - few nodes need it
@@ -127,7 +141,7 @@ def end_main_thread(node: Description) -> None:
     def go_on() -> None:
         while b") Z " not in read_stat():
             os.sched_yield()
-        report(node)
+        report(node, to_parent)
         signal.pause()
 
     _thread.start_new_thread(go_on, ())
