@@ -17,6 +17,7 @@ from benchmarks.targets import Results
 from benchmarks.toolchain import build, describe, empty_cgroup, missing_room
 
 STARTS = "starts"
+ROUNDS, QUICK_ROUNDS = 9, 5
 
 
 def main() -> None:
@@ -24,7 +25,9 @@ def main() -> None:
     options = _parse()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="proctree-benchmarks-")))
-        tools = PlantTools(build("plant", folder), stack.enter_context(empty_cgroup()))
+        tools = PlantTools(
+            build("plant", folder), build("reap", folder), stack.enter_context(empty_cgroup())
+        )
         peers, missing = available(folder, tools.cgroup)
         for reason in missing:
             _note(f"left out: {reason}")
@@ -47,7 +50,7 @@ class Bench:
         self._cases = [
             case
             for case in CASES
-            if self._is_chosen(case.name) and (options.large or not case.large)
+            if self._is_chosen(case.name) and (case.quick or not options.quick)
         ]
 
     def run_all(self) -> None:
@@ -58,6 +61,7 @@ class Bench:
             _note(STARTS)
             with PlantedTree(self._tools.plant, Shape(1)) as tree:
                 self.results.starts = startup.measure(self._options.rounds, tree.root)
+            self.results.cold = startup.kill_cold(self._tools.plant)
 
     def _is_chosen(self, name: str) -> bool:
         return not self._options.only or any(word in name for word in self._options.only)
@@ -69,7 +73,8 @@ class Bench:
         for case in cases:
             _note(case.name)
             peers = [self._peers[name] for name in case.killers if self._takes_part(name)]
-            records, failures = run(case, peers, self._tools, self._options.rounds)
+            options = self._options
+            records, failures = run(case, peers, self._tools, options.rounds, quick=options.quick)
             self.results.cases[case.name] = records
             for reason in failures:
                 _note(f"left out: {reason}")
@@ -94,9 +99,15 @@ def _parse() -> argparse.Namespace:
         epilog=f"Cases: {names}, {STARTS}.",
     )
     parser.add_argument(
-        "--rounds", type=int, default=7, help="kills of each killer in each case (default: 7)"
+        "--rounds",
+        type=int,
+        help=f"kills of each killer in each case (default: {ROUNDS}, with --quick {QUICK_ROUNDS})",
     )
-    parser.add_argument("--large", action="store_true", help="trees of 5,000 as well")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="about two minutes: what the targets need, without trees of 5,000",
+    )
     parser.add_argument(
         "--crowd", type=int, default=CROWD, help=f"how many others run beside (default: {CROWD})"
     )
@@ -110,7 +121,9 @@ def _parse() -> argparse.Namespace:
         "--killer", action="append", metavar="NAME", help=f"only this killer ({OURS} is one)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample into a file")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    return options
 
 
 def _note(text: str) -> None:

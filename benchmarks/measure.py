@@ -1,5 +1,7 @@
 """Measures kills: a worker for each killer, a new tree for each kill, the killers in turn."""
 
+import json
+import math
 import os
 import resource
 import select
@@ -10,11 +12,11 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from tempfile import TemporaryDirectory
-from typing import IO, TYPE_CHECKING, Self, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, Self, cast
 
-from benchmarks.plant import PlantedTree, Shape
+from benchmarks.plant import OwnTree, PlantedTree, Shape, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +28,20 @@ BOUND = 300.0  # seconds; a longer kill is a failure
 AFTERMATH = 5.0  # seconds by which a tree may outlive the return of a killer that does not wait
 
 
+class Spread(NamedTuple):
+    """A figure, and the range of the middle half of its samples."""
+
+    middle: float
+    low: float
+    high: float
+
+
+def spread(values: "Sequence[float]") -> Spread:
+    """Return the median and the quartiles."""
+    low, _, high = quantiles(values, method="inclusive") if len(values) > 1 else [*values] * 3
+    return Spread(median(values), low, high)
+
+
 @dataclass(frozen=True)
 class Sample:
     """One kill, in seconds.
@@ -35,17 +51,24 @@ class Sample:
         gone: from the call to the last death; None if a process outlived the killer.
         cpu: the CPU time of the killer and its children.
         alive: how many processes the killer reports as alive.
+        memory: the KiB by which the killer grew; 0 if it is not written in Python.
     """
 
     returned: float
     gone: float | None
     cpu: float
     alive: int
+    memory: int = 0
 
     @property
     def wall(self) -> float:
         """The time until the call had returned and all were dead."""
         return max(self.returned, self.gone or 0.0)
+
+    @property
+    def lag(self) -> float:
+        """From the last death to the return: negative if it did not wait, infinite if one lives."""
+        return self.returned - (-math.inf if self.gone is None else self.gone)
 
 
 @dataclass
@@ -55,40 +78,21 @@ class Record:
     samples: list[Sample] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
 
-    @property
-    def wall(self) -> float:
-        """The median wall time."""
-        return median(sample.wall for sample in self.samples)
-
-    @property
-    def cpu(self) -> float:
-        """The median CPU time."""
-        return median(sample.cpu for sample in self.samples)
+    def values(self, what: str) -> list[float]:
+        """Return an attribute of each sample."""
+        return [getattr(sample, what) for sample in self.samples]
 
     @property
     def total_calls(self) -> int:
         """The number of system calls; 0 if they were not counted."""
         return sum(self.calls.values())
 
-    def wall_against(self, other: Self) -> float:
-        """Return the median of the ratios to the other's wall time, turn by turn."""
-        pairs = zip(self.samples, other.samples, strict=False)
-        return median(mine.wall / theirs.wall for mine, theirs in pairs)
-
-    def cpu_against(self, other: Self) -> float:
-        """Return the median of the ratios to the other's CPU time, turn by turn."""
-        pairs = zip(self.samples, other.samples, strict=False)
-        return median(mine.cpu / theirs.cpu for mine, theirs in pairs)
-
-    def calls_against(self, other: Self) -> float:
-        """Return the ratio to the other's system calls; 0 if these were not counted."""
-        return self.total_calls / other.total_calls if other.calls else 0.0
-
-    @property
-    def lag(self) -> float | None:
-        """The median from the last death to the return; negative if it did not wait."""
-        lags = [sample.returned - sample.gone for sample in self.samples if sample.gone is not None]
-        return median(lags) if lags else None
+    def against(self, other: Self, what: str) -> Spread:
+        """Return the ratio of our median to the other's, and the spread of the ratios by turn."""
+        pairs = [*zip(self.values(what), other.values(what), strict=False)]
+        mine, theirs = zip(*pairs, strict=True)
+        ratios = spread([mine / theirs for mine, theirs in pairs])
+        return ratios._replace(middle=median(mine) / median(theirs))
 
     @property
     def survivors(self) -> int:
@@ -103,9 +107,10 @@ class Record:
 
 @dataclass(frozen=True)
 class PlantTools:
-    """The compiled planter and, for killers that need it, an empty cgroup."""
+    """The compiled programs and, for killers that need it, an empty cgroup."""
 
     plant: Path
+    reap: Path
     cgroup: Path | None
 
 
@@ -114,28 +119,35 @@ class WorkerError(Exception):
 
 
 class Worker:
-    """A process of a killer; on entry it has ended a tree already."""
+    """A process of a killer; on entry it has ended a tree already, except for first kills."""
 
-    def __init__(self, peer: "Peer", tools: PlantTools, descriptors: int | None = None) -> None:
-        """Choose the killer, the tools for its trees, and its limit of descriptors."""
-        self._peer, self._plant, self._descriptors = peer, tools.plant, descriptors
+    def __init__(self, peer: "Peer", tools: PlantTools, case: "Case") -> None:
+        """Choose the killer, the tools for its trees, and the case."""
+        self._peer, self._tools, self._case = peer, tools, case
+        self._starts = case.started and peer.python
         self._cgroup = tools.cgroup if peer.contained else None
 
     def __enter__(self) -> Self:
         """Start the killer and let it end a small tree, so that imports do not count."""
+        # the orphans of its own trees need a reaper that does not depend on the machine's init
+        reaper = [self._tools.reap] if self._starts else []
+        threads = [str(self._case.threads)] if self._peer.python else []
         # in a session of its own: Ctrl-C must reach only us, and we clean up
         self._process = subprocess.Popen(
-            self._peer.command,
+            [*reaper, *self._peer.command, *threads],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=self._peer.variables,
             start_new_session=True,
         )
         try:
-            if self._descriptors:
-                limits = (self._descriptors, self._descriptors)
-                resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, limits)
-            self.kill(Shape(3), 0)
+            # a Python has imported everything when it writes its number
+            self._pid = int(self._answer()) if self._peer.python else self._process.pid
+            if self._case.descriptors:
+                limits = (self._case.descriptors, self._case.descriptors)
+                resource.prlimit(self._pid, resource.RLIMIT_NOFILE, limits)
+            if not self._case.first:
+                self._kill(Shape(3), 0)
         except BaseException:
             self._end()
             raise
@@ -145,36 +157,56 @@ class Worker:
         """End the killer, even within a kill."""
         self._end()
 
-    def kill(self, shape: Shape, grace: float) -> Sample:
-        """Plant a tree, have it ended, and measure."""
-        with PlantedTree(self._plant, shape, self._cgroup) as tree:
-            died, answer = self._request(tree, grace)
-            start, end, cpu, alive = map(float, answer.split())
-            died = died or tree.death(AFTERMATH)
-            return Sample(end - start, died - start if died else None, cpu, int(alive))
+    def kill(self) -> Sample:
+        """Plant a tree, have it ended, and measure; for a first kill, end the killer as well."""
+        sample = self._kill(self._case.shape, self._case.grace)
+        if self._case.first:
+            self._end()
+            self.__enter__()
+        return sample
 
-    def count_calls(self, shape: Shape, grace: float) -> dict[str, int]:
+    def count_calls(self) -> dict[str, int]:
         """Return the system calls of one kill by name; empty if they cannot be counted."""
-        with (
-            PlantedTree(self._plant, shape, self._cgroup) as tree,
-            strace(self._process.pid) as calls,
-        ):
-            self._request(tree, grace)
+        with self._tree(self._case.shape) as tree, strace(self._pid) as calls:
+            self._request(tree, self._case.grace)
         return calls
 
-    def _request(self, tree: PlantedTree, grace: float) -> tuple[float | None, bytes]:
+    def _kill(self, shape: Shape, grace: float) -> Sample:
+        with self._tree(shape) as tree:
+            died, answer = self._request(tree, grace)
+            start, end, cpu, alive, *memory = map(float, answer.split())
+            died = died or tree.death(AFTERMATH)
+            gone = died - start if died else None
+            return Sample(end - start, gone, cpu, int(alive), *map(int, memory))
+
+    def _tree(self, shape: Shape) -> Tree:
+        if self._starts:
+            return OwnTree(self._tools.plant, shape, self._start_tree)
+        return PlantedTree(self._tools.plant, shape, self._cgroup)
+
+    def _start_tree(self, argv: list[str]) -> int:
+        self._send(f"{'contained' if self._case.contained else 'child'} {json.dumps(argv)}\n")
+        return int(self._answer())
+
+    def _request(self, tree: Tree, grace: float) -> tuple[float | None, bytes]:
         """Have a tree ended; return the time of its death, if before the answer, and the answer."""
-        line = f"{tree.root} {grace} {self._cgroup or '-'}\n"
-        os.write(cast("IO[bytes]", self._process.stdin).fileno(), line.encode())
+        self._send(f"{tree.root} {grace} {self._cgroup or '-'}\n")
         pipe, output = tree.fileno(), cast("IO[bytes]", self._process.stdout)
         readable, _, _ = select.select([pipe, output.fileno()], [], [], BOUND)
         died = time.monotonic() if pipe in readable else None
+        return died, self._answer()
+
+    def _send(self, line: str) -> None:
+        os.write(cast("IO[bytes]", self._process.stdin).fileno(), line.encode())
+
+    def _answer(self) -> bytes:
+        output = cast("IO[bytes]", self._process.stdout)
         in_time = select.select([output], [], [], BOUND)[0]
         answer = output.readline() if in_time else b""
         if not answer:
             message = f"the worker of {self._peer.name} {'ended' if in_time else 'hangs'}"
             raise WorkerError(message)
-        return died, answer
+        return answer
 
     def _end(self) -> None:
         self._process.kill()
@@ -212,7 +244,7 @@ def _read_calls(table: str) -> dict[str, int]:
 
 
 def run(
-    case: "Case", peers: "Sequence[Peer]", tools: PlantTools, rounds: int
+    case: "Case", peers: "Sequence[Peer]", tools: PlantTools, rounds: int, *, quick: bool
 ) -> tuple[dict[str, Record], list[str]]:
     """Run one case: the killers in turn, then each once more under strace.
 
@@ -222,10 +254,13 @@ def run(
     records: dict[str, Record] = {}
     failures: list[str] = []
     with ExitStack() as stack:
-        workers = {
-            peer.name: stack.enter_context(Worker(peer, tools, case.descriptors)) for peer in peers
-        }
-        for name, act in _turns(case, list(workers), rounds):
+        workers: dict[str, Worker] = {}
+        for peer in peers:
+            try:
+                workers[peer.name] = stack.enter_context(Worker(peer, tools, case))
+            except WorkerError as error:
+                failures.append(str(error))
+        for name, act in _turns(case, list(workers), rounds, quick=quick):
             if name in workers:
                 try:
                     act(workers[name], records.setdefault(name, Record()))
@@ -236,16 +271,16 @@ def run(
 
 
 def _turns(
-    case: "Case", names: list[str], rounds: int
+    case: "Case", names: list[str], rounds: int, *, quick: bool
 ) -> "Iterator[tuple[str, Callable[[Worker, Record], None]]]":
     """Yield the name of the next killer, and what to do."""
 
     def measure(worker: Worker, record: Record) -> None:
-        record.samples.append(worker.kill(case.shape, case.grace))
+        record.samples.append(worker.kill())
 
     def count(worker: Worker, record: Record) -> None:
-        record.calls = worker.count_calls(case.shape, case.grace)
+        record.calls = worker.count_calls()
 
     for turn in range(rounds):
         yield from ((name, measure) for name in names if turn < case.rounds(name, rounds))
-    yield from ((name, count) for name in names if case.is_counted(name))
+    yield from ((name, count) for name in names if case.is_counted(name, quick=quick))

@@ -15,6 +15,7 @@ LOKY = "loky"
 TREE_KILL = "tree-kill"
 WALK = "C walk"
 CGROUP = "cgroup.kill"
+PROCESSKIT = "processkit"
 
 WITHOUT_TREE_KILL = (
     "needs node, and after `npm install --prefix DIR tree-kill` PROCTREE_NPM_PREFIX=DIR"
@@ -23,12 +24,18 @@ WITHOUT_TREE_KILL = (
 
 @dataclass(frozen=True)
 class Peer:
-    """A killer: the command line of its worker, and the variables that it needs."""
+    """A killer: the command line of its worker, and the variables that it needs.
+
+    Attributes:
+        contained: whether its trees are planted in the empty cgroup.
+        python: whether its worker starts trees, and has threads.
+    """
 
     name: str
     command: tuple[str | Path, ...]
     environment: tuple[tuple[str, str], ...] = ()
     contained: bool = False
+    python: bool = False
 
     @property
     def variables(self) -> dict[str, str]:
@@ -45,10 +52,11 @@ def available(folder: Path, cgroup: Path | None) -> tuple[dict[str, Peer], list[
     """
     missing = []
     peers = [_python(OURS, "ours"), _python(PSUTIL, "psutil_recipe")]
-    if importlib.util.find_spec("loky"):
-        peers.append(_python(LOKY, "loky_tree"))
-    else:
-        missing.append("loky is not installed")
+    for name, module in ((LOKY, "loky_tree"), (PROCESSKIT, "processkit_group")):
+        if importlib.util.find_spec(name):
+            peers.append(_python(name, module))
+        else:
+            missing.append(f"{name} is not installed")
     prefix, node = find_npm_prefix(), shutil.which("node")
     if prefix and node:
         modules = (("NODE_PATH", str(prefix / "node_modules")),)
@@ -65,4 +73,4 @@ def available(folder: Path, cgroup: Path | None) -> tuple[dict[str, Peer], list[
 
 
 def _python(name: str, module: str) -> Peer:
-    return Peer(name, (sys.executable, "-m", "benchmarks.worker", module))
+    return Peer(name, (sys.executable, "-m", "benchmarks.worker", module), python=True)

@@ -4,9 +4,11 @@
  *
  * REPORT is an inherited descriptor: each process of the tree writes a byte to it when it runs, and
  * holds it until it dies. So its reader sees the end of the file when the last process has died.
+ * LINGER_MS is the time from SIGTERM to the exit of a process without children; the others exit at once.
  * MODE is a word of letters: s: the root leads a session; z: a dead root is not reaped;
- * i: the tree hangs below init, as a daemon does.  CGROUP is a cgroup.procs file to enter, or "-".
- * STOP is for the program's own use: it marks a process inside the tree.
+ * i: the tree hangs below init, as a daemon does; p: each process is the Python that PLANT_PYTHON names.
+ * CGROUP is a cgroup.procs file to enter, or "-".
+ * STOP is an inherited descriptor of the stop pipe: with it the program is a process of the tree itself.
  * The pid of the root is printed. At the end of standard input the program cleans up and exits.
  *
  * No pid is used that could mean another process by now.  Each process sleeps in a read of the stop
@@ -53,9 +55,21 @@ static void linger(int number) {
     setitimer(ITIMER_REAL, &later, NULL);
 }
 
-static void sleep_until_stop(void) {
+static void become_python(void) {
+    char numbers[2][16];
+    snprintf(numbers[0], sizeof numbers[0], "%d", report);
+    snprintf(numbers[1], sizeof numbers[1], "%d", stop[0]);
+    const char *python = getenv("PLANT_PYTHON");
+    const char *source = "import os, sys; os.write(int(sys.argv[1]), b'.'); os.read(int(sys.argv[2]), 1)";
+    execl(python, python, "-I", "-S", "-c", source, numbers[0], numbers[1], NULL);
+    fail(python);
+}
+
+static void sleep_until_stop(int leaf) {
     char byte;
-    if (linger_ms > 0)
+    if (strchr(words[5], 'p'))
+        become_python();
+    if (leaf && linger_ms > 0)
         signal(SIGTERM, linger);
     if (write(report, "", 1) != 1)
         _exit(1);
@@ -93,9 +107,10 @@ static void start_anew(int count, int depth) {
 }
 
 static void grow(int count, int depth) {
-    if (fork_children(&count, &depth) && count > 1 && depth > 0)
+    int child = fork_children(&count, &depth);
+    if (child && count > 1 && depth > 0)
         start_anew(count, depth);
-    sleep_until_stop();
+    sleep_until_stop(child);
 }
 
 static void enter_cgroup(const char *path) {

@@ -3,6 +3,7 @@
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.measure import Spread, spread
 from benchmarks.peers import OURS
 from benchmarks.targets import TARGETS
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 
     Table = list[list[str]]
 
-MANY = 10  # from here on a ratio needs no decimals
-LONG_MS = 100  # from here on milliseconds need no decimals
+MANY, VERY_MANY = 10, 100  # from here on a figure needs a decimal less
+_START = ("wall", "cpu")
 
 
 def render(results: "Results") -> str:
@@ -23,20 +24,21 @@ def render(results: "Results") -> str:
     killers = list(dict.fromkeys(chain.from_iterable(results.cases.values())))
     peers = [killer for killer in killers if killer != OURS]
     parts = {
-        "Wall time against ours (higher: we are faster)": _ratios(results, peers, "wall_against"),
-        "CPU against ours (higher: we are lighter)": _ratios(results, peers, "cpu_against"),
-        "System calls against ours (higher: we make fewer)": _ratios(
-            results, peers, "calls_against"
-        ),
+        "Wall time against ours (higher: we are faster)": _ratios(results, peers, "wall"),
+        "CPU against ours (higher: we are lighter)": _ratios(results, peers, "cpu"),
         "Targets": [_target(target, results) for target in TARGETS],
-        "Wall time, ms": _absolutes(results, killers, lambda record: _ms(record.wall)),
-        "CPU, ms": _absolutes(results, killers, lambda record: _ms(record.cpu)),
+        "Wall time, ms": _absolutes(results, killers, _milliseconds("wall")),
+        "CPU, ms": _absolutes(results, killers, _milliseconds("cpu")),
         "System calls": _absolutes(results, killers, _calls),
-        "Last death to return, ms (negative: it did not wait)": _absolutes(results, killers, _lag),
+        "Memory that the caller grew by, KiB": _absolutes(results, killers, _memory),
+        "Last death to return, ms (negative: it did not wait)": _absolutes(
+            results, killers, _milliseconds("lag")
+        ),
         "Not all dead: kills that left a process, and how many the killer reports": _alive(results),
         "Starts, ms: wall and CPU": _starts(results),
     }
-    return "\n\n".join(f"{title}\n{_align(rows)}" for title, rows in parts.items() if rows)
+    tables = [f"{title}\n{_align(rows)}" for title, rows in parts.items() if rows]
+    return "\n\n".join(["Each figure: the median (middle half of the samples)", *tables])
 
 
 def as_json(results: "Results") -> dict[str, Any]:
@@ -50,7 +52,8 @@ def as_json(results: "Results") -> dict[str, Any]:
             }
             for case, records in results.cases.items()
         },
-        "starts": {name: vars(start) for name, start in results.starts.items()},
+        "starts": {name: [*map(vars, starts)] for name, starts in results.starts.items()},
+        "cold": results.cold and vars(results.cold),
         "targets": [_target(target, results) for target in TARGETS],
     }
 
@@ -64,21 +67,30 @@ def _align(rows: "Table") -> str:
     )
 
 
-def _ratios(results: "Results", peers: "Sequence[str]", against: str) -> "Table":
-    """Compare the peers with us by a method of their records."""
+def _ratios(results: "Results", peers: "Sequence[str]", what: str) -> "Table":
+    """Compare the peers with us by an attribute of their samples."""
     rows = [
-        [case, *(_ratio(records, peer, against) for peer in peers)]
+        [case, *(_ratio(records, peer, what) for peer in peers)]
         for case, records in results.cases.items()
     ]
     known = [row for row in rows if any(row[1:])]
     return [["", *peers], *known] if known else []
 
 
-def _ratio(records: "dict[str, Record]", peer: str, against: str) -> str:
+def _ratio(records: "dict[str, Record]", peer: str, what: str) -> str:
     if peer not in records or OURS not in records:
         return ""
-    ratio: float = getattr(records[peer], against)(records[OURS])
-    return f"{ratio:.2f}" if 0 < ratio < MANY else f"{ratio:,.0f}" if ratio else ""
+    return _figure(records[peer].against(records[OURS], what))
+
+
+def _figure(figure: Spread) -> str:
+    """Return the median and the middle half of the samples, if there is more than one value."""
+    middle, low, high = (f"{value:,.{_decimals(value)}f}" for value in figure)
+    return middle if low == high else f"{middle} ({low}-{high})"
+
+
+def _decimals(value: float) -> int:
+    return 2 if abs(value) < MANY else 1 if abs(value) < VERY_MANY else 0
 
 
 def _calls(record: "Record") -> str:
@@ -96,19 +108,18 @@ def _absolutes(
     return [["", *killers], *known] if known else []
 
 
-def _ms(seconds: float) -> str:
-    milliseconds = 1e3 * seconds
-    return f"{milliseconds:,.0f}" if milliseconds >= LONG_MS else f"{milliseconds:.2f}"
+def _milliseconds(what: str) -> "Callable[[Record], str]":
+    return lambda record: _figure(spread([1e3 * value for value in record.values(what)]))
 
 
-def _lag(record: "Record") -> str:
-    return "" if record.lag is None else _ms(record.lag)
+def _memory(record: "Record") -> str:
+    return _figure(spread(record.values("memory"))) if any(record.values("memory")) else ""
 
 
 def _target(target: "Target", results: "Results") -> list[str]:
     value = target.value(results)
     bound = f"{'at most' if target.at_most else 'at least'} {target.bound:,g} {target.unit}"
-    measured = "" if value is None else f"{value:,.5g} {target.unit}"
+    measured = "" if value is None else f"{_figure(value)} {target.unit}"
     return [target.text, bound, measured, target.verdict(value)]
 
 
@@ -122,4 +133,8 @@ def _alive(results: "Results") -> "Table":
 
 
 def _starts(results: "Results") -> "Table":
-    return [[name, _ms(start.wall), _ms(start.cpu)] for name, start in results.starts.items()]
+    return [
+        [name]
+        + [_figure(spread([1e3 * getattr(start, what) for start in starts])) for what in _START]
+        for name, starts in results.starts.items()
+    ]

@@ -1,4 +1,4 @@
-"""The cost of importing the package and of starting the command line."""
+"""The cost of importing the package, of starting the command line, and a cold first kill."""
 
 import os
 import resource
@@ -6,12 +6,18 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.plant import PlantedTree, Shape
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BARE = "bare Python"
 IMPORT = "import proctree_kill"
 MODEL = "import psutil, define one pydantic model"
 COMMAND = "command line: tree PID"
+FREE = 3  # descriptors that a kill needs
 
 _MODEL_SOURCE = """
 import psutil
@@ -20,17 +26,53 @@ from pydantic import BaseModel
 class Model(BaseModel):
     pid: int
 """
+_COLD_SOURCE = """
+import os, resource, sys
+import proctree_kill as pk
+
+pid, free = map(int, sys.argv[1:])
+kill = pk.kill_tree
+modules = set(sys.modules)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+try:
+    while True:
+        taken.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    for descriptor in taken[len(taken) - free:]:
+        os.close(descriptor)
+try:
+    survivors = len(kill(pid, grace=0).survivors)
+except OSError:
+    survivors = -1
+print(survivors, len(set(sys.modules) - modules))
+"""
 
 
 @dataclass(frozen=True)
 class Start:
-    """The medians of the starts of one program, in seconds."""
+    """One start of a program, in seconds."""
 
     wall: float
     cpu: float
 
 
-def measure(rounds: int, pid: int) -> dict[str, Start]:
+@dataclass(frozen=True)
+class ColdKill:
+    """A first kill of a program that has imported the package only, with few free descriptors.
+
+    Attributes:
+        modules: how many were loaded by the kill itself.
+        ended: whether the whole tree died with the least number of free descriptors.
+        refused: whether with fewer it was an OSError, and the tree untouched.
+    """
+
+    modules: int
+    ended: bool
+    refused: bool
+
+
+def measure(rounds: int, pid: int) -> dict[str, list[Start]]:
     """Start each program in turn.
 
     Args:
@@ -48,7 +90,20 @@ def measure(rounds: int, pid: int) -> dict[str, Start]:
         for name, arguments in programs.items():
             starts[name].append(_start(arguments))
     # without the first start, which wrote the byte code
-    return {name: _median(measured[1:]) for name, measured in starts.items()}
+    return {name: measured[1:] for name, measured in starts.items()}
+
+
+def kill_cold(plant: "Path") -> ColdKill:
+    """End a tree of 10 with three free descriptors, and try it with two."""
+    results = {}
+    for free in (FREE, FREE - 1):
+        with PlantedTree(plant, Shape(10)) as tree:
+            command = [sys.executable, "-c", _COLD_SOURCE, str(tree.root), str(free)]
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+            survivors, modules = map(int, output.split())
+            results[free] = survivors, modules, tree.death(0.0) is not None
+    survivors, modules, dead = results[FREE]
+    return ColdKill(modules, survivors == 0 and dead, results[FREE - 1][::2] == (-1, False))
 
 
 def _start(arguments: list[str]) -> Start:
@@ -65,7 +120,3 @@ def _start(arguments: list[str]) -> Start:
 def _children_cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _median(starts: list[Start]) -> Start:
-    return Start(median(start.wall for start in starts), median(start.cpu for start in starts))

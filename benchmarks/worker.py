@@ -1,29 +1,64 @@
-"""A killer in a process of its own: ``python -m benchmarks.worker MODULE``.
+"""A killer in a process of its own: ``python -m benchmarks.worker MODULE THREADS``.
 
-A request is a line ``PID GRACE CGROUP``, an answer ``START END CPU ALIVE``,
-in seconds of the monotonic clock. The workers in C and JavaScript do the same.
+It writes its pid when it has imported everything. A request is a line ``PID GRACE CGROUP``, an
+answer ``START END CPU ALIVE MEMORY``: seconds of the monotonic clock, and the KiB by which the
+resident memory grew. The workers in C and JavaScript do the same, without pid and memory.
+Only a worker in Python starts trees: the request is a line ``child ["ARGV0", ...]``
+or ``contained [...]``, the answer is the pid of the root.
 """
 
+import json
+import os
 import resource
+import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 
 
 def _cpu() -> float:
-    sources = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, sources))
+    # without the children: the tree may be our own
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
-def main(module: str) -> None:
+def _memory(name: str) -> int:
+    rows = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(row.split()[1]) for row in rows if row.startswith(name))
+
+
+def main(module: str, threads: str) -> None:
     """Answer requests until there are no more."""
-    kill = import_module(f"benchmarks.killers.{module}").kill
+    killer = import_module(f"benchmarks.killers.{module}")
+    children: list[subprocess.Popen[bytes]] = []
+    for _ in range(int(threads)):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    print(os.getpid(), flush=True)
     for line in sys.stdin:
-        pid, grace, _ = line.split()
+        word, rest = line.split(maxsplit=1)
+        if not word.isdecimal():
+            argv: list[str] = json.loads(rest)
+            if word == "contained":
+                print(killer.start(argv), flush=True)
+            else:
+                child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
+                children.append(child)
+                print(child.pid, flush=True)
+            continue
+        grace = float(rest.split()[0])
+        with suppress(OSError):  # not in every kernel; 5: VmHWM begins anew
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        resident = _memory("VmRSS")
         start, used = time.monotonic(), _cpu()
-        alive = kill(int(pid), float(grace))
-        print(start, time.monotonic(), _cpu() - used, alive, flush=True)
+        alive = killer.kill(int(word), grace)
+        end, spent = time.monotonic(), _cpu() - used
+        print(start, end, spent, alive, _memory("VmHWM") - resident, flush=True)
+        while children:
+            children.pop().wait()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from .._systems.contract import Reply
-from .._systems.member import Member
+from .._systems.member import Member, identity_of
 from .events import EventSender
 from .plan import Escalation
 from .scan import scan
@@ -153,6 +153,8 @@ class Driver:
     def _act(self, step: Wait | Ask | Freeze | Kill | KillCells | Insist) -> Reply:
         match step:
             case Wait(members, until):
+                for member in members:  # for the result: they die meanwhile
+                    identity_of(member)
                 return Reply(self._system.wait(members, until), [])
             case Ask():
                 return self._ask(step)

@@ -58,6 +58,7 @@ class Member:
     inode: int | None = None  # of its pidfd, since Linux 6.9
     create_time: float | None = None  # seconds since the epoch
     name: str | None = None
+    identity: ProcessIdentity | None = None  # of the facts above
     state: str = ALIVE
     threads: int = 1
     kernel: bool = False  # whether it is a kernel thread
@@ -89,8 +90,10 @@ def is_same(member: Member, identity: ProcessIdentity) -> bool | None:
 
 
 def identity_of(member: Member) -> ProcessIdentity:
-    """Return the identity of a member."""
-    return ProcessIdentity.model_validate(identity_fields(member))
+    """Return the identity of a member; it is made once."""
+    if member.identity is None:
+        member.identity = ProcessIdentity.model_validate(identity_fields(member))
+    return member.identity
 
 
 def identity_fields(member: Member) -> dict[str, int | float | str | None]:
@@ -112,7 +115,7 @@ def model_of(member: Member) -> TreeMember:
 def member_fields(member: Member) -> dict[str, Any]:
     """Return the fields of a ``TreeMember``."""
     return {
-        "identity": identity_fields(member),
+        "identity": member.identity or identity_fields(member),
         "name": member.name,
         "ppid": member.ppid,
         "depth": member.depth,

@@ -110,9 +110,6 @@ def usable() -> bool:
     return len(status("self").get(b"NSpid", b"1").split()) == 1
 
 
-os.register_at_fork(after_in_child=usable.cache_clear)  # a child may be in a namespace below
-
-
 def _of(pid: int | str, name: str) -> bytes:
     """Read a file of a process; b"" where ``/proc`` has none or is another pid namespace's."""
     return read(f"/proc/{pid}/{name}") if pid == "self" or usable() else b""
@@ -270,6 +267,7 @@ def last_pid() -> int | None:
     return int(read("/proc/loadavg").rpartition(b" ")[2]) or None
 
 
+@functools.cache
 def _is_kernels(path: str) -> bool:
     """Whether a file of ``/proc`` is the kernel's: no other file system's is mounted over it."""
     try:
@@ -278,17 +276,17 @@ def _is_kernels(path: str) -> bool:
         return False
 
 
+# A child may be in a namespace below.
+os.register_at_fork(after_in_child=usable.cache_clear)
+os.register_at_fork(after_in_child=_is_kernels.cache_clear)
+
+
 def count() -> int:
     """Return the number of processes of the machine, and a few more; 0 where it is not known."""
     try:
         return os.stat("/proc").st_nlink  # proc_root_getattr, fs/proc/root.c
     except _HIDDEN:
         return 0
-
-
-def pid_max() -> int:
-    """Return the limit of numbers of processes (proc_sys_kernel(5)); 0 where it is not known."""
-    return int(read("/proc/sys/kernel/pid_max") or 0)
 
 
 def hides_processes() -> bool:

@@ -24,8 +24,8 @@ PIDFD = pidfd.supported()
 """Whether processes are held by descriptors; else by start ticks."""
 NOTHING_SEEN = DESCENDANT | SESSION | GROUP | MARKER
 """What cannot be looked for where ``/proc`` does not show it."""
-STOP_POLL = 0.0005
-"""Seconds between two looks at members that are to stop."""
+FIRST_STOP_POLL, STOP_POLL = 0.00002, 0.0005
+"""Seconds between two looks at members that are to stop; the pause doubles up to the second."""
 FEW = 32
 """Parents that are asked one by one in any case."""
 CHILDREN_FILE = os.path.exists("/proc/thread-self/children")
@@ -82,18 +82,22 @@ class LinuxSystem(System):
 
     def bind(self, pid: int) -> Member | None:
         """Open the process, alive or a zombie."""
-        member = self._handles.open(pid)
-        if member is None:
-            return None
+        found = self.bind_all([pid])
+        return found[0] if found else None
+
+    def bind_all(self, pids: Iterable[int]) -> list[Member]:
+        """Open the processes, then look at all."""
+        found: list[Member] = []
         try:
-            self._handles.look([member])
+            found.extend(filter(None, map(self._handles.open, pids)))
+            gone = {member for member in self._handles.look(found) if member.state == GONE}
         except BaseException:
-            self.drop(member)
+            for member in found:
+                self.drop(member)
             raise
-        if member.state == GONE:
+        for member in gone:
             self.drop(member)
-            return None
-        return member
+        return [member for member in found if member not in gone] if gone else found
 
     def children(
         self, parents: Sequence[Member], known: Mapping[int, Member]
@@ -246,6 +250,7 @@ class LinuxSystem(System):
 
     def prove_stopped(self, members: Iterable[Member], until: float) -> None:
         """Read the states of all threads until none may be in fork(2)."""
+        pause = FIRST_STOP_POLL
         for member in members:
             if member.start is None:  # unseen already
                 continue
@@ -255,7 +260,8 @@ class LinuxSystem(System):
                 if self.now() >= until:
                     self.unseen |= DESCENDANT
                     return
-                time.sleep(STOP_POLL)
+                time.sleep(pause)
+                pause = min(2 * pause, STOP_POLL)
 
     def kill(self, members: Iterable[Member], groups: Iterable[Member]) -> Reply:
         """Send SIGKILL to each member, then to the groups."""
