@@ -113,17 +113,3 @@ def test_the_logger_is_not_configured() -> None:
     getattr(proctree_kill, "kill_tree")  # noqa: B009 - its module makes the logger
     logger = logging.getLogger("proctree_kill")
     assert (logger.handlers, logger.level, logger.propagate) == ([], logging.NOTSET, True)
-
-
-@pytest.mark.needs("fork")
-@pytest.mark.parametrize(
-    "call",
-    [
-        "run(['true'], capture_output=True)",
-        "TreePopen(['sleep', '1000']).stop(grace=0, shutdown=list)",
-        "kill_tree(subprocess.Popen(['sleep', '1000']))",
-    ],
-)
-def test_a_call_loads_nothing_that_its_name_did_not_load(call: str) -> None:
-    named = f"import subprocess; from proctree_kill import {call.partition('(')[0]}"
-    assert loaded_by(f"{named}; {call}") == loaded_by(named)

@@ -19,7 +19,7 @@ from .._engine.process import identify
 from .._models.errors import ContainmentError
 from .._models.identity import ProcessIdentity
 from .._running import threads
-from .._systems import image
+from .._systems.image import image
 
 KILL_ON_PARENT_EXIT = "kill_on_parent_exit"
 HELLO = "proctree_kill guard"

@@ -116,7 +116,7 @@ async def akill_tree(
     its time is over; a plain function is called in a thread.
     The event loop is not blocked: a thread does the work, and calls ``on_event``.
     A cancellation or an interrupt (Ctrl-C) forces at once, and is raised when the tree is gone.
-    asyncio needs nothing more; trio goes through anyio (``pip install proctree_kill[trio]``).
+    trio needs its extra (``pip install proctree_kill[trio]``).
     """
     options = (policy or KillPolicy()).but(
         grace=grace,

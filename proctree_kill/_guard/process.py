@@ -17,7 +17,8 @@ from typing import Any
 
 from .._containment.recalled import RecalledTree
 from .._engine.kill import kill_tree
-from .._engine.process import ExitWaiter, Presence, look_up
+from .._engine.presence import Presence, look_up
+from .._engine.process import ExitWaiter
 from .._models.identity import ProcessIdentity
 from .._records.recording import forget
 from .._systems import tidy_cells

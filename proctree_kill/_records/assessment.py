@@ -7,7 +7,7 @@ import time
 from typing import NamedTuple
 
 from .._containment.recalled import RecalledTree
-from .._engine.process import Presence, Sighting, look_up
+from .._engine.presence import Presence, Sighting, look_up
 from .._engine.target import Target
 from .._systems import boot_id, current
 from .._systems.machine import machine_id, pid_namespace

@@ -14,7 +14,7 @@ from .._containment.containment import Containment
 from .._engine.process import details, identify
 from .._models.errors import RecordError
 from .._models.identity import Image, ProcessIdentity
-from .._systems import image
+from .._systems.image import image
 from .._systems.machine import machine_id, pid_namespace
 from . import files as record_files
 from .format import (

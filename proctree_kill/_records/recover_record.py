@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .._engine.kill import snapshot_tree
 from .._engine.killing import Hurry
-from .._engine.process import Presence
+from .._engine.presence import Presence
 from .._engine.target import Target
 from .._models.errors import TargetRefusedError
 from .._models.policy import KillPolicy

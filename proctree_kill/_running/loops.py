@@ -1,4 +1,4 @@
-"""Running work beside an event loop: asyncio as it is, trio through anyio."""
+"""Running work beside an event loop of asyncio or trio, neither of which is imported for it."""
 
 from __future__ import annotations
 
@@ -78,18 +78,29 @@ def _completion() -> tuple[Any, Callable[[], object], tuple[type[BaseException],
         done = asyncio.Event()
         interrupts = (asyncio.CancelledError, KeyboardInterrupt)
         return done, lambda: loop.call_soon_threadsafe(done.set), interrupts
-    import anyio.from_thread  # noqa: PLC0415 - an extra; only trio's users have it
-    import anyio.lowlevel  # noqa: PLC0415 - as above
+    trio = _trio()
+    event = trio.Event()
+    finished = partial(trio.lowlevel.current_trio_token().run_sync_soon, event.set)
+    return event, finished, (trio.Cancelled, KeyboardInterrupt)
 
-    event = anyio.Event()
-    token = anyio.lowlevel.current_token()
-    cancelled = anyio.get_cancelled_exc_class()
-    finished = partial(anyio.from_thread.run_sync, event.set, token=token)
-    return event, finished, (cancelled, KeyboardInterrupt)
+
+def _trio() -> Any:  # noqa: ANN401 - trio, an extra
+    """Return trio, which is loaded where a loop of it runs; its functions raise where none does.
+
+    Raises:
+        RuntimeError: it is not loaded, so no loop of it runs here.
+    """
+    if (trio := sys.modules.get("trio")) is None:
+        text = "no event loop of asyncio or trio runs here"
+        raise RuntimeError(text)
+    return trio
 
 
 def _shield() -> contextlib.AbstractContextManager[object]:
-    # A scope of anyio that was cancelled cancels again at every turn of the loop.
+    # A scope of anyio or trio that was cancelled cancels again, at each turn or wait.
+    if running_loop() is None:
+        shield: contextlib.AbstractContextManager[object] = _trio().CancelScope(shield=True)
+        return shield
     anyio = sys.modules.get("anyio")
     return contextlib.nullcontext() if anyio is None else anyio.CancelScope(shield=True)
 
@@ -113,9 +124,7 @@ def _start(
 async def wait_within(wait: Callable[[], Awaitable[Any]], seconds: float) -> None:
     """Await the end of a wait, for so many seconds at most."""
     if running_loop() is None:
-        import anyio  # noqa: PLC0415 - an extra; only trio's users have it
-
-        with anyio.move_on_after(seconds):
+        with _trio().move_on_after(seconds):
             await wait()
         return
     import asyncio  # noqa: PLC0415 - a loop of it runs: nothing is loaded here

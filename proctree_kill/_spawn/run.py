@@ -272,6 +272,6 @@ async def arun(args: Command, **options: Any) -> CompletedTree[Any]:
     """Like :func:`run`, awaited; it runs in a thread of its own.
 
     Cancelled, it ends the tree at once, and raises the cancellation when the tree is gone.
-    asyncio needs nothing more; trio needs anyio (``pip install proctree_kill[trio]``).
+    trio needs its extra (``pip install proctree_kill[trio]``).
     """
     return await loops.run(Running(args, **options))

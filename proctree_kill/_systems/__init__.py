@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 if sys.platform == "linux":  # at once: without a free descriptor nothing can be imported later
     from .linux import cgroup, pidfd_exit, procfs, recorded_cgroup
-    from .linux import image as linux_image
     from .linux import system as linux_system
     from .posix import file_owner, pipes
 elif sys.platform == "win32":
@@ -20,7 +19,6 @@ elif sys.platform == "win32":
     from .windows import system as windows_system
 else:
     from .posix import file_owner, pipes
-    from .posix import image as posix_image
     from .posix import system as posix_system
 from .child_exit import ChildExit
 from .contract import UnavailableError
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    from .._models.identity import Image, ProcessIdentity
+    from .._models.identity import ProcessIdentity
     from .contract import Cell, Offer, PipeWatcher, System, Terminal, Trust
 
 
@@ -57,17 +55,6 @@ def boot_id() -> str | None:
     if sys.platform == "linux":
         return procfs.boot_id()
     return None
-
-
-def image(pid: int) -> Image:
-    """Return the tokens of the program image that a process runs now."""
-    if sys.platform == "linux":
-        found: Image = linux_image.image(pid)
-    elif sys.platform == "win32":
-        found = ()  # os.execv starts another process there
-    else:
-        found = posix_image.image(pid)
-    return found
 
 
 def cell(*, dies_with_owner: bool) -> Cell:

@@ -303,9 +303,8 @@ def test_hung_trees_are_awaited_side_by_side(plant: Planter) -> None:
     assert sum(result.seconds for result in results) > max(result.seconds for result in results) * 2
 
 
-def test_trio_goes_through_anyio(plant: Planter) -> None:
+def test_trio_awaits_a_kill(plant: Planter) -> None:
     trio = pytest.importorskip("trio")
-    pytest.importorskip("anyio")
     tree = plant(chain("root", "child"))
 
     async def scene() -> KillResult:
@@ -319,7 +318,6 @@ def test_trio_goes_through_anyio(plant: Planter) -> None:
 @pytest.mark.needs("waitid")
 def test_a_trio_process_that_has_ended_is_gone_already() -> None:
     trio = pytest.importorskip("trio")
-    pytest.importorskip("anyio")
 
     async def scene() -> tuple[KillResult, int | None]:
         process = await trio.lowlevel.open_process(["true"])
@@ -334,7 +332,6 @@ def test_a_trio_process_that_has_ended_is_gone_already() -> None:
 
 def test_a_cancelled_trio_scope_forces_at_once(plant: Planter) -> None:
     trio = pytest.importorskip("trio")
-    pytest.importorskip("anyio")
     tree = plant(STUBBORN)
 
     async def scene() -> bool:

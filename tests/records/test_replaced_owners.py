@@ -13,7 +13,7 @@ import pytest
 from proctree_kill import SessionManager, identify, recover
 from proctree_kill._models.identity import Image
 from proctree_kill._records.report import RecordFate
-from proctree_kill._systems import image
+from proctree_kill._systems.image import image
 from support.agents import PATIENT, files
 from support.images import replaced_owner
 from support.pipe_holders import PipeHolders

@@ -13,6 +13,8 @@ from ..._models.identity import Image
 from ..machine import digest, optional
 from . import procfs
 
+_ctypes = optional("ctypes")
+
 AT_RANDOM, RANDOM_BYTES = 25, 16
 """The entry of getauxval(3) with the address of bytes that are random in each program image."""
 
@@ -41,13 +43,12 @@ def _own_addresses() -> str | None:
 
 
 def _own_random() -> str | None:
-    ctypes = optional("ctypes")
-    getauxval = getattr(ctypes and ctypes.CDLL(None), "getauxval", None)
+    getauxval = getattr(_ctypes and _ctypes.CDLL(None), "getauxval", None)
     if getauxval is None:
         return None
-    getauxval.argtypes, getauxval.restype = [ctypes.c_ulong], ctypes.c_ulong
+    getauxval.argtypes, getauxval.restype = [_ctypes.c_ulong], _ctypes.c_ulong
     found = getauxval(AT_RANDOM)
-    return _digest(ctypes.string_at(found, RANDOM_BYTES)) if found else None
+    return _digest(_ctypes.string_at(found, RANDOM_BYTES)) if found else None
 
 
 def _digest(secret: bytes) -> str | None:

@@ -82,18 +82,22 @@ class LinuxSystem(System):
 
     def bind(self, pid: int) -> Member | None:
         """Open the process, alive or a zombie."""
-        member = self._handles.open(pid)
-        if member is None:
-            return None
+        found = self.bind_all([pid])
+        return found[0] if found else None
+
+    def bind_all(self, pids: Iterable[int]) -> list[Member]:
+        """Open the processes, then look at all."""
+        found: list[Member] = []
         try:
-            self._handles.look([member])
+            found.extend(filter(None, map(self._handles.open, pids)))
+            gone = {member for member in self._handles.look(found) if member.state == GONE}
         except BaseException:
-            self.drop(member)
+            for member in found:
+                self.drop(member)
             raise
-        if member.state == GONE:
+        for member in gone:
             self.drop(member)
-            return None
-        return member
+        return [member for member in found if member not in gone] if gone else found
 
     def children(
         self, parents: Sequence[Member], known: Mapping[int, Member]

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("fcntl", reason="what is for Linux needs POSIX to be imported")
 
-from proctree_kill._systems import image
+from proctree_kill._systems.image import image
 from proctree_kill._systems.linux import image as linux_image
 from support.callers import PR_SET_DUMPABLE, apart, in_foreign_proc, unprivileged, without_proc
 from support.users import ordinary_user
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.needs("procfs")
 
 REPLACED = """
 import os, sys
-from proctree_kill._systems import image
+from proctree_kill._systems.image import image
 print(*image(os.getpid()), flush=True)
 input()
 if sys.argv[1:]:
@@ -58,7 +58,7 @@ def test_a_dead_process_has_none() -> None:
 
 
 def test_a_program_without_ctypes_has_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linux_image, "optional", lambda _: None)
+    monkeypatch.setattr(linux_image, "_ctypes", None)
     addresses, random = image(os.getpid())
     assert addresses
     assert random is None

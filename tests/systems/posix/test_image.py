@@ -40,12 +40,12 @@ def macos(answer: bytes) -> SimpleNamespace:
 def test_the_version_of_a_pid_is_its_token(
     answer: bytes, tokens: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(posix_image, "optional", lambda _: macos(answer))
+    monkeypatch.setattr(posix_image, "_ctypes", macos(answer))
     monkeypatch.setattr(sys, "byteorder", "little")
     assert posix_image.image(12) == tokens
 
 
 @pytest.mark.parametrize("library", [None, SimpleNamespace(CDLL=lambda _: object())])
 def test_a_system_without_it_has_none(library: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posix_image, "optional", lambda _: library)
+    monkeypatch.setattr(posix_image, "_ctypes", library)
     assert posix_image.image(12) == ()
