@@ -43,7 +43,7 @@ class LinuxSystem(System):
         self._handles: PidfdHandles | TickHandles = PidfdHandles() if held else TickHandles()
         self._table: procfs.Table | None = None
         self._asked = 0  # parents whose children were looked for in this scan
-        self._others: int | None = None  # processes that are no members, when that was asked
+        self._processes: int | None = None  # of the machine, at the first look
         self._reapers: set[int] | None = None
         self._everywhere = False
         self._zombies: set[tuple[int, int | None]] = set()  # children that were found dead
@@ -57,7 +57,7 @@ class LinuxSystem(System):
     def begin_scan(self) -> None:
         """Forget the table of all children."""
         self.disturbed = False
-        self._table = self._others = None
+        self._table = self._processes = None
         self._asked = 0
 
     def last_start(self) -> int | None:
@@ -145,11 +145,12 @@ class LinuxSystem(System):
         self._asked += count
         if self._table is not None or (CHILDREN_FILE and self._asked <= FEW):
             return
-        if CHILDREN_FILE and self._others is None:
-            self._others = sys.maxsize if procfs.hides_processes() else procfs.count() - len(known)
-        if CHILDREN_FILE and (self._others or 0) >= self._asked:
-            return
-        self._others = sys.maxsize  # once in a scan
+        if CHILDREN_FILE:
+            if self._processes is None:
+                self._processes = sys.maxsize if procfs.hides_processes() else procfs.count()
+            if self._processes - len(known) >= self._asked:
+                return
+        self._processes = sys.maxsize  # once in a scan
         pids = self._handles.with_room(procfs.pids)
         self._handles.look([member for member in known.values() if member.state == ALIVE])
         living = {pid for pid, member in known.items() if member.state == ALIVE}
