@@ -11,6 +11,7 @@ import math
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -624,6 +625,14 @@ class TestTerminal:
             terminal.press_ctrl_c()
             terminal.expect("proctree-kill: killing all processes\r\n")
         assert terminal.wait() == 130
+
+    @pytest.mark.needs("pid namespace")
+    @pytest.mark.skipif(not shutil.which("unshare"), reason="no unshare(1)")
+    def test_the_group_of_the_terminal_may_be_outside_the_pid_namespace(
+        self, terminal: Terminal
+    ) -> None:
+        terminal.run("unshare", "--pid", "--fork", "--mount-proc", *RUN, "--", "sh", "-c", "exit 7")
+        assert terminal.wait() == 7
 
     def test_in_raw_mode_each_ctrl_c_is_the_command_s(self, terminal: Terminal) -> None:
         terminal.run(*RUN, "--", sys.executable, "-I", "-c", READING_KEYS)

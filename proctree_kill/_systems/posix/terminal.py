@@ -65,12 +65,13 @@ class PosixTerminal:
         """Take the foreground back if no living process has it now."""
         if self._fd is None or self._modes is None:
             return
-        foreground = self._foreground()
-        if foreground != os.getpgrp() and (foreground is None or not _is_empty(foreground)):
+        foreground, ours = self._foreground(), os.getpgrp()
+        if foreground != ours and (foreground is None or not _is_empty(foreground)):
             return
         before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else it stops a background process
         try:
-            os.tcsetpgrp(self._fd, os.getpgrp())
+            if ours:  # 0: the group of a process outside our pid namespace, as below unshare(1)
+                os.tcsetpgrp(self._fd, ours)
             changed = modes and termios.tcgetattr(self._fd) != self._modes
             if changed and self._is_for_us and not _group_has_others():
                 termios.tcsetattr(self._fd, termios.TCSANOW, self._modes)
