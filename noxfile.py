@@ -87,7 +87,8 @@ def kernels(session: nox.Session, kernel: str) -> None:
     if not lab:
         session.skip("PROCTREE_KERNLAB names no lab of emulated machines")
     session.install("-e", ".[cli]")
-    machine = ("proctree-kill", "run", "--", f"{lab}/bin/kernlab", "-c", "1", kernel, "--")
+    boot = (f"{lab}/bin/kernlab", "-c", "1", "-t", "1500", kernel)  # one processor; seconds
+    machine = ("proctree-kill", "run", "--", *boot, "--")
     env = (f"PROCTREE_MUST_HAVE={KERNELS[kernel]}", "PROCTREE_TEST_BOUND=120")
     pytest = ("python3", "-m", "pytest", "--timeout=150", "-p", "proctree_kill._pytest_plugin")
     patience = {"interrupt_timeout": 10, "terminate_timeout": 10}  # seconds; the tool needs three

@@ -50,7 +50,9 @@ class Bench:
         self._cases = [
             case
             for case in CASES
-            if self._is_chosen(case.name) and (case.quick or not options.quick)
+            if self._is_chosen(case.name)
+            and (case.quick or not options.quick)
+            and (tools.cgroup or not case.contained)
         ]
 
     def run_all(self) -> None:

@@ -68,7 +68,7 @@ def available(folder: Path, cgroup: Path | None) -> tuple[dict[str, Peer], list[
     if cgroup:
         peers.append(Peer(CGROUP, (walk, "cgroup"), contained=True))
     else:
-        missing.append("no writable cgroup v2 with cgroup.kill")
+        missing.append("cgroup.kill and contained trees: no writable cgroup v2 with cgroup.kill")
     return {peer.name: peer for peer in peers}, missing
 
 

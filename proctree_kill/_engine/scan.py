@@ -71,7 +71,7 @@ def _scan_cell(tree: Tree, cell: Cell) -> bool:
     listed = _list(tree, cell)
     populated = bool(listed)
     while pids := _add_evidence(tree, listed, evidence):
-        bound = [member for pid in pids if (member := tree.bind(pid)) is not None]
+        bound = tree.bind_all(pids)
         listed = _list(tree, cell)
         again = set(listed)
         found = {}

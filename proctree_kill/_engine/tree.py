@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+from collections.abc import Iterable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -131,24 +132,33 @@ class Tree:
 
     def bind(self, pid: int) -> Member | None:
         """Bind a process that lives and may be a member."""
-        if pid in self.protected:
-            self.holds_caller = True
-            return None
-        if pid in self.kept_out:
-            return None
-        member = self.system.bind(pid)
-        if member is None:
-            self.sure = False  # it died just now, and may have left children
-            return None
+        found = self.bind_all([pid])
+        return found[0] if found else None
+
+    def bind_all(self, pids: Iterable[int]) -> list[Member]:
+        """Bind the processes that live and may be members."""
+        eligible = []
+        for pid in pids:
+            if pid in self.protected:
+                self.holds_caller = True
+            elif pid not in self.kept_out:
+                eligible.append(pid)
+        bound = self.system.bind_all(eligible)
+        if len(bound) < len(eligible):
+            self.sure = False  # one died just now, and may have left children
+        return [member for member in bound if self._lives(member) and self.accepts(member)]
+
+    def _lives(self, member: Member) -> bool:
+        """Whether a bound process lives; a zombie is noted and dropped."""
         if member.state == ALIVE:
-            return member if self.accepts(member) else None
-        zombie = (pid, member.start)
+            return True
+        zombie = (member.pid, member.start)
         if zombie not in self._zombies:  # a new one may have left children as well
             self.sure = False
             self._zombies.add(zombie)
         self.zombies_in.update((member.sid, member.pgid))
         self.system.drop(member)
-        return None
+        return False
 
     def accepts(self, member: Member) -> bool:
         """Whether a bound process may be a member; another user's process is dropped."""

@@ -195,6 +195,10 @@ class System(Protocol):
     def bind(self, pid: int) -> Member | None:
         """Find the process that has this number now, or None; a zombie is found, with its state."""
 
+    def bind_all(self, pids: Iterable[int]) -> list[Member]:
+        """Find the processes that have these numbers now, as :meth:`bind` does."""
+        return [member for pid in pids if (member := self.bind(pid)) is not None]
+
     def children(
         self, parents: Sequence[Member], known: Mapping[int, Member]
     ) -> list[tuple[Member, Member]]:

@@ -43,9 +43,10 @@ class LinuxSystem(System):
         self._handles: PidfdHandles | TickHandles = PidfdHandles() if held else TickHandles()
         self._table: procfs.Table | None = None
         self._asked = 0  # parents whose children were looked for in this scan
-        self._others: int | None = None  # processes that are no members, when that was asked
+        self._processes: int | None = None  # of the machine, at the first look
         self._reapers: set[int] | None = None
         self._everywhere = False
+        self._zombies: set[tuple[int, int | None]] = set()  # children that were found dead
         self._killed: list[Member] = []
         self._frozen: set[str] = set()  # the cgroups of version 1 in which members are frozen
 
@@ -56,7 +57,7 @@ class LinuxSystem(System):
     def begin_scan(self) -> None:
         """Forget the table of all children."""
         self.disturbed = False
-        self._table = self._others = None
+        self._table = self._processes = None
         self._asked = 0
 
     def last_start(self) -> int | None:
@@ -82,18 +83,22 @@ class LinuxSystem(System):
 
     def bind(self, pid: int) -> Member | None:
         """Open the process, alive or a zombie."""
-        member = self._handles.open(pid)
-        if member is None:
-            return None
+        found = self.bind_all([pid])
+        return found[0] if found else None
+
+    def bind_all(self, pids: Iterable[int]) -> list[Member]:
+        """Open the processes, then look at all."""
+        found: list[Member] = []
         try:
-            self._handles.look([member])
+            found.extend(filter(None, map(self._handles.open, pids)))
+            gone = {member for member in self._handles.look(found) if member.state == GONE}
         except BaseException:
-            self.drop(member)
+            for member in found:
+                self.drop(member)
             raise
-        if member.state == GONE:
+        for member in gone:
             self.drop(member)
-            return None
-        return member
+        return [member for member in found if member not in gone] if gone else found
 
     def children(
         self, parents: Sequence[Member], known: Mapping[int, Member]
@@ -140,11 +145,12 @@ class LinuxSystem(System):
         self._asked += count
         if self._table is not None or (CHILDREN_FILE and self._asked <= FEW):
             return
-        if CHILDREN_FILE and self._others is None:
-            self._others = sys.maxsize if procfs.hides_processes() else procfs.count() - len(known)
-        if CHILDREN_FILE and (self._others or 0) >= self._asked:
-            return
-        self._others = sys.maxsize  # once in a scan
+        if CHILDREN_FILE:
+            if self._processes is None:
+                self._processes = sys.maxsize if procfs.hides_processes() else procfs.count()
+            if self._processes - len(known) >= self._asked:
+                return
+        self._processes = sys.maxsize  # once in a scan
         pids = self._handles.with_room(procfs.pids)
         self._handles.look([member for member in known.values() if member.state == ALIVE])
         living = {pid for pid, member in known.items() if member.state == ALIVE}
@@ -370,9 +376,11 @@ class LinuxSystem(System):
         return self._table.below.get(pid, [])
 
     def _living(self, found: list[tuple[Member, Member]]) -> list[tuple[Member, Member]]:
-        """Drop the dead; one that is gone may have hidden a sibling in the list that was read."""
+        """Drop the dead; the list was read before one of them left a child to its parent."""
         for member in (dead := self._handles.look([child for _, child in found])):
-            self.disturbed = self.disturbed or member.state == GONE
+            zombie = (member.pid, member.start)
+            self.disturbed |= member.state == GONE or zombie not in self._zombies
+            self._zombies.add(zombie)
             self.drop(member)
         return [pair for pair in found if pair[1].state == ALIVE] if dead else found
 
