@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import select
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psutil
 import pytest
@@ -17,6 +22,7 @@ from proctree_kill._systems.linux import procfs
 from proctree_kill._systems.linux import system as linux_system
 from support.nodes import Node
 from support.planter import Planter
+from support.times import BOUND
 
 pytestmark = pytest.mark.needs("procfs")
 
@@ -73,8 +79,66 @@ def test_a_process_whose_parent_ends_while_the_table_is_read_is_read_again(
     parents: dict[int, list[int | None]] = {10: [1], 11: [None], 12: [11, 10]}
     monkeypatch.setattr(procfs, "parent", lambda pid: parents[pid].pop(0))
     monkeypatch.setattr(procfs, "is_taken", lambda _: False)
+    monkeypatch.setattr(procfs, "pids", lambda: [1, 10, 12])
     table = procfs.table([1, 10, 11, 12], {1})
     assert table == procfs.Table({1: [10], 10: [12]}, {0, 1, 10, 12}, is_complete=True)
+
+
+LEAVER = """
+import ctypes, os, signal, sys
+assert ctypes.CDLL(None).prctl(36, 1) == 0  # PR_SET_CHILD_SUBREAPER
+if sys.argv[1] == "reaped":
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+if os.fork() == 0:
+    os.read(0, 1)
+    if os.fork():
+        os._exit(0)
+    while os.getppid() != int(sys.argv[2]):
+        pass
+    print(os.getpid(), flush=True)
+else:
+    print(os.getpid(), flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("fate", ["zombie", "reaped"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_child_of_a_process_that_ends_during_the_walk_is_found(way: str, fate: str) -> None:
+    argv = ["sh", "-c", 'exec "$0" -I -S -c "$1" "$2" $$', sys.executable, LEAVER, fate]
+    options: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(argv, **options) as root, pytest.MonkeyPatch.context() as patch:
+        assert root.stdin is not None
+        assert root.stdout is not None
+        assert int(root.stdout.readline()) == root.pid
+        (leaver,) = procfs.children(root.pid, alone=True)
+        exit_of_leaver = os.pidfd_open(leaver)
+        newborn: list[int] = []
+
+        def leave() -> None:
+            if not newborn and root.stdin and root.stdout:
+                root.stdin.write(b"x")
+                root.stdin.flush()
+                newborn.append(int(root.stdout.readline()))
+                assert select.select([exit_of_leaver], [], [], BOUND)[0]
+                while fate == "reaped" and procfs.stat(leaver):  # the exit goes on by itself
+                    pass
+
+        name = "children" if way == "lists" else "pids"
+        read = getattr(procfs, name)
+
+        def read_then_leave(*arguments: Any, **options: Any) -> list[int]:
+            found: list[int] = read(*arguments, **options)
+            if leaver in found:
+                leave()
+            return found
+
+        patch.setattr(procfs, name, read_then_leave)
+        with walking(way):
+            members = snapshot_tree(root.pid).members
+        os.close(exit_of_leaver)
+        kill_tree(root, grace=0)
+        assert {member.identity.pid for member in members} == {root.pid, *newborn}
 
 
 def test_a_table_without_a_hidden_process_is_not_complete(monkeypatch: pytest.MonkeyPatch) -> None:

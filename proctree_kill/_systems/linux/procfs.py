@@ -314,14 +314,19 @@ def table(listed: Sequence[int], living: Collection[int]) -> Table:
     unread = [pid for pid in listed if pid not in living]
     known = {0, *living}
     for _ in range(_TABLE_PASSES):
+        vanished = False
         for pid in unread:
             parents.pop(pid, None)
             if (ppid := parent(pid)) is not None:
                 parents[pid] = ppid
             elif is_taken(pid):
                 return Table({}, known, is_complete=False)
+            else:
+                vanished = True
         read = known.union(parents)
         unread = [pid for pid, ppid in parents.items() if ppid not in read]
+        if vanished:  # it may have left a child that is newer than the list
+            unread += set(pids()).difference(read)
         if not unread:
             break
     below: dict[int, list[int]] = {}

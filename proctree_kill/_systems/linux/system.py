@@ -46,6 +46,7 @@ class LinuxSystem(System):
         self._processes: int | None = None  # of the machine, at the first look
         self._reapers: set[int] | None = None
         self._everywhere = False
+        self._zombies: set[tuple[int, int | None]] = set()  # children that were found dead
         self._killed: list[Member] = []
         self._frozen: set[str] = set()  # the cgroups of version 1 in which members are frozen
 
@@ -375,9 +376,11 @@ class LinuxSystem(System):
         return self._table.below.get(pid, [])
 
     def _living(self, found: list[tuple[Member, Member]]) -> list[tuple[Member, Member]]:
-        """Drop the dead; one that is gone may have hidden a sibling in the list that was read."""
+        """Drop the dead; the list was read before one of them left a child to its parent."""
         for member in (dead := self._handles.look([child for _, child in found])):
-            self.disturbed = self.disturbed or member.state == GONE
+            zombie = (member.pid, member.start)
+            self.disturbed |= member.state == GONE or zombie not in self._zombies
+            self._zombies.add(zombie)
             self.drop(member)
         return [pair for pair in found if pair[1].state == ALIVE] if dead else found
 
