@@ -91,9 +91,10 @@ def kernels(session: nox.Session, kernel: str) -> None:
     machine = ("proctree-kill", "run", "--", *boot, "--")
     env = (f"PROCTREE_MUST_HAVE={KERNELS[kernel]}", "PROCTREE_TEST_BOUND=120")
     pytest = ("python3", "-m", "pytest", "--timeout=150", "-p", "proctree_kill._pytest_plugin")
-    patience = {"interrupt_timeout": 10, "terminate_timeout": 10}  # seconds; the tool needs three
     command = ("env", "--unset=PYTHONDONTWRITEBYTECODE", *env, *pytest)
-    session.run(*machine, *command, *(session.posargs or ["@tests/kernels.txt"]), **patience)
+    tests = session.posargs or ["@tests/kernels.txt"]
+    patience = 10  # seconds; the tool needs three
+    session.run(*machine, *command, *tests, interrupt_timeout=patience, terminate_timeout=patience)
 
 
 @nox.session
