@@ -108,7 +108,9 @@ class Tree:
     @property
     def verified(self) -> int:
         """The evidence, as a mask, by which the last scan cannot have missed a process."""
-        return (self.examined if self.sure else DESCENDANT) & ~self.system.unseen & ~self.doubted
+        if self.sure:
+            return self.examined & ~self.system.unseen & ~self.doubted
+        return 0 if self.system.disturbed else DESCENDANT & ~self.system.unseen
 
     @property
     def proved(self) -> bool:

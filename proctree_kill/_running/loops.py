@@ -33,14 +33,14 @@ async def run(work: Work[_T], *, settle: Callable[[_T], Awaitable[_T]] | None = 
     thread = WorkThread(work, finished)
     interruption = _start(work, thread, done.set)
     try:
-        await done.wait()
+        await _wait(thread, done)
     except interrupts as error:
         interruption = error
         threads.hurry(work)
     with _shield():
         while not done.is_set():
             try:
-                await done.wait()
+                await _wait(thread, done)
             except interrupts:
                 threads.hurry(work)
         if settle is not None and thread.results:
@@ -48,6 +48,13 @@ async def run(work: Work[_T], *, settle: Callable[[_T], Awaitable[_T]] | None = 
     if interruption is not None:
         raise interruption
     return thread.result()
+
+
+async def _wait(thread: WorkThread[Any], done: Any) -> None:  # noqa: ANN401 - an event of the loop
+    await wait_within(done.wait, threads.START_TIME)
+    if thread.take_over(hurry=True):
+        done.set()
+    await done.wait()
 
 
 async def do(act: Callable[[], _T]) -> _T:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _thread
 import contextvars
+import math
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 # A signal that comes between the last check and the sleep does not wake the main thread,
 # and on Windows no signal does (cpython#80116).
 WAIT_SLICE = 0.1  # seconds
+START_TIME = 2.0  # seconds; a thread that has not begun by then may have had no memory for it
 
 
 class Work(Protocol[_T_co]):
@@ -90,11 +92,16 @@ class WorkThread(Generic[_T]):
             # threading.Thread would hold locks that a signal handler may want, and costs more.
             _thread.start_new_thread(_run, ([self],))
         except RuntimeError:  # no thread is left, or the interpreter exits, or a handler raised it
-            if self.cancel():
-                if hurry:
-                    self._work.hurry()
-                self._run()
-                return False
+            return not self.take_over(hurry=hurry)
+        return True
+
+    def take_over(self, *, hurry: bool = False) -> bool:
+        """Do the work here if the thread has not begun; return whether that was so."""
+        if self.over or not self.cancel():
+            return False
+        if hurry:
+            self._work.hurry()
+        self._run()
         return True
 
     def cancel(self) -> bool:
@@ -187,6 +194,11 @@ def _is_main() -> bool:
 
 def _await(thread: WorkThread[Any], over: threading.Lock) -> None:
     # An interrupt may come between any two of these steps; then the wait begins again.
+    for _ in range(math.ceil(START_TIME / WAIT_SLICE)):
+        if thread.over or over.acquire(timeout=WAIT_SLICE):
+            break
+    else:
+        thread.take_over()
     while not thread.over:
         over.acquire(timeout=WAIT_SLICE)
 
@@ -210,8 +222,9 @@ class Parallel(Generic[_T]):
     def run(self) -> list[_T]:
         """Do all works, even if one raises; return their results."""
         started = [self._start(work) for work in self._works]
-        for _, done in started:
-            done.wait()
+        for thread, done in started:
+            while not (done.wait(START_TIME) or thread.take_over()):
+                pass
         return [thread.result() for thread, _ in started]
 
     def hurry(self) -> None:

@@ -201,6 +201,29 @@ def test_where_no_thread_can_be_started_the_caller_works(monkeypatch: pytest.Mon
     assert work.thread is threading.main_thread()
 
 
+@pytest.mark.parametrize(
+    "run",
+    [
+        threads.run,
+        lambda work: on_asyncio(lambda: loops.run(work)),
+        pytest.param(
+            lambda work: on_trio(lambda: loops.run(work)), marks=pytest.mark.needs("trio")
+        ),
+        lambda work: threads.Parallel([work]).run()[0],
+    ],
+    ids=["blocking", "asyncio", "trio", "parallel"],
+)
+def test_where_a_thread_never_begins_the_caller_works(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[[Work], KillResult]
+) -> None:
+    """Without memory it ends before its first line."""
+    monkeypatch.setattr(threads, "START_TIME", 0.01)
+    monkeypatch.setattr(_thread, "start_new_thread", lambda *_: 1)
+    work = Work()
+    assert run(work) is RESULT
+    assert work.thread is threading.main_thread()
+
+
 @on_both
 def test_a_loop_gets_the_result(loop: Callable[..., Any]) -> None:
     work = Work()
