@@ -113,7 +113,10 @@ class WorkThread(Generic[_T]):
         """Do the work, unless it was cancelled; return what the thread has to do after it."""
         if not self._claim.acquire(blocking=False):
             return None
-        self._run()
+        try:
+            self._run()
+        except MemoryError as error:  # there was none for the call
+            self._error, self.over = error, True
         self._finished()
         if self._stay is None or not self.results:
             return None

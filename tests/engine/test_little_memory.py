@@ -16,15 +16,12 @@ import proctree_kill
 
 kind = sys.argv[1]
 stubborn = ["sh", "-c", "trap '' TERM; sleep 1000 & echo; wait"]
-start = proctree_kill.TreePopen if kind == "ours" else subprocess.Popen
-root = start(stubborn, stdout=subprocess.PIPE, start_new_session=True)
+root = subprocess.Popen(stubborn, stdout=subprocess.PIPE, start_new_session=True)
 root.stdout.readline()
 root.stdout.close()
 if kind == "awaited":
     kill, loop = proctree_kill.akill_tree, asyncio.new_event_loop()
     call = lambda: loop.run_until_complete(kill(root, grace=0))
-elif kind == "ours":
-    call = lambda: root.stop(grace=0)
 else:
     kill = proctree_kill.kill_tree
     call = lambda: kill(root.pid, grace=0)
@@ -47,7 +44,7 @@ root.wait()
 """
 
 
-@pytest.mark.parametrize("kind", ["pid", "awaited", "ours"])
+@pytest.mark.parametrize("kind", ["pid", "awaited"])
 def test_a_program_at_its_limit_of_memory_ends_a_tree(kind: str) -> None:
     program = f"import sys; sys.path[:] = {json.dumps(sys.path)}\n{PROGRAM}"
     command = [sys.executable, "-I", "-S", "-c", program, kind]
