@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from .._containment.containment import Containment
 from .._models.errors import ContainmentError
+from .._models.text import Row, Table
 from .._systems import offers
 from .._systems.contract import Offer
 from .exit_codes import Exit
-from .tables import Row, Table
 
 if TYPE_CHECKING:
     from .screen import Screen

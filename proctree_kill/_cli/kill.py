@@ -38,7 +38,7 @@ def _kill(options: Namespace, screen: Screen) -> Exit:
     if options.json:
         screen.json({"ok": result.ok, "results": [result.model_dump(mode="json")]})
     else:
-        screen.result(result)
+        screen.result(result, fold=not options.verbose)
     return Exit.GONE if result.ok else Exit.ALIVE
 
 

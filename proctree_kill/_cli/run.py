@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .._engine.killing import Killing
 from .._models.exit_code import LOST
 from .._models.policy import KillPolicy
-from .._models.result import Fate, KillResult, SurvivorsError
+from .._models.result import Fate, KillResult, SurvivorsError, closing_line, outcome_table
 from .._running.threads import Act, WorkThread
 from .._spawn.leftovers import Leftovers, Rest, any_ended
 from .._spawn.popen import TreePopen
@@ -26,7 +26,6 @@ from .keys import RepeatedKeys
 from .kill import policy_of
 from .reaper import OrphanReaper
 from .signals import SignalQueue, keep_exit_codes, signal_numbers, signal_queue
-from .tables import outcome_table, plain, result_line
 
 if TYPE_CHECKING:
     from .screen import Screen
@@ -220,9 +219,9 @@ class CommandRun:
             return
         left = tuple(outcome for outcome in result.outcomes if outcome.fate != Fate.ALREADY_GONE)
         shown = result.model_copy(update={"outcomes": left or result.outcomes})
-        for line in plain(outcome_table(shown)):
+        for line, _ in outcome_table(shown, times=None).lines():
             screen.note(line)
-        screen.error(result_line(shown))
+        screen.error(closing_line(shown))
 
     def _without_kill(self) -> str:
         is_left = self._leftovers.choice == "leave" and not self._process.containment.is_empty

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from .._engine.process import details
-from .._models.result import Fate, KillEvent, KillResult
+from .._models.result import Fate, KillEvent, KillResult, closing_line, outcome_table
+from .._models.text import ASCII_TIMES, TIMES, Table
 from .._models.tree import ASCII, LINES, Glyphs, TreeSnapshot
 from .._systems.contract import Details
 from . import tables
@@ -55,23 +56,23 @@ class Screen:
         """Write JSON to standard output, in ASCII: every encoding has it, for surrogates too."""
         _write(sys.stdout, json.dumps(value, indent=2))
 
-    def table(self, table: tables.Table) -> None:
+    def table(self, table: Table) -> None:
         """Write a table to standard output."""
         if self._quiet:
             return
-        lines = tables.plain(table, shutil.get_terminal_size().columns if self._terminal else None)
+        lines = table.lines(shutil.get_terminal_size().columns if self._terminal else None)
         console = _console(stderr=False) if self._terminal else None
         if console is None:
-            _write(sys.stdout, "\n".join(lines))
+            _write(sys.stdout, "\n".join(line for line, _ in lines))
             return
-        for line, style in zip(lines, ("bold", *(row.style for row in table.rows)), strict=True):
+        for line, style in lines:
             console.print(_styled(line, style), soft_wrap=True)
 
-    def result(self, result: KillResult) -> None:
-        """Write what became of each process, and a summary."""
+    def result(self, result: KillResult, *, fold: bool = True) -> None:
+        """Write what became of each process, alike ones in one row if ``fold``, and a summary."""
         if any(outcome.fate != Fate.ALREADY_GONE for outcome in result.outcomes):
-            self.table(tables.outcome_table(result))
-        self.info(tables.result_line(result))
+            self.table(outcome_table(result, _times() if fold else None))
+        self.info(closing_line(result))
 
     def ended(self, result: KillResult) -> None:
         """Say on a terminal which processes a command had left, and were ended."""
@@ -138,11 +139,19 @@ def _write(stream: TextIO | None, text: str) -> None:
 
 
 def _glyphs() -> Glyphs:
+    return LINES if _can_write("".join(LINES)) else ASCII
+
+
+def _times() -> str:
+    return TIMES if _can_write(TIMES) else ASCII_TIMES
+
+
+def _can_write(text: str) -> bool:
     try:
-        "".join(LINES).encode(getattr(sys.stdout, "encoding", None) or "ascii")
+        text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except UnicodeEncodeError:
-        return ASCII
-    return LINES
+        return False
+    return True
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
-from .._models.result import Fate, KillEvent, KillResult, ProcessOutcome
+from .._models.result import Fate, KillEvent, KillResult
+from .._models.text import Row, Table, printable
 from .._models.tree import LINES, Glyphs, TreeSnapshot, branches
 from .._records.report import RecordFate, RecordOutcome, RecoveryReport
 from .._systems.contract import Details
 
-_STYLES = {
-    Fate.ALREADY_GONE: "dim",
-    Fate.TERMINATED: "green",
-    Fate.KILLED: "yellow",
-    Fate.DENIED: "bold red",
-    Fate.SURVIVED: "bold red",
-    Fate.SPARED: "cyan",
-}
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 _RECORD_STYLES = {
     "running": "green",
@@ -29,53 +21,6 @@ _RECORD_STYLES = {
     "exited": "dim",
     "recycled": "dim",
 }
-_MARGIN = "  "
-_BYTE_BASE = 0xDC00  # plus a byte that is no UTF-8: its surrogate (PEP 383)
-_RIGHT = frozenset(("ORDER", "PID", "EXIT", "AFTER", "AGE"))  # heads of columns of numbers
-
-
-class Row(NamedTuple):
-    """One line of a table, and its style of rich."""
-
-    cells: tuple[str, ...]
-    style: str = ""
-
-
-class Table(NamedTuple):
-    """Heads and rows, and whether a line may be cut at the width of the terminal."""
-
-    heads: tuple[str, ...]
-    rows: list[Row]
-    may_be_cut: bool = False
-
-    def compact(self) -> Table:
-        """Leave out the empty columns."""
-        filled = [index for index in range(len(self.heads)) if any(self.column(index)[1:])]
-        rows = [Row(tuple(row.cells[index] for index in filled), row.style) for row in self.rows]
-        return Table(tuple(self.heads[index] for index in filled), rows, self.may_be_cut)
-
-    def column(self, index: int) -> list[str]:
-        """Return the head and the cells of a column."""
-        return [self.heads[index], *(row.cells[index] for row in self.rows)]
-
-
-def plain(table: Table, width: int | None = None) -> Iterator[str]:
-    """Yield the lines of a table as plain text, numbers to the right."""
-    end = width if table.may_be_cut else None
-    widths = [max(map(len, table.column(index))) for index in range(len(table.heads))]
-    for cells in (table.heads, *(row.cells for row in table.rows)):
-        parts = [
-            cell.rjust(size) if head in _RIGHT else cell.ljust(size)
-            for head, cell, size in zip(table.heads, cells, widths, strict=True)
-        ]
-        yield _MARGIN.join(parts).rstrip()[:end]
-
-
-def outcome_table(result: KillResult) -> Table:
-    """Show what became of each process, in the order asked."""
-    heads = ("PID", "NAME", "FATE", "SIGNALS", "EXIT", "AFTER", "EVIDENCE", "NOTE")
-    rows = [Row(tuple(_cells(outcome)), _STYLES[outcome.fate]) for outcome in result.outcomes]
-    return Table(heads, rows).compact()
 
 
 def ended_line(result: KillResult) -> str:
@@ -118,25 +63,11 @@ def tree_table(
             age(facts.seconds),
             printable(facts.command or ""),
         )
-        rows.append(Row(cells, _STYLES[Fate.SPARED] if spared else ""))
+        rows.append(Row(cells, "cyan" if spared else ""))
     heads = ("ORDER", "PROCESS", "EVIDENCE", "USER", "AGE", head)
-    return Table(heads, rows, may_be_cut=True).compact()
-
-
-def result_line(result: KillResult) -> str:
-    """Return a result in one line, also if there was nothing to do."""
-    fates = {outcome.fate for outcome in result.outcomes}
-    if fates == {Fate.ALREADY_GONE}:
-        pids = [str(outcome.identity.pid) for outcome in result.outcomes]
-        subject = (
-            f"process {pids[0]} was" if len(pids) == 1 else f"processes {', '.join(pids)} were"
-        )
-        return f"nothing to do: {subject} gone already"
-    if fates <= {Fate.ALREADY_GONE, Fate.SPARED}:
-        return "nothing to do: no process to end"
-    if not result.verified:
-        return result.summary()
-    return f"{result.summary()}; the last scan ({', '.join(result.verified)}) found no process"
+    return Table(
+        heads, rows, text=head, optional=("AGE", "USER", "EVIDENCE"), one_line=True
+    ).compact()
 
 
 def event_line(event: KillEvent) -> str:
@@ -149,11 +80,6 @@ def event_line(event: KillEvent) -> str:
         "settled": "settled",
     }[event.kind]
     return f"{event.seconds:7.3f} s  {happened}, {event.remaining} left"
-
-
-def printable(text: str) -> str:
-    """Escape the characters that move the cursor, colour the terminal, or have no encoding."""
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
 def age(seconds: float | None) -> str:
@@ -189,14 +115,14 @@ def session_table(report: RecoveryReport, now: float) -> Table:
     for record in report.outcomes:
         seconds = None if record.created_at is None else now - record.created_at
         rows.append(_record_row(record, age(seconds), session_state(record)))
-    return Table(heads, rows).compact()
+    return Table(heads, rows, text="NOTE", optional=("OWNER", "TOOL", "AGE")).compact()
 
 
 def record_table(report: RecoveryReport) -> Table:
     """Show what became of each record."""
     heads = ("SESSION", "TOOL", "PID", "FATE", "OWNER", "NOTE")
     rows = [_record_row(record, record.fate) for record in report.outcomes]
-    return Table(heads, rows).compact()
+    return Table(heads, rows, text="NOTE", optional=("OWNER", "TOOL", "AGE")).compact()
 
 
 def _record_row(record: RecordOutcome, *middle: str) -> Row:
@@ -213,21 +139,5 @@ def _record_row(record: RecordOutcome, *middle: str) -> Row:
     return Row(cells, _RECORD_STYLES.get(middle[-1], ""))
 
 
-def _cells(outcome: ProcessOutcome) -> Iterator[str]:
-    yield str(outcome.identity.pid)
-    yield printable(outcome.name or "")
-    yield outcome.fate.replace("_", " ")
-    yield " ".join(name.removeprefix("SIG") for name in outcome.signals)
-    yield _text(outcome.exit_code)
-    yield "" if outcome.seconds is None else f"{outcome.seconds:.2f} s"
-    yield ", ".join(outcome.evidence)
-    yield printable("; ".join(filter(None, (outcome.spared, outcome.detail))))
-
-
 def _text(number: int | None) -> str:
     return "" if number is None else str(number)
-
-
-def _escaped(char: str) -> str:
-    byte = ord(char) - _BYTE_BASE
-    return f"\\x{byte:02x}" if byte in range(256) else ascii(char)[1:-1]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Literal, Self
 
 from .base import Model
 from .errors import ProctreeKillError
 from .identity import ProcessIdentity
+from .text import ASCII_TIMES, TIMES, Row, Shown, Table, printable
 from .tree import Evidence, TreeMember
 
 FORCE = frozenset({"SIGKILL", "TerminateProcess", "taskkill /F"})
 """The names in ``signals`` that a process cannot ignore."""
+
+_HEADS = ("PID", "NAME", "FATE", "SIGNALS", "EXIT", "AFTER", "EVIDENCE", "NOTE")
 
 EventKind = Literal["asked", "escalated", "found", "gone", "settled"]
 
@@ -32,6 +36,17 @@ class Fate(StrEnum):
     """It was signalled, and was alive at the deadline."""
     SPARED = "spared"
     """The caller excluded it."""
+
+
+_STYLES = {
+    Fate.ALREADY_GONE: "dim",
+    Fate.TERMINATED: "green",
+    Fate.KILLED: "yellow",
+    Fate.DENIED: "bold red",
+    Fate.SURVIVED: "bold red",
+    Fate.SPARED: "cyan",
+}
+"""The styles of rich."""
 
 
 class ProcessOutcome(TreeMember):
@@ -69,7 +84,7 @@ class KillEvent(Model):
     remaining: int
 
 
-class KillResult(Model):
+class KillResult(Shown, Model):
     """What a kill did to each process.
 
     Args:
@@ -112,6 +127,20 @@ class KillResult(Model):
         parts = [f"{count[fate]} {fate.replace('_', ' ')}" for fate in Fate if count[fate]]
         return f"{', '.join(parts) or 'no process'} in {self.seconds:.2f} s"
 
+    def __repr__(self) -> str:
+        return f"<KillResult {'ok' if self.ok else 'not ok'}: {self.summary()}>"
+
+    def render(self, width: int | None = None, *, ascii_only: bool = False) -> str:
+        """Return a table of the processes, alike ones in one row, and a line about all.
+
+        Args:
+            width: the characters of a line; default no limit.
+            ascii_only: whether to use ASCII only, for old code pages (default False).
+        """
+        table = outcome_table(self, times=ASCII_TIMES if ascii_only else TIMES)
+        lines = [line for line, _ in table.lines(width)] if table.rows else []
+        return "\n".join([*lines, closing_line(self)])
+
     def raise_for_survivors(self) -> Self:
         """Return this result if there are no survivors.
 
@@ -121,6 +150,44 @@ class KillResult(Model):
         if self.survivors:
             raise SurvivorsError(self)
         return self
+
+
+def outcome_table(result: KillResult, times: str | None = TIMES) -> Table:
+    """Show what became of each process, in the order asked.
+
+    Args:
+        result: the result.
+        times: the sign before the number of processes that share a row, since they differ in
+            their pids and times only; None gives each a row.
+    """
+    rows = [Row(tuple(_cells(outcome)), _STYLES[outcome.fate]) for outcome in result.outcomes]
+    table = Table(_HEADS, rows, text="NOTE", optional=("EVIDENCE", "SIGNALS", "EXIT", "AFTER"))
+    return (table if times is None else table.folded(times)).compact()
+
+
+def closing_line(result: KillResult) -> str:
+    """Return a result in one line, also if there was nothing to do."""
+    fates = {outcome.fate for outcome in result.outcomes}
+    if fates == {Fate.ALREADY_GONE}:
+        pids = [str(outcome.identity.pid) for outcome in result.outcomes]
+        was = f"process {pids[0]} was" if len(pids) == 1 else f"processes {', '.join(pids)} were"
+        return f"nothing to do: {was} gone already"
+    if fates <= {Fate.ALREADY_GONE, Fate.SPARED}:
+        return "nothing to do: no process to end"
+    if not result.verified:
+        return result.summary()
+    return f"{result.summary()}; the last scan ({', '.join(result.verified)}) found no process"
+
+
+def _cells(outcome: ProcessOutcome) -> Iterator[str]:
+    yield str(outcome.identity.pid)
+    yield printable(outcome.name or "")
+    yield outcome.fate.replace("_", " ")
+    yield " ".join(name.removeprefix("SIG") for name in outcome.signals)
+    yield "" if outcome.exit_code is None else str(outcome.exit_code)
+    yield "" if outcome.seconds is None else f"{outcome.seconds:.2f} s"
+    yield ", ".join(outcome.evidence)
+    yield printable("; ".join(filter(None, (outcome.spared, outcome.detail))))
 
 
 class SurvivorsError(ProctreeKillError):
