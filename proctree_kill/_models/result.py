@@ -10,7 +10,7 @@ from typing import Literal, Self
 from .base import Model
 from .errors import ProctreeKillError
 from .identity import ProcessIdentity
-from .text import ASCII_TIMES, TIMES, Row, Shown, Table, printable
+from .text import ASCII_TIMES, TIMES, Row, Shown, Table, printable, wrapped
 from .tree import Evidence, TreeMember
 
 FORCE = frozenset({"SIGKILL", "TerminateProcess", "taskkill /F"})
@@ -139,7 +139,7 @@ class KillResult(Shown, Model):
         """
         table = outcome_table(self, times=ASCII_TIMES if ascii_only else TIMES)
         lines = [line for line, _ in table.lines(width)] if table.rows else []
-        return "\n".join([*lines, closing_line(self)])
+        return "\n".join([*lines, wrapped(closing_line(self), width)])
 
     def raise_for_survivors(self) -> Self:
         """Return this result if there are no survivors.
@@ -161,8 +161,8 @@ def outcome_table(result: KillResult, times: str | None = TIMES) -> Table:
             their pids and times only; None gives each a row.
     """
     rows = [Row(tuple(_cells(outcome)), _STYLES[outcome.fate]) for outcome in result.outcomes]
-    table = Table(_HEADS, rows, text="NOTE", optional=("EVIDENCE", "SIGNALS", "EXIT", "AFTER"))
-    return (table if times is None else table.folded(times)).compact()
+    optional = ("EVIDENCE", "SIGNALS", "EXIT", "AFTER")
+    return Table(_HEADS, rows, text="NOTE", optional=optional, times=times).compact()
 
 
 def closing_line(result: KillResult) -> str:

@@ -20,6 +20,7 @@ NARROWEST = 12
 FEW = 3
 """Rows; so many that are alike are shown one by one."""
 _BYTE_BASE = 0xDC00  # plus a byte that is no UTF-8: its surrogate (PEP 383)
+_OF_ONE = frozenset(("PID", "AFTER"))  # heads of columns that never agree
 _RIGHT = frozenset(("ORDER", "PID", "EXIT", "AFTER", "AGE"))  # heads of columns of numbers
 
 
@@ -39,6 +40,8 @@ class Table(NamedTuple):
         text: the head of the column that is wrapped where the table is too wide.
         optional: the heads of columns that may be left out before that, the first first.
         one_line: whether the text is shortened to one line instead.
+        times: the sign before the number of rows that are shown as one, since they differ in
+            PID and AFTER only; it stands behind the NAME. None shows each.
     """
 
     heads: tuple[str, ...]
@@ -46,29 +49,11 @@ class Table(NamedTuple):
     text: str = ""
     optional: tuple[str, ...] = ()
     one_line: bool = False
+    times: str | None = None
 
     def compact(self) -> Table:
         """Leave out the empty columns."""
         return self._with([head for head in self.heads if any(self._column(head)[1:])])
-
-    def folded(self, times: str) -> Table:
-        """Show neighbours that differ in PID and AFTER only as one row, if there are many.
-
-        Args:
-            times: the sign before their number, which stands behind the NAME.
-        """
-        pid, name, after = map(self.heads.index, ("PID", "NAME", "AFTER"))
-        rows: list[Row] = []
-        for _, group in groupby(self.rows, lambda row: _without(row.cells, pid, after)):
-            alike = list(group)
-            if len(alike) <= FEW:
-                rows += alike
-                continue
-            cells = list(alike[-1].cells)  # the time of the last
-            cells[pid] = ""
-            cells[name] = f"{cells[name]} {times}{len(alike):,}"
-            rows.append(Row(tuple(cells), alike[0].style))
-        return self._replace(rows=rows)
 
     def lines(self, width: int | None = None) -> Iterator[tuple[str, str]]:
         """Yield the lines, each with its style; numbers stand to the right.
@@ -76,7 +61,25 @@ class Table(NamedTuple):
         Args:
             width: the characters of a line; a longer word is not cut. None is no limit.
         """
-        return self._fitted(width)._lines(width)  # noqa: SLF001 - it is a table as well
+        return self._fitted(width)._folded()._lines(width)  # noqa: SLF001 - each is a table
+
+    def _folded(self) -> Table:
+        """Show neighbours that differ in PID and AFTER only as one row, if there are many."""
+        if self.times is None or not {"PID", "NAME"}.issubset(self.heads):
+            return self
+        pid, name = map(self.heads.index, ("PID", "NAME"))
+        own = [index for index, head in enumerate(self.heads) if head in _OF_ONE]
+        rows: list[Row] = []
+        for _, group in groupby(self.rows, lambda row: _without(row.cells, own)):
+            alike = list(group)
+            if len(alike) <= FEW:
+                rows += alike
+                continue
+            cells = list(alike[-1].cells)  # the time of the last
+            cells[pid] = ""
+            cells[name] = f"{cells[name]} {self.times}{len(alike):,}"
+            rows.append(Row(tuple(cells), alike[0].style))
+        return self._replace(rows=rows)
 
     def _lines(self, width: int | None) -> Iterator[tuple[str, str]]:
         sizes = [max(map(len, self._column(head))) for head in self.heads]
@@ -123,7 +126,14 @@ class Table(NamedTuple):
         return textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
 
 
-def _without(cells: tuple[str, ...], *left_out: int) -> list[str]:
+def wrapped(text: str, width: int | None) -> str:
+    """Return a sentence in lines of this width; None is no limit."""
+    if width is None:
+        return text
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _without(cells: tuple[str, ...], left_out: list[int]) -> list[str]:
     return [cell for index, cell in enumerate(cells) if index not in left_out]
 
 
