@@ -171,3 +171,15 @@ def test_a_mount_that_hides_processes_is_known(
     monkeypatch.setattr(procfs, "usable", lambda: True)
     monkeypatch.setattr(procfs, "read", lambda _: lines.encode())
     assert procfs.hides_processes() is hides
+
+
+def test_no_table_is_read_where_processes_are_hidden(
+    monkeypatch: pytest.MonkeyPatch, plant: Planter
+) -> None:
+    tree = plant(Node(name="root", children=(Node(name="child"),)))
+    read: list[object] = []
+    monkeypatch.setattr(procfs, "table", lambda *_: read.append(_))
+    monkeypatch.setattr(procfs, "hides_processes", lambda: True)
+    with walking("table"):
+        assert len(snapshot_tree(tree.root.pid).members) == len(tree.pids)
+    assert read == []
