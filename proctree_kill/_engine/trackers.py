@@ -13,14 +13,16 @@ IGNORED = ("SIGINT", "SIGTERM")
 """The signals that a tracker ignores; any other ends it before it has removed anything."""
 INTERPRETERS = ("python", "pypy")
 """How the name of an interpreter begins."""
-_PROGRAM = re.compile(
-    r"from (?:"
+PYTHON = r"[^\0]+(?:\0-X\0[^\0]+|\0-[^-Xcm\0][^\0]*)*"
+"""An interpreter and its flags (subprocess._args_from_interpreter_flags), joined by zeros."""
+_TRACKER = re.compile(
+    PYTHON + r"\0-c\0from (?:"
     r"multiprocess(?:ing)?\.resource_tracker"  # ensure_running of CPython 3.8 and later, and dill's
     r"|billiard\.semaphore_tracker"  # ensure_running there; celery
     r"|(?:\w+\.)*loky\.backend\.resource_tracker"  # ensure_running or _launch there; also joblib's
     r") import main; ?main\([0-9]+(?:, (?:True|False|[0-9]+))?\)"
 )
-"""What the interpreter runs; the numbers are a descriptor and how much loky's tracker logs."""
+"""The numbers are a descriptor and how much loky's tracker logs."""
 
 
 def may_be_tracker(name: str | None) -> bool:
@@ -29,9 +31,5 @@ def may_be_tracker(name: str | None) -> bool:
 
 
 def is_tracker(arguments: Sequence[str]) -> bool:
-    """Whether these are the arguments of a tracker: interpreter, options, ``-c`` and program."""
-    return (
-        len(arguments) > 2  # noqa: PLR2004 - the interpreter, and the last two
-        and arguments[-2] == "-c"
-        and _PROGRAM.fullmatch(arguments[-1]) is not None
-    )
+    """Whether these are the arguments of a tracker: interpreter, flags, ``-c`` and program."""
+    return _TRACKER.fullmatch("\0".join(arguments)) is not None

@@ -13,22 +13,13 @@ from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 
 from .._containment.guard import PROGRAM, PYTHON_OPTIONS
+from .._engine.trackers import PYTHON, is_tracker
 from .._models.tree import TreeMember
 from .._systems import psutil_facts
 
-# The interpreter and its flags: subprocess._args_from_interpreter_flags().
-PYTHON = r"[^\0]+(?:\0-X\0[^\0]+|\0-[^-Xcm\0][^\0]*)*"
 LOKY = r"(?:joblib\.externals\.)?loky\.backend\."
 
 WIN32_CALL = r"main\(pipe_handle=\d+, parent_pid=\d+\)"
-
-TRACKERS = (
-    # ResourceTracker, in Lib/multiprocessing/resource_tracker.py
-    rf"{PYTHON}\0-c\0from multiprocessing\.resource_tracker import main;main\(\d+\)",
-    # loky/backend/resource_tracker.py; the second number says whether it is verbose
-    rf"{PYTHON}\0-c\0from {LOKY}resource_tracker import main; main\(\d+, (?:\d|True|False)\)",
-)
-"""They end by themselves, after the last of the processes whose resources they track."""
 
 SERVERS = (
     # ForkServer.ensure_running, in Lib/multiprocessing/forkserver.py
@@ -40,8 +31,7 @@ SERVERS = (
     r"[^\0]+\0" + re.escape("\0".join([*PYTHON_OPTIONS, "-c", PROGRAM])) + r"(?:\0[^\0]*){2,}",
 )
 
-_tracker = re.compile("|".join(TRACKERS))
-_servant = re.compile("|".join(TRACKERS + SERVERS))
+_server = re.compile("|".join(SERVERS))
 
 
 class Found:
@@ -75,16 +65,13 @@ class Found:
         """
         line = self.line(member)
         if line[-1].ppid != os.getpid():
-            return len(line) == 1 and self._has_shape(member, _tracker)
-        return all(
-            self._has_shape(ancestor, _servant) and not self._is_starting(ancestor)
-            for ancestor in line
-        )
+            return len(line) == 1 and is_tracker(self._arguments(member.identity.pid))
+        return all(self._serves(ancestor) and not self._is_starting(ancestor) for ancestor in line)
 
     def is_unsettled(self, member: TreeMember) -> bool:
         """Whether it may yet become a servant, or end with the program that it served."""
         top = self.line(member)[-1]
-        is_left = top.ppid != os.getpid() and self._has_shape(top, _servant)
+        is_left = top.ppid != os.getpid() and self._serves(top)
         return is_left or self._is_starting(member)
 
     def _is_starting(self, member: TreeMember) -> bool:
@@ -94,8 +81,10 @@ class Found:
         is_fork = hasattr(os, "fork") and arguments == self._arguments(member.ppid or 0)
         return is_fork or not arguments
 
-    def _has_shape(self, member: TreeMember, shape: re.Pattern[str]) -> bool:
-        return shape.fullmatch("\0".join(self._arguments(member.identity.pid))) is not None
+    def _serves(self, member: TreeMember) -> bool:
+        """Whether it has the arguments of a servant; a tracker ends after what it tracks."""
+        arguments = self._arguments(member.identity.pid)
+        return is_tracker(arguments) or _server.fullmatch("\0".join(arguments)) is not None
 
     def _is_named(self, member: TreeMember) -> bool:
         command = " ".join(self._arguments(member.identity.pid))

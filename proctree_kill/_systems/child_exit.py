@@ -53,14 +53,14 @@ class ChildExit:
         """
         if self._pid is None:
             return None
-        if not reaped:
-            try:
-                return exit_code(self._waitid(block=False))
-            except ChildProcessError:
-                pass
-            except OSError:  # a filter forbids the call, as it did for the thread
-                return None
-        return self._reaped_code()
+        if reaped:
+            return self._reaped_code()
+        try:
+            return exit_code(self._waitid(block=False))
+        except ChildProcessError:
+            return self._reaped_code()
+        except OSError:  # a filter forbids the call, as it did for the thread
+            return None
 
     def close(self) -> None:
         """Let go of the child."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,6 +107,9 @@ def test_a_tracker_is_known_by_its_arguments(arguments: tuple[str, ...]) -> None
         ("python", "-c", "from multiprocessing.resource_tracker import main;main(x)"),
         ("python", "-c", "from multiprocessing.forkserver import main; main(7, 8, [], **{})"),
         ("python", "-c", "from my.resource_tracker import main;main(7)"),
+        ("python", "serve.py", "-c", PROGRAM),
+        ("python", "-m", "serve", "-c", PROGRAM),
+        ("grep", "-e", "python", "-c", PROGRAM),
         ("python", "-c", "from notloky.backend.resource_tracker import main; main(3, False)"),
     ],
 )
@@ -397,18 +401,19 @@ def test_a_tracker_of_loky_removes_its_folder(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-@pytest.mark.needs("fork", "procfs")
+@pytest.mark.needs("fork", "procfs", "bash")
 @pytest.mark.parametrize("grace", [0.0, 0.1])
 def test_what_poses_as_a_tracker_and_forks_has_nothing_left(
     plant: Planter, tmp_path: Path, grace: float
 ) -> None:
-    program = tmp_path / "python"  # the name of a script is that of its file
-    program.write_text(
-        "#!/bin/sh\ntrap '' TERM\ntrap 'sleep 1000 & sleep 1000 &' CONT\n"
+    program, script = tmp_path / "python", tmp_path / "script"
+    program.symlink_to(shutil.which("bash") or "")
+    script.write_text(
+        "trap '' TERM\ntrap 'sleep 1000 & sleep 1000 &' CONT\n"
         'sleep 1000 &\necho "ready $$ 0" > /dev/fd/$PLANT_PIPE\nwhile :; do wait; done\n'
     )
-    program.chmod(0o755)
-    tree = plant.program([str(program), "-c", PROGRAM])
+    # bash runs this file first, and never comes to the program that it is given
+    tree = plant.program([str(program), "-c", PROGRAM], env={"BASH_ENV": str(script)})
     tree.await_started("ready")
     result = kill_tree(tree.root, grace=grace)
     assert result.ok

@@ -20,6 +20,8 @@ pytest.importorskip("fcntl", reason="what is for Linux needs POSIX to be importe
 from proctree_kill import kill_tree, snapshot_tree
 from proctree_kill._systems.linux import procfs
 from proctree_kill._systems.linux import system as linux_system
+from proctree_kill._systems.linux.system import LinuxSystem
+from proctree_kill._systems.member import Member
 from support.nodes import Node
 from support.planter import Planter
 from support.times import BOUND
@@ -171,3 +173,40 @@ def test_a_mount_that_hides_processes_is_known(
     monkeypatch.setattr(procfs, "usable", lambda: True)
     monkeypatch.setattr(procfs, "read", lambda _: lines.encode())
     assert procfs.hides_processes() is hides
+
+
+def test_no_table_is_read_where_processes_are_hidden(
+    monkeypatch: pytest.MonkeyPatch, plant: Planter
+) -> None:
+    tree = plant(Node(name="root", children=(Node(name="child"),)))
+    read: list[object] = []
+    monkeypatch.setattr(procfs, "table", lambda *_: read.append(_))
+    monkeypatch.setattr(procfs, "hides_processes", lambda: True)
+    with walking("table"):
+        assert len(snapshot_tree(tree.root.pid).members) == len(tree.pids)
+    assert read == []
+
+
+def test_a_process_that_a_table_gives_to_another_parent_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, plant: Planter
+) -> None:
+    stranger = plant(Node(name="root")).root.pid
+    tree = plant(Node(name="root"))
+    table = procfs.Table({tree.root.pid: [stranger]}, {tree.root.pid}, is_complete=True)
+    monkeypatch.setattr(procfs, "table", lambda *_: table)
+    with walking("table"), LinuxSystem() as system:
+        root = system.bind(tree.root.pid)
+        assert root
+        assert system.children([root], {root.pid: root}) == []
+        assert system.disturbed
+
+
+def test_a_child_with_the_number_of_a_member_that_has_gone_is_found(plant: Planter) -> None:
+    tree = plant(Node(name="root", children=(Node(name="child"),)))
+    with LinuxSystem() as system:
+        root = system.bind(tree.root.pid)
+        assert root
+        gone = Member(tree.pids["child"], root.pid)
+        gone.start = gone.inode = 1
+        found = system.children([root], {root.pid: root, gone.pid: gone})
+        assert [child.pid for _, child in found] == [gone.pid]

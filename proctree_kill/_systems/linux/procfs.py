@@ -386,11 +386,14 @@ def status(pid: int | str) -> dict[bytes, bytes]:
 
 def response(pid: int, number: int) -> str | None:
     """Return how a process responds to a signal; None where that is hidden."""
-    fields, bit = status(pid), 1 << number - 1
-    for name, found in ((b"SigBlk", HANDLES), (b"SigCgt", HANDLES), (b"SigIgn", IGNORES)):
-        if int(fields.get(name, b"0"), 16) & bit:
+    data, bit = _of(pid, "status"), 1 << number - 1
+    for name, found in ((b"\nSigBlk:", HANDLES), (b"\nSigCgt:", HANDLES), (b"\nSigIgn:", IGNORES)):
+        _, _, rest = data.partition(name)
+        if not rest:
+            return None
+        if int(rest[: rest.index(b"\n")], 16) & bit:
             return found
-    return DIES if b"SigCgt" in fields else None
+    return DIES
 
 
 def auxv(pid: int) -> bytes:
