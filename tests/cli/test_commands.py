@@ -270,16 +270,19 @@ class TestGivenResults:
         said = json.loads(capsys.readouterr().out)
         assert said["results"][0]["outcomes"][0]["name"] == "a\udcff"
 
-    def test_a_terminal_without_rich_gets_plain_text_cut_at_its_width(
+    def test_a_terminal_without_rich_gets_plain_text_that_fits_its_width(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setitem(sys.modules, "rich.console", None)
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         monkeypatch.setenv("COLUMNS", "40")
-        member = ProcessOutcome(identity=ProcessIdentity(pid=7), name="x" * 50, fate=Fate.KILLED)
+        member = ProcessOutcome(identity=ProcessIdentity(pid=7), name="x" * 15, fate=Fate.KILLED)
         with (screen := Screen()).events():
-            screen.tree(TreeSnapshot(target=(), members=(member,)), {7: "a note"})
-        assert [len(line) for line in capsys.readouterr().out.splitlines()] == [40, 40]
+            screen.tree(TreeSnapshot(target=(), members=(member,)), {7: "a note " * 9})
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 2
+        assert max(map(len, lines)) <= 40
+        assert lines[1].endswith(" …")
 
 
 def result(*outcomes: ProcessOutcome) -> KillResult:
