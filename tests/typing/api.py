@@ -227,7 +227,7 @@ async def recoveries() -> None:
     report = recover("sessions", policy=KillPolicy(), dry_run=True, bare=False)
     assert_type(report, RecoveryReport)
     assert_type(report.ok, bool)
-    assert_type([outcome.session_id for outcome in report.reaped], list[str])
+    assert_type([outcome.session_id for outcome in report.ended], list[str])
     assert_type([outcome.detail for outcome in report.untrusted], list[str | None])
     assert_type(await arecover("sessions"), RecoveryReport)
     TreePopen(["cat"], record="sessions/session_a.pid")
