@@ -96,8 +96,9 @@ def test_a_wrong_option_is_named_with_its_value_and_what_was_expected(
 
 @pytest.mark.parametrize("name", KillPolicy.model_fields)
 def test_each_option_says_in_our_words_what_was_expected(name: str) -> None:
+    options: dict[str, Any] = {name: object()}
     with pytest.raises(PolicyError) as caught:
-        KillPolicy(**{name: object()})
+        KillPolicy(**options)
     assert "expected" in str(caught.value)
     assert not {"None", "Input"} & set(re.findall(r"\w+", str(caught.value)))
 
