@@ -97,12 +97,10 @@ class KillPolicy(Model):
         Raises:
             PolicyError: as for the constructor.
         """
-        given: dict[str, Any] = {
-            name: value for name, value in options.items() if value is not None
-        }
+        given = {name: value for name, value in options.items() if value is not None}
         replaced = {"grace": "teardown", "teardown": "grace"}
         dropped = {replaced.get(name) for name in given}
-        kept = {name: value for name, value in self.model_dump().items() if name not in dropped}
+        kept = {name: value for name, value in self if name not in dropped}
         return type(self)(**{**kept, **given}) if given else self
 
     @classmethod
