@@ -13,7 +13,7 @@ from .help import COMMANDS
 from .values import folder, pid, pids, signal
 
 if TYPE_CHECKING:
-    from .parser import Parser
+    from .base_parser import Parser
 
 Completion = dict[str, str | dict[str, str]]
 

@@ -6,10 +6,9 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NoReturn
 
 from .. import __version__
-from .._models.suggestion import nearest, unknown
+from .base_parser import Parser
 from .exit_codes import Exit
 from .help import COMMANDS, MAIN
 from .values import folder, marker, pid, pids, seconds, signal, steps, time_limit
@@ -31,43 +30,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.print_help(sys.stderr)
         raise SystemExit(Exit.USAGE)
     return found
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser of ours, or of a command of ours, that answers a mistake with advice."""
-
-    usage_code = Exit.USAGE
-    commands: Mapping[str, Parser]
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(
-            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options
-        )
-        self.set_defaults(parser=self)
-
-    @property
-    def actions(self) -> Sequence[argparse.Action]:
-        """The options and arguments."""
-        return self._actions
-
-    def error(self, message: str) -> NoReturn:
-        """Write what is wrong, and exit."""
-        self.print_usage(sys.stderr)
-        self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
-
-    def reject(self, words: Sequence[str]) -> NoReturn:
-        """Write which words have no meaning, with the options that are nearest, and exit."""
-        option = next((word for word in words if word.startswith("-")), "").partition("=")[0]
-        if option in self._option_string_actions:
-            self.error(f"{option} belongs behind the command: {self.prog} {option}")
-        names = [name[2:] for name in self._option_string_actions if name.startswith("--")]
-        near = nearest(option[2:], names) if option.startswith("--") else []
-        hint = f"; did you mean --{' or --'.join(near)}?" if near else ""
-        self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:  # noqa: ANN401 - as argparse
-        if action.choices is not None and value not in action.choices:
-            raise argparse.ArgumentError(action, unknown(value, action.choices))
 
 
 def make_parser() -> Parser:
