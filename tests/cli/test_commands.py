@@ -295,7 +295,7 @@ def test_signals_that_are_not_ignored_become_interrupts() -> None:
 
 @pytest.mark.parametrize("command", [["--help"], ["kill", "abc"]])
 def test_help_and_usage_errors_do_not_load_the_engine(command: list[str]) -> None:
-    assert imported(command).isdisjoint({"pydantic", "psutil", "rich"})
+    assert imported(command).isdisjoint({"pydantic", "psutil", "rich", "shtab", "difflib"})
 
 
 @pytest.mark.needs("fork", "procfs", "pidfd")
