@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
+from .. import __version__
 from .exit_codes import Exit
 from .help import COMMANDS, MAIN
 from .values import folder, marker, pid, pids, seconds, steps, time_limit
@@ -233,9 +234,7 @@ class _Version(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely needed
-
-        sys.stdout.write(f"{parser.prog} {version('proctree_kill')}\n")
+        sys.stdout.write(f"{parser.prog} {__version__}\n")
         parser.exit()
 
 

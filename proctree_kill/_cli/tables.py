@@ -15,7 +15,7 @@ _RECORD_STYLES = {
     "running": "green",
     "starting": "green",
     "orphaned": "yellow",
-    "reaped": "green",
+    "ended": "green",
     "survived": "bold red",
     "gone": "dim",
     "exited": "dim",
@@ -112,7 +112,7 @@ def age(seconds: float | None) -> str:
 
 def session_state(record: RecordOutcome) -> str:
     """Return the state of a session, from a dry run of the recovery."""
-    if record.fate in (RecordFate.REAPED, RecordFate.SURVIVED):
+    if record.fate in (RecordFate.ENDED, RecordFate.SURVIVED):
         return "orphaned"
     if record.fate is not RecordFate.OWNED:
         return record.fate

@@ -29,7 +29,7 @@ from .recording import forget
 from .report import RecordFate, RecordOutcome
 from .trusted_files import Folder, Opened, UntrustedError
 
-DROPPED = {RecordFate.REAPED, RecordFate.GONE, RecordFate.RECYCLED}
+DROPPED = {RecordFate.ENDED, RecordFate.GONE, RecordFate.RECYCLED}
 """The fates with which the file is removed."""
 RECORD_POLL = 0.01
 """Seconds between two looks for the record of a tree that is just being started."""
@@ -145,7 +145,7 @@ class RecordRecovery:
         snapshot = snapshot_tree(target)
         if snapshot.refusal is not None:
             return self._refused(snapshot.refusal, assessment)
-        fate = RecordFate.REAPED if snapshot.members else assessment.fate_if_empty
+        fate = RecordFate.ENDED if snapshot.members else assessment.fate_if_empty
         return self._outcome(fate, assessment.new_owner or assessment.detail, assessment)
 
     def _end(self, target: Target, assessment: Assessment) -> RecordOutcome:
@@ -161,7 +161,7 @@ class RecordRecovery:
         if not kill.ok:
             fate = RecordFate.SURVIVED
         else:
-            fate = RecordFate.REAPED if _found(kill) else assessment.fate_if_empty
+            fate = RecordFate.ENDED if _found(kill) else assessment.fate_if_empty
         return self._outcome(fate, assessment.new_owner or assessment.detail, assessment, kill)
 
     def _refused(self, reason: str, assessment: Assessment) -> RecordOutcome:

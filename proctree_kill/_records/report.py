@@ -12,7 +12,7 @@ from .._models.result import KillResult
 class RecordFate(StrEnum):
     """What became of a record, or in a dry run what would."""
 
-    REAPED = "reaped"
+    ENDED = "ended"
     """Its owner is dead and members of its tree lived: the tree was ended, the record dropped."""
     SURVIVED = "survived"
     """As above, but a member survived: the record is kept."""
@@ -80,9 +80,9 @@ class RecoveryReport(Model):
         return not self.survived
 
     @property
-    def reaped(self) -> tuple[RecordOutcome, ...]:
+    def ended(self) -> tuple[RecordOutcome, ...]:
         """The records whose tree was ended."""
-        return self._of(RecordFate.REAPED)
+        return self._of(RecordFate.ENDED)
 
     @property
     def survived(self) -> tuple[RecordOutcome, ...]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FLUSH = 1.0  # seconds that the end of a manager's block waits for its broadcaster
 ENDED = "it has ended already"
 AGENT_OPTIONS = OPTIONS.keys() - {"record", "leftovers", "linger"}  # of a TreePopen
-OVER = (RecordFate.REAPED, RecordFate.GONE, RecordFate.RECYCLED)
+OVER = (RecordFate.ENDED, RecordFate.GONE, RecordFate.RECYCLED)
 
 
 class SessionManager:
@@ -291,7 +291,7 @@ class SessionManager:
             if outcome.fate in OVER:
                 self._registry.note_ended(outcome.session_id)
             kind: EventKind
-            if outcome.fate is RecordFate.REAPED:
+            if outcome.fate is RecordFate.ENDED:
                 kind, state, error = "recovered", SessionState.STOPPED, None
             elif outcome.fate is RecordFate.SURVIVED:
                 kind, state = "stop_failed", SessionState.FAILED

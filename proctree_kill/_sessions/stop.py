@@ -180,8 +180,8 @@ def _of_record(session: ManagedSession, outcome: RecordOutcome) -> StopResult:
     detail = "; ".join(filter(None, (summary, outcome.detail))) or outcome.fate
     if outcome.fate is RecordFate.UNTRUSTED:
         detail = f"its record is untrusted: {detail}"
-    error = None if outcome.fate is RecordFate.REAPED else detail
-    if outcome.fate not in (RecordFate.REAPED, RecordFate.SURVIVED):
+    error = None if outcome.fate is RecordFate.ENDED else detail
+    if outcome.fate not in (RecordFate.ENDED, RecordFate.SURVIVED):
         return _result(session.session_id, "nothing_to_stop", detail, error, outcome.kill)
     message = f"{_MESSAGES['recovered_record']}; {detail}"
     return _result(session.session_id, "recovered_record", message, error, outcome.kill)

@@ -25,6 +25,7 @@ from proctree_kill import (
     ProcessIdentity,
     ProcessOutcome,
     TreeSnapshot,
+    __version__,
     identify,
     kill_tree,
 )
@@ -136,14 +137,11 @@ class TestArguments:
         assert "exit codes:" in told
         assert max(map(len, told.splitlines())) < 80
 
-    def test_the_version_is_printed(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("importlib.metadata.version", lambda _: "1.2.3")
+    def test_the_version_is_printed(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as ended:
             parse(["--version"])
         assert not ended.value.code
-        assert capsys.readouterr().out == "proctree-kill 1.2.3\n"
+        assert capsys.readouterr().out == f"proctree-kill {__version__}\n"
 
 
 class TestGivenResults:

@@ -1,4 +1,4 @@
-"""Pure: the arguments of ``run``. Seam: a terminal. Real: commands, with and without a terminal.
+"""Pure: the arguments of ``run``. Real: commands without a terminal.
 
 All that is planted below a command inherits a pipe: its end is the death of the last process.
 """
@@ -6,20 +6,14 @@ All that is planted below a command inherits a pipe: its end is the death of the
 from __future__ import annotations
 
 import errno
-import itertools
 import math
 import os
-import re
-import shlex
-import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
 
@@ -28,19 +22,25 @@ from proctree_kill._cli import main
 from proctree_kill._cli.parser import parse
 from proctree_kill._cli.run import exit_code, start_failure
 from proctree_kill._cli.signals import signal_queue
-from proctree_kill._systems.contract import Launch
-from proctree_kill._systems.windows.terminal import ConsoleTerminal
 from support.callers import in_namespace, in_subreaper
 from support.counts import ORPHANS, SAVES
 from support.nodes import Node, chain
 from support.planter import Planter
+from support.runs import (
+    HASTE,
+    PATIENCE,
+    RUN,
+    STAY,
+    STUBBORN,
+    heed,
+    run,
+    running,
+    shell,
+    shell_as_it_is,
+)
 from support.times import BOUND
-from support.trees import Tree
 from support.wrappers import run_wrapper
 
-PATIENCE = "60"  # seconds of grace; never pass in full
-HASTE = "0.2"  # seconds; pass in full
-STUBBORN = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
 LEFT_BEHIND = (
     Node(name="child"),
     Node(name="stubborn", on_term="ignore"),
@@ -48,14 +48,11 @@ LEFT_BEHIND = (
     Node(name="own session", session=True),
     Node(name="first", session=True, dies=True, children=(Node(name="daemon", session=True),)),
 )
-# What a shell does until a signal, which its trap sees at once.
-STAY = "sleep 1000 & echo there; while :; do wait $!; sleep 1000 & done"
 POLITE = """\
 import os, signal
 signal.signal(signal.SIGTERM, lambda *_: os._exit(os.write(1, b"bye\\n")))
 signal.pause()
 """
-RUN = [sys.executable, "-m", "proctree_kill", "run"]
 
 
 class TestArguments:
@@ -148,12 +145,6 @@ class TestExitCodes:
         assert start_failure(error) == expected
 
 
-def test_a_console_reaches_every_process() -> None:
-    with ConsoleTerminal() as console:
-        assert console
-        assert console.reaches(os.getpid())
-
-
 class TestSignalQueue:
     """Real: signals to this process."""
 
@@ -173,36 +164,6 @@ class TestSignalQueue:
         with signal_queue([]) as signals:
             threading.Timer(0.01, signals.put, [7]).start()
             assert signals.get(math.inf) == 7
-
-
-@pytest.mark.needs("fork")
-def test_a_prompt_that_ctrl_c_led_back_to_makes_the_next_one_a_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Seam: the terminal is in raw mode when it is looked at after the first key."""
-    reading, writing = os.pipe()
-    os.set_inheritable(reading, True)  # noqa: FBT003 - its name is positional
-
-    class Prompting(ConsoleTerminal):
-        asked = itertools.count()
-
-        @contextmanager
-        def starting(self, command: Sequence[str]) -> Iterator[Launch]:
-            yield Launch(command, new_session=False)
-
-        @property
-        def is_canonical(self) -> bool:
-            canonical = next(self.asked) != 1
-            if not canonical:
-                os.write(writing, b"raw\n")
-            return canonical
-
-    monkeypatch.setattr("proctree_kill._cli.run.own_terminal", Prompting)
-    monkeypatch.setattr("proctree_kill._cli.keys.LOOK_TIME", 0.0)
-    press = "kill -INT $PPID"
-    script = f"trap '' TERM; {press}; read line </dev/fd/{reading}; {press}; exit 5"
-    with os.fdopen(reading), os.fdopen(writing):
-        assert main(["run", "--", "sh", "-c", script]) == 5
 
 
 @pytest.mark.needs("procfs")
@@ -439,7 +400,7 @@ class TestCommand:
     def test_our_own_failure_leaves_nothing(
         self, plant: Planter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("proctree_kill._cli.run.Rest", None)
+        monkeypatch.setattr("proctree_kill._cli.command_run.Rest", None)
         with plant.prepare(STUBBORN) as prepared:
             monkeypatch.setattr(os, "environ", prepared.options["env"])
             for fd in prepared.fds:
@@ -484,113 +445,6 @@ class TestCommand:
         ] == [True, True]
 
 
-def run(
-    *argv: str, options: list[str] | None = None, **popen: Any
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, without a terminal."""
-    return subprocess.run(
-        [*RUN, *(options or []), "--", *argv],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BOUND,
-        start_new_session=True,
-        **popen,
-    )
-
-
-@contextmanager
-def running(
-    plant: Planter, root: Node, *options: str, **popen: Any
-) -> Iterator[tuple[subprocess.Popen[str], Tree]]:
-    """Run a planted tree without a terminal, and yield it when all of it has started."""
-    with plant.prepare(root, env=os.environ) as prepared:
-        popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen, **prepared.options}
-        argv = [*RUN, *options, "--", *prepared.argv]
-        command = subprocess.Popen(argv, text=True, start_new_session=True, **popen)
-    with command:
-        try:
-            prepared.tree.await_started()
-            yield command, prepared.tree
-        finally:
-            command.kill()
-
-
-# Waits for Ctrl-C, and then asks for its exit code on the terminal.
-ASKING = """
-import time
-try:
-    print("waiting", flush=True)
-    time.sleep(1000)
-except KeyboardInterrupt:
-    print("interrupted", flush=True)
-raise SystemExit(int(input()))
-"""
-
-
-# Hears Ctrl-C and goes on, until it reads the key q.
-READING_KEYS = """
-import os, signal, tty
-signal.signal(signal.SIGINT, lambda *_: os.write(1, b"heard"))
-tty.setcbreak(0)
-os.write(1, b"there")
-while os.read(0, 1) != b"q":
-    pass
-raise SystemExit(5)
-"""
-# Sets raw mode once a command runs, lets that die, and fails if the end of run changes the modes.
-FRONT = """
-import os, subprocess, sys, termios, tty
-if sys.argv[1:]:
-    null = subprocess.DEVNULL
-    subprocess.Popen(sys.argv[1:], stdin=null, stdout=null, close_fds=False)
-    os.close(9)
-open("up").read()
-alive = os.open("alive", os.O_RDONLY | os.O_NONBLOCK)
-tty.setraw(1)
-raw = termios.tcgetattr(1)
-os.set_blocking(alive, True)
-open("go", "w").close()
-os.read(alive, 1)
-raise SystemExit(termios.tcgetattr(1) != raw)
-"""
-
-
-@contextmanager
-def shell(
-    script: str, *options: str, before: Sequence[str] = ()
-) -> Iterator[subprocess.Popen[str]]:
-    """Run a shell that stays, without a terminal, and yield it when its traps are set."""
-    with shell_as_it_is(f"{script} {STAY}", *options, before=before) as command:
-        yield command
-
-
-@contextmanager
-def shell_as_it_is(
-    script: str, *options: str, before: Sequence[str] = ()
-) -> Iterator[subprocess.Popen[str]]:
-    """Run a shell without a terminal, and yield it when its script says that it is there."""
-    with subprocess.Popen(
-        [*before, *RUN, *options, "--", "sh", "-c", script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as command:
-        try:
-            assert command.stdout
-            assert command.stdout.readline() == "there\n"
-            yield command
-        finally:
-            command.kill()
-
-
-def heed(name: str) -> str:
-    """Return a trap by which a shell reports a signal and leaves."""
-    # The shell's own child ignores SIGINT and SIGQUIT: it would stay for the whole grace.
-    return f"trap 'echo caught; kill $!; exit 9' {name.removeprefix('SIG')};"
-
-
 @pytest.mark.needs("fork")
 def test_the_time_is_over_by_the_signal_that_was_chosen() -> None:
     options = ("--timeout", "2", "--signal", "INT", "--grace", str(BOUND))
@@ -598,237 +452,3 @@ def test_the_time_is_over_by_the_signal_that_was_chosen() -> None:
         out, _ = command.communicate(timeout=BOUND)
     assert out == "caught\n"
     assert command.returncode == 124
-
-
-@pytest.mark.needs("fork")
-class TestTerminal:
-    """Real: a terminal of our own, on which the command is the foreground job."""
-
-    def test_the_command_handles_ctrl_c(self, terminal: Terminal) -> None:
-        terminal.run(*RUN, "--", sys.executable, "-I", "-c", ASKING)
-        terminal.expect("waiting")
-        terminal.type("\3")
-        terminal.expect("interrupted")
-        terminal.type("5\r")
-        assert terminal.wait() == 5
-
-    @pytest.mark.needs("procfs")
-    @pytest.mark.parametrize("grace", [HASTE, PATIENCE])
-    def test_ctrl_c_ends_a_command_that_ignores_it(self, terminal: Terminal, grace: str) -> None:
-        stay = "trap '' INT TERM; echo there; while :; do sleep 1000; done"
-        terminal.run(*RUN, "--grace", grace, "--", "sh", "-c", stay)
-        terminal.expect("there")
-        terminal.press_ctrl_c()
-        terminal.press_ctrl_c()
-        terminal.expect(f"proctree-kill: asking all processes to exit within {grace} s; ")
-        if grace == PATIENCE:
-            terminal.press_ctrl_c()
-            terminal.expect("proctree-kill: killing all processes\r\n")
-        assert terminal.wait() == 130
-
-    @pytest.mark.needs("pid namespace")
-    @pytest.mark.skipif(not shutil.which("unshare"), reason="no unshare(1)")
-    def test_the_group_of_the_terminal_may_be_outside_the_pid_namespace(
-        self, terminal: Terminal
-    ) -> None:
-        terminal.run("unshare", "--pid", "--fork", "--mount-proc", *RUN, "--", "sh", "-c", "exit 7")
-        assert terminal.wait() == 7
-
-    def test_in_raw_mode_each_ctrl_c_is_the_command_s(self, terminal: Terminal) -> None:
-        terminal.run(*RUN, "--", sys.executable, "-I", "-c", READING_KEYS)
-        terminal.expect("there")
-        for _ in range(3):
-            terminal.type("\3")
-            terminal.expect("heard")
-        terminal.type("q")
-        assert terminal.wait() == 5
-
-    @pytest.mark.parametrize("name", ["SEGV", "KILL"])
-    @pytest.mark.parametrize("after", ["", "; exit $?"], ids=["command", "below a shell"])
-    def test_the_modes_are_restored_when_a_signal_ended_the_command(
-        self, terminal: Terminal, name: str, after: str
-    ) -> None:
-        before = terminal.modes()
-        raw = f"sh -c 'stty raw -echo; kill -{name} $$'{after}"
-        terminal.run(*RUN, "--", "sh", "-c", raw)
-        assert terminal.wait() == 128 + getattr(signal, f"SIG{name}")
-        assert terminal.modes() == before
-
-    def test_the_modes_are_restored_when_what_was_left_is_killed(self, terminal: Terminal) -> None:
-        before = terminal.modes()
-        left = "stty raw -echo; sleep 1000 & exit 0"
-        terminal.run(*RUN, "--linger", "0", "--force", "--", "sh", "-c", left)
-        assert terminal.wait() == 0
-        assert terminal.modes() == before
-
-    def test_modes_that_a_command_leaves_on_purpose_stay(self, terminal: Terminal) -> None:
-        before = terminal.modes()
-        terminal.run(*RUN, "--", "stty", "-echo")
-        assert terminal.wait() == 0
-        assert terminal.modes() != before
-
-    @pytest.mark.parametrize(
-        "script",
-        [
-            "{run} 9<>alive & {front}",
-            "{run} 9<>alive & exec {front}",
-            "{run} 9<>alive | {front}",
-            "exec 9<>alive; exec {front} {run}",
-        ],
-        ids=["in the background", "then replaced", "in a pipeline", "as a server"],
-    )
-    def test_the_modes_of_a_program_in_front_stay(
-        self, terminal: Terminal, tmp_path: Path, script: str
-    ) -> None:
-        for name in ("up", "go", "alive"):
-            os.mkfifo(tmp_path / name)
-        program = ": >up; read line <go; kill -TERM $PPID; exec sleep 1000"
-        run = shlex.join([*RUN, "--", "sh", "-c", program])
-        front = shlex.join([sys.executable, "-I", "-c", FRONT])
-        terminal.run("sh", "-c", script.format(run=run, front=front), cwd=tmp_path)
-        assert terminal.wait() == 0
-
-    def test_what_was_ended_is_said_on_a_terminal(self, terminal: Terminal) -> None:
-        terminal.run(*RUN, "--linger", "0", "--", "sh", "-c", "sleep 1000 & exit 3")
-        terminal.expect("proctree-kill: the command left processes, which were ended: sleep (")
-        assert terminal.wait() == 3
-
-    def test_ctrl_c_ends_the_linger(self, terminal: Terminal) -> None:
-        # It is there when the command was reaped, and so is awaited no more.
-        awaited = "while kill -0 $$ 2>/dev/null; do sleep 0.01; done"
-        left = f"trap 'echo asked; kill $!; exit' TERM; trap '' INT; {awaited}; {STAY}"
-        options = ["--linger", "1000", "--grace", PATIENCE]
-        terminal.run(*RUN, *options, "--", "sh", "-c", f"({left}) & exit 3")
-        terminal.expect("there")
-        terminal.type("\3")
-        terminal.expect("asked")
-        assert terminal.wait() == 130
-
-    def test_a_command_that_dies_of_ctrl_c_leaves_nothing(
-        self, terminal: Terminal, plant: Planter
-    ) -> None:
-        with plant.prepare(STUBBORN, env=os.environ) as prepared:
-            options = ["--linger", "1000", "--grace", HASTE]
-            terminal.run(*RUN, *options, "--", *prepared.argv, **prepared.options)
-        prepared.tree.await_started()
-        terminal.type("\3")
-        assert terminal.wait() == 130
-        assert prepared.tree.all_dead()
-
-    def test_the_command_can_ask_at_the_terminal(self, terminal: Terminal) -> None:
-        ask = "printf 'Password: ' >/dev/tty; read word </dev/tty; echo got $word"
-        terminal.run(*RUN, "--", "sh", "-c", ask, stdin=subprocess.DEVNULL)
-        terminal.expect("Password: ")
-        terminal.type("swordfish\r")
-        terminal.expect("got swordfish")
-        assert terminal.wait() == 0
-
-    def test_a_hangup_ends_the_whole_tree(self, terminal: Terminal, plant: Planter) -> None:
-        with plant.prepare(STUBBORN, env=os.environ) as prepared:
-            terminal.run(*RUN, "--grace", HASTE, "--", *prepared.argv, **prepared.options)
-        prepared.tree.await_started()
-        terminal.hang_up()
-        assert terminal.wait() == 129
-        assert prepared.tree.all_dead()
-
-    @pytest.mark.needs("bash")
-    def test_a_command_can_be_stopped_and_continued(self, terminal: Terminal) -> None:
-        terminal.run("bash", "--norc", "--noediting", "-i", env={**os.environ, "PS1": "prompt> "})
-        terminal.expect("prompt> ")
-        terminal.type(f"{shlex.join(RUN)} -- sh -c 'echo there; exec cat'\r")
-        terminal.expect("\nthere")
-        terminal.type("\x1a")
-        terminal.expect("Stopped")
-        terminal.expect("prompt> ")
-        terminal.type("fg\r")
-        terminal.expect("exec cat'\r\n")
-        terminal.type("again\r")
-        terminal.expect("again\r\nagain\r\n")
-        terminal.type("\4")
-        terminal.expect("prompt> ")
-        terminal.type("exit $?\r")
-        assert terminal.wait() == 0
-
-    @pytest.mark.needs("bash")
-    def test_a_terminal_that_a_killed_shell_had_taken_is_given_back(
-        self, terminal: Terminal
-    ) -> None:
-        inner = shlex.join([*RUN, "--timeout", "1", "--grace", "0", "--", "bash", "--norc", "-i"])
-        terminal.run("sh", "-c", f"{inner}; echo code $?; read line; echo read $line")
-        terminal.expect("code 124")
-        terminal.type("word\r")
-        terminal.expect("read word")
-        assert terminal.wait() == 0
-
-
-class Terminal:
-    """A terminal, and the leader of the session on it."""
-
-    def __init__(self, fdspawn: Callable[..., Any]) -> None:
-        self._master, self._slave = os.openpty()
-        self._screen = fdspawn(self._master, timeout=BOUND, encoding="utf-8")
-
-    def run(self, *argv: str, stdin: IO[str] | int | None = None, **options: Any) -> None:
-        """Run a program whose controlling terminal this is."""
-        self._leader = subprocess.Popen(
-            argv,
-            stdin=self._slave if stdin is None else stdin,
-            stdout=self._slave,
-            stderr=self._slave,
-            start_new_session=True,
-            preexec_fn=self._control,  # noqa: PLW1509 - no other way, and no thread here
-            **options,
-        )
-
-    def _control(self) -> None:
-        """Make it the controlling terminal of the session of this process (tty_ioctl(4))."""
-        import fcntl  # noqa: PLC0415 - not on every system
-        import termios  # noqa: PLC0415 - not on every system
-
-        fcntl.ioctl(1, termios.TIOCSCTTY, 0)
-
-    def modes(self) -> list[Any]:
-        """Return its modes (termios(3))."""
-        import termios  # noqa: PLC0415 - not on every system
-
-        return termios.tcgetattr(self._slave)
-
-    def type(self, keys: str) -> None:
-        self._screen.send(keys)
-
-    def press_ctrl_c(self) -> None:
-        """Interrupt, and wait until the leader has taken the signal: two at once are one."""
-        self.type("\3")
-        self.expect("^C")
-        status = Path(f"/proc/{self._leader.pid}/status")
-        while re.search(r"^(Sig|Shd)Pnd:.*[^0\s]", status.read_text(), re.MULTILINE):
-            os.sched_yield()
-
-    def expect(self, text: str) -> None:
-        """Wait until it shows a text."""
-        self._screen.expect_exact(text)
-
-    def hang_up(self) -> None:
-        """Close the other side of it."""
-        os.close(self._slave)
-        self._screen.close()
-        self._slave = self._master = -1
-
-    def wait(self) -> int:
-        """Wait for the end of the leader and return its exit code."""
-        return self._leader.wait(BOUND)
-
-    def close(self) -> None:
-        """End all that is left."""
-        if self._master >= 0:
-            self.hang_up()
-        self._leader.kill()
-        self._leader.wait()
-
-
-@pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    fdpexpect = pytest.importorskip("pexpect.fdpexpect")
-    terminal = Terminal(fdpexpect.fdspawn)
-    yield terminal
-    terminal.close()

@@ -153,7 +153,7 @@ class TestRecover:
         code, out, _ = invoke("recover", tmp_path, "--grace", PATIENCE)
         assert code == 0
         assert "lost" in out
-        assert out.endswith("1 reaped\n")
+        assert out.endswith("1 ended\n")
         assert orphan.all_dead()
         assert files(tmp_path) == set()
         assert invoke("recover", tmp_path)[:2] == (0, "no records\n")
@@ -161,7 +161,7 @@ class TestRecover:
     def test_a_dry_run_touches_nothing(self, invoke: Invoke, orphan: Tree, tmp_path: Path) -> None:
         code, out, _ = invoke("recover", tmp_path, "--dry-run")
         assert code == 0
-        assert out.endswith("would be: 1 reaped\n")
+        assert out.endswith("would be: 1 ended\n")
         assert orphan.root.poll() is None
         assert files(tmp_path) == {"session_lost.pid"}
 
@@ -171,7 +171,7 @@ class TestRecover:
         assert code == 0
         assert said.pop("ok") is True
         report = RecoveryReport.model_validate_json(json.dumps(said))
-        assert [outcome.session_id for outcome in report.reaped] == ["lost"]
+        assert [outcome.session_id for outcome in report.ended] == ["lost"]
         assert orphan.all_dead()
 
     def test_a_bare_number_is_acted_upon_where_that_is_asked_for(
@@ -181,7 +181,7 @@ class TestRecover:
         record_path(tmp_path, "a").write_text(str(tree.root.pid))
         assert invoke("recover", tmp_path)[1].endswith("1 bare\n")
         assert tree.root.poll() is None
-        assert invoke("recover", tmp_path, "--bare", "--force")[1].endswith("1 reaped\n")
+        assert invoke("recover", tmp_path, "--bare", "--force")[1].endswith("1 ended\n")
         assert tree.all_dead()
 
     def test_a_survivor_is_exit_code_1(

@@ -16,7 +16,8 @@ import pytest
 
 import proctree_kill
 from proctree_kill import Fate, KillPolicy, KillResult, TreePopen
-from proctree_kill._cli.run import CommandRun, start
+from proctree_kill._cli.command_run import CommandRun
+from proctree_kill._cli.run import start
 from proctree_kill._cli.signals import signal_queue
 from proctree_kill._spawn.leftovers import Leftovers
 from proctree_kill._systems import terminal as own_terminal

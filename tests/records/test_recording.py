@@ -146,7 +146,7 @@ def test_an_owner_killed_at_any_step_leaves_whole_files_and_no_unknown_process(
 ) -> None:
     quiet = die_at(NEVER, plant, tmp_path / "quiet")
     assert quiet.left == {"session_a.pid"}
-    assert [outcome.fate for outcome in quiet.report.outcomes] == ["reaped"]
+    assert [outcome.fate for outcome in quiet.report.outcomes] == ["ended"]
     assert quiet.dead
     for index in range(DEATHS):
         step = index * quiet.steps // DEATHS

@@ -73,7 +73,7 @@ class TestReaped:
         tree = abandon(plant, tmp_path, "a", node)
         assert files(tmp_path) == {"session_a.pid"}
         outcome = only(recover(tmp_path, policy=policy))
-        assert outcome.fate is RecordFate.REAPED
+        assert outcome.fate is RecordFate.ENDED
         assert outcome.kill
         assert outcome.kill.ok
         assert (outcome.session_id, outcome.tool) == ("a", "mcp")
@@ -97,7 +97,7 @@ class TestReaped:
             with unprivileged(account):
                 return recover(folder, policy=PATIENT).summary()
 
-        assert apart(scene) == "1 reaped"
+        assert apart(scene) == "1 ended"
         assert tree.all_dead()
         assert files(folder) == set()
 
@@ -106,7 +106,7 @@ class TestReaped:
     ) -> None:
         tree, facts = marked(plant, DAEMON)
         write(tmp_path, "a", owner=dead_owner(plant), marker=facts["marker"])
-        assert only(recover(tmp_path, policy=PATIENT)).fate is RecordFate.REAPED
+        assert only(recover(tmp_path, policy=PATIENT)).fate is RecordFate.ENDED
         assert tree.all_dead()
         assert files(tmp_path) == set()
 
@@ -115,7 +115,7 @@ class TestReaped:
         owner = dead_owner(plant)
         write(tmp_path, "a", owner=owner, **facts)
         write(tmp_path, "a", owner=owner, marker=facts["marker"])
-        assert only(recover(tmp_path, policy=PATIENT)).fate is RecordFate.REAPED
+        assert only(recover(tmp_path, policy=PATIENT)).fate is RecordFate.ENDED
         assert tree.all_dead()
         assert files(tmp_path) == set()
 
@@ -148,7 +148,7 @@ class TestReaped:
             write(tmp_path, str(index), owner=owner, **facts)
             trees.append(tree)
         report = recover(tmp_path, policy=KillPolicy(grace=1.0))
-        assert report.summary() == "4 reaped"
+        assert report.summary() == "4 ended"
         assert all(tree.all_dead() for tree in trees)
 
     @pytest.mark.needs("procfs")
@@ -161,7 +161,7 @@ class TestReaped:
             victim.wait(0.05)  # psutil calls a zombie alive
         tree, facts = marked(plant)
         write(tmp_path, "a", owner=owner, **facts)
-        assert only(recover(tmp_path, policy=PATIENT)).fate is RecordFate.REAPED
+        assert only(recover(tmp_path, policy=PATIENT)).fate is RecordFate.ENDED
         assert parent.state("owner") == psutil.STATUS_ZOMBIE
         assert tree.all_dead()
 
@@ -263,7 +263,7 @@ class TestLeftAlone:
         tree, facts = marked(plant)
         write(tmp_path, "a", owner=ProcessIdentity(pid=os.getpid()), **facts)
         outcome = only(recover(tmp_path))
-        assert outcome.fate is not RecordFate.REAPED
+        assert outcome.fate is not RecordFate.ENDED
         assert tree.root.poll() is None
 
     def test_a_tree_that_holds_the_recovering_process_is_left_alone(
@@ -287,8 +287,8 @@ class TestLeftAlone:
         (tmp_path / "session_c.pid").write_bytes(b"1")
         before = files(tmp_path)
         report = recover(tmp_path, dry_run=True)
-        assert [outcome.fate for outcome in report.outcomes] == ["reaped", "gone", "bare"]
-        assert report.summary() == "would be: 1 reaped, 1 gone, 1 bare"
+        assert [outcome.fate for outcome in report.outcomes] == ["ended", "gone", "bare"]
+        assert report.summary() == "would be: 1 ended, 1 gone, 1 bare"
         assert tree.root.poll() is None
         assert files(tmp_path) == before
 
@@ -333,7 +333,7 @@ class TestDropped:
                 stranger.end()
                 return outcome.fate, harm, tree.all_dead(within=5)
 
-        fate = {"root": "recycled", "owner": "reaped"}[lost]
+        fate = {"root": "recycled", "owner": "ended"}[lost]
         assert in_namespace(scene) == (fate, "", True)
         assert files(tmp_path) == set()
 
@@ -366,7 +366,7 @@ class TestBare:
     ) -> None:
         tree = plant(POLITE)
         (tmp_path / "session_a.pid").write_text(f"{tree.root.pid}\n")
-        assert only(recover(tmp_path, policy=PATIENT, bare=True)).fate is RecordFate.REAPED
+        assert only(recover(tmp_path, policy=PATIENT, bare=True)).fate is RecordFate.ENDED
         assert tree.all_dead()
         assert files(tmp_path) == set()
 
@@ -415,8 +415,8 @@ class TestCalls:
         said = [process.communicate(timeout=BOUND)[0] for process in both]
         reports = [RecoveryReport.model_validate_json(report) for report in said]
         fates = [outcome.fate for report in reports for outcome in report.outcomes]
-        assert fates.count(RecordFate.REAPED) == 3
-        assert set(fates) <= {RecordFate.REAPED, RecordFate.OWNED, RecordFate.GONE}
+        assert fates.count(RecordFate.ENDED) == 3
+        assert set(fates) <= {RecordFate.ENDED, RecordFate.OWNED, RecordFate.GONE}
         assert all(tree.all_dead() for tree in trees)
         assert files(tmp_path) == set()
 
@@ -456,7 +456,7 @@ class TestCalls:
         report = recover(tmp_path, policy=PATIENT)
         assert RecoveryReport.model_validate_json(report.model_dump_json()) == report
         assert report.ok
-        assert report.reaped == report.outcomes
+        assert report.ended == report.outcomes
         for rest in ("survived", "gone", "recycled", "owned", "foreign", "unreadable", "bare"):
             assert getattr(report, rest) == ()
         assert tree.all_dead()
@@ -464,7 +464,7 @@ class TestCalls:
     def test_a_recovery_is_awaited(self, plant: Planter, tmp_path: Path) -> None:
         tree = abandon(plant, tmp_path, "a", POLITE)
         report = asyncio.run(arecover(tmp_path, policy=PATIENT))
-        assert report.summary() == "1 reaped"
+        assert report.summary() == "1 ended"
         assert tree.all_dead()
 
     def test_a_cancelled_recovery_forces_and_finishes(self, plant: Planter, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_an_owner_that_replaced_itself_recovers_and_starts_the_same_sessions(
 ) -> None:
     with replaced_owner(tmp_path / "records") as owner:
         detail = f"process {owner.process.pid} runs another program now"
-        assert owner.resume() == ["3 reaped", detail, *RECOVERED]
+        assert owner.resume() == ["3 ended", detail, *RECOVERED]
         assert owner.holders.all_dead()
         assert files(tmp_path / "records") == set()
 
@@ -63,7 +63,7 @@ def test_it_does_so_where_addresses_are_not_random(tmp_path: Path) -> None:
     with replaced_owner(tmp_path / "records", ["setarch", "-R"]) as owner:
         # Another process cannot know it, and touches nothing.
         assert recover(tmp_path / "records").summary() == "3 owned"
-        assert owner.resume()[:1] == ["3 reaped"]
+        assert owner.resume()[:1] == ["3 ended"]
         assert owner.holders.all_dead()
 
 
@@ -74,7 +74,7 @@ def test_another_process_recovers_what_an_owner_left_that_replaced_itself(tmp_pa
         states = {session["state"] for session in json.loads(output)["sessions"]}
         assert states == {"orphaned"}
         report = recover(tmp_path / "records", policy=PATIENT)
-        assert report.summary() == "3 reaped"
+        assert report.summary() == "3 ended"
         assert owner.holders.all_dead()
         assert owner.process.poll() is None
         assert owner.resume()[:1] == ["no records"]

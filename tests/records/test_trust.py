@@ -165,7 +165,7 @@ class TestFiles:
         os.mkfifo(record_path(tmp_path, "a"))
         report = recover(tmp_path, policy=PATIENT)
         assert {outcome.fate for outcome in report.outcomes} == {
-            RecordFate.REAPED,
+            RecordFate.ENDED,
             RecordFate.UNTRUSTED,
         }
         assert recorded.tree.all_dead()
@@ -186,7 +186,7 @@ class TestFiles:
         facts = {**recorded.facts, "identity": None}
         path = write(tmp_path, "a", **facts)
         (tmp_path / f".{path.name}.01234567.tmp").hardlink_to(path)
-        assert only(tmp_path).fate is RecordFate.REAPED
+        assert only(tmp_path).fate is RecordFate.ENDED
         assert recorded.tree.all_dead()
 
     def test_the_command_line_says_so(
@@ -273,7 +273,7 @@ class TestSwaps:
         folder.mkdir()
         write(folder, "a", **recorded.facts)
         (tmp_path / "link").symlink_to(folder)
-        assert only(tmp_path / "link").fate is RecordFate.REAPED
+        assert only(tmp_path / "link").fate is RecordFate.ENDED
         assert recorded.tree.all_dead()
         assert files(folder) == set()
 
@@ -318,8 +318,8 @@ class TestAnotherUser:
                 return {outcome.session_id: outcome.fate for outcome in report.outcomes}
 
         assert apart(scene) == {
-            "0": RecordFate.REAPED,
-            str(stranger.uid): RecordFate.REAPED,
+            "0": RecordFate.ENDED,
+            str(stranger.uid): RecordFate.ENDED,
             str(stranger.uid - 1): RecordFate.UNTRUSTED,
         }
         assert [recorded.lives for recorded in trees.values()] == [False, False, True]
@@ -329,7 +329,7 @@ class TestAnotherUser:
     ) -> None:
         recorded = orphan(plant, stranger)
         os.chown(write(shared, "a", **recorded.facts), stranger.uid, 0)
-        assert only(shared).fate is RecordFate.REAPED
+        assert only(shared).fate is RecordFate.ENDED
         assert recorded.tree.all_dead()
         assert files(shared) == set()
 
@@ -352,7 +352,7 @@ class TestAnotherUser:
         os.chown(path, stranger.uid, 0)
         outcome = only(shared)
         assert recorded.lives
-        assert outcome.fate is RecordFate.REAPED
+        assert outcome.fate is RecordFate.ENDED
         assert outcome.kill
         assert [ended.identity.pid for ended in outcome.kill.outcomes] == [theirs.root.pid]
 
@@ -373,7 +373,7 @@ class TestAnotherUser:
         path = write(shared, "a", owner=dead_owner(plant), identity=identify(tree.root.pid))
         os.chown(path, stranger.uid, 0)
         (outcome,) = recover(shared, policy=HASTY).outcomes
-        assert outcome.fate is RecordFate.REAPED
+        assert outcome.fate is RecordFate.ENDED
         assert tree.root.wait(BOUND)
         assert not is_zombie(child)
 
@@ -518,7 +518,7 @@ class TestCgroups:
         with cgroup_of(owner) as folder:
             (folder / "cgroup.procs").write_text(str(recorded.tree.root.pid))
             write(tmp_path, "a", owner=owner, cgroup=str(folder))
-            assert only(tmp_path).fate is RecordFate.REAPED
+            assert only(tmp_path).fate is RecordFate.ENDED
             assert recorded.tree.all_dead()
 
     def test_what_a_dead_owner_left_in_its_entry_is_ended(
@@ -532,9 +532,9 @@ class TestCgroups:
             (entry / "cgroup.type").write_text("threaded")
             (entry / "cgroup.procs").write_text(str(recorded.tree.root.pid))
             write(tmp_path, "a", owner=owner, cgroup=str(folder))
-            assert only(tmp_path, dry_run=True).fate is RecordFate.REAPED
+            assert only(tmp_path, dry_run=True).fate is RecordFate.ENDED
             assert (entry / "cgroup.threads").read_text() == f"{recorded.tree.root.pid}\n"
-            assert only(tmp_path).fate is RecordFate.REAPED
+            assert only(tmp_path).fate is RecordFate.ENDED
             assert recorded.tree.all_dead()
             assert inside.all_dead()
             assert not entry.exists()
@@ -558,7 +558,7 @@ class TestCgroups:
             draft.touch()
             os.utime(draft, (before, before))
             monkeypatch.setattr(os, "open", note)
-            assert only(tmp_path, dry_run=True).fate is RecordFate.REAPED
+            assert only(tmp_path, dry_run=True).fate is RecordFate.ENDED
             assert main(["sessions", str(tmp_path)]) == 0
             assert folder.exists()
         assert opened

@@ -115,10 +115,10 @@ def test_a_recovery_is_awaited_and_reported(
 
     async def scene() -> str:
         async with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
-            assert (await manager.arecover(dry_run=True)).summary() == "would be: 1 reaped"
+            assert (await manager.arecover(dry_run=True)).summary() == "would be: 1 ended"
             return (await manager.arecover()).summary()
 
-    assert loop(scene) == "1 reaped"
+    assert loop(scene) == "1 ended"
     assert listener.names() == ["recovered"]
     assert tree.all_dead()
 

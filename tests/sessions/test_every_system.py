@@ -87,10 +87,10 @@ def test_what_a_killed_owner_left_is_recovered(
         assert [outcome.fate for outcome in recover(tmp_path).outcomes] == ["owned"]
         owner.kill()
     owner.wait(BOUND)
-    assert [outcome.fate for outcome in recover(tmp_path, dry_run=True).outcomes] == ["reaped"]
+    assert [outcome.fate for outcome in recover(tmp_path, dry_run=True).outcomes] == ["ended"]
     assert len(planter.living()) == (2 if dies else 3)
     report = recover(tmp_path, policy=PATIENT)
-    assert [outcome.fate for outcome in report.outcomes] == ["reaped"]
+    assert [outcome.fate for outcome in report.outcomes] == ["ended"]
     assert planter.all_dead()
     assert files(tmp_path) == set()
 
@@ -106,5 +106,5 @@ def test_a_record_of_another_process_touches_nothing(
     assert planter.all_dead()
     other = planter.plant(chain("other"))
     record.write_text(text.replace(text.split("\n", 1)[0], str(other.pid)), encoding="utf-8")
-    assert [outcome.fate for outcome in recover(tmp_path).outcomes] != ["reaped"]
+    assert [outcome.fate for outcome in recover(tmp_path).outcomes] != ["ended"]
     assert len(planter.living()) == 1

@@ -147,8 +147,8 @@ def test_the_manager_recovers_and_reports(
     identity = identify(tree.root.pid)
     write(tmp_path, "a", owner=dead_owner(plant), identity=identity, marker=marker)
     kept, alive = start(manager, plant, "b", POLITE)
-    assert manager.recover(dry_run=True).summary() == "would be: 1 reaped, 1 owned"
-    assert manager.recover().summary() == "1 reaped, 1 owned"
+    assert manager.recover(dry_run=True).summary() == "would be: 1 ended, 1 owned"
+    assert manager.recover().summary() == "1 ended, 1 owned"
     event = listener.wait("recovered")
     assert (event.event, event.pid) == ("mcp.session.recovered", identity.pid)
     assert listener.names() == ["recovered"]

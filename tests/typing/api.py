@@ -21,15 +21,18 @@ from proctree_kill import (
     KillResult,
     ProcessIdentity,
     ProcessOutcome,
+    RecordOutcome,
     RecoveryReport,
     Session,
     SessionEvent,
     SessionManager,
     SessionState,
     StopResult,
+    Target,
     TreeMember,
     TreePopen,
     TreeSnapshot,
+    __version__,
     akill_tree,
     arecover,
     arun,
@@ -64,6 +67,15 @@ def values(identity: ProcessIdentity, snapshot: TreeSnapshot, other: TreeSnapsho
     kill_tree(snapshot)
     kill_tree([1234, identity])
     kill_tree((snapshot, other, 1234))
+
+
+def end_all(targets: Target, more: Sequence[subprocess.Popen[bytes]]) -> None:
+    """A wrapper names its argument ``Target``."""
+    kill_tree(targets)
+    end_all(more, [])
+    end_all([1234, *more], [])
+    end_all("1234", [])  # pyright: ignore[reportArgumentType] -- must be refused
+    assert_type(__version__.split("."), list[str])
 
 
 def no_target() -> None:
@@ -227,7 +239,8 @@ async def recoveries() -> None:
     report = recover("sessions", policy=KillPolicy(), dry_run=True, bare=False)
     assert_type(report, RecoveryReport)
     assert_type(report.ok, bool)
-    assert_type([outcome.session_id for outcome in report.reaped], list[str])
+    assert_type(report.outcomes, tuple[RecordOutcome, ...])
+    assert_type([outcome.session_id for outcome in report.ended], list[str])
     assert_type([outcome.detail for outcome in report.untrusted], list[str | None])
     assert_type(await arecover("sessions"), RecoveryReport)
     TreePopen(["cat"], record="sessions/session_a.pid")

@@ -9,7 +9,7 @@ from proctree_kill import RecoveryReport
 from ._cards import Card
 
 LOST = "The server that started it died."
-ENDED = {"reaped", "gone", "recycled"}
+ENDED = {"ended", "gone", "recycled"}
 """The fates of records after which no process is left."""
 
 

@@ -395,7 +395,7 @@ def test_the_cgroups_of_a_program_that_was_replaced_go(where: str, tmp_path: Pat
         homes = b"1" if (parent / "cgroup.type").exists() else b"0"  # the root has none
         command = [sys.executable, "-c", REPLACED, str(parent), str(tmp_path)]
         said = subprocess.check_output(command).splitlines()
-        assert said == [b"1 reaped", b"False", homes]
+        assert said == [b"1 ended", b"False", homes]
 
 
 def test_a_sweep_keeps_what_a_recovery_needs_to_find_an_entry() -> None:
