@@ -75,7 +75,10 @@ def process_table(members: Iterable[TreeMember], shown: Mapping[int, Details]) -
     heads = ("PID", "PROCESS", "USER", "AGE", "COMMAND")
     return Table(
         heads,
-        [Row(process_cells(member, shown.get(member.identity.pid, Details()))) for member in members],
+        [
+            Row(process_cells(member, shown.get(member.identity.pid, Details())))
+            for member in members
+        ],
         text="COMMAND",
         optional=("AGE", "USER"),
         one_line=True,

@@ -29,6 +29,10 @@ class Inode(NamedTuple):
     number: int
 
 
+class UndecidedError(Exception):
+    """It is not clear what a target means, or it was not confirmed. No process was touched."""
+
+
 WrittenTarget = int | Port | Name | Inode
 
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from .._engine import kill as engine
 from .._engine.process import details, identify
-from .._engine.target import SingleTarget
 from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
 from .._models.text import printable
@@ -19,23 +18,22 @@ from .._systems.contract import Listener, System
 from .._systems.member import ALIVE, Member, model_of
 from . import questions
 from .screen import Screen
-from .target_text import Inode, Name, Port
+from .target_text import Inode, Name, Port, UndecidedError
 
 Look = Callable[[Collection[int] | None], set[int]]
 """Returns the processes that are wanted: of all, or of these."""
 
+Bound = int | ProcessIdentity
+"""What a target comes to; a pid is the caller's word."""
+
 INIT = 1
 
 
-class UndecidedError(Exception):
-    """It is not clear what a target means, or it was not confirmed. No process was touched."""
-
-
 class Targets(NamedTuple):
-    """What the targets come to, and why some are refused."""
+    """What the targets come to, and why some are refused, by their pids."""
 
-    accepted: list[SingleTarget]
-    refused: list[TargetRefusedError]
+    accepted: list[Bound]
+    refused: dict[int, str]
 
 
 def find(options: Namespace, screen: Screen, *, confirm: bool = False) -> Targets:
@@ -49,7 +47,7 @@ def find(options: Namespace, screen: Screen, *, confirm: bool = False) -> Target
     Raises:
         UndecidedError: the list was printed.
     """
-    found = Targets([], [])
+    found = Targets([], {})
     for written in options.targets:
         if isinstance(written, Port):
             found.accepted.extend(_by_port(written.number, options, screen))
@@ -62,7 +60,7 @@ def find(options: Namespace, screen: Screen, *, confirm: bool = False) -> Target
             try:
                 found.accepted.append(_by_inode(written))
             except TargetRefusedError as refusal:
-                found.refused.append(refusal)
+                found.refused[refusal.pid] = str(refusal)
         else:
             found.accepted.append(written)
     return found
@@ -200,9 +198,7 @@ def _tree(identity: ProcessIdentity) -> set[ProcessIdentity]:
 
 def _is_manager(system: System, member: Member) -> bool:
     """Whether it holds sockets for services that it starts (systemd.socket(5), launchd)."""
-    return member.pid == INIT or (
-        member.name == "systemd" and "--user" in system.arguments(member)
-    )
+    return member.pid == INIT or (member.name == "systemd" and "--user" in system.arguments(member))
 
 
 def _is_ours(system: System, member: Member) -> bool:
