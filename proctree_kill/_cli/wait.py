@@ -38,7 +38,9 @@ def run(options: Namespace, screen: Screen) -> Exit:
     begun = time.monotonic()
     try:
         with screen.progress() as show:
-            show(f"waiting for {len(snapshot.members)} processes; Ctrl-C ends the wait only")
+            count = len(snapshot.members)
+            some = "1 process" if count == 1 else f"{count} processes"
+            show(f"waiting for {some}; Ctrl-C ends the wait only")
             living = threads.run(TreeWait(accepted, begun + (options.timeout or math.inf)))
     except KeyboardInterrupt:
         screen.error("interrupted; nothing was touched")
