@@ -93,7 +93,7 @@ def _by_port(port: int, options: Namespace, screen: Screen) -> list[ProcessIdent
 
     with current() as system:
         holders = _bind(system, look)
-        managers = [model_of(member) for member in holders if _is_manager(system, member)]
+        managers = _topmost(system, [m for m in holders if _is_manager(system, m)])
         foreign = [model_of(member) for member in holders if not _is_ours(system, member)]
         top = _topmost(system, holders)
     if not sockets:
@@ -169,7 +169,7 @@ def _confirmed(
 
 def _bind(system: System, look: Look) -> list[Member]:
     """Bind the living processes that are wanted still when they are bound."""
-    members = system.bind_all(look(None))
+    members = system.bind_all(sorted(look(None)))
     again = look({member.pid for member in members})
     return [
         member
