@@ -16,6 +16,7 @@ class Exit(IntEnum):
     ALIVE = 1
     USAGE = 2
     REFUSED = 3
+    NO_SESSION = 4
     TIMEOUT = 124
     FAILED = 125
     NOT_EXECUTABLE = 126

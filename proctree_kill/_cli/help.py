@@ -184,7 +184,8 @@ enough. The record is removed when no process is left.
 exit codes:
   0    no process is left
   1    a process lives, or the record may not be acted upon
-  2    wrong arguments, or no such session: it never was, or has ended
+  2    wrong arguments, or the folder cannot be read; nothing was touched
+  4    no such session: it never was, or has ended
 
 examples:
   proctree-kill stop ./sessions chat-7
@@ -210,6 +211,18 @@ exit codes:
 examples:
   proctree-kill recover ./sessions --dry-run
   proctree-kill recover ./sessions
+""",
+    ),
+    "help": Help(
+        "describe a command",
+        "Describe a command, as its --help does, or list all commands.\n",
+        """\
+exit codes:
+  0    always, except for
+  2    wrong arguments
+
+examples:
+  proctree-kill help run
 """,
     ),
 }

@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any, NoReturn
 
 from .. import __version__
+from .._models.suggestion import nearest, unknown
 from .exit_codes import Exit
 from .help import COMMANDS, MAIN
-from .values import folder, marker, pid, pids, seconds, steps, time_limit
+from .values import folder, marker, pid, pids, seconds, signal, steps, time_limit
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -21,9 +22,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         SystemExit: the arguments are wrong, or ask for help or the version.
     """
     parser = _parser()
-    found, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        found.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    found, rest = parser.parse_known_args(arguments)
+    if rest:
+        found.parser.reject(rest)
+    if found.command == "help":
+        parser.parse_args([found.topic, "--help"] if found.topic else ["--help"])
     if found.command is None:
         parser.print_help(sys.stderr)
         raise SystemExit(Exit.USAGE)
@@ -44,6 +47,20 @@ class _Parser(argparse.ArgumentParser):
         self.print_usage(sys.stderr)
         self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
 
+    def reject(self, words: Sequence[str]) -> NoReturn:
+        """Write which words have no meaning, with the options that are nearest, and exit."""
+        option = next((word for word in words if word.startswith("-")), "").partition("=")[0]
+        if option in self._option_string_actions:
+            self.error(f"{option} belongs behind the command: {self.prog} {option}")
+        names = [name[2:] for name in self._option_string_actions if name.startswith("--")]
+        near = nearest(option[2:], names) if option.startswith("--") else []
+        hint = f"; did you mean --{' or --'.join(near)}?" if near else ""
+        self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:  # noqa: ANN401 - as argparse
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, unknown(value, action.choices))
+
 
 def _parser() -> _Parser:
     parser = _Parser(prog="proctree-kill", description=MAIN.description, epilog=MAIN.epilog)
@@ -56,6 +73,12 @@ def _parser() -> _Parser:
         for add_arguments in _ARGUMENTS[name]:
             add_arguments(command)
     return parser
+
+
+def _add_topic(parser: _Parser) -> None:
+    parser.add_argument(
+        "topic", nargs="?", choices=tuple(COMMANDS), metavar="COMMAND", help="the command"
+    )
 
 
 def _add_run(parser: _Parser) -> None:
@@ -187,7 +210,10 @@ def _add_times(parser: _Parser) -> None:
         help="several requests, each with its seconds, instead of the grace: 'INT 3, TERM 2'",
     )
     parser.add_argument(
-        "--signal", metavar="NAME", help="the signal that asks, as INT or HUP (default TERM)"
+        "--signal",
+        type=signal,
+        metavar="NAME",
+        help="the signal that asks, as INT or HUP (default TERM)",
     )
     _add_settle(parser)
 
@@ -247,4 +273,5 @@ _ARGUMENTS: Mapping[str, tuple[Callable[[_Parser], None], ...]] = {
     "sessions": (_add_folder, _add_json),
     "stop": (_add_folder, _add_session, _add_times, _add_quiet, _add_json),
     "recover": (_add_folder, _add_recover, _add_times, _add_quiet, _add_json),
+    "help": (_add_topic,),
 }

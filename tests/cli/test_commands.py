@@ -225,8 +225,6 @@ class TestGivenResults:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["--signal", "KILL"], "force follows by itself"),
-            (["--signal", "INTT"], "did you mean 'SIGINT'"),
             (["--signal", "INT", "--force"], "--signal is 'INT', but force at once"),
             (["--signal", "INT", "--teardown", "INT 3"], "name each signal in --teardown"),
             (["--teardown", "INT 3,"], "expected a signal and its seconds"),
@@ -237,13 +235,6 @@ class TestGivenResults:
     ) -> None:
         assert main(["kill", str(os.getpid()), *arguments]) == 2
         assert words in capsys.readouterr().err
-
-    @pytest.mark.parametrize("grace", ["-1", "nan", "inf"])
-    def test_a_grace_out_of_range_is_a_usage_error(
-        self, grace: str, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert main(["kill", str(os.getpid()), f"--grace={grace}"]) == 2
-        assert capsys.readouterr().err.startswith("proctree-kill: grace is")
 
     def test_an_interrupt_before_the_call_touched_nothing(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
