@@ -39,6 +39,7 @@ for name in proctree_kill.__all__:  # a model gets its signature when it is buil
 # The build works offline, so what other projects document gets no link.
 nitpick_ignore = [
     ("py:class", "proctree_kill._engine.target.HasPid"),  # a protocol for type checkers
+    ("py:class", "proctree_kill._sessions.session.ProcessT_co"),  # the type of Session.process
     ("py:class", "proctree_kill._records.report.RecordFate"),  # a string
 ]
 nitpick_ignore_regex = [

@@ -61,7 +61,9 @@ class KillPolicy(Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_teardown(cls, options: dict[str, Any]) -> dict[str, Any]:
+    def _read_teardown(cls, options: object) -> object:
+        if not isinstance(options, Mapping):  # model_validate takes anything
+            return options
         teardown = _teardown(options.get("teardown", ()))
         if not teardown:
             return {**options, "teardown": ()}
@@ -117,6 +119,7 @@ class KillPolicy(Model):
 
         Raises:
             PolicyError: a key or a value is wrong; the error names all of them.
+            TypeError: ``section`` is no string.
         """
         options: dict[str, Any] = {}
         problems: list[str] = []
@@ -135,6 +138,23 @@ class KillPolicy(Model):
         return cls(**options)
 
 
+def policy_or_default(policy: object) -> KillPolicy:
+    """Return the policy that a caller passes; None means the defaults.
+
+    Raises:
+        TypeError: it is no policy.
+    """
+    if policy is None:
+        return KillPolicy()
+    if isinstance(policy, KillPolicy):
+        return policy
+    text = (
+        f"policy must be a KillPolicy, as KillPolicy(grace=1.0), not {policy!r}; "
+        "KillPolicy.from_config reads a configuration"
+    )
+    raise TypeError(text)
+
+
 def _wrong(policy: type[KillPolicy], option: dict[str, Any]) -> tuple[str, ...]:
     try:
         policy(**option)
@@ -143,8 +163,11 @@ def _wrong(policy: type[KillPolicy], option: dict[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def _section(config: object, section: str) -> Mapping[str, Any]:
+def _section(config: object, section: object) -> Mapping[str, Any]:
     # a part that is absent or empty counts as an empty section
+    if not isinstance(section, str):
+        text = f"section must be a dotted path, as 'mcp_session.termination', not {section!r}"
+        raise TypeError(text)
     found: Any = config
     path = "the configuration"
     for name in [*section.split("."), None]:
