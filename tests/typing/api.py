@@ -75,7 +75,8 @@ def end_all(targets: Target, more: Sequence[subprocess.Popen[bytes]]) -> None:
     end_all(more, [])
     end_all([1234, *more], [])
     end_all("1234", [])  # pyright: ignore[reportArgumentType] -- must be refused
-    assert_type(__version__.split("."), list[str])
+    version: str = __version__
+    end_all([int(part) for part in version.split(".")], [])
 
 
 def no_target() -> None:
