@@ -15,7 +15,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 PACKAGE = Path("proctree_kill/__init__.py").read_text(encoding="utf-8")
 VERSION = re.findall(r'^__version__ = "(.+)"$', PACKAGE, re.MULTILINE)[0]
 WHEEL = f"dist/proctree_kill-{VERSION}-py3-none-any.whl"
-CODE = ("proctree_kill", "tests", "benchmarks", "noxfile.py", "docs")
+CODE = ("proctree_kill", "tests", "benchmarks", "noxfile.py", "hatch_build.py", "docs")
 PLATFORMS = ("linux", "darwin", "win32")
 WINDOWS_FILES = "*/_systems/windows/*.py"  # no other system executes them
 # The kernels of the lab, and what their machines must have, so that no test of it is skipped.

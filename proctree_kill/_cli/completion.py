@@ -10,7 +10,8 @@ import shtab
 
 from .._models.signal_names import SIGNALS
 from .help import COMMANDS
-from .values import folder, pid, pids, signal
+from .target_text import target
+from .values import folder, pids, signal
 
 if TYPE_CHECKING:
     from .base_parser import Parser
@@ -64,7 +65,7 @@ def _complete(action: argparse.Action, neighbours: Iterable[argparse.Action]) ->
         action.complete = _BY_TYPE[action.type]  # type: ignore[attr-defined] # shtab reads it
 
 
-_BY_TYPE = {folder: shtab.DIRECTORY, pid: PIDS, pids: PIDS}
+_BY_TYPE = {folder: shtab.DIRECTORY, target: PIDS, pids: PIDS}
 
 
 def _command(neighbours: Iterable[argparse.Action]) -> Completion:

@@ -11,7 +11,8 @@ from .. import __version__
 from .base_parser import Parser
 from .exit_codes import Exit
 from .help import COMMANDS, MAIN
-from .values import folder, marker, pid, pids, seconds, signal, steps, time_limit
+from .target_text import target
+from .values import folder, marker, pids, seconds, signal, steps, time_limit
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -105,7 +106,7 @@ def _add_run(parser: Parser) -> None:
 
 
 def _add_target(parser: Parser) -> None:
-    parser.add_argument("pids", nargs="+", type=pid, metavar="PID", help="the root of a tree")
+    _add_targets(parser)
     parser.add_argument(
         "--marker",
         type=marker,
@@ -126,6 +127,30 @@ def _add_target(parser: Parser) -> None:
         dest="include_root",
         action="store_false",
         help="end the descendants only",
+    )
+
+
+def _add_targets(parser: Parser) -> None:
+    parser.add_argument(
+        "targets",
+        nargs="+",
+        type=target,
+        metavar="TARGET",
+        help="the root of a tree: a pid, PID:INODE (the inode of a pidfd), :PORT (the topmost "
+        "process that listens there), or the exact name of a program",
+    )
+
+
+def _add_yes(parser: Parser) -> None:
+    parser.add_argument(
+        "-y", "--yes", action="store_true", help="end all that a name leads to, without a question"
+    )
+
+
+def _add_wait(parser: Parser) -> None:
+    _add_targets(parser)
+    parser.add_argument(
+        "--timeout", type=time_limit, metavar="S", help="seconds to wait (default: no limit)"
     )
 
 
@@ -255,9 +280,10 @@ class _PrintCompletion(argparse.Action):
 
 
 _ARGUMENTS: Mapping[str, tuple[Callable[[Parser], None], ...]] = {
-    "kill": (_add_target, _add_times, _add_terminate, _add_json, _add_quiet_or_verbose),
+    "kill": (_add_target, _add_yes, _add_times, _add_terminate, _add_json, _add_quiet_or_verbose),
     "run": (_add_run, _add_times),
     "tree": (_add_target, _add_json),
+    "wait": (_add_wait, _add_json, _add_quiet),
     "doctor": (_add_json,),
     "demo": (partial(_add_grace, default=1.0),),
     "sessions": (_add_folder, _add_json),

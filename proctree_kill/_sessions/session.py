@@ -107,6 +107,7 @@ class ManagedSession:
         self.identity: ProcessIdentity | None = None
         self.started_at: float | None = None
         self.exit_code: int | None = None
+        self.result: StopResult | None = None
         self._lock = threading.Lock()
         self._stop: OngoingStop | None = None
 
@@ -138,10 +139,11 @@ class ManagedSession:
             self._stop = OngoingStop()
             return self._stop, True
 
-    def end_stop(self, state: SessionState) -> None:
+    def end_stop(self, state: SessionState, result: StopResult) -> None:
         """Note the state after the ongoing stop; a failed one can be tried again."""
         with self._lock:
             self._move(state)
+            self.result = result
             self._stop = None
             if self.process is not None:
                 self.exit_code = self.process.exit_code
@@ -202,6 +204,11 @@ class Session(Contained, Generic[ProcessT_co]):
     def exit_code(self) -> int | None:
         """The exit code of the root, negative for a signal; None while it is unknown."""
         return self._managed.exit_code
+
+    @property
+    def result(self) -> StopResult | None:
+        """The result of its last stop, or of the end of what an exit left; None before."""
+        return self._managed.result
 
     @property
     def recovered(self) -> bool:

@@ -38,6 +38,20 @@ class Details(NamedTuple):
     seconds: float | None = None
 
 
+class Listener(NamedTuple):
+    """A socket that waits on a port.
+
+    Args:
+        protocol: ``tcp``, ``tcp6``, ``udp`` or ``udp6``.
+        stranger: the user that made it, if this process has not all rights of that user.
+        pids: the processes that are seen to have it open.
+    """
+
+    protocol: str
+    stranger: str | None
+    pids: tuple[int, ...]
+
+
 class Trust(NamedTuple):
     """Whether a file may be acted upon, by its owner and mode.
 

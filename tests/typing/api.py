@@ -219,6 +219,7 @@ def sessions(broadcaster: Callable[[SessionEvent], object], *, guess: bool) -> N
         assert_type(session.process, TreePopen[bytes])
         kill_tree(session)
         assert_type(session.exit_code, int | None)
+        assert_type(session.result, StopResult | None)
         assert_type(manager.sessions, Mapping[str, Session])
         assert_type(manager.sessions["a"].process, TreePopen[Any] | None)
         any_session(session)
