@@ -47,8 +47,8 @@ class InputRelay:
         """
         stdin: object = sys.__stdin__
         if stdin is None:  # it was closed; by now its number may be that of another file
-            problem = "is closed"
-            raise InputError(problem)
+            closed = "is closed"
+            raise InputError(closed)
         self._linger = linger
         self._give_up = give_up
         self._held = bytearray()  # bytes that were read and not yet written
@@ -83,8 +83,8 @@ class InputRelay:
             threading.Thread(target=work, name="proctree_kill input", daemon=True).start()
         except RuntimeError as error:
             self._close()
-            problem = "needs a thread, and the system has none left"
-            raise InputError(problem) from error
+            lack = "needs a thread, and the system has none left"
+            raise InputError(lack) from error
 
     def _close(self) -> None:
         os.close(self.reader)
