@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from .._engine.kill import kill_tree, snapshot_tree
+from .._models.policy import KillPolicy
 from .demo_process import POSIX, SHORT_LIVED, children_of
 from .exit_codes import Exit
 from .tables import event_line
@@ -39,11 +40,16 @@ DESCRIPTIONS = {
 
 
 def run(options: Namespace, screen: Screen) -> Exit:
-    """Start the tree, show it, end it."""
+    """Start the tree, show it, end it.
+
+    Raises:
+        PolicyError: the grace is out of range.
+    """
+    policy = KillPolicy(grace=options.grace)
     tree = DemoTree()
     try:
         with tree:
-            return Exit.GONE if _show(tree, options.grace, screen) else Exit.ALIVE
+            return Exit.GONE if _show(tree, policy, screen) else Exit.ALIVE
     except ChildProcessError as error:
         screen.error(str(error))
         return Exit.ALIVE
@@ -52,15 +58,15 @@ def run(options: Namespace, screen: Screen) -> Exit:
         raise
 
 
-def _show(tree: DemoTree, grace: float, screen: Screen) -> bool:
+def _show(tree: DemoTree, policy: KillPolicy, screen: Screen) -> bool:
     notes = {pid: DESCRIPTIONS[role] for role, pid in tree.wait_until_ready().items()}
     screen.info("A stubborn tree, started for you:\n")
     screen.tree(snapshot_tree(tree.pid, marker=tree.marker), notes)
-    screen.info(f"\nNow all are asked to exit; after {grace:g} s force follows:\n")
+    screen.info(f"\nNow all are asked to exit; after {policy.grace:g} s force follows:\n")
     with screen.progress() as progress:
         result = kill_tree(
             tree.pid,
-            grace=grace,
+            policy=policy,
             marker=tree.marker,
             on_event=lambda event: progress(event_line(event)),
         )

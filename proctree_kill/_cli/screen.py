@@ -8,13 +8,13 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from .._engine.process import details
 from .._models.result import Fate, KillEvent, KillResult, closing_line, outcome_table
 from .._models.text import ASCII_TIMES, TIMES, Table
-from .._models.tree import ASCII, LINES, Glyphs, TreeSnapshot
+from .._models.tree import ASCII, LINES, Glyphs, TreeMember, TreeSnapshot
 from .._systems.contract import Details
 from . import tables
 
@@ -87,6 +87,11 @@ class Screen:
             shown = {pid: Details(command=note) for pid, note in notes.items()}
         head = "COMMAND" if notes is None else "WHAT IT IS"
         self.table(tables.tree_table(snapshot, shown, head, _glyphs()))
+
+    def processes(self, members: Collection[TreeMember]) -> None:
+        """List processes, each with its command line."""
+        shown = {member.identity.pid: details(member.identity) for member in members}
+        self.table(tables.process_table(members, shown))
 
     @contextlib.contextmanager
     def progress(self, *, hidden: bool = False) -> Iterator[Callable[[str], None]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .._models.result import Fate, KillEvent, KillResult
 from .._models.text import Row, Table, printable
-from .._models.tree import LINES, Glyphs, TreeSnapshot, branches
+from .._models.tree import LINES, Glyphs, TreeMember, TreeSnapshot, branches
 from .._records.report import RecordFate, RecordOutcome, RecoveryReport
 from .._systems.contract import Details
 
@@ -68,6 +68,27 @@ def tree_table(
     return Table(
         heads, rows, text=head, optional=("AGE", "USER", "EVIDENCE"), one_line=True
     ).compact()
+
+
+def process_table(members: Iterable[TreeMember], shown: Mapping[int, Details]) -> Table:
+    """List processes, each with what it shows of itself, by pid."""
+    heads = ("PID", "PROCESS", "USER", "AGE", "COMMAND")
+    return Table(
+        heads,
+        [
+            Row(process_cells(member, shown.get(member.identity.pid, Details())))
+            for member in members
+        ],
+        text="COMMAND",
+        optional=("AGE", "USER"),
+        one_line=True,
+    ).compact()
+
+
+def process_cells(member: TreeMember, facts: Details) -> tuple[str, ...]:
+    """Return pid, name, user, age and command line of a process."""
+    texts = (facts.user or "", age(facts.seconds), facts.command or "")
+    return (str(member.identity.pid), printable(member.name or "?"), *map(printable, texts))
 
 
 def event_line(event: KillEvent) -> str:

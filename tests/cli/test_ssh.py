@@ -75,7 +75,8 @@ def test_without_an_input_nothing_is_started(tmp_path: Path) -> None:
 
 def over(ssh: Sequence[str], *arguments: str) -> list[str]:
     """Return the command of a client that runs ``proctree-kill run`` there."""
-    run = [f"PYTHONPATH={ROOT}", sys.executable, "-m", "proctree_kill", "run", *arguments]
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    run = [f"PYTHONPATH={path}", sys.executable, "-m", "proctree_kill", "run", *arguments]
     return [*ssh, "there", shlex.join(["env", *run])]
 
 
