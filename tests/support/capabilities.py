@@ -18,6 +18,7 @@ from proctree_kill._systems.lock import lock
 
 from . import seccomp
 from .cgroups import usable_cgroup
+from .sshd import can_serve
 from .users import ordinary_user
 
 # The private modules that make subinterpreters, until and since Python 3.13.
@@ -158,5 +159,6 @@ PROBES: dict[str, Callable[[], bool]] = {
     "file locks": _file_locks,
     "questionary": lambda: importlib.util.find_spec("questionary") is not None,
     "rich": lambda: importlib.util.find_spec("rich") is not None,
+    "sshd": lambda: has("fork") and can_serve(),
     "npm package": lambda: npm_prefix() is not None,
 }
