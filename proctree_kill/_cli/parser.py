@@ -70,7 +70,7 @@ def _add_run(parser: Parser) -> None:
     parser.usage = (
         "proctree-kill run [-h] [--timeout S] [--leftovers end|wait|leave] [--linger S]\n"
         "                         [--grace S | --force | --teardown STEPS] [--signal NAME]\n"
-        "                         [--settle S] [-v] [--] COMMAND ..."
+        "                         [--settle S] [--die-with-stdin] [-v] [--] COMMAND ..."
     )
     parser.add_argument(
         "--timeout",
@@ -91,6 +91,12 @@ def _add_run(parser: Parser) -> None:
         metavar="S",
         default=1.0,
         help="seconds that they have to exit by themselves (default 1)",
+    )
+    parser.add_argument(
+        "--die-with-stdin",
+        action="store_true",
+        help="end the tree --linger after the end of standard input, as when ssh loses its "
+        "connection; the command reads it through a pipe",
     )
     parser.add_argument(
         "-v",
