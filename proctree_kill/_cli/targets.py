@@ -104,7 +104,8 @@ def _by_port(port: int, options: Namespace, screen: Screen) -> list[ProcessIdent
         _say(f"nothing listens on port {port} in this network namespace", options, screen)
         return []
     if managers:
-        problem = f"{_named(managers[0])} is a service manager, and holds it for a unit"
+        role = "init" if managers[0].identity.pid == INIT else "a service manager"
+        problem = f"{_named(managers[0])} is {role}, and may hold it for what it starts"
     elif foreign:
         user = details(foreign[0].identity).user or "another user"
         problem = f"{_named(foreign[0])} belongs to {user}"
@@ -155,7 +156,8 @@ def _confirmed(
     picked: list[TreeMember] | None
     if len(matches) == 1:
         screen.tree(engine.snapshot_tree(matches[0].identity))
-        picked = [*matches] if questions.confirm("End this tree?") else []
+        question = f"End {_named(matches[0])} and all that it started?"
+        picked = [*matches] if questions.confirm(question) else []
     else:
         picked = questions.pick("End which trees?", matches)
     if picked is None:

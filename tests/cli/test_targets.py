@@ -145,6 +145,19 @@ class TestPorts:
         assert f"systemd ({manager.pid}) is a service manager" in done.stderr
         assert manager.lives()
 
+    @pytest.mark.needs("pid namespace")
+    def test_init_is_left_alone(self) -> None:
+        def call() -> tuple[int, str]:
+            out = io.StringIO()
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                with redirect_stdout(out), redirect_stderr(out):
+                    code = main(["kill", f":{listener.getsockname()[1]}", *FORCE])
+                return code, out.getvalue()
+
+        code, said = in_namespace(call)
+        assert code == 2
+        assert "(1) is init, and may hold it for what it starts; nothing was touched" in said
+
     def test_the_caller_s_own_port_is_refused(self, invoke: Invoke) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             done = invoke("kill", f":{listener.getsockname()[1]}", *FORCE)
@@ -411,7 +424,7 @@ class TestQuestions:
         program = plant_program(plant, [script(tmp_path, name := unique_name())])
         terminal.run(sys.executable, "-m", "proctree_kill", "kill", name, *FORCE)
         terminal.expect(str(program.pid))
-        terminal.expect("End this tree? [y/N]")
+        terminal.expect(f"({program.pid}) and all that it started? [y/N]")
         terminal.type(answer)
         assert terminal.wait() == code
         assert program.lives() is (code == 2)
