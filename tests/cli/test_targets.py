@@ -165,6 +165,28 @@ class TestPorts:
         assert "it is the caller itself" in done.stderr
 
     @pytest.mark.needs("root", "ordinary user")
+    def test_root_ends_another_user_s_process_by_its_pid_only(
+        self, plant: Planter, invoke: Invoke
+    ) -> None:
+        server = serve(plant, account=ordinary_user())
+        done = invoke("kill", f":{server.port}", *FORCE)
+        assert done.returncode == 2
+        assert f"({server.pid}) belongs to nobody; name its pid to end it" in done.stderr
+        assert str(server.pid) in done.stdout.split()
+        assert server.lives()
+        assert invoke("kill", server.pid, *FORCE).returncode == 0
+
+    @pytest.mark.needs("root", "ordinary user")
+    def test_workers_that_gave_up_root_are_their_master_s(
+        self, plant: Planter, invoke: Invoke
+    ) -> None:
+        account = ordinary_user()
+        assert account
+        server = serve(plant, "workers give up root", uid=account.uid, workers=2)
+        assert invoke("kill", f":{server.port}", *FORCE).returncode == 0
+        assert server.tree.all_dead()
+
+    @pytest.mark.needs("root", "ordinary user")
     def test_another_user_s_process_is_not_touched(self, plant: Planter) -> None:
         server = serve(plant)
         code, err = as_ordinary_user("kill", f":{server.port}", *FORCE)
@@ -245,7 +267,7 @@ class TestPorts:
         monkeypatch.setattr(targets, "listeners", lambda *_: [found])
         code, err = as_ordinary_user("kill", ":8000", *FORCE)
         assert code == 2
-        assert f"({tree.root.pid}) belongs to root; nothing was touched" in err
+        assert f"({tree.root.pid}) belongs to root; name its pid to end it" in err
 
     def test_a_holder_that_leaves_during_the_look_is_not_ended(
         self, plant: Planter, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
