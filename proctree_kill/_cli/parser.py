@@ -10,7 +10,7 @@ from functools import partial
 from .. import __version__
 from .base_parser import Parser
 from .exit_codes import Exit
-from .help import COMMANDS, MAIN
+from .help import COMMANDS, MAIN, START
 from .target_text import target
 from .values import folder, marker, pids, seconds, signal, steps, time_limit
 
@@ -28,7 +28,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if found.command == "help":
         parser.parse_args([found.topic, "--help"] if found.topic else ["--help"])
     if found.command is None:
-        parser.print_help(sys.stderr)
+        usage = "proctree-kill COMMAND ..."
+        start = Parser(usage=usage, add_help=False, description=MAIN.description, epilog=START)
+        start.print_help(sys.stderr)
         raise SystemExit(Exit.USAGE)
     return found
 
@@ -68,7 +70,7 @@ def _add_run(parser: Parser) -> None:
     parser.usage = (
         "proctree-kill run [-h] [--timeout S] [--leftovers end|wait|leave] [--linger S]\n"
         "                         [--grace S | --force | --teardown STEPS] [--signal NAME]\n"
-        "                         [--settle S] [-v] [--] COMMAND ..."
+        "                         [--settle S] [--die-with-stdin] [-v] [--] COMMAND ..."
     )
     parser.add_argument(
         "--timeout",
@@ -89,6 +91,12 @@ def _add_run(parser: Parser) -> None:
         metavar="S",
         default=1.0,
         help="seconds that they have to exit by themselves (default 1)",
+    )
+    parser.add_argument(
+        "--die-with-stdin",
+        action="store_true",
+        help="end the tree --linger after the end of standard input, as when ssh loses its "
+        "connection; the command reads it through a pipe",
     )
     parser.add_argument(
         "-v",

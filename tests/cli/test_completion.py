@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from proctree_kill._cli.help import COMMANDS
@@ -96,6 +97,14 @@ def test_folders_are_offered_for_records(complete: Complete, tmp_path: Path) -> 
     assert {name.rstrip("/") for name in complete("stop", "sess")} == {"sessions"}
 
 
+@pytest.mark.skipif(shutil.which("ps") is None, reason="ps is not installed")
+def test_pids_and_names_are_offered_for_targets(complete: Complete) -> None:
+    process = psutil.Process()
+    assert str(process.pid) in complete("kill", str(process.pid)[:-1])
+    assert process.name() in complete("tree", process.name()[:3])
+    assert str(process.pid) in complete("tree", str(process.pid), "--spare", "")
+
+
 def test_a_command_and_its_files_are_offered_for_run(complete: Complete, tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
     (tmp_path / "afile").touch()
@@ -120,7 +129,7 @@ def test_zsh_offers_commands_and_options(
     )
     try:
         child.expect("ready> ")
-        child.sendline(f'autoload -U compinit; compinit -D; eval "$(< {script})"')
+        child.sendline(f'autoload -U compinit; compinit -u -D; eval "$(< {script})"')
         child.expect("ready> ")
         for typed, completed in (
             ("reco", "ver"),
