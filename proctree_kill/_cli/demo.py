@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Self
 from .._engine.kill import kill_tree, snapshot_tree
 from .demo_process import POSIX, SHORT_LIVED, children_of
 from .exit_codes import Exit
-from .tables import event_line
 
 if TYPE_CHECKING:
     from .screen import Screen
@@ -48,7 +47,8 @@ def run(options: Namespace, screen: Screen) -> Exit:
         screen.error(str(error))
         return Exit.ALIVE
     except KeyboardInterrupt:
-        screen.error(f"interrupted; {'no process is left' if tree.is_gone() else PIPE_HELD}")
+        state = "no process is left" if tree.is_gone() else PIPE_HELD
+        screen.error(f"interrupted; {state}", start="\r")  # over the ^C
         raise
 
 
@@ -57,13 +57,8 @@ def _show(tree: DemoTree, grace: float, screen: Screen) -> bool:
     screen.info("A stubborn tree, started for you:\n")
     screen.tree(snapshot_tree(tree.pid, marker=tree.marker), notes)
     screen.info(f"\nNow all are asked to exit; after {grace:g} s force follows:\n")
-    with screen.progress() as progress:
-        result = kill_tree(
-            tree.pid,
-            grace=grace,
-            marker=tree.marker,
-            on_event=lambda event: progress(event_line(event)),
-        )
+    with screen.grace(grace, lines=False):
+        result = kill_tree(tree.pid, grace=grace, marker=tree.marker)
     screen.result(result)
     gone = tree.is_gone()
     if gone:

@@ -25,15 +25,10 @@ def run(options: Namespace, screen: Screen) -> Exit:
 
 
 def _kill(options: Namespace, screen: Screen) -> Exit:
-    with screen.events(verbose=options.verbose) as show_event:
+    policy = policy_of(options).but(terminate=options.terminate, include_root=options.include_root)
+    with screen.grace(policy.grace, verbose=options.verbose):
         result = engine.kill_tree(
-            options.pids,
-            policy=policy_of(options).but(
-                terminate=options.terminate, include_root=options.include_root
-            ),
-            marker=options.marker,
-            spare=options.spare,
-            on_event=show_event,
+            options.pids, policy=policy, marker=options.marker, spare=options.spare
         )
     if options.json:
         screen.json({"ok": result.ok, "results": [result.model_dump(mode="json")]})
@@ -70,7 +65,7 @@ def _tree(options: Namespace, screen: Screen) -> Exit:
     if options.json:
         screen.json(snapshot.model_dump(mode="json"))
     elif snapshot.members:
-        screen.tree(snapshot)
+        screen.tree(snapshot, fold=not options.verbose)
     elif snapshot.refusal is None:
         screen.info("no process to end")
     if snapshot.refusal is None:

@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
+from .._models.text import wrapped
 from .exit_codes import Exit
+from .formatter import Formatter
 from .help import COMMANDS, MAIN
+from .streams import width_of
 from .values import folder, marker, pid, pids, seconds, steps, time_limit
 
 
@@ -33,15 +36,14 @@ class _Parser(argparse.ArgumentParser):
     usage_code = Exit.USAGE
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(
-            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options
-        )
+        super().__init__(formatter_class=Formatter, allow_abbrev=False, **options)
         self.set_defaults(parser=self)
 
     def error(self, message: str) -> NoReturn:
         """Write what is wrong, and exit."""
         self.print_usage(sys.stderr)
-        self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
+        text = wrapped(f"{self.prog}: error: {message}", width_of(sys.stderr))
+        self.exit(self.usage_code, f"{text}\n")
 
 
 def _parser() -> _Parser:
@@ -59,11 +61,6 @@ def _parser() -> _Parser:
 
 def _add_run(parser: _Parser) -> None:
     parser.usage_code = Exit.FAILED  # 2 may be the command's own
-    parser.usage = (
-        "proctree-kill run [-h] [--timeout S] [--leftovers end|wait|leave] [--linger S]\n"
-        "                         [--grace S | --force | --teardown STEPS] [--signal NAME]\n"
-        "                         [--settle S] [-v] [--] COMMAND ..."
-    )
     parser.add_argument(
         "--timeout",
         type=time_limit,
@@ -165,7 +162,16 @@ def _add_quiet_or_verbose(parser: _Parser) -> None:
     output = parser.add_mutually_exclusive_group()
     _add_quiet(output)
     output.add_argument(
-        "-v", "--verbose", action="store_true", help="print each step to stderr as it happens"
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="print each step to stderr as it happens, and a row for each process",
+    )
+
+
+def _add_verbose(parser: _Parser) -> None:
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="print a row for each, also for alike ones"
     )
 
 
@@ -242,10 +248,10 @@ class _Version(argparse.Action):
 _ARGUMENTS: Mapping[str, tuple[Callable[[_Parser], None], ...]] = {
     "kill": (_add_target, _add_times, _add_terminate, _add_json, _add_quiet_or_verbose),
     "run": (_add_run, _add_times),
-    "tree": (_add_target, _add_json),
+    "tree": (_add_target, _add_json, _add_verbose),
     "doctor": (_add_json,),
     "demo": (partial(_add_grace, default=1.0),),
-    "sessions": (_add_folder, _add_json),
-    "stop": (_add_folder, _add_session, _add_times, _add_quiet, _add_json),
-    "recover": (_add_folder, _add_recover, _add_times, _add_quiet, _add_json),
+    "sessions": (_add_folder, _add_json, _add_verbose),
+    "stop": (_add_folder, _add_session, _add_times, _add_quiet_or_verbose, _add_json),
+    "recover": (_add_folder, _add_recover, _add_times, _add_quiet_or_verbose, _add_json),
 }

@@ -139,6 +139,15 @@ def terminal() -> Terminal:
     return ConsoleTerminal()
 
 
+def reads_escapes(fd: int) -> bool:
+    """Whether a terminal acts on escape codes, which are switched on where that is needed."""
+    if sys.platform != "win32":
+        return True
+    from .windows.console import switch_escapes_on  # noqa: PLC0415 - as above
+
+    return switch_escapes_on(fd)
+
+
 def pipe_watcher() -> PipeWatcher:
     """Return what waits for the pipes of one command; to be closed."""
     if sys.platform == "win32":
