@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
-WHEEL = f"dist/proctree_kill-{PROJECT['project']['version']}-py3-none-any.whl"
-CODE = ("proctree_kill", "tests", "benchmarks", "noxfile.py", "docs")
+PACKAGE = Path("proctree_kill/__init__.py").read_text(encoding="utf-8")
+VERSION = re.findall(r'^__version__ = "(.+)"$', PACKAGE, re.MULTILINE)[0]
+WHEEL = f"dist/proctree_kill-{VERSION}-py3-none-any.whl"
+CODE = ("proctree_kill", "tests", "benchmarks", "noxfile.py", "hatch_build.py", "docs")
 PLATFORMS = ("linux", "darwin", "win32")
 WINDOWS_FILES = "*/_systems/windows/*.py"  # no other system executes them
 # The kernels of the lab, and what their machines must have, so that no test of it is skipped.

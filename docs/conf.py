@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version as version_of
-
 import proctree_kill
 
 project = "proctree_kill"
 author = "The proctree_kill authors"
 project_copyright = "2026, The proctree_kill authors"
-release = version = version_of("proctree-kill")
+release = version = proctree_kill.__version__
 
 extensions = [
     "myst_parser",
@@ -41,7 +39,8 @@ for name in proctree_kill.__all__:  # a model gets its signature when it is buil
 # The build works offline, so what other projects document gets no link.
 nitpick_ignore = [
     ("py:class", "proctree_kill._engine.target.HasPid"),  # a protocol for type checkers
-    ("py:class", "proctree_kill._records.report.RecordOutcome"),  # the text describes it
+    ("py:class", "proctree_kill._sessions.session.ProcessT_co"),  # the type of Session.process
+    ("py:class", "proctree_kill._records.report.RecordFate"),  # a string
 ]
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!proctree_kill).*"),

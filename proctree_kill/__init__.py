@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 
+__version__ = "0.1.0"
+
 TYPE_CHECKING = False  # importing typing takes longer than all the rest here
 
 if TYPE_CHECKING:
@@ -11,12 +13,13 @@ if TYPE_CHECKING:
     from ._containment.containment import Containment
     from ._engine.kill import akill_tree, kill_tree, snapshot_tree
     from ._engine.process import identify
+    from ._engine.target import Target
     from ._models.identity import ProcessIdentity
     from ._models.policy import KillPolicy
     from ._models.result import Fate, KillEvent, KillResult, ProcessOutcome
     from ._models.tree import Evidence, TreeMember, TreeSnapshot
     from ._records.recover import arecover, recover
-    from ._records.report import RecoveryReport
+    from ._records.report import RecordOutcome, RecoveryReport
     from ._sessions.manager import SessionManager
     from ._sessions.models import SessionEvent, SessionState, StopResult
     from ._sessions.session import Session
@@ -34,12 +37,14 @@ _MODULES = {
     "KillResult": "_models.result",
     "ProcessIdentity": "_models.identity",
     "ProcessOutcome": "_models.result",
+    "RecordOutcome": "_records.report",
     "RecoveryReport": "_records.report",
     "Session": "_sessions.session",
     "SessionEvent": "_sessions.models",
     "SessionManager": "_sessions.manager",
     "SessionState": "_sessions.models",
     "StopResult": "_sessions.models",
+    "Target": "_engine.target",
     "TreeMember": "_models.tree",
     "TreePopen": "_spawn.popen",
     "TreeSnapshot": "_models.tree",
@@ -65,12 +70,14 @@ __all__ = [
     "KillResult",
     "ProcessIdentity",
     "ProcessOutcome",
+    "RecordOutcome",
     "RecoveryReport",
     "Session",
     "SessionEvent",
     "SessionManager",
     "SessionState",
     "StopResult",
+    "Target",
     "TreeMember",
     "TreePopen",
     "TreeSnapshot",
@@ -98,4 +105,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """List the public names."""
-    return __all__
+    return [*__all__, "__version__"]

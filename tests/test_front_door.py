@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -20,12 +23,14 @@ PROMISED = {
     "KillResult",
     "ProcessIdentity",
     "ProcessOutcome",
+    "RecordOutcome",
     "RecoveryReport",
     "Session",
     "SessionEvent",
     "SessionManager",
     "SessionState",
     "StopResult",
+    "Target",
     "TreeMember",
     "TreePopen",
     "TreeSnapshot",
@@ -51,10 +56,10 @@ def loaded_by(code: str) -> set[str]:
 
 def test_the_package_gives_these_names_and_nothing_else() -> None:
     assert {*proctree_kill.__all__} == PROMISED
-    assert dir(proctree_kill) == sorted(PROMISED)
+    assert dir(proctree_kill) == sorted(PROMISED | {"__version__"})
 
 
-@pytest.mark.parametrize("name", proctree_kill.__all__)
+@pytest.mark.parametrize("name", sorted(PROMISED - {"Target"}))  # a union has no name
 def test_every_name_leads_to_what_bears_it(name: str) -> None:
     found = getattr(proctree_kill, name)
     assert found.__name__.rpartition(".")[2] == name
@@ -90,7 +95,15 @@ def test_a_star_gives_the_same_names() -> None:
 def test_importing_the_package_loads_nothing_else() -> None:
     loaded = loaded_by("import proctree_kill")
     assert {module for module in loaded if module.startswith("proctree_kill")} == {"proctree_kill"}
-    assert not loaded & {"asyncio", "psutil", "pydantic", "threading", "typing", "logging"}
+    assert not loaded & {
+        "asyncio",
+        "importlib.metadata",
+        "psutil",
+        "pydantic",
+        "threading",
+        "typing",
+    }
+    assert "logging" not in loaded
 
 
 def test_a_name_loads_its_own_part_only() -> None:
@@ -107,6 +120,17 @@ def test_models_and_policy_touch_no_system() -> None:
 
 def test_killing_without_a_loop_loads_no_asyncio() -> None:
     assert "asyncio" not in loaded_by("from proctree_kill import kill_tree, snapshot_tree")
+
+
+def test_the_package_is_the_one_source_of_its_version() -> None:
+    root = Path(proctree_kill.__file__).parents[1]
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "version" not in settings["project"]
+    assert settings["project"]["dynamic"] == ["version"]
+    source = root / settings["tool"]["hatch"]["version"]["path"]
+    assert source == Path(proctree_kill.__file__)
+    line = f'^__version__ = "{re.escape(proctree_kill.__version__)}"$'  # as hatch reads it
+    assert len(re.findall(line, source.read_text(encoding="utf-8"), re.MULTILINE)) == 1
 
 
 def test_the_logger_is_not_configured() -> None:

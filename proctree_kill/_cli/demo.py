@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from .._engine.kill import kill_tree, snapshot_tree
+from .._models.policy import KillPolicy
 from .demo_process import POSIX, SHORT_LIVED, children_of
 from .exit_codes import Exit
 
@@ -38,11 +39,16 @@ DESCRIPTIONS = {
 
 
 def run(options: Namespace, screen: Screen) -> Exit:
-    """Start the tree, show it, end it."""
+    """Start the tree, show it, end it.
+
+    Raises:
+        PolicyError: the grace is out of range.
+    """
+    policy = KillPolicy(grace=options.grace)
     tree = DemoTree()
     try:
         with tree:
-            return Exit.GONE if _show(tree, options.grace, screen) else Exit.ALIVE
+            return Exit.GONE if _show(tree, policy, screen) else Exit.ALIVE
     except ChildProcessError as error:
         screen.error(str(error))
         return Exit.ALIVE
@@ -52,13 +58,13 @@ def run(options: Namespace, screen: Screen) -> Exit:
         raise
 
 
-def _show(tree: DemoTree, grace: float, screen: Screen) -> bool:
+def _show(tree: DemoTree, policy: KillPolicy, screen: Screen) -> bool:
     notes = {pid: DESCRIPTIONS[role] for role, pid in tree.wait_until_ready().items()}
     screen.info("A stubborn tree, started for you:\n")
     screen.tree(snapshot_tree(tree.pid, marker=tree.marker), notes)
-    screen.info(f"\nNow all are asked to exit; after {grace:g} s force follows:\n")
-    with screen.grace(grace, lines=False):
-        result = kill_tree(tree.pid, grace=grace, marker=tree.marker)
+    screen.info(f"\nNow all are asked to exit; after {policy.grace:g} s force follows:\n")
+    with screen.grace(policy.grace, lines=False):
+        result = kill_tree(tree.pid, policy=policy, marker=tree.marker)
     screen.result(result)
     gone = tree.is_gone()
     if gone:

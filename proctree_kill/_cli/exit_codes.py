@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """The exit codes of all commands; those from 124 on are of ``run``, as in timeout(1).
+    """The exit codes; those from 124 on are of ``run``, and 124 of ``wait``, as in timeout(1).
 
     128 + N means that signal N came, or for ``run`` that it ended the command.
     Any other code of ``run`` is the command's own.
@@ -16,6 +16,7 @@ class Exit(IntEnum):
     ALIVE = 1
     USAGE = 2
     REFUSED = 3
+    NO_SESSION = 4
     TIMEOUT = 124
     FAILED = 125
     NOT_EXECUTABLE = 126

@@ -17,8 +17,9 @@ _EXIT_CODES = """\
 exit codes:
   0    all processes are gone, also if there was nothing to do
   1    a process that should have ended is alive
-  2    wrong arguments; nothing was touched
-  3    the target is refused; nothing was touched
+  2    wrong arguments, or a name or a port that does not say which process is
+       meant; nothing was touched
+  3    a target is refused, and not touched; the others are gone
   130  interrupted by Ctrl-C; a kill that had begun was finished by force
 """
 
@@ -34,6 +35,7 @@ examples:
   proctree-kill demo             see what it does, on a tree of its own
   proctree-kill tree 4711        see what `kill` would end, and why
   proctree-kill kill 4711        end process 4711 and all that it started
+  proctree-kill kill :8000       end what listens on port 8000
   proctree-kill run -- make      run a command that leaves no process behind
   proctree-kill doctor           see what this machine offers
 
@@ -51,7 +53,14 @@ each.
 First all are asked to exit (SIGTERM), from the top down: a child after its
 parent, which may pass the request on, and at the latest in the middle of the
 grace. After the grace the rest is frozen, killed and looked for again until
-no process is left. Several PIDs share one deadline.
+no process is left. Several targets share one deadline.
+
+A TARGET is a pid; PID:INODE, which is never a later process with that pid;
+:PORT, the topmost process that listens there (TCP or UDP, in this network
+namespace; where only psutil tells, it names one process of several); or the
+exact name of a program. Before a name ends a process, a question is asked on
+a terminal; elsewhere --yes is needed. If several unrelated processes, a
+service manager or another user's process hold a port, they are listed only.
 A tree that contains this command is refused, and so are init and the
 processes of the kernel.
 """,
@@ -60,6 +69,8 @@ processes of the kernel.
 examples:
   proctree-kill kill 4711                     ask, wait two seconds, force
   proctree-kill kill 4711 4720 --grace 10     two trees, ten seconds to exit
+  proctree-kill kill :8000 :8080              what listens on these ports
+  proctree-kill kill node                     ask which node processes to end
   proctree-kill kill 4711 --force             do not ask
   proctree-kill kill 4711 --signal INT        ask as Ctrl-C does
   proctree-kill kill 4711 --teardown "INT 3, TERM 2"  two requests
@@ -115,13 +126,37 @@ USER, AGE and COMMAND are read now and stored nowhere: --json has none.
         """\
 exit codes:
   0    `kill` would act, or there is no process
-  2    wrong arguments
+  2    wrong arguments, or a port that does not say which process is meant
   3    `kill` would refuse
 
 examples:
   proctree-kill tree 4711
+  proctree-kill tree :8000                    what listens there
   proctree-kill tree 4711 --spare 4713 --marker APP_RUN=7
   proctree-kill tree $$                       why your own shell is refused
+""",
+    ),
+    "wait": Help(
+        "wait for the end of trees",
+        """\
+Wait until processes and all that they started have ended: what they start
+later as well, and orphans as far as the tree is known by its sessions and
+groups. Nothing is touched; Ctrl-C ends the wait only.
+
+A TARGET is as for `kill`; a name means all processes of that name.
+""",
+        """\
+exit codes:
+  0    no process is left, also if there was none
+  2    wrong arguments, or a port that does not say which process is meant
+  3    the target is refused: it would wait for this command, or for init
+  124  the time was over; what still lives is listed
+  130  interrupted by Ctrl-C
+
+examples:
+  proctree-kill wait 4711
+  proctree-kill wait :8000 --timeout 60 || echo "still running"
+  proctree-kill wait 4711 --timeout 60 --json | jq '.living[].name'
 """,
     ),
     "doctor": Help(
@@ -184,7 +219,8 @@ enough. The record is removed when no process is left.
 exit codes:
   0    no process is left
   1    a process lives, or the record may not be acted upon
-  2    wrong arguments, or no such session: it never was, or has ended
+  2    wrong arguments, or the folder cannot be read; nothing was touched
+  4    no such session: it never was, or has ended
 
 examples:
   proctree-kill stop ./sessions chat-7
@@ -210,6 +246,18 @@ exit codes:
 examples:
   proctree-kill recover ./sessions --dry-run
   proctree-kill recover ./sessions
+""",
+    ),
+    "help": Help(
+        "describe a command",
+        "Describe a command, as its --help does, or list all commands.\n",
+        """\
+exit codes:
+  0    always, except for
+  2    wrong arguments
+
+examples:
+  proctree-kill help run
 """,
     ),
 }

@@ -10,7 +10,7 @@ from typing import Self, TextIO
 
 from .streams import width_of
 
-FIRST_TIME, TIME = 0.25, 0.1  # seconds until it appears, and between two changes
+FIRST_TIME, TIME = 0.25, 0.1  # seconds until it appears, and between two changes by default
 # The cursor stays where it was: processes that share the terminal write there, and Ctrl-C shows.
 # Down and up again, so that there is a line below (the last one of a screen has none).
 DRAW = "\x1b[K\x1bD\x1b[A\x1b7\r\n{}\x1b[K\x1b8"
@@ -24,13 +24,17 @@ class LiveLine:
         shown: what stands there.
     """
 
-    def __init__(self, stream: TextIO, texts: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self, stream: TextIO, texts: Callable[[], Sequence[str]], every: float = TIME
+    ) -> None:
         """Draw nothing yet.
 
         Args:
             stream: a terminal.
             texts: returns what is to be shown, the longest form first.
+            every: seconds between two changes.
         """
+        self._every = every
         self._stream = stream
         self._texts = texts
         self.shown = ""
@@ -58,7 +62,7 @@ class LiveLine:
             while not self._over.wait(seconds):
                 if (text := self._fitting()) != self.shown and self._is_in_front():
                     self._draw(text)
-                seconds = TIME
+                seconds = self._every
             if self.shown:
                 self._draw("")
 

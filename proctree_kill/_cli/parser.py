@@ -6,14 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NoReturn
 
-from .._models.text import wrapped
+from .. import __version__
+from .base_parser import Parser
 from .exit_codes import Exit
-from .formatter import Formatter
 from .help import COMMANDS, MAIN
-from .streams import width_of
-from .values import folder, marker, pid, pids, seconds, steps, time_limit
+from .target_text import target
+from .values import folder, marker, pids, seconds, signal, steps, time_limit
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -22,33 +21,31 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     Raises:
         SystemExit: the arguments are wrong, or ask for help or the version.
     """
-    parser = _parser()
-    found, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        found.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    parser = make_parser()
+    found, rest = parser.parse_known_args(arguments)
+    if rest:
+        found.parser.reject(rest)
+    if found.command == "help":
+        parser.parse_args([found.topic, "--help"] if found.topic else ["--help"])
     if found.command is None:
         parser.print_help(sys.stderr)
         raise SystemExit(Exit.USAGE)
     return found
 
 
-class _Parser(argparse.ArgumentParser):
-    usage_code = Exit.USAGE
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=Formatter, allow_abbrev=False, **options)
-        self.set_defaults(parser=self)
-
-    def error(self, message: str) -> NoReturn:
-        """Write what is wrong, and exit."""
-        self.print_usage(sys.stderr)
-        text = wrapped(f"{self.prog}: error: {message}", width_of(sys.stderr))
-        self.exit(self.usage_code, f"{text}\n")
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="proctree-kill", description=MAIN.description, epilog=MAIN.epilog)
-    parser.add_argument("--version", action=_Version, help="show the version and exit")
+def make_parser() -> Parser:
+    parser = Parser(prog="proctree-kill", description=MAIN.description, epilog=MAIN.epilog)
+    version = f"%(prog)s {__version__}"
+    parser.add_argument(
+        "--version", action="version", version=version, help="show the version and exit"
+    )
+    parser.add_argument(
+        "--print-completion",
+        action=_PrintCompletion,
+        choices=("bash", "zsh", "fish"),
+        metavar="SHELL",
+        help="print the completions for bash, zsh or fish and exit",
+    )
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", prog="proctree-kill"
     )
@@ -56,10 +53,17 @@ def _parser() -> _Parser:
         command = commands.add_parser(name, help=summary, description=description, epilog=epilog)
         for add_arguments in _ARGUMENTS[name]:
             add_arguments(command)
+    parser.commands = commands.choices
     return parser
 
 
-def _add_run(parser: _Parser) -> None:
+def _add_topic(parser: Parser) -> None:
+    parser.add_argument(
+        "topic", nargs="?", choices=tuple(COMMANDS), metavar="COMMAND", help="the command"
+    )
+
+
+def _add_run(parser: Parser) -> None:
     parser.usage_code = Exit.FAILED  # 2 may be the command's own
     parser.add_argument(
         "--timeout",
@@ -96,8 +100,8 @@ def _add_run(parser: _Parser) -> None:
     )
 
 
-def _add_target(parser: _Parser) -> None:
-    parser.add_argument("pids", nargs="+", type=pid, metavar="PID", help="the root of a tree")
+def _add_target(parser: Parser) -> None:
+    _add_targets(parser)
     parser.add_argument(
         "--marker",
         type=marker,
@@ -121,15 +125,39 @@ def _add_target(parser: _Parser) -> None:
     )
 
 
-def _add_folder(parser: _Parser) -> None:
+def _add_targets(parser: Parser) -> None:
+    parser.add_argument(
+        "targets",
+        nargs="+",
+        type=target,
+        metavar="TARGET",
+        help="the root of a tree: a pid, PID:INODE (the inode of a pidfd), :PORT (the topmost "
+        "process that listens there), or the exact name of a program",
+    )
+
+
+def _add_yes(parser: Parser) -> None:
+    parser.add_argument(
+        "-y", "--yes", action="store_true", help="end all that a name leads to, without a question"
+    )
+
+
+def _add_wait(parser: Parser) -> None:
+    _add_targets(parser)
+    parser.add_argument(
+        "--timeout", type=time_limit, metavar="S", help="seconds to wait (default: no limit)"
+    )
+
+
+def _add_folder(parser: Parser) -> None:
     parser.add_argument("directory", type=folder, metavar="DIR", help="the folder of the records")
 
 
-def _add_session(parser: _Parser) -> None:
+def _add_session(parser: Parser) -> None:
     parser.add_argument("session_id", metavar="ID", help="the session")
 
 
-def _add_recover(parser: _Parser) -> None:
+def _add_recover(parser: Parser) -> None:
     parser.add_argument(
         "-n", "--dry-run", action="store_true", help="only show what would become of each record"
     )
@@ -141,7 +169,7 @@ def _add_recover(parser: _Parser) -> None:
     )
 
 
-def _add_terminate(parser: _Parser) -> None:
+def _add_terminate(parser: Parser) -> None:
     parser.add_argument(
         "--terminate",
         choices=("top-down", "tree", "root"),
@@ -150,7 +178,7 @@ def _add_terminate(parser: _Parser) -> None:
     )
 
 
-def _add_json(parser: _Parser) -> None:
+def _add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -158,7 +186,7 @@ def _add_quiet(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
 
 
-def _add_quiet_or_verbose(parser: _Parser) -> None:
+def _add_quiet_or_verbose(parser: Parser) -> None:
     output = parser.add_mutually_exclusive_group()
     _add_quiet(output)
     output.add_argument(
@@ -169,13 +197,13 @@ def _add_quiet_or_verbose(parser: _Parser) -> None:
     )
 
 
-def _add_verbose(parser: _Parser) -> None:
+def _add_verbose(parser: Parser) -> None:
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="print a row for each, also for alike ones"
     )
 
 
-def _add_times(parser: _Parser) -> None:
+def _add_times(parser: Parser) -> None:
     patience = parser.add_mutually_exclusive_group()
     _add_grace(patience)
     patience.add_argument(
@@ -192,7 +220,10 @@ def _add_times(parser: _Parser) -> None:
         help="several requests, each with its seconds, instead of the grace: 'INT 3, TERM 2'",
     )
     parser.add_argument(
-        "--signal", metavar="NAME", help="the signal that asks, as INT or HUP (default TERM)"
+        "--signal",
+        type=signal,
+        metavar="NAME",
+        help="the signal that asks, as INT or HUP (default TERM)",
     )
     _add_settle(parser)
 
@@ -207,7 +238,7 @@ def _add_grace(parser: argparse._ActionsContainer, default: float | None = None)
     )
 
 
-def _add_settle(parser: _Parser) -> None:
+def _add_settle(parser: Parser) -> None:
     parser.add_argument(
         "--settle",
         type=seconds,
@@ -234,24 +265,33 @@ class _CommandLine(argparse.Action):
         setattr(namespace, self.dest, argv)
 
 
-class _Version(argparse.Action):
-    def __init__(self, option_strings: list[str], dest: str, help: str | None = None) -> None:  # noqa: A002 - argparse's name
-        super().__init__(option_strings, dest, nargs=0, help=help)
+class _PrintCompletion(argparse.Action):
+    """Prints the completion script of a shell."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely needed
-
-        sys.stdout.write(f"{parser.prog} {version('proctree_kill')}\n")
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        _namespace: argparse.Namespace,
+        shell: object,
+        _option: str | None = None,
+    ) -> None:
+        try:
+            from .completion import script  # noqa: PLC0415 - of an extra, and rarely needed
+        except ImportError as error:
+            parser.error(f"{error}; pip install 'proctree_kill[cli]' installs it")
+        sys.stdout.write(f"{script(make_parser(), str(shell))}\n")
         parser.exit()
 
 
-_ARGUMENTS: Mapping[str, tuple[Callable[[_Parser], None], ...]] = {
-    "kill": (_add_target, _add_times, _add_terminate, _add_json, _add_quiet_or_verbose),
+_ARGUMENTS: Mapping[str, tuple[Callable[[Parser], None], ...]] = {
+    "kill": (_add_target, _add_yes, _add_times, _add_terminate, _add_json, _add_quiet_or_verbose),
     "run": (_add_run, _add_times),
     "tree": (_add_target, _add_json, _add_verbose),
+    "wait": (_add_wait, _add_json, _add_quiet),
     "doctor": (_add_json,),
     "demo": (partial(_add_grace, default=1.0),),
     "sessions": (_add_folder, _add_json, _add_verbose),
     "stop": (_add_folder, _add_session, _add_times, _add_quiet_or_verbose, _add_json),
     "recover": (_add_folder, _add_recover, _add_times, _add_quiet_or_verbose, _add_json),
+    "help": (_add_topic,),
 }

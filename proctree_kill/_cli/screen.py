@@ -8,18 +8,18 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TextIO
 
 from .._engine.events import LISTENER
 from .._engine.process import details
 from .._models.result import Fate, KillEvent, KillResult, closing_line, outcome_table
 from .._models.text import ASCII_TIMES, TIMES, Table, wrapped
-from .._models.tree import ASCII, LINES, Glyphs, TreeSnapshot
+from .._models.tree import ASCII, LINES, Glyphs, TreeMember, TreeSnapshot
 from .._systems.contract import Details
 from . import tables
 from .countdown import Countdown
-from .live_line import ERASE, LiveLine
+from .live_line import ERASE, TIME, LiveLine
 from .streams import has_colours, moves_cursor, styled, width_of
 
 PROGRAM = "proctree-kill"
@@ -110,6 +110,11 @@ class Screen:
         head = tables.COMMAND if notes is None else "WHAT IT IS"
         self.table(tables.tree_table(snapshot, shown, head, _glyphs(), self.times(fold=fold)))
 
+    def processes(self, members: Collection[TreeMember]) -> None:
+        """List processes, each with its command line."""
+        shown = {member.identity.pid: details(member.identity) for member in members}
+        self.table(tables.process_table(members, shown))
+
     @contextlib.contextmanager
     def grace(
         self,
@@ -154,16 +159,21 @@ class Screen:
             LISTENER.reset(token)
 
     @contextlib.contextmanager
-    def waiting(self, texts: Callable[[], Sequence[str]]) -> Iterator[None]:
-        """Show on a terminal what is awaited in the block, the longest form that fits."""
-        with self._line(texts) as line:
+    def waiting(self, texts: Callable[[], Sequence[str]], *, every: float = TIME) -> Iterator[None]:
+        """Show on a terminal what is awaited in the block.
+
+        Args:
+            texts: returns what to show, the longest form first.
+            every: seconds after which it may be another text.
+        """
+        with self._line(texts, every) as line:
             if self._is_live:
                 line.start()
             yield
 
     @contextlib.contextmanager
-    def _line(self, texts: Callable[[], Sequence[str]]) -> Iterator[LiveLine]:
-        with LiveLine(sys.stderr, texts) as line:
+    def _line(self, texts: Callable[[], Sequence[str]], every: float = TIME) -> Iterator[LiveLine]:
+        with LiveLine(sys.stderr, texts, every) as line:
             self._lines.append(line)
             yield line
         self._lines.remove(line)

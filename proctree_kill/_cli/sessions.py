@@ -58,7 +58,7 @@ def _stop(options: Namespace, screen: Screen) -> Exit:
         result = manager.stop_agent(options.session_id)
     code = Exit.GONE if result.success else Exit.ALIVE
     if result.method == "not_found":
-        code = Exit.USAGE
+        code = Exit.NO_SESSION
     if options.json:
         screen.json(result.model_dump(mode="json"))
         return code

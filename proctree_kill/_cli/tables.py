@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Literal
 
@@ -112,6 +112,27 @@ def _tree_row(
         printable(facts[0].command or ""),
     )
     return Row(cells, "cyan" if spared else "")
+
+
+def process_table(members: Iterable[TreeMember], shown: Mapping[int, Details]) -> Table:
+    """List processes, each with what it shows of itself, by pid."""
+    heads = ("PID", "PROCESS", "USER", "AGE", COMMAND)
+    return Table(
+        heads,
+        [
+            Row(process_cells(member, shown.get(member.identity.pid, Details())))
+            for member in members
+        ],
+        text=COMMAND,
+        optional=("AGE", "USER"),
+        narrow="cut",
+    ).compact()
+
+
+def process_cells(member: TreeMember, facts: Details) -> tuple[str, ...]:
+    """Return pid, name, user, age and command line of a process."""
+    texts = (facts.user or "", age(facts.seconds), facts.command or "")
+    return (str(member.identity.pid), printable(member.name or "?"), *map(printable, texts))
 
 
 def event_line(event: KillEvent) -> str:

@@ -6,6 +6,8 @@ import argparse
 import math
 from pathlib import Path
 
+from .._models.signal_names import signal_name
+
 HIGHEST_PID = 2**31 - 1  # the largest pid_t
 
 
@@ -32,6 +34,15 @@ def seconds(text: str) -> float:
     except ValueError:
         message = f"{text!r} is not a number of seconds"
         raise argparse.ArgumentTypeError(message) from None
+
+
+def signal(text: str) -> str:
+    """Read the name of a signal that asks."""
+    try:
+        signal_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def steps(text: str) -> list[str]:

@@ -70,7 +70,7 @@ class Containment(Contained):
     @classmethod
     def prepare(
         cls,
-        requested: Requested = "auto",
+        containment: Requested = "auto",
         *,
         start_new_session: bool = True,
         kill_on_parent_exit: bool = False,
@@ -78,8 +78,9 @@ class Containment(Contained):
         """Get ready to contain one tree; nothing runs yet.
 
         Args:
-            requested: ``"auto"`` (default) takes what the system offers; ``"session"`` asks for
-                no more than session and marker; ``"kernel"`` insists on a cgroup or a job object.
+            containment: ``"auto"`` (default) takes the best that this machine allows;
+                ``"session"`` takes a session and a marker only;
+                ``"kernel"`` requires a cgroup or a job object.
             start_new_session: whether the root leads a session of its own (POSIX), or a process
                 group of its own in the console (Windows); default True.
                 Without one it keeps the terminal and its keys,
@@ -89,12 +90,12 @@ class Containment(Contained):
 
         Raises:
             ContainmentError: this system or this process cannot have what was asked for.
-            ValueError: ``requested`` is none of the three.
+            ValueError: ``containment`` is none of the three.
         """
-        if requested not in get_args(Requested):
-            text = f"containment is {requested!r}, expected 'auto', 'session' or 'kernel'"
+        if containment not in get_args(Requested):
+            text = f"containment is {containment!r}, expected 'auto', 'session' or 'kernel'"
             raise ValueError(text)
-        prepared = cls(requested, markers.new(), start_new_session=start_new_session)
+        prepared = cls(containment, markers.new(), start_new_session=start_new_session)
         try:
             threads.do(lambda: prepared._make(dies_with_owner=kill_on_parent_exit))
         except BaseException:  # a signal handler's too, which may come when all is there

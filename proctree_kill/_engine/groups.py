@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from .._systems.member import ALIVE, GROUP, Member
 from .tree import INIT, Group, Tree
@@ -31,7 +32,7 @@ def orphans(tree: Tree, pids: Iterable[int]) -> Iterator[Member]:
 def _bind_orphan(tree: Tree, pid: int, number: int, group: Group) -> Member | None:
     """Bind a process of a group if it is an orphan of the tree; note where that is in doubt."""
     adopters = _adopters(tree, group)
-    parents = tree.system.ancestors(pid)[:1]
+    parents = [*islice(tree.system.ancestors(pid), 1)]
     if not group.inside and not adopters.issuperset(parents):
         # Nothing shows whether a process is a subreaper, so a child of the leader's parent may be
         # an orphan. A child of a process elsewhere is none.

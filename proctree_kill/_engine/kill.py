@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from .._models.errors import TargetRefusedError
-from .._models.policy import KillPolicy, Teardown
+from .._models.policy import KillPolicy, Teardown, policy_or_default
 from .._models.result import KillResult
 from .._models.tree import TreeSnapshot
 from .._running import loops, threads
@@ -82,7 +82,7 @@ def kill_tree(
         PolicyError: an option is wrong; nothing was touched.
         TypeError, ValueError: an argument is wrong; nothing was touched.
     """
-    options = (policy or KillPolicy()).but(
+    options = policy_or_default(policy).but(
         grace=grace,
         settle=settle,
         terminate=terminate,
@@ -118,7 +118,7 @@ async def akill_tree(
     A cancellation or an interrupt (Ctrl-C) forces at once, and is raised when the tree is gone.
     trio needs its extra (``pip install proctree_kill[trio]``).
     """
-    options = (policy or KillPolicy()).but(
+    options = policy_or_default(policy).but(
         grace=grace,
         settle=settle,
         terminate=terminate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from .._systems.member import ALIVE, MARKER, SESSION, Member
 from . import markers as engine_markers
@@ -41,16 +42,14 @@ def by_marker(tree: Tree, pids: Iterable[int]) -> Iterator[Member]:
 
 def _carriers(tree: Tree, pids: Iterable[int], hidden: list[int]) -> Iterator[Member]:
     """Add the candidates that carry a marker; append to ``hidden`` those that may."""
-    carries = tree.system.carries
+    carries = partial(tree.system.carries, markers=tree.aim.markers, since=tree.aim.since)
     for pid in pids:
         if tree.is_late():
             return
-        if tree.system.is_older(pid, tree.aim.since):
-            continue
-        found = carries(pid, tree.aim.markers)
+        found = carries(pid)
         if found and (member := tree.bind(pid)) is not None:
             # The first read may have been of an earlier process with this pid.
-            found = carries(pid, tree.aim.markers)
+            found = carries(pid)
             if found and tree.system.owns_number(member):
                 in_session = tree.leads(member.sid) and _is_same_session(tree, member)
                 tree.add(member, MARKER | (SESSION if in_session else 0), 1)

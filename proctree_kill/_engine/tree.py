@@ -236,7 +236,7 @@ class Tree:
         if parent is None:
             return None
         # Still the parent once it is bound: it is not a later owner of that number.
-        if self.system.ancestors(leader.pid)[:1] == [parent.pid]:
+        if parent.pid == next(iter(self.system.ancestors(leader.pid)), None):
             return parent
         self.system.drop(parent)
         return None

@@ -10,21 +10,18 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from .base import Model
 from .errors import PolicyError
+from .signal_names import signal_name
+from .suggestion import unknown
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
 
 _CONFIG_KEYS = {
     "graceful_timeout_seconds": "grace",
     "verification_wait_seconds": "settle",
     "tasklist_timeout_seconds": "helper_timeout",
 }
-
-SIGNALS = [
-    f"SIG{name}"
-    for name in (
-        *("TERM", "INT", "HUP", "QUIT", "BREAK", "USR1", "USR2", "ALRM"),
-        *("ABRT", "PIPE", "WINCH", "PWR", "INFO", "XCPU"),
-    )
-]
-"""The signals that ask a process; not every system has all of them."""
 
 Requests = tuple[tuple[str, float], ...]
 Teardown = Sequence[tuple[str, float] | str]
@@ -52,16 +49,21 @@ class KillPolicy(Model):
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
-    grace: float = Field(default=2.0, ge=0)
-    settle: float = Field(default=5.0, ge=0)
-    terminate: Literal["top-down", "tree", "root"] = "top-down"
+    # the description is what an error says was expected
+    grace: float = Field(default=2.0, ge=0, description="seconds, 0 or more")
+    settle: float = Field(default=5.0, ge=0, description="seconds, 0 or more")
+    terminate: Literal["top-down", "tree", "root"] = Field(
+        default="top-down", description="'top-down', 'tree' or 'root'"
+    )
     teardown: Teardown = ()
-    include_root: bool = True
-    helper_timeout: float = Field(default=5.0, gt=0)
+    include_root: bool = Field(default=True, description="True or False")
+    helper_timeout: float = Field(default=5.0, gt=0, description="seconds above 0")
 
     @model_validator(mode="before")
     @classmethod
-    def _read_teardown(cls, options: dict[str, Any]) -> dict[str, Any]:
+    def _read_teardown(cls, options: object) -> object:
+        if not isinstance(options, Mapping):  # model_validate takes anything
+            return options
         teardown = _teardown(options.get("teardown", ()))
         if not teardown:
             return {**options, "teardown": ()}
@@ -95,12 +97,10 @@ class KillPolicy(Model):
         Raises:
             PolicyError: as for the constructor.
         """
-        given: dict[str, Any] = {
-            name: value for name, value in options.items() if value is not None
-        }
+        given = {name: value for name, value in options.items() if value is not None}
         replaced = {"grace": "teardown", "teardown": "grace"}
         dropped = {replaced.get(name) for name in given}
-        kept = {name: value for name, value in self.model_dump().items() if name not in dropped}
+        kept = {name: value for name, value in self if name not in dropped}
         return type(self)(**{**kept, **given}) if given else self
 
     @classmethod
@@ -119,6 +119,7 @@ class KillPolicy(Model):
 
         Raises:
             PolicyError: a key or a value is wrong; the error names all of them.
+            TypeError: ``section`` is no string.
         """
         options: dict[str, Any] = {}
         problems: list[str] = []
@@ -137,6 +138,23 @@ class KillPolicy(Model):
         return cls(**options)
 
 
+def policy_or_default(policy: object) -> KillPolicy:
+    """Return the policy that a caller passes; None means the defaults.
+
+    Raises:
+        TypeError: it is no policy.
+    """
+    if policy is None:
+        return KillPolicy()
+    if isinstance(policy, KillPolicy):
+        return policy
+    text = (
+        f"policy must be a KillPolicy, as KillPolicy(grace=1.0), not {policy!r}; "
+        "KillPolicy.from_config reads a configuration"
+    )
+    raise TypeError(text)
+
+
 def _wrong(policy: type[KillPolicy], option: dict[str, Any]) -> tuple[str, ...]:
     try:
         policy(**option)
@@ -145,8 +163,11 @@ def _wrong(policy: type[KillPolicy], option: dict[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def _section(config: object, section: str) -> Mapping[str, Any]:
+def _section(config: object, section: object) -> Mapping[str, Any]:
     # a part that is absent or empty counts as an empty section
+    if not isinstance(section, str):
+        text = f"section must be a dotted path, as 'mcp_session.termination', not {section!r}"
+        raise TypeError(text)
     found: Any = config
     path = "the configuration"
     for name in [*section.split("."), None]:
@@ -159,15 +180,17 @@ def _section(config: object, section: str) -> Mapping[str, Any]:
     return {str(key): value for key, value in found.items()}
 
 
-def _sentences(error: ValidationError, known: Iterable[str]) -> list[str]:
-    return [
-        unknown(str(problem["loc"][0]), known)
-        if problem["type"] == "extra_forbidden"
-        else f"{'.'.join(map(str, problem['loc']))} is {problem['input']!r}: {problem['msg']}"
-        if problem["loc"]
-        else str(problem["ctx"]["error"])
-        for problem in error.errors()
-    ]
+def _sentences(error: ValidationError, known: Mapping[str, FieldInfo]) -> list[str]:
+    return [_sentence(problem, known) for problem in error.errors()]
+
+
+def _sentence(problem: ErrorDetails, known: Mapping[str, FieldInfo]) -> str:
+    if not problem["loc"]:
+        return str(problem["ctx"]["error"])
+    name = str(problem["loc"][0])
+    if name not in known:
+        return unknown(name, known)
+    return f"{name} is {problem['input']!r}, expected {known[name].description}"
 
 
 def _teardown(value: object) -> Requests:
@@ -183,13 +206,11 @@ def _request(entry: object) -> tuple[str, float]:
     if not isinstance(parts, Sequence) or len(parts) != 2:  # noqa: PLR2004 - a pair
         text = f"teardown holds {entry!r}, expected a signal and its seconds, as ('SIGINT', 3)"
         raise ValueError(text)
-    name = str(getattr(parts[0], "name", parts[0])).upper()
-    name = name if name.startswith("SIG") else f"SIG{name}"
-    if name not in SIGNALS:
-        forces = name in ("SIGKILL", "SIGSTOP")
-        why = f"{name} asks nothing; force follows by itself" if forces else unknown(name, SIGNALS)
-        text = f"teardown holds {entry!r}: {why}"
-        raise ValueError(text)
+    try:
+        name = signal_name(str(getattr(parts[0], "name", parts[0])))
+    except ValueError as error:
+        text = f"teardown holds {entry!r}: {error}"
+        raise ValueError(text) from None
     try:
         seconds = float(parts[1])
     except (TypeError, ValueError):
@@ -198,13 +219,3 @@ def _request(entry: object) -> tuple[str, float]:
         text = f"teardown holds {entry!r}: {parts[1]!r} is no number of seconds above 0"
         raise ValueError(text)
     return name, seconds
-
-
-def unknown(key: str, known: Iterable[str]) -> str:
-    """Say that no option has this name, with the nearest names."""
-    import difflib  # noqa: PLC0415 - only a mistake needs it
-
-    names = list(known)
-    near = difflib.get_close_matches(key, names, n=2, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(names)}"
-    return f"{key!r} is unknown; {hint}"

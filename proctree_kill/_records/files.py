@@ -19,6 +19,18 @@ _WRITE = (
 )
 
 
+def absolute(name: str, place: object) -> Path:
+    """Return the absolute path that a caller passes by an argument of this name.
+
+    Raises:
+        TypeError: it is no path.
+    """
+    if not isinstance(place, str | os.PathLike):
+        text = f"{name} must be a path (str or os.PathLike), not {place!r}"
+        raise TypeError(text)
+    return Path(place).absolute()
+
+
 def create(path: Path, data: bytes) -> None:
     """Put a new file in its place, whole and on disk.
 

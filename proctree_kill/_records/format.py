@@ -188,4 +188,4 @@ def _reason(error: ValidationError) -> str:
         return "it holds no JSON object"
     if name == "version" and isinstance(value, int) and value > VERSION:
         return "its version is of a newer release"
-    return f"{name}: {problem['msg']}"
+    return f"{name} is {'missing' if problem['type'] == 'missing' else 'not valid'}"

@@ -17,6 +17,7 @@ from .._models.identity import Image, ProcessIdentity
 from .._systems.image import image
 from .._systems.machine import machine_id, pid_namespace
 from . import files as record_files
+from .files import absolute
 from .format import (
     DEFAULT_TOOL,
     RECORD,
@@ -49,8 +50,9 @@ class Recording:
 
         Raises:
             RecordError: it is no name of a record.
+            TypeError: it is no path.
         """
-        self.path = Path(path).absolute()
+        self.path = absolute("record", path)
         self._tool = tool
         self._intent: Intent | None = None
         if not self.path.name.endswith(RECORD):

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from .._models.errors import RecordError
-from .._models.policy import KillPolicy
+from .._models.policy import KillPolicy, policy_or_default
 from .._running import loops, threads
 from .._running.threads import Parallel
+from .files import absolute
 from .format import RECORD, entries
 from .recover_record import RecordRecovery
 from .report import RecoveryReport
@@ -48,6 +49,7 @@ def recover(
 
     Raises:
         RecordError: the folder cannot be read.
+        TypeError: an argument has the wrong type; nothing was touched.
     """
     return threads.run(Recovery(directory, policy, dry_run=dry_run, bare=bare))
 
@@ -81,11 +83,13 @@ class Recovery:
 
         Raises:
             RecordError: the folder cannot be read.
+            TypeError: an argument has the wrong type.
         """
-        self._path = Path(directory).absolute()
+        self._path = absolute("directory", directory)
+        policy = policy_or_default(policy)
+        _check_choices(dry_run=dry_run, bare=bare)
         self._dry_run = dry_run
         self._folder, paths = _open(self._path)
-        policy = policy or KillPolicy()
         self._recoveries = Parallel(
             [
                 RecordRecovery(path, policy, dry_run=dry_run, bare=bare, folder=self._folder)
@@ -108,6 +112,13 @@ class Recovery:
     def hurry(self) -> None:
         """Begin the force now."""
         self._recoveries.hurry()
+
+
+def _check_choices(**choices: object) -> None:
+    for name, value in choices.items():
+        if not isinstance(value, bool):  # bare="no" must end no process
+            text = f"{name} is {value!r}, expected True or False"
+            raise TypeError(text)
 
 
 def _open(path: Path) -> tuple[Folder | None, list[Path]]:

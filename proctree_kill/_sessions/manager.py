@@ -7,18 +7,19 @@ import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from .._engine.target import Spare
 from .._models.errors import SessionError
-from .._models.policy import KillPolicy
+from .._models.policy import KillPolicy, policy_or_default
+from .._records.files import absolute
 from .._records.format import DEFAULT_TOOL
 from .._records.recover import Recovery
 from .._records.report import RecordFate, RecoveryReport
 from .._running import loops, threads
 from .._running.loops import caller_here
 from .._running.threads import Parallel
-from .._spawn.popen import OPTIONS
+from .._spawn.popen import OPTIONS, TreePopen
 from .._spawn.signature import check_names
 from .events import Broadcaster, EventQueue
 from .models import EventKind, SessionState, StopResult
@@ -30,7 +31,8 @@ from .stop import SessionStop, not_found, nothing_to_stop
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from .._spawn.options import AgentOptions, Command
+    from .._spawn.options import Command
+    from .options import AgentOptions
 
 FLUSH = 1.0  # seconds that the end of a manager's block waits for its broadcaster
 ENDED = "it has ended already"
@@ -73,11 +75,12 @@ class SessionManager:
                 and only :meth:`recover` ends what a crash leaves.
 
         Raises:
-            TypeError: the broadcaster is not callable.
+            TypeError: an argument has the wrong type.
         """
-        policy = (policy or KillPolicy()).but(include_root=True)
+        policy = policy_or_default(policy).but(include_root=True)
+        folder = absolute("directory", directory)
         self._queue = EventQueue(event_broadcaster)
-        self._registry = Registry(Path(directory).absolute(), policy, self._queue, guarded=guard)
+        self._registry = Registry(folder, policy, self._queue, guarded=guard)
         self._owner = os.getpid()
         weakref.finalize(self, self._queue.close)
 
@@ -97,6 +100,34 @@ class SessionManager:
         sessions = self._registry.sessions()
         return MappingProxyType({name: Session(session) for name, session in sessions.items()})
 
+    # fmt: off
+    @overload
+    def spawn_agent(self, session_id: str, cmd: Command, *,
+                    text: Literal[True], encoding: str | None = None,
+                    errors: str | None = None, **options: Unpack[AgentOptions[str]],
+                    ) -> Session[TreePopen[str]]: ...
+    @overload
+    def spawn_agent(self, session_id: str, cmd: Command, *,
+                    text: bool | None = None, encoding: str,
+                    errors: str | None = None, **options: Unpack[AgentOptions[str]],
+                    ) -> Session[TreePopen[str]]: ...
+    @overload
+    def spawn_agent(self, session_id: str, cmd: Command, *,
+                    text: bool | None = None, encoding: str | None = None,
+                    errors: str, **options: Unpack[AgentOptions[str]],
+                    ) -> Session[TreePopen[str]]: ...
+    @overload
+    def spawn_agent(self, session_id: str, cmd: Command, *,
+                    text: Literal[False] | None = None, encoding: None = None,
+                    errors: None = None, **options: Unpack[AgentOptions[bytes]],
+                    ) -> Session[TreePopen[bytes]]: ...
+    @overload
+    def spawn_agent(self, session_id: str, cmd: Command, *,
+                    text: bool | None, encoding: str | None = None,
+                    errors: str | None = None, **options: Unpack[AgentOptions[Any]],
+                    ) -> Session[TreePopen[Any]]: ...
+    # fmt: on
+
     def spawn_agent(
         self,
         session_id: str,
@@ -105,8 +136,8 @@ class SessionManager:
         tool: str = DEFAULT_TOOL,
         shutdown: SessionShutdown | None = None,
         spare: Spare | None = None,
-        **popen: Unpack[AgentOptions],
-    ) -> Session:
+        **popen: Any,
+    ) -> Session[TreePopen[Any]]:
         """Start an agent, as :class:`TreePopen` does, and record it before it runs.
 
         An interrupt (Ctrl-C) ends what was started before it is raised.
@@ -141,6 +172,34 @@ class SessionManager:
             threads.do(start.undo)
             raise
 
+    # fmt: off
+    @overload
+    async def aspawn_agent(self, session_id: str, cmd: Command, *,
+                           text: Literal[True], encoding: str | None = None,
+                           errors: str | None = None, **options: Unpack[AgentOptions[str]],
+                           ) -> Session[TreePopen[str]]: ...
+    @overload
+    async def aspawn_agent(self, session_id: str, cmd: Command, *,
+                           text: bool | None = None, encoding: str,
+                           errors: str | None = None, **options: Unpack[AgentOptions[str]],
+                           ) -> Session[TreePopen[str]]: ...
+    @overload
+    async def aspawn_agent(self, session_id: str, cmd: Command, *,
+                           text: bool | None = None, encoding: str | None = None,
+                           errors: str, **options: Unpack[AgentOptions[str]],
+                           ) -> Session[TreePopen[str]]: ...
+    @overload
+    async def aspawn_agent(self, session_id: str, cmd: Command, *,
+                           text: Literal[False] | None = None, encoding: None = None,
+                           errors: None = None, **options: Unpack[AgentOptions[bytes]],
+                           ) -> Session[TreePopen[bytes]]: ...
+    @overload
+    async def aspawn_agent(self, session_id: str, cmd: Command, *,
+                           text: bool | None, encoding: str | None = None,
+                           errors: str | None = None, **options: Unpack[AgentOptions[Any]],
+                           ) -> Session[TreePopen[Any]]: ...
+    # fmt: on
+
     async def aspawn_agent(
         self,
         session_id: str,
@@ -149,8 +208,8 @@ class SessionManager:
         tool: str = DEFAULT_TOOL,
         shutdown: SessionShutdown | None = None,
         spare: Spare | None = None,
-        **popen: Unpack[AgentOptions],
-    ) -> Session:
+        **popen: Any,
+    ) -> Session[TreePopen[Any]]:
         """Like :meth:`spawn_agent`, awaited.
 
         ``shutdown`` is a coroutine function, called on this event loop, and cancelled when its
@@ -262,7 +321,7 @@ class SessionManager:
         cmd: Command,
         tool: str,
         options: StopOptions,
-        popen: AgentOptions,
+        popen: Mapping[str, Any],
     ) -> SessionStart:
         self._refuse_forked(session_id)
         check_names("spawn_agent", popen, AGENT_OPTIONS)

@@ -66,14 +66,14 @@ class Registry:
         self._closed = True
         return self._table.copy()
 
-    def new(self, session_id: str, tool: str, options: StopOptions) -> ManagedSession:
+    def new(self, session_id: str, tool: object, options: StopOptions) -> ManagedSession:
         """Return a session that is not in the table yet.
 
         Raises:
             SessionError: its id or its tool is not valid.
         """
         check_id(session_id)
-        if not (tool and tool.isprintable()):
+        if not (isinstance(tool, str) and tool and tool.isprintable()):
             raise SessionError(session_id, f"a tool is a name, not {tool!r}")
         recording = Recording(record_path(self.folder, session_id), tool)
         return ManagedSession(session_id, tool, recording, options)

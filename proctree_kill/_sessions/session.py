@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from .._engine.killing import Hurry
 from .._engine.shutdown import ShutdownHook, check_hook
-from .._engine.target import Spare, sparing
+from .._engine.target import Aim, Claim, Contained, Spare, sparing
 from .._models.errors import SessionError
 from .._models.identity import ProcessIdentity
 from .._records.recording import Recording
@@ -18,7 +18,21 @@ from .._running.loops import LoopCaller
 from .._spawn.popen import TreePopen
 from .models import MOVES, SessionState, StopResult
 
-SessionShutdown = Callable[["Session"], object]
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # that of Python 3.13, which has defaults
+
+    ProcessT_co = TypeVar(
+        "ProcessT_co",
+        bound=TreePopen[Any] | None,
+        default=TreePopen[Any] | None,
+        covariant=True,
+    )
+else:
+    from typing import TypeVar
+
+    ProcessT_co = TypeVar("ProcessT_co", covariant=True)
+
+SessionShutdown = Callable[["Session[Any]"], object]
 
 
 class StopOptions:
@@ -93,6 +107,7 @@ class ManagedSession:
         self.identity: ProcessIdentity | None = None
         self.started_at: float | None = None
         self.exit_code: int | None = None
+        self.result: StopResult | None = None
         self._lock = threading.Lock()
         self._stop: OngoingStop | None = None
 
@@ -124,10 +139,11 @@ class ManagedSession:
             self._stop = OngoingStop()
             return self._stop, True
 
-    def end_stop(self, state: SessionState) -> None:
+    def end_stop(self, state: SessionState, result: StopResult) -> None:
         """Note the state after the ongoing stop; a failed one can be tried again."""
         with self._lock:
             self._move(state)
+            self.result = result
             self._stop = None
             if self.process is not None:
                 self.exit_code = self.process.exit_code
@@ -139,10 +155,15 @@ class ManagedSession:
         self.state = state
 
 
-class Session:
+class Session(Contained, Generic[ProcessT_co]):
     """A read-only view of a session; :class:`SessionManager` starts and stops it.
 
     It stays valid after the session has ended and left the manager.
+    It is a target: ``snapshot_tree(session)`` shows its tree.
+
+    To a type checker the session of :meth:`SessionManager.spawn_agent` is a
+    ``Session[TreePopen[bytes]]``, or ``Session[TreePopen[str]]`` where its pipes are text: its
+    ``process`` is never None. Plain ``Session`` is any session.
     """
 
     def __init__(self, managed: ManagedSession) -> None:
@@ -150,7 +171,7 @@ class Session:
         self._managed = managed
 
     @property
-    def id(self) -> str:
+    def session_id(self) -> str:
         """The id."""
         return self._managed.session_id
 
@@ -166,8 +187,13 @@ class Session:
 
     @property
     def identity(self) -> ProcessIdentity | None:
-        """The identity of its root; None before the start."""
+        """The identity of its root; None before the start, and where no record has it."""
         return self._managed.identity
+
+    @property
+    def pid(self) -> int | None:
+        """The pid of its root; None where :attr:`identity` is."""
+        return None if self.identity is None else self.identity.pid
 
     @property
     def started_at(self) -> float | None:
@@ -180,15 +206,33 @@ class Session:
         return self._managed.exit_code
 
     @property
+    def result(self) -> StopResult | None:
+        """The result of its last stop, or of the end of what an exit left; None before."""
+        return self._managed.result
+
+    @property
     def recovered(self) -> bool:
         """Whether it is known only by a record, which another process wrote."""
         return self._managed.recovered
 
     @property
-    def process(self) -> TreePopen[Any] | None:
+    def process(self) -> ProcessT_co:
         """The process, with its pipes; None for a session that another process started."""
-        return self._managed.process
+        return cast("ProcessT_co", self._managed.process)  # the manager gives it its type
+
+    def aim(self) -> Aim:
+        """Return the claims and the markers of its tree.
+
+        Raises:
+            ValueError: no process of it is known.
+        """
+        if self._managed.process is not None:
+            return self._managed.process.aim()
+        if self.identity is None:
+            text = f"{self!r} has no pid: it is not started"
+            raise ValueError(text)
+        return Aim([Claim(self.identity.pid, self.identity)])
 
     def __repr__(self) -> str:
         root = "no process" if self.identity is None else f"process {self.identity}"
-        return f"<Session {self.id!r} ({self.tool}): {self.state}, {root}>"
+        return f"<Session {self.session_id!r} ({self.tool}): {self.state}, {root}>"

@@ -37,7 +37,7 @@ class SessionStart:
         self._command = command
         self._options = options
 
-    def run(self) -> Session:
+    def run(self) -> Session[TreePopen[Any]]:
         """Start the agent; no process is left after an exception."""
         registry, session = self._registry, self._session
         try:

@@ -121,7 +121,7 @@ class SessionStop:
                 _log.warning("the record %s cannot be removed", recording.path, extra=extra)
             if result.success and session.process is not None and _has_spared(result):
                 session.process.containment.abandon()  # or the guard ends what was spared
-            session.end_stop(self._success if result.success else SessionState.FAILED)
+            session.end_stop(self._success if result.success else SessionState.FAILED, result)
             if result.success:
                 registry.note_ended(session.session_id)  # before: a stop finds it in one of them
             if result.success or session.recovered:

@@ -87,11 +87,3 @@ class RunOptions(TreeOptions, total=False):
     timeout: float | None
     check: bool
     grace: float
-
-
-class AgentOptions(ContainedOptions, total=False):
-    """The options of :meth:`~proctree_kill.SessionManager.spawn_agent`."""
-
-    text: bool | None
-    encoding: str | None
-    errors: str | None

@@ -79,7 +79,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                  encoding: None = None, errors: None = None,
                  **options: Unpack[TreeOptions]) -> None: ...
     @overload
-    def __init__(self: TreePopen[Any], args: Command, *, text: bool | None = None,
+    def __init__(self: TreePopen[Any], args: Command, *, text: bool | None,
                  encoding: str | None = None, errors: str | None = None,
                  **options: Unpack[TreeOptions]) -> None: ...
     # fmt: on

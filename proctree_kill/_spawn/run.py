@@ -191,7 +191,7 @@ def run(args: Command, *, text: Literal[False] | None = None, encoding: None = N
         errors: None = None, input: bytes | None = None,
         **options: Unpack[RunOptions]) -> CompletedTree[bytes]: ...
 @overload
-def run(args: Command, *, text: bool | None = None, encoding: str | None = None,
+def run(args: Command, *, text: bool | None, encoding: str | None = None,
         errors: str | None = None, input: str | bytes | None = None,
         **options: Unpack[RunOptions]) -> CompletedTree[Any]: ...
 # fmt: on
@@ -261,7 +261,7 @@ async def arun(args: Command, *, text: Literal[False] | None = None, encoding: N
                errors: None = None, input: bytes | None = None,
                **options: Unpack[RunOptions]) -> CompletedTree[bytes]: ...
 @overload
-async def arun(args: Command, *, text: bool | None = None, encoding: str | None = None,
+async def arun(args: Command, *, text: bool | None, encoding: str | None = None,
                errors: str | None = None, input: str | bytes | None = None,
                **options: Unpack[RunOptions]) -> CompletedTree[Any]: ...
 # fmt: on

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
-from .._models.policy import unknown
+from .._models.suggestion import unknown
 
 _POPEN: Any = subprocess.Popen.__init__
 _F = TypeVar("_F", bound=Callable[..., Any])

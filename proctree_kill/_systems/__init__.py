@@ -25,10 +25,10 @@ from .contract import UnavailableError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from .._models.identity import ProcessIdentity
-    from .contract import Cell, Offer, PipeWatcher, System, Terminal, Trust
+    from .contract import Cell, Listener, Offer, PipeWatcher, System, Terminal, Trust
 
 
 HELPER_TIMEOUT = 5.0
@@ -126,6 +126,36 @@ def offers() -> Iterable[Offer]:
         return [Offer("handles", text, available=True)]
     text = "this system has none; processes are identified by start times"
     return [Offer("pidfd", text, available=False)]
+
+
+def listeners(port: int, among: Collection[int] | None = None) -> list[Listener]:
+    """Find the sockets that wait on a port, TCP and UDP, IPv4 and IPv6.
+
+    Only Linux lists all holders of a socket, and the sockets of its own network namespace only.
+
+    Args:
+        port: from 1 to 65535.
+        among: the processes that are looked at; None: all that are visible.
+    """
+    if sys.platform == "linux":
+        from .linux import lookup  # noqa: PLC0415 - only the command line needs it
+    else:
+        from . import psutil_lookup as lookup  # noqa: PLC0415 - as above
+    return lookup.listeners(port, among)
+
+
+def named(name: str, among: Collection[int] | None = None) -> list[int]:
+    """Find the living processes whose program has exactly this name.
+
+    Args:
+        name: of the file of the program, of its script, or as it was called.
+        among: the processes that are looked at; None: all that are visible.
+    """
+    if sys.platform == "linux":
+        from .linux import lookup  # noqa: PLC0415 - only the command line needs it
+    else:
+        from . import psutil_lookup as lookup  # noqa: PLC0415 - as above
+    return lookup.named(name, among)
 
 
 def terminal() -> Terminal:

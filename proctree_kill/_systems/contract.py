@@ -38,6 +38,20 @@ class Details(NamedTuple):
     seconds: float | None = None
 
 
+class Listener(NamedTuple):
+    """A socket that waits on a port.
+
+    Args:
+        protocol: ``tcp``, ``tcp6``, ``udp`` or ``udp6``.
+        stranger: the user that made it, if this process has not all rights of that user.
+        pids: the processes that are seen to have it open.
+    """
+
+    protocol: str
+    stranger: str | None
+    pids: tuple[int, ...]
+
+
 class Trust(NamedTuple):
     """Whether a file may be acted upon, by its owner and mode.
 
@@ -250,18 +264,16 @@ class System(Protocol):
         """Whether a process lives, so that what it started had no other parent until now."""
         return not self.wait([member], self.now())
 
-    def is_older(self, pid: int, start: int) -> bool:  # noqa: ARG002 - not known without a cost
-        """Whether a process is known to be older than this, in the unit of :attr:`Member.start`."""
-        return False
-
-    def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
+    def carries(self, pid: int, markers: Collection[bytes], since: int = 0) -> bool | None:
         """Whether the environment of a process holds one of these ``NAME=VALUE``.
 
         None where the process hides it, perhaps for a moment, and we may be allowed to end it.
+        Where the system knows it at no cost, False for a process that started before ``since``,
+        in the unit of :attr:`Member.start`.
         """
 
-    def ancestors(self, pid: int) -> list[int]:
-        """Return the parent of a process, its parent, and so on."""
+    def ancestors(self, pid: int) -> Iterable[int]:
+        """Yield the parent of a process, its parent, and so on."""
 
     def read_responses(self, members: Iterable[Member], signal_name: str) -> None:  # noqa: ARG002 - none shows it
         """Fill in how these respond to a signal, where the system shows it."""

@@ -101,7 +101,12 @@ class PsutilSystem(System):
         """List all processes."""
         return psutil.pids()
 
-    def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
+    def carries(
+        self,
+        pid: int,
+        markers: Collection[bytes],
+        since: int = 0,  # noqa: ARG002 - a look costs
+    ) -> bool | None:
         """Look into the environment that psutil shows."""
         environment = _facts.environment(pid)
         if environment is None:

@@ -123,15 +123,15 @@ class TestStop:
         assert "session a: its record led to it, and it was ended" in out
         assert tree.all_dead()
 
-    def test_a_session_that_is_not_there_is_a_wrong_argument(
+    def test_a_session_that_is_not_there_has_an_exit_code_of_its_own(
         self, invoke: Invoke, tmp_path: Path
     ) -> None:
         code, out, err = invoke("stop", tmp_path, "a")
-        assert (code, out) == (2, "")
+        assert (code, out) == (4, "")
         assert "session a: not found" in err
         code, out, _ = invoke("stop", tmp_path, "a", "--json")
         result = StopResult.model_validate_json(out)
-        assert (code, result.method, result.error) == (2, "not_found", "Session a not found")
+        assert (code, result.method, result.error) == (4, "not_found", "Session a not found")
 
     def test_a_record_that_may_not_be_acted_upon_is_a_failure(
         self, invoke: Invoke, tmp_path: Path

@@ -34,9 +34,9 @@ def test_the_stop_of_one_tree_reads_no_other(
     asked: set[int] = set()
     carries = procfs.carries
 
-    def noted(pid: int, markers: Collection[bytes]) -> bool | None:
+    def noted(pid: int, markers: Collection[bytes], since: int) -> bool | None:
         asked.add(pid)
-        return carries(pid, markers)
+        return carries(pid, markers, since)
 
     monkeypatch.setattr(procfs, "carries", noted)
     assert TreePopen(SLEEP).stop().ok

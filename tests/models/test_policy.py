@@ -65,17 +65,20 @@ def test_a_policy_is_frozen() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"grace": -1}, ["grace", "-1", "greater than or equal to 0"]),
-        ({"settle": -0.5}, ["settle", "-0.5", "greater than or equal to 0"]),
-        ({"helper_timeout": 0}, ["helper_timeout", "0", "greater than 0"]),
-        ({"grace": "2"}, ["grace", "'2'", "number"]),
-        ({"grace": True}, ["grace", "True", "number"]),
-        ({"grace": None}, ["grace", "None", "number"]),
-        ({"grace": float("inf")}, ["grace", "inf", "finite"]),
-        ({"settle": float("nan")}, ["settle", "nan", "finite"]),
-        ({"terminate": "leaves"}, ["terminate", "'leaves'", "'tree' or 'root'"]),
-        ({"include_root": 1}, ["include_root", "1", "boolean"]),
-        ({"include_root": "yes"}, ["include_root", "'yes'", "boolean"]),
+        ({"grace": -1}, ["grace", "-1", "expected seconds, 0 or more"]),
+        ({"settle": -0.5}, ["settle", "-0.5", "expected seconds, 0 or more"]),
+        ({"helper_timeout": 0}, ["helper_timeout", "0", "expected seconds above 0"]),
+        ({"grace": "2"}, ["grace", "'2'", "expected seconds"]),
+        ({"grace": True}, ["grace", "True", "expected seconds"]),
+        ({"grace": None}, ["grace", "None", "expected seconds"]),
+        ({"grace": float("inf")}, ["grace", "inf", "expected seconds"]),
+        ({"settle": float("nan")}, ["settle", "nan", "expected seconds"]),
+        (
+            {"terminate": "leaves"},
+            ["terminate", "'leaves'", "expected 'top-down', 'tree' or 'root'"],
+        ),
+        ({"include_root": 1}, ["include_root", "1", "expected True or False"]),
+        ({"include_root": "yes"}, ["include_root", "'yes'", "expected True or False"]),
         ({"grcae": 1}, ["'grcae' is unknown", "'grace'"]),
         ({"timeout": 1}, ["'timeout' is unknown", "helper_timeout"]),
         ({"zzz": 1}, ["'zzz' is unknown", "known: grace, settle"]),
@@ -89,6 +92,15 @@ def test_a_wrong_option_is_named_with_its_value_and_what_was_expected(
     assert len(caught.value.problems) == 1
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("name", KillPolicy.model_fields)
+def test_each_option_says_in_our_words_what_was_expected(name: str) -> None:
+    options: dict[str, Any] = {name: object()}
+    with pytest.raises(PolicyError) as caught:
+        KillPolicy(**options)
+    assert "expected" in str(caught.value)
+    assert not {"None", "Input"} & set(re.findall(r"\w+", str(caught.value)))
 
 
 def test_all_wrong_options_are_named_at_once() -> None:
@@ -177,9 +189,15 @@ def test_a_section_that_is_no_mapping_is_named(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"graceful_timeout_seconds": -1}, ["graceful_timeout_seconds", "-1", "or equal to 0"]),
-        ({"verification_wait_seconds": "5"}, ["verification_wait_seconds", "'5'", "number"]),
-        ({"tasklist_timeout_seconds": 0}, ["tasklist_timeout_seconds", "0", "greater than 0"]),
+        ({"graceful_timeout_seconds": -1}, ["graceful_timeout_seconds", "-1", "expected seconds"]),
+        (
+            {"verification_wait_seconds": "5"},
+            ["verification_wait_seconds", "'5'", "expected seconds"],
+        ),
+        (
+            {"tasklist_timeout_seconds": 0},
+            ["tasklist_timeout_seconds", "0", "expected seconds above 0"],
+        ),
         ({"graceful_timeout": 1}, ["'graceful_timeout' is unknown", "'graceful_timeout_seconds'"]),
         ({"setle": 1}, ["'setle' is unknown", "'settle'"]),
         ({"colour": 1}, ["'colour' is unknown"]),

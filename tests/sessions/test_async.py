@@ -150,7 +150,6 @@ def test_an_agent_that_dies_with_its_parent_s_thread_outlives_the_call(
             ["setpriv", "--pdeathsig", "KILL", "sh", "-c", "echo up; exec sleep 1000"],
             stdout=subprocess.PIPE,
         )
-        assert session.process
         assert session.process.stdout
         with session.process.stdout as said:
             assert await asyncio.to_thread(said.readline) == b"up\n"

@@ -31,8 +31,7 @@ def session_of(manager: SessionManager, name: str) -> Start:
     """Return what starts a tree as a session of this name."""
 
     def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        process = manager.spawn_agent(name, command, **options).process
-        assert process
+        process: subprocess.Popen[bytes] = manager.spawn_agent(name, command, **options).process
         return process
 
     return start

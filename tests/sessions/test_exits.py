@@ -43,13 +43,28 @@ def test_what_it_left_behind_is_ended(plant: Planter, tmp_path: Path, listener: 
     assert tree.all_dead()
     assert session.exit_code == 0
     assert listener.names() == ["started", "exited"]
+    assert session.result
+    assert session.result.kill
+    fates = [outcome.fate for outcome in session.result.kill.outcomes]
+    assert "killed" in fates
+
+
+def test_the_result_of_a_session_is_known_to_code_that_did_not_stop_it(
+    manager: SessionManager, listener: Listener
+) -> None:
+    left = manager.spawn_agent("left", ["true"])
+    listener.wait("exited", "left")
+    assert left.result
+    assert left.result.method == "nothing_to_stop"
+    stopped = manager.spawn_agent("stopped", ["sleep", "1000"])
+    assert stopped.result is None
+    assert manager.stop_agent("stopped") == stopped.result
 
 
 def test_an_exit_is_noticed_whichever_code_reaps_it(
     manager: SessionManager, listener: Listener
 ) -> None:
     session = manager.spawn_agent("a", ["true"])
-    assert session.process
     assert session.process.wait() == 0
     listener.wait("exited")
 

@@ -54,7 +54,7 @@ def test_what_cannot_be_started_leaves_nothing(
     with pytest.raises(FileNotFoundError):
         manager.spawn_agent("a", ["no-such-program"])
     with pytest.raises(ValueError, match="containment is 'cage'"):
-        manager.spawn_agent("a", ["true"], containment="cage")  # type: ignore[arg-type] # a wrong one
+        manager.spawn_agent("a", ["true"], containment="cage")  # type: ignore[call-overload] # a wrong one
     assert files(tmp_path) == set()
     assert dict(manager.sessions) == {}
     assert listener.events == []
@@ -140,6 +140,6 @@ def test_an_option_that_an_agent_has_not_is_refused(
     manager: SessionManager, tmp_path: Path, option: str, words: str
 ) -> None:
     with pytest.raises(TypeError, match=words):
-        manager.spawn_agent("a", ["true"], **{option: None})  # type: ignore[arg-type] # wrong on purpose
+        manager.spawn_agent("a", ["true"], **{option: None})  # type: ignore[call-overload] # wrong on purpose
     assert list(tmp_path.iterdir()) == []
     assert not manager.sessions

@@ -36,7 +36,7 @@ class Server:
 
     def shut_down(self, session: Session) -> None:
         """Send the message of its own."""
-        self.seen.append(session.id)
+        self.seen.append(session.session_id)
         os.write(self.writer, b"x")
 
     async def ashut_down(self, session: Session) -> None:
@@ -45,7 +45,7 @@ class Server:
 
     def refuse(self, session: Session) -> None:
         """Fail."""
-        self.seen.append(session.id)
+        self.seen.append(session.session_id)
         raise ConnectionError
 
 

@@ -9,6 +9,7 @@ import pytest
 from proctree_kill import SessionState, errors
 from proctree_kill._sessions.models import MOVES
 from proctree_kill._sessions.session import ManagedSession
+from proctree_kill._sessions.stop import nothing_to_stop
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(SessionState, SessionState)))
@@ -16,11 +17,11 @@ def test_no_state_follows_but_those_of_the_table(before: SessionState, after: Se
     session = ManagedSession("a", "mcp")
     session.state = before
     if after in MOVES[before]:
-        session.end_stop(after)
+        session.end_stop(after, nothing_to_stop("a"))
         assert session.state is after
     else:
         with pytest.raises(errors.SessionError, match=f"cannot become {after}"):
-            session.end_stop(after)
+            session.end_stop(after, nothing_to_stop("a"))
         assert session.state is before
 
 

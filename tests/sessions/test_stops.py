@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from proctree_kill import (
+    Fate,
     KillPolicy,
     Session,
     SessionEvent,
@@ -22,9 +23,12 @@ from proctree_kill import (
     StopResult,
     TreePopen,
     identify,
+    kill_tree,
+    snapshot_tree,
 )
 from proctree_kill._records.format import record_path
 from proctree_kill._sessions import start as starts
+from proctree_kill._sessions.session import ManagedSession
 from support.agents import FOREVER, HASTY, PATIENT, POLITE, STUBBORN, files, start
 from support.counts import HUNG
 from support.listener import Listener
@@ -40,10 +44,10 @@ def test_a_session_from_its_start_to_its_end(
     manager: SessionManager, plant: Planter, tmp_path: Path, listener: Listener
 ) -> None:
     session, tree = start(manager, plant, "a", POLITE, tool="claude")
-    assert (session.id, session.tool, session.state) == ("a", "claude", "running")
+    assert (session.session_id, session.tool, session.state) == ("a", "claude", "running")
     assert session.identity == identify(tree.pids["root"])
-    assert session.process
-    assert session.process.pid == tree.pids["root"]
+    assert session.process is not None
+    assert session.pid == session.process.pid == tree.pids["root"]
     assert session.exit_code is None
     assert session.started_at
     assert not session.recovered
@@ -65,6 +69,27 @@ def test_a_session_from_its_start_to_its_end(
     assert StopResult.model_validate_json(result.model_dump_json()) == result
 
 
+def test_a_session_is_a_target(manager: SessionManager, plant: Planter) -> None:
+    session, tree = start(manager, plant, "a", POLITE)
+    members = snapshot_tree(session).members
+    assert {member.identity.pid for member in members} == set(tree.pids.values())
+    assert kill_tree(session, grace=0).ok
+    assert tree.all_dead()
+    assert [outcome.fate for outcome in kill_tree(session).outcomes] == [Fate.ALREADY_GONE]
+
+
+def test_a_recovered_session_is_the_process_of_its_record(plant: Planter) -> None:
+    tree = plant(POLITE)
+    recovered = ManagedSession("a", "mcp")
+    session: Session = Session(recovered)
+    with pytest.raises(ValueError, match="has no pid: it is not started"):
+        kill_tree(session)
+    recovered.set_running(identify(tree.pids["root"]), None)
+    assert (session.pid, session.process) == (tree.pids["root"], None)
+    assert kill_tree(session, grace=0).ok
+    assert tree.all_dead()
+
+
 def test_a_process_that_ignores_everything_is_killed(
     plant: Planter, tmp_path: Path, listener: Listener
 ) -> None:
@@ -80,7 +105,6 @@ def test_a_server_that_leaves_when_its_input_is_closed(manager: SessionManager) 
     session = manager.spawn_agent("a", ["cat"], stdin=subprocess.PIPE)
     assert manager.stop_agent("a").method == "closed_stdin"
     assert session.exit_code == 0
-    assert session.process
     assert session.process.stdin
     session.process.stdin.close()
 

@@ -305,7 +305,6 @@ def session_code(folder: Path) -> int | None:
     listener = Listener()
     with SessionManager(folder, policy=PATIENT, event_broadcaster=listener) as manager:
         session = manager.spawn_agent("a", WHEN_TOLD, stdin=subprocess.PIPE)
-        assert session.process
         assert session.process.stdin
         session.process.stdin.close()
         listener.wait("exited")

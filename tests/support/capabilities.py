@@ -8,6 +8,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -116,6 +117,15 @@ def _file_locks() -> bool:
     return locked == [True, False]
 
 
+def _holders_of_ports() -> bool:
+    """Probe whether the system says which process listens: Wine's may not."""
+    from proctree_kill._systems import listeners  # noqa: PLC0415 - psutil is slow to import
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        found = listeners(listener.getsockname()[1])
+        return any(os.getpid() in holders.pids for holders in found)
+
+
 PROBES: dict[str, Callable[[], bool]] = {
     "pidfd": _pidfd,
     "pidfd inode": _pidfd_inode,
@@ -134,6 +144,7 @@ PROBES: dict[str, Callable[[], bool]] = {
     "pid namespace": _pid_namespace,
     "next pid": lambda: has("fork") and Path("/proc/sys/kernel/ns_last_pid").exists(),
     "reading what is there": lambda: hasattr(os, "set_blocking"),  # on Windows from Python 3.12 on
+    "holders of ports": _holders_of_ports,
     "seccomp": seccomp.is_supported,
     "trio": _trio,
     "names of open files": lambda: hasattr(

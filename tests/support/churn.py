@@ -30,7 +30,6 @@ def hang(manager: SessionManager, count: int) -> None:
         session = manager.spawn_agent(
             f"hung-{number}", ["sh", "-c", STUBBORN], stdout=subprocess.PIPE
         )
-        assert session.process
         assert session.process.stdout
         with session.process.stdout as said:
             assert said.readline() == b"stubborn\n"

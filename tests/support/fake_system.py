@@ -237,7 +237,7 @@ class FakeSystem(System):
     def lives(self, member: Member) -> bool:
         return self._is_alive(member)
 
-    def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
+    def carries(self, pid: int, markers: Collection[bytes], since: int = 0) -> bool | None:  # noqa: ARG002 - a look costs
         process = self.processes.get(pid)
         if process is not None and process.hides:
             return None

@@ -43,7 +43,6 @@ def managed(folder: Path) -> SessionManager:
 def started(folder: Path) -> SessionManager:
     manager = managed(folder)
     process = manager.spawn_agent("a", FAMILY, stdout=subprocess.PIPE).process
-    assert process
     _when_ready(process)
     return manager
 

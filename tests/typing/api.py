@@ -21,15 +21,18 @@ from proctree_kill import (
     KillResult,
     ProcessIdentity,
     ProcessOutcome,
+    RecordOutcome,
     RecoveryReport,
     Session,
     SessionEvent,
     SessionManager,
     SessionState,
     StopResult,
+    Target,
     TreeMember,
     TreePopen,
     TreeSnapshot,
+    __version__,
     akill_tree,
     arecover,
     arun,
@@ -64,6 +67,15 @@ def values(identity: ProcessIdentity, snapshot: TreeSnapshot, other: TreeSnapsho
     kill_tree(snapshot)
     kill_tree([1234, identity])
     kill_tree((snapshot, other, 1234))
+
+
+def end_all(targets: Target, more: Sequence[subprocess.Popen[bytes]]) -> None:
+    """A wrapper names its argument ``Target``."""
+    kill_tree(targets)
+    end_all(more, [])
+    end_all([1234, *more], [])
+    end_all("1234", [])  # pyright: ignore[reportArgumentType] -- must be refused
+    assert_type(__version__.split("."), list[str])
 
 
 def no_target() -> None:
@@ -107,6 +119,17 @@ async def ask() -> None:
 
 def ask_session(session: Session) -> None:
     """A shutdown hook of a session."""
+
+
+def any_session(session: Session) -> None:
+    """Whatever takes a session takes each."""
+    session.id  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] # noqa: B018 -- it is session_id
+
+
+def ask_text(session: Session[TreePopen[str]]) -> None:
+    """A shutdown hook of a session with pipes of text."""
+    if session.process.stdin is not None:
+        assert_type(session.process.stdin.write("quit"), int)
 
 
 async def awaited(popen: subprocess.Popen[bytes], policy: KillPolicy) -> None:
@@ -182,17 +205,29 @@ def policies(config: Mapping[str, Any]) -> None:
     KillPolicy(patience=1)  # pyright: ignore[reportCallIssue] -- must be refused
 
 
-def sessions(broadcaster: Callable[[SessionEvent], object]) -> None:
+def sessions(broadcaster: Callable[[SessionEvent], object], *, guess: bool) -> None:
     """Agents that a manager starts and stops."""
     with SessionManager("sessions", policy=KillPolicy(), event_broadcaster=broadcaster) as manager:
         assert_type(manager, SessionManager)
         session = manager.spawn_agent("a", ["cat"], tool="claude", stdin=subprocess.PIPE)
-        assert_type(session, Session)
+        assert_type(session, Session[TreePopen[bytes]])
+        assert_type(session.session_id, str)
+        assert_type(session.pid, int | None)
         assert_type(session.state, SessionState)
         assert_type(session.identity, ProcessIdentity | None)
-        assert_type(session.process, TreePopen[Any] | None)
+        assert_type(session.process, TreePopen[bytes])
+        kill_tree(session)
         assert_type(session.exit_code, int | None)
+        assert_type(session.result, StopResult | None)
         assert_type(manager.sessions, Mapping[str, Session])
+        assert_type(manager.sessions["a"].process, TreePopen[Any] | None)
+        any_session(session)
+        assert_type(manager.spawn_agent("c", "cat", text=True), Session[TreePopen[str]])
+        assert_type(manager.spawn_agent("c", "cat", encoding="utf-8"), Session[TreePopen[str]])
+        assert_type(manager.spawn_agent("c", "cat", errors="replace"), Session[TreePopen[str]])
+        assert_type(manager.spawn_agent("c", "cat", text=guess), Session[TreePopen[Any]])
+        manager.spawn_agent("c", "cat", shutdown=ask_text, text=True)
+        manager.spawn_agent("c", "cat", shutdown=ask_text)  # pyright: ignore[reportArgumentType] -- its pipes are bytes
         manager.spawn_agent("b", "cat", shutdown=ask_session, spare=[4321])
         assert_type(manager.stop_agent("a"), StopResult)
         assert_type(manager.stop_all(), dict[str, StopResult])
@@ -209,7 +244,9 @@ async def awaited_sessions(manager: SessionManager) -> None:
         assert_type(event.at, float)
 
     async with SessionManager("sessions", event_broadcaster=tell) as another:
-        assert_type(await another.aspawn_agent("a", ["cat"]), Session)
+        assert_type(await another.aspawn_agent("a", ["cat"]), Session[TreePopen[bytes]])
+        text = await another.aspawn_agent("b", ["cat"], text=True)
+        assert_type(text.process, TreePopen[str])
         assert_type(await another.astop_agent("a"), StopResult)
         assert_type(await another.astop_all(), dict[str, StopResult])
     assert_type(await manager.arecover(), RecoveryReport)
@@ -227,6 +264,7 @@ async def recoveries() -> None:
     report = recover("sessions", policy=KillPolicy(), dry_run=True, bare=False)
     assert_type(report, RecoveryReport)
     assert_type(report.ok, bool)
+    assert_type(report.outcomes, tuple[RecordOutcome, ...])
     assert_type([outcome.session_id for outcome in report.ended], list[str])
     assert_type([outcome.detail for outcome in report.untrusted], list[str | None])
     assert_type(await arecover("sessions"), RecoveryReport)
@@ -269,7 +307,7 @@ def started() -> None:
     assert_type(TreePopen("true", text=True, umask=0), TreePopen[str])
     assert_type(TreePopen(["true"], encoding="utf-8", bufsize=1), TreePopen[str])
     popen: subprocess.Popen[bytes] = TreePopen(["true"], containment="session", umask=0o22)
-    TreePopen(["true"], containment="cgroup")  # pyright: ignore[reportArgumentType, reportCallIssue] -- must be refused
+    TreePopen(["true"], containment="cgroup")  # pyright: ignore[reportArgumentType] -- must be refused
     with TreePopen(["true"], stdout=subprocess.PIPE, start_new_session=False) as tree:
         assert_type(tree.stop(grace=1, spare=[7]), KillResult)
         assert_type(tree.snapshot(), TreeSnapshot)
@@ -290,13 +328,13 @@ def ran() -> None:
     )
     assert_type(run(["true"], errors="replace"), CompletedTree[str])
     assert_type(TreePopen(["true"], errors="replace"), TreePopen[str])
-    run(["cat"], input="text")
+    run(["cat"], input="text")  # pyright: ignore[reportArgumentType] -- its pipes are bytes
     done = run(["true"], leftovers="wait", linger=0.5, spare=[7], record="session_a.pid")
     assert_type(done, CompletedTree[bytes])
     assert_type(done.kill, KillResult | None)
     assert_type(done.ok, bool)
     completed: subprocess.CompletedProcess[bytes] = done
-    run(completed.args, leftovers="keep")  # pyright: ignore[reportArgumentType, reportCallIssue] -- must be refused
+    run(completed.args, leftovers="keep")  # pyright: ignore[reportArgumentType] -- must be refused
     TreePopen(["true"], leftovers="leave", linger=1, spare=lambda member: member.depth > 1)
     run(["cat"], patience=1)  # pyright: ignore[reportCallIssue] -- there is no such option
 
@@ -311,7 +349,7 @@ async def ran_and_awaited(tree: TreePopen[bytes]) -> None:
 
 def contained(process: asyncio.subprocess.Process) -> None:
     """What another library spawns."""
-    containment = Containment.prepare("auto")
+    containment = Containment.prepare(containment="auto")
     assert_type(containment, Containment)
     assert_type(containment.popen_kwargs({"NAME": "value"}), dict[str, Any])
     containment.attach(process)

@@ -341,21 +341,23 @@ def parent(pid: int) -> int | None:
     return int(tail.split(None, 2)[1]) if tail else None
 
 
-def carries(pid: int, markers: Collection[bytes]) -> bool | None:
+def carries(pid: int, markers: Collection[bytes], since: int = 0) -> bool | None:
     """Whether the environment that a process was started with holds one of these.
+
+    False for a process that started before ``since``, in clock ticks since boot.
 
     None where we may not read it (ptrace(2), access modes), or cannot now: during execve(2) a
     process has neither environment nor arguments, and in uninterruptible sleep it may hold the
     lock of its memory, so that the read blocks.
     """
     found = stat(pid)
-    if found is None or found.flags & PF_KTHREAD:
+    if found is None or found.flags & PF_KTHREAD or found.start < since:
         return False
     if found.state == b"D" and not _is_parked(pid):
         return None
     path = f"/proc/{pid}/environ"
     if found.state == b"Z":  # the main thread ended; another thread still has the memory
-        others = [task for task in tasks(pid) if found.threads > 1 and task != str(pid)]
+        others = [task for task in tasks(pid) if task != str(pid)] if found.threads > 1 else []
         if not others:
             return False
         path = f"/proc/{pid}/task/{others[0]}/environ"
@@ -426,10 +428,12 @@ def details(member: Member) -> Details:
 
 
 def _user(uids: bytes) -> str | None:
-    """Return the name of the effective user, the second of the four, or its uid."""
-    if not uids:
-        return None
-    uid = int(uids.split()[1])
+    """Return the effective user, the second of the four."""
+    return user_name(int(uids.split()[1])) if uids else None
+
+
+def user_name(uid: int) -> str:
+    """Return the name of a user; its uid where it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
@@ -186,10 +187,13 @@ class LinuxSystem(System):
         """
         if self._reapers is None:
             here = procfs.namespace("self")
-            self._reapers = {1, *(pid for root in roots for pid in self.ancestors(root.pid))}
+            lines = [self.ancestors(root.pid) for root in roots]
             if ours:
-                self._reapers |= {os.getpid(), *self.ancestors(os.getpid())}
-            hidden = any(procfs.stat(pid) is None for pid in self._reapers)
+                lines.append(itertools.chain([os.getpid()], self.ancestors(os.getpid())))
+            self._reapers = reapers = {1}
+            for line in lines:  # up to where another one has been
+                reapers.update(itertools.takewhile(lambda pid: pid not in reapers, line))
+            hidden = any(procfs.stat(pid) is None for pid in reapers)
             if hidden:
                 self.unseen |= SESSION | GROUP | MARKER
             self._everywhere = hidden or any(procfs.namespace(root.pid) != here for root in roots)
@@ -215,17 +219,17 @@ class LinuxSystem(System):
         os.kill(0, 0)  # no signal, to our own group
         return not self._handles.look([member])
 
-    def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
+    def carries(self, pid: int, markers: Collection[bytes], since: int = 0) -> bool | None:
         """Read the environment that the process was started with."""
-        found = self._handles.with_room(lambda: procfs.carries(pid, markers))
+        found = self._handles.with_room(lambda: procfs.carries(pid, markers, since))
         return False if found is None and not may_signal(pid) else found
 
-    def ancestors(self, pid: int) -> list[int]:
+    def ancestors(self, pid: int) -> Iterator[int]:
         """Read the parents up to the first process of the pid namespace."""
-        line: list[int] = []
+        line: set[int] = set()
         while (parent := self._parent(pid)) and parent not in line:
-            line.append(pid := parent)
-        return line
+            line.add(pid := parent)
+            yield parent
 
     def read_responses(self, members: Iterable[Member], signal_name: str) -> None:
         """Read the signal masks in ``status`` (proc_pid_status(5))."""

@@ -52,9 +52,9 @@ class PosixSystem(PsutilSystem):
             return None
         return pgid
 
-    def carries(self, pid: int, markers: Collection[bytes]) -> bool | None:
+    def carries(self, pid: int, markers: Collection[bytes], since: int = 0) -> bool | None:
         """Look into the environment; what hides it and may not be signalled carries none."""
-        found = super().carries(pid, markers)
+        found = super().carries(pid, markers, since)
         return False if found is None and not may_signal(pid) else found
 
     def holds_session(self, leader: Member) -> bool:

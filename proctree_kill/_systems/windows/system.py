@@ -106,13 +106,11 @@ class WindowsSystem(System):
         """Return the time as a FILETIME."""
         return win32.now()
 
-    def is_older(self, pid: int, start: int) -> bool:
-        """Look it up in the process table of this scan; the clock may have been set back since."""
-        row = self._read_table().rows.get(pid)
-        return row is not None and row.start < start - CLOCK_STEP
-
-    def carries(self, pid: int, markers: Collection[bytes]) -> bool:
+    def carries(self, pid: int, markers: Collection[bytes], since: int = 0) -> bool:
         """Look into the environment; psutil shows its names in upper case."""
+        row = self._read_table().rows.get(pid) if since else None
+        if row is not None and row.start < since - CLOCK_STEP:  # the clock may have been set back
+            return False
         environment = _facts.environment(pid, may_block=False) or {}
         wanted = (os.fsdecode(marker).partition("=") for marker in markers)
         return any(environment.get(name.upper()) == value for name, _, value in wanted)

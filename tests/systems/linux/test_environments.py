@@ -44,3 +44,23 @@ def test_the_marker_is_read_of_the_new_program(monkeypatch: pytest.MonkeyPatch) 
         assert procfs.carries(process.pid, [b"MARK=1"])
         process.communicate(b"\n")
     assert not files
+
+
+def test_the_environment_of_a_process_that_is_older_than_the_marker_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paths: list[str] = []
+    read = procfs.read
+
+    def noted(path: str) -> bytes:
+        paths.append(path)
+        return read(path)
+
+    monkeypatch.setattr(procfs, "read", noted)
+    found = procfs.stat(os.getpid())
+    assert found is not None
+    marker = next(iter(os.environb.items()))
+    for since, environment_is_read in ((found.start, True), (found.start + 1, False)):
+        paths.clear()
+        procfs.carries(os.getpid(), [b"=".join(marker)], since)
+        assert (f"/proc/{os.getpid()}/environ" in paths) is environment_is_read

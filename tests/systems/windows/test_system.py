@@ -15,6 +15,7 @@ from proctree_kill._engine import process as engine_process
 from proctree_kill._engine.scan import scan
 from proctree_kill._engine.target import Aim
 from proctree_kill._engine.tree import Tree
+from proctree_kill._systems import psutil_facts
 from proctree_kill._systems.contract import Reply
 from proctree_kill._systems.member import ALIVE, GONE, ZOMBIE, Member
 from proctree_kill._systems.windows import handles, win32
@@ -230,11 +231,11 @@ def test_the_environment_of_a_process_that_is_older_than_the_tree_is_not_read(
     set_back.start = younger.start - CLOCK_STEP // 2
     read: list[int] = []
 
-    def carries(pid: int, _markers: object) -> bool:
+    def environment(pid: int, **_: bool) -> dict[str, str]:
         read.append(pid)
-        return False
+        return {}
 
-    monkeypatch.setattr(system, "carries", carries)
+    monkeypatch.setattr(psutil_facts, "environment", environment)
     scan(Tree(system, Aim([], [b"PLANTED=1"], since=younger.start)))
     assert read == [set_back.pid, younger.pid]
 

@@ -1,0 +1,95 @@
+"""Pure: help, and the advice after a mistake."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+
+from proctree_kill._cli import main
+from proctree_kill._cli.exit_codes import Exit
+from proctree_kill._cli.help import COMMANDS
+from proctree_kill._cli.parser import parse
+
+
+def ended(*arguments: str) -> object:
+    """Return the exit code of a command line that the parser ends."""
+    with pytest.raises(SystemExit) as end:
+        parse([*arguments])
+    return end.value.code
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("kil 5", "'kil' is unknown; did you mean 'kill'?"),
+        ("4711", "'4711' is unknown; known: kill, "),
+        ("help tre", "'tre' is unknown; did you mean 'tree'?"),
+        ("kill 5 --graec 3", "--graec 3; did you mean --grace?"),
+        ("kill 5 --graec=3", "--graec=3; did you mean --grace?"),
+        ("kill --graec 3 5", "--graec; did you mean --grace?"),
+        ("--vresion", "--vresion; did you mean --version?"),
+        ("--force kill 5", "--force belongs behind the command: proctree-kill kill --force"),
+        ("stop . a --forec", "--forec; did you mean --force?"),
+        ("kill 5 --terminate rooot", "'rooot' is unknown; did you mean 'root'?"),
+        ("kill 5 --signal INTT", "'SIGINTT' is unknown; did you mean 'SIGINT' or"),
+        ("kill 5 --signal KILL", "SIGKILL asks nothing; force follows by itself"),
+    ],
+)
+def test_a_mistake_is_answered_with_the_nearest_name(
+    said: str, advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(*said.split()) == Exit.USAGE
+    assert advice in capsys.readouterr().err
+
+
+def test_a_mistake_before_a_command_that_is_run_is_answered_as_well(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ended("run", "--sginal", "INT", "--", "true") == Exit.FAILED
+    assert "did you mean --signal?" in capsys.readouterr().err
+    assert ended("run", "--leftovers", "ennd", "--", "true") == Exit.FAILED
+    assert "did you mean 'end'?" in capsys.readouterr().err
+
+
+def test_what_is_near_to_nothing_gets_no_advice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("kill", "5", "-z", "--xyzzy") == Exit.USAGE
+    assert capsys.readouterr().err.endswith("error: unrecognized arguments: -z --xyzzy\n")
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_is_a_command_too(command: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    named = [command] if command else []
+    assert ended("help", *named) == 0
+    told = capsys.readouterr()
+    assert ended(*named, "--help") == 0
+    assert told == capsys.readouterr()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_exit_code_in_the_help_is_in_the_table(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(command, "--help") == 0
+    codes = {int(code) for code in re.findall(r"^  (\d+)  ", capsys.readouterr().out, re.MULTILINE)}
+    assert codes
+    assert codes <= {*Exit, 128, 130}
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf"])
+@pytest.mark.parametrize(
+    "command",
+    ["kill {pid} --settle", "recover . --grace", "stop . a --grace", "demo --grace", "run --grace"],
+)
+def test_a_value_out_of_range_is_named_before_anything_is_touched(
+    command: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    *said, option = command.format(pid=os.getpid()).split()
+    is_run = said == ["run"]
+    code = main([*said, f"{option}={value}", *(["--", "true"] if is_run else [])])
+    assert code == (Exit.FAILED if is_run else Exit.USAGE)
+    told = capsys.readouterr()
+    assert not told.out
+    wrong = f"{option[2:]} is {float(value)}, expected seconds, 0 or more"
+    assert told.err == f"proctree-kill: {wrong}\n"

@@ -1,0 +1,149 @@
+"""Real: an argument of the wrong type is refused by name, before anything is touched."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from proctree_kill import (
+    Containment,
+    KillPolicy,
+    SessionManager,
+    TreePopen,
+    akill_tree,
+    arecover,
+    arun,
+    errors,
+    kill_tree,
+    recover,
+    run,
+    snapshot_tree,
+)
+
+pytestmark = pytest.mark.needs("fork")
+
+WORDS_OF_PYDANTIC = ("Input should", "validation error", "pydantic", "type=")
+WRONG: dict[str, tuple[object, ...]] = {
+    "policy": ({}, {"grace": 1}, "1", 1, True, KillPolicy),
+    "spare": (1, "1", b"1", [None], ["1"], {"grace": 1}),
+    "on_event": ({}, "print", 1),
+    "shutdown": ({}, "print", 1),
+    "event_broadcaster": ({}, "print", 1),
+    "marker": ({}, b"A=1", 1),
+    "directory": (None, 1, b"folder", {}),
+    "record": (1, b"session_a.pid", {}),
+    "dry_run": (None, "no", 1),
+    "bare": (None, "no", 1),
+    "containment": ({}, 1, "cgroup", None),
+    "leftovers": ({}, 1, "keep"),
+    "linger": ({}, "1", True),
+    "timeout": ({}, "1"),
+    "grace": ({}, "1", True, -1, float("nan")),
+    "settle": ({}, "1", True, -1),
+    "terminate": ({}, "all", 1),
+    "teardown": (1, "SIGINT", [1], {"SIGINT": 3}),
+    "include_root": ({}, "yes", 1),
+    "helper_timeout": ({}, "1", 0),
+    "tool": (1, b"mcp", {}, None),
+    "config": (None, 1, "grace", []),
+    "section": (None, 1, b"kill", ["kill"]),
+}
+KILL = ("policy", "spare", "on_event", "shutdown", "marker", "grace", "settle", "terminate",
+        "teardown", "include_root", "helper_timeout")  # fmt: skip
+TREE = ("record", "spare", "containment", "leftovers", "linger")
+ENTRIES: dict[str, tuple[str, ...]] = {
+    "kill_tree": KILL,
+    "akill_tree": KILL,
+    "stop": KILL,
+    "astop": KILL,
+    "snapshot_tree": ("spare", "marker"),
+    "recover": ("directory", "policy", "dry_run", "bare"),
+    "arecover": ("directory", "policy", "dry_run", "bare"),
+    "TreePopen": TREE,
+    "run": (*TREE, "timeout", "grace"),
+    "arun": (*TREE, "timeout", "grace"),
+    "prepare": ("containment",),
+    "SessionManager": ("directory", "policy", "event_broadcaster"),
+    "spawn_agent": ("tool", "shutdown", "spare", "containment"),
+    "aspawn_agent": ("tool", "shutdown", "spare", "containment"),
+    "manager.recover": ("dry_run", "bare"),
+    "manager.arecover": ("dry_run", "bare"),
+    "KillPolicy": ("grace", "settle", "terminate", "teardown", "include_root", "helper_timeout"),
+    "from_config": ("config", "section"),
+}
+
+
+@pytest.fixture
+def tree() -> Iterator[TreePopen[bytes]]:
+    with TreePopen(["sleep", "1000"]) as process:
+        yield process
+        process.stop(grace=0)
+
+
+@pytest.fixture
+def entries(tree: TreePopen[bytes], tmp_path: Path) -> dict[str, Callable[..., object]]:
+    """Each public entry, with what it needs besides the argument under test."""
+    ran = tmp_path / "ran"
+    touch = ["touch", str(ran)]
+    manager = SessionManager(tmp_path, policy=KillPolicy(grace=0))
+    return {
+        "kill_tree": lambda **given: kill_tree(tree, **given),
+        "akill_tree": lambda **given: akill_tree(tree, **given),
+        "stop": tree.stop,
+        "astop": tree.astop,
+        "snapshot_tree": lambda **given: snapshot_tree(tree, **given),
+        "recover": lambda **given: recover(**{"directory": tmp_path, **given}),
+        "arecover": lambda **given: arecover(**{"directory": tmp_path, **given}),
+        "TreePopen": lambda **given: TreePopen(touch, **given),
+        "run": lambda **given: run(touch, **given),
+        "arun": lambda **given: arun(touch, **given),
+        "prepare": Containment.prepare,
+        "SessionManager": lambda **given: SessionManager(**{"directory": tmp_path, **given}),
+        "spawn_agent": lambda **given: manager.spawn_agent("a", touch, **given),
+        "aspawn_agent": lambda **given: manager.aspawn_agent("a", touch, **given),
+        "manager.recover": manager.recover,
+        "manager.arecover": manager.arecover,
+        "KillPolicy": KillPolicy,
+        "from_config": lambda **given: KillPolicy.from_config(**{"config": {}, **given}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"), [(entry, name) for entry, names in ENTRIES.items() for name in names]
+)
+def test_a_wrong_argument_is_named_before_anything_is_touched(
+    entries: dict[str, Callable[..., object]],
+    tree: TreePopen[bytes],
+    tmp_path: Path,
+    entry: str,
+    name: str,
+) -> None:
+    for value in WRONG[name]:
+        expected = (TypeError, ValueError, errors.SessionError)
+        with pytest.raises(expected) as caught:
+            call(entries[entry], {name: value})
+        text = str(caught.value)
+        assert not any(words in text for words in WORDS_OF_PYDANTIC)
+        assert {"config": "configuration", "spare": ""}.get(name, name) in text
+    assert tree.poll() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("entry", [entry for entry, names in ENTRIES.items() if "policy" in names])
+def test_a_policy_that_is_a_mapping_says_how_to_make_a_policy(
+    entries: dict[str, Callable[..., object]], entry: str
+) -> None:
+    words = r"must be a KillPolicy.* not \{'grace': 1\}; KillPolicy.from_config reads"
+    with pytest.raises(TypeError, match=words):
+        call(entries[entry], {"policy": {"grace": 1}})
+
+
+def call(entry: Callable[..., object], given: dict[str, object]) -> None:
+    """Call an entry, and await what it returns if that is to be awaited."""
+    returned = entry(**given)
+    if inspect.iscoroutine(returned):
+        asyncio.run(returned)
