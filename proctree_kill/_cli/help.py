@@ -23,6 +23,16 @@ exit codes:
   130  interrupted by Ctrl-C; a kill that had begun was finished by force
 """
 
+_FIRST_STEPS = """\
+examples:
+  proctree-kill demo             see what it does, on a tree of its own
+  proctree-kill tree 4711        see what `kill` would end, and why
+  proctree-kill kill 4711        end process 4711 and all that it started
+  proctree-kill kill :8000       end what listens on port 8000
+  proctree-kill run -- make      run a command that leaves no process behind
+  proctree-kill doctor           see what this machine offers
+"""
+
 MAIN = Help(
     "",
     """\
@@ -31,17 +41,15 @@ not, and no other process.
 """,
     f"""\
 {_EXIT_CODES}
-examples:
-  proctree-kill demo             see what it does, on a tree of its own
-  proctree-kill tree 4711        see what `kill` would end, and why
-  proctree-kill kill 4711        end process 4711 and all that it started
-  proctree-kill kill :8000       end what listens on port 8000
-  proctree-kill run -- make      run a command that leaves no process behind
-  proctree-kill doctor           see what this machine offers
-
-`proctree-kill COMMAND --help` describes each command.
+{_FIRST_STEPS}
+`proctree-kill help COMMAND` describes each command.
 """,
 )
+
+START = f"""\
+{_FIRST_STEPS}
+`proctree-kill help` lists all commands, `proctree-kill help kill` describes one.
+"""
 
 COMMANDS = {
     "kill": Help(
@@ -67,6 +75,7 @@ processes of the kernel.
         f"""\
 {_EXIT_CODES}
 examples:
+  sleep 60 & proctree-kill kill $!            end what you just started
   proctree-kill kill 4711                     ask, wait two seconds, force
   proctree-kill kill 4711 4720 --grace 10     two trees, ten seconds to exit
   proctree-kill kill :8000 :8080              what listens on these ports
@@ -106,6 +115,7 @@ exit codes:
   any other code is the command's own
 
 examples:
+  proctree-kill run --timeout 1 -- sleep 60     exit code 124 after a second
   proctree-kill run --timeout 60 -- make test   end all of it after a minute
   proctree-kill run --timeout 60 --signal INT -- jupyter lab   as Ctrl-C would
   proctree-kill run -- ./start-servers.sh       the servers end with the script
@@ -154,6 +164,7 @@ exit codes:
   130  interrupted by Ctrl-C
 
 examples:
+  sleep 2 & proctree-kill wait $!             two seconds
   proctree-kill wait 4711
   proctree-kill wait :8000 --timeout 60 || echo "still running"
   proctree-kill wait 4711 --timeout 60 --json | jq '.living[].name'
@@ -186,7 +197,12 @@ The processes are real: a shell as a wrapper, a process that ignores SIGTERM,
 a stopped one, an orphan, one with a session of its own, and a daemon.
 No other process is touched, and in any case none of the tree stays.
 """,
-        _EXIT_CODES,
+        f"""\
+{_EXIT_CODES}
+examples:
+  proctree-kill demo
+  proctree-kill demo --grace 3                three seconds to exit
+""",
     ),
     "sessions": Help(
         "list the recorded sessions",
@@ -203,7 +219,7 @@ exit codes:
   2    wrong arguments, or the folder cannot be read
 
 examples:
-  proctree-kill sessions ./sessions
+  proctree-kill sessions .                    those in this folder
   proctree-kill sessions ./sessions --json | jq '.sessions[].state'
 """,
     ),
@@ -223,7 +239,7 @@ exit codes:
   4    no such session: it never was, or has ended
 
 examples:
-  proctree-kill stop ./sessions chat-7
+  proctree-kill stop . chat-7 || echo "exit code $?"
   proctree-kill stop ./sessions chat-7 --force
 """,
     ),
@@ -244,7 +260,7 @@ exit codes:
   2    wrong arguments, or the folder cannot be read
 
 examples:
-  proctree-kill recover ./sessions --dry-run
+  proctree-kill recover . --dry-run           what would be ended
   proctree-kill recover ./sessions
 """,
     ),

@@ -10,7 +10,7 @@ from functools import partial
 from .. import __version__
 from .base_parser import Parser
 from .exit_codes import Exit
-from .help import COMMANDS, MAIN
+from .help import COMMANDS, MAIN, START
 from .target_text import target
 from .values import folder, marker, pids, seconds, signal, steps, time_limit
 
@@ -28,7 +28,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if found.command == "help":
         parser.parse_args([found.topic, "--help"] if found.topic else ["--help"])
     if found.command is None:
-        parser.print_help(sys.stderr)
+        usage = "proctree-kill COMMAND ..."
+        start = Parser(usage=usage, add_help=False, description=MAIN.description, epilog=START)
+        start.print_help(sys.stderr)
         raise SystemExit(Exit.USAGE)
     return found
 

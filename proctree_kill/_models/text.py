@@ -1,16 +1,11 @@
-"""Tables and values as text that fits a width. Pure."""
+"""Tables and sentences as text that fits a width. Pure."""
 
 from __future__ import annotations
 
-import html
 import textwrap
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from itertools import groupby, zip_longest
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-if TYPE_CHECKING:
-    from rich.text import Text
+from typing import Literal, NamedTuple
 
 GAP = "  "
 TIMES, ASCII_TIMES = "\N{MULTIPLICATION SIGN}", "x"
@@ -21,6 +16,7 @@ FEW = 3
 """Rows; so many that are alike are shown one by one."""
 _INDENT = "    "  # of text below its row
 _BYTE_BASE = 0xDC00  # plus a byte that is no UTF-8: its surrogate (PEP 383)
+_IN_ASCII = str.maketrans({"├": "|", "│": "|", "└": "`", "─": "-", TIMES: "x", "…": "..."})
 _OF_ONE = frozenset(("PID", "AFTER", "SESSION", "AGE"))  # heads of columns that never agree
 _RIGHT = frozenset(("ORDER", "PID", "EXIT", "AFTER", "AGE"))  # heads of columns of numbers
 
@@ -59,6 +55,11 @@ class Table(NamedTuple):
     def compact(self) -> Table:
         """Leave out the empty columns."""
         return self._with([head for head in self.heads if any(self._column(head)[1:])])
+
+    def in_ascii(self) -> Table:
+        """Use ASCII only."""
+        rows = [row._replace(cells=tuple(map(in_ascii, row.cells))) for row in self.rows]
+        return self._replace(rows=rows, times=self.times and ASCII_TIMES)
 
     def lines(self, width: int | None = None) -> Iterator[tuple[str, str]]:
         """Yield the lines, each with its style; numbers stand to the right.
@@ -154,11 +155,25 @@ class Table(NamedTuple):
         return [words if len(words) > 1 else f"{cell[: width - 1]}…"]
 
 
-def wrapped(text: str, width: int | None) -> str:
-    """Return a sentence in lines of this width; None is no limit."""
-    if width is None:
-        return text
-    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+def wrapped(text: str, width: int | None, first: str = "", further: str = "") -> str:
+    """Return a sentence in lines of this width; None is no limit.
+
+    Args:
+        text: the sentence.
+        width: the characters of a line.
+        first: what stands before it in the first line.
+        further: what stands before it in the others.
+    """
+    if width is None or len(first) + len(text) <= width:
+        return first + text
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _without(cells: tuple[str, ...], left_out: list[int]) -> list[str]:
@@ -173,37 +188,27 @@ def _line(heads: Iterable[str], cells: Iterable[str], sizes: Iterable[int]) -> s
     return GAP.join(parts).rstrip()
 
 
-class Shown:
-    """What a result shows in a terminal, a notebook and a debugger."""
-
-    @abstractmethod
-    def summary(self) -> str:
-        """Return the result in one line."""
-
-    @abstractmethod
-    def render(self, width: int | None = None, *, ascii_only: bool = False) -> str:
-        """Return the result as text."""
-
-    def __str__(self) -> str:
-        return self.render()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.summary()}>"
-
-    def __rich__(self) -> Text:
-        from rich.text import Text  # noqa: PLC0415 - rich has called this
-
-        return Text(self.render())
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.render())}</pre>"
-
-
 def printable(text: str) -> str:
     """Escape the characters that move the cursor, colour the terminal, or have no encoding."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
 def _escaped(char: str) -> str:
     byte = ord(char) - _BYTE_BASE
     return f"\\x{byte:02x}" if byte in range(256) else ascii(char)[1:-1]
+
+
+def in_ascii(text: str) -> str:
+    """Draw lines and signs in ASCII, and escape what else an old code page lacks."""
+    return text.translate(_IN_ASCII).encode("ascii", "backslashreplace").decode()
+
+
+def is_encodable(text: str, stream: object) -> bool:
+    """Whether a stream can write a text."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

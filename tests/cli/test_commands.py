@@ -129,16 +129,6 @@ class TestArguments:
         assert ended.value.code == 2
         assert "usage: proctree-kill" in capsys.readouterr().err
 
-    def test_no_command_gives_the_help_and_is_a_usage_error(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        with pytest.raises(SystemExit) as ended:
-            parse([])
-        assert ended.value.code == 2
-        told = capsys.readouterr()
-        assert not told.out
-        assert "proctree-kill demo" in told.err
-
     @pytest.mark.parametrize("command", [[], ["kill"], ["tree"], ["demo"], ["doctor"]])
     def test_help_lists_the_exit_codes(
         self, command: list[str], capsys: pytest.CaptureFixture[str]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from proctree_kill._cli.help import COMMANDS
@@ -94,6 +95,14 @@ def test_folders_are_offered_for_records(complete: Complete, tmp_path: Path) -> 
     (tmp_path / "sessions").mkdir()
     (tmp_path / "sessions.txt").touch()
     assert {name.rstrip("/") for name in complete("stop", "sess")} == {"sessions"}
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="ps is not installed")
+def test_pids_and_names_are_offered_for_targets(complete: Complete) -> None:
+    process = psutil.Process()
+    assert str(process.pid) in complete("kill", str(process.pid)[:-1])
+    assert process.name() in complete("tree", process.name()[:3])
+    assert str(process.pid) in complete("tree", str(process.pid), "--spare", "")
 
 
 def test_a_command_and_its_files_are_offered_for_run(complete: Complete, tmp_path: Path) -> None:
