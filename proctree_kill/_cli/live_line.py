@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Self, TextIO
 
+from .._systems import is_in_front
 from .streams import width_of
 
 FIRST_TIME, TIME = 0.25, 0.1  # seconds until it appears, and between two changes by default
@@ -60,7 +60,7 @@ class LiveLine:
         with contextlib.suppress(OSError, ValueError):  # a hang-up; a closed stream
             seconds = FIRST_TIME
             while not self._over.wait(seconds):
-                if (text := self._fitting()) != self.shown and self._is_in_front():
+                if (text := self._fitting()) != self.shown and is_in_front(self._stream.fileno()):
                     self._draw(text)
                 seconds = self._every
             if self.shown:
@@ -73,12 +73,3 @@ class LiveLine:
     def _draw(self, text: str) -> None:
         self.shown = text
         print(DRAW.format(text), end="", file=self._stream, flush=True)
-
-    def _is_in_front(self) -> bool:
-        """Whether no other job has the terminal."""
-        if not hasattr(os, "tcgetpgrp"):
-            return True
-        try:
-            return os.tcgetpgrp(self._stream.fileno()) == os.getpgrp()
-        except OSError:  # it is not the terminal of this session
-            return True

@@ -178,6 +178,15 @@ def reads_escapes(fd: int) -> bool:
     return switch_escapes_on(fd)
 
 
+def is_in_front(fd: int) -> bool:
+    """Whether no other job of the shell has this terminal."""
+    if sys.platform == "win32":
+        return True
+    from .posix import terminal  # noqa: PLC0415 - few need it
+
+    return terminal.is_in_front(fd)
+
+
 def pipe_watcher() -> PipeWatcher:
     """Return what waits for the pipes of one command; to be closed."""
     if sys.platform == "win32":
