@@ -88,6 +88,12 @@ def _add_run(parser: Parser) -> None:
         help="seconds that they have to exit by themselves (default 1)",
     )
     parser.add_argument(
+        "--die-with-stdin",
+        action="store_true",
+        help="end the tree --linger after the end of standard input, as when ssh loses its "
+        "connection; the command reads it through a pipe",
+    )
+    parser.add_argument(
         "-v",
         "--verbose",
         action="store_true",
