@@ -15,7 +15,7 @@ PYTHONS = nox.project.python_versions(PROJECT)
 PACKAGE = Path("proctree_kill/__init__.py").read_text(encoding="utf-8")
 VERSION = re.findall(r'^__version__ = "(.+)"$', PACKAGE, re.MULTILINE)[0]
 WHEEL = f"dist/proctree_kill-{VERSION}-py3-none-any.whl"
-CODE = ("proctree_kill", "tests", "benchmarks", "noxfile.py", "docs")
+CODE = ("proctree_kill", "tests", "benchmarks", "noxfile.py", "hatch_build.py", "docs")
 PLATFORMS = ("linux", "darwin", "win32")
 WINDOWS_FILES = "*/_systems/windows/*.py"  # no other system executes them
 # The kernels of the lab, and what their machines must have, so that no test of it is skipped.
@@ -111,12 +111,16 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types for every platform, and the public ones as a user of the package."""
+    """Check the types for every platform, the public ones as a user, the examples of the pages."""
     session.install("-e", ".[cli,trio]", *needs("type", "bench"))
     for platform in PLATFORMS:
         session.run("mypy", "--platform", platform, "proctree_kill")
     session.run("mypy", *CODE)
     session.run("pyright")
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("python", "tests/support/snippets.py", folder)
+        session.run("mypy", folder)
+        session.run("pyright", folder)
 
 
 @nox.session

@@ -24,7 +24,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 python_use_unqualified_type_names = True  # the public name, wherever it was defined
-autodoc_default_options = {"exclude-members": "model_config"}
+autodoc_default_options = {"exclude-members": "model_config, lines"}
 autodoc_member_order = "bysource"
 autodoc_type_aliases = {"Target": "Target"}  # the text describes it
 autodoc_typehints = "description"

@@ -9,11 +9,13 @@ from .._models.errors import PolicyError, RecordError, SessionError, TargetRefus
 from .exit_codes import Exit
 from .parser import parse
 from .signals import interrupt_code, interruptible
+from .target_text import UndecidedError
 
 _MODULES = {
     "kill": "kill",
     "run": "run",
     "tree": "kill",
+    "wait": "wait",
     "doctor": "doctor",
     "demo": "demo",
     "sessions": "sessions",
@@ -52,6 +54,9 @@ def _run_command(options: Namespace) -> int:
         screen.error(f"{refusal}; nothing was touched")
         advise([refusal.pid], screen)
         return Exit.REFUSED
+    except UndecidedError as problem:
+        screen.error(f"{problem}; nothing was touched")
+        return Exit.USAGE
     except (PolicyError, RecordError, SessionError) as error:
         screen.error(str(error))
         return Exit.USAGE

@@ -10,23 +10,47 @@ import shtab
 
 from .._models.signal_names import SIGNALS
 from .help import COMMANDS
-from .values import folder, pid, pids, signal
+from .target_text import target
+from .values import folder, pids, signal
 
 if TYPE_CHECKING:
     from .base_parser import Parser
 
 Completion = dict[str, str | dict[str, str]]
 
-PIDS: Completion = {
+_PIDS: Completion = {
     "bash": "_proctree_kill_pids",
     "zsh": "_pids",
     "fish": "(__fish_complete_pids)",
     "preamble": {
         "bash": """\
 _proctree_kill_pids() {
-  compgen -W "$(ps -eo pid= 2>/dev/null)" -- "$1"
+  compgen -W "$(ps -u "$EUID" -o pid= 2>/dev/null)" -- "$1"
 }
 """
+    },
+}
+_TARGETS: Completion = {
+    "bash": "_proctree_kill_targets",
+    "zsh": "_proctree_kill_targets",
+    "fish": "(__fish_complete_pids; __fish_complete_proc)",
+    "preamble": {
+        "bash": """\
+_proctree_kill_targets() {
+  # compgen -W would evaluate a name like $(reboot), which any process may give itself
+  local words word
+  ps -u "$EUID" -o pid=,comm= 2>/dev/null | while read -r -a words; do
+    for word in "${words[@]}"; do
+      [[ $word = "$1"* && $word != *[^[:alnum:]._-]* ]] && echo "$word"
+    done
+  done
+}
+""",
+        "zsh": """\
+_proctree_kill_targets() {
+  _alternative processes:process:_pids names:program:_process_names
+}
+""",
     },
 }
 _COMMANDS = {
@@ -64,7 +88,7 @@ def _complete(action: argparse.Action, neighbours: Iterable[argparse.Action]) ->
         action.complete = _BY_TYPE[action.type]  # type: ignore[attr-defined] # shtab reads it
 
 
-_BY_TYPE = {folder: shtab.DIRECTORY, pid: PIDS, pids: PIDS}
+_BY_TYPE = {folder: shtab.DIRECTORY, target: _TARGETS, pids: _PIDS}
 
 
 def _command(neighbours: Iterable[argparse.Action]) -> Completion:

@@ -17,9 +17,20 @@ _EXIT_CODES = """\
 exit codes:
   0    all processes are gone, also if there was nothing to do
   1    a process that should have ended is alive
-  2    wrong arguments; nothing was touched
-  3    the target is refused; nothing was touched
+  2    wrong arguments, a port or a name that does not say which process is
+       meant, or a no to a question; nothing was touched
+  3    a target is refused, and not touched; the others are gone
   130  interrupted by Ctrl-C; a kill that had begun was finished by force
+"""
+
+_FIRST_STEPS = """\
+examples:
+  proctree-kill demo             see what it does, on a tree of its own
+  proctree-kill tree 4711        see what `kill` would end, and why
+  proctree-kill kill 4711        end process 4711 and all that it started
+  proctree-kill kill :8000       end what listens on port 8000
+  proctree-kill run -- make      run a command that leaves no process behind
+  proctree-kill doctor           see what this machine offers
 """
 
 MAIN = Help(
@@ -30,16 +41,16 @@ not, and no other process.
 """,
     f"""\
 {_EXIT_CODES}
-examples:
-  proctree-kill demo             see what it does, on a tree of its own
-  proctree-kill tree 4711        see what `kill` would end, and why
-  proctree-kill kill 4711        end process 4711 and all that it started
-  proctree-kill run -- make      run a command that leaves no process behind
-  proctree-kill doctor           see what this machine offers
-
-`proctree-kill COMMAND --help` describes each command.
+{_FIRST_STEPS}
+`proctree-kill help COMMAND` describes each command.
 """,
 )
+
+START = f"""\
+{_FIRST_STEPS}
+`proctree-kill help` lists all commands.
+`proctree-kill help kill` describes a command.
+"""
 
 COMMANDS = {
     "kill": Help(
@@ -51,15 +62,25 @@ each.
 First all are asked to exit (SIGTERM), from the top down: a child after its
 parent, which may pass the request on, and at the latest in the middle of the
 grace. After the grace the rest is frozen, killed and looked for again until
-no process is left. Several PIDs share one deadline.
+no process is left. Several targets share one deadline.
+
+A TARGET is a pid; PID:INODE, which is never a later process with that pid;
+:PORT, the topmost process that listens there (TCP or UDP, in this network
+namespace; outside Linux psutil names one holder of several); or the exact
+name of a program. Before a name ends a process, a question is asked on
+a terminal; elsewhere --yes is needed. If several unrelated processes, a
+service manager or another user's process hold a port, they are listed only.
 A tree that contains this command is refused, and so are init and the
 processes of the kernel.
 """,
         f"""\
 {_EXIT_CODES}
 examples:
+  sleep 60 & proctree-kill kill $!            end what you just started
   proctree-kill kill 4711                     ask, wait two seconds, force
   proctree-kill kill 4711 4720 --grace 10     two trees, ten seconds to exit
+  proctree-kill kill :8000 :8080              what listens on these ports
+  proctree-kill kill node                     ask which node processes to end
   proctree-kill kill 4711 --force             do not ask
   proctree-kill kill 4711 --signal INT        ask as Ctrl-C does
   proctree-kill kill 4711 --teardown "INT 3, TERM 2"  two requests
@@ -85,9 +106,10 @@ in raw mode (an editor, a prompt) all keys are the command's.
 """,
         """\
 exit codes:
+  123  standard input ended (--die-with-stdin), and the command did not
   124  the time was over
   125  wrong arguments, the command could not be started, or a process that
-       should have ended is alive
+       should have ended is alive; --die-with-stdin without a standard input
   126  the command was found and cannot be executed
   127  the command was not found
   128  plus the number of the signal that ended this command (130 for Ctrl-C),
@@ -95,11 +117,14 @@ exit codes:
   any other code is the command's own
 
 examples:
+  proctree-kill run --timeout 1 -- sleep 60     exit code 124 after a second
   proctree-kill run --timeout 60 -- make test   end all of it after a minute
   proctree-kill run --timeout 60 --signal INT -- jupyter lab   as Ctrl-C would
   proctree-kill run -- ./start-servers.sh       the servers end with the script
   proctree-kill run --leftovers leave -- ./up   the servers go on
   proctree-kill run -v --grace 10 -- npm start  show which processes were left
+  ssh host proctree-kill run --die-with-stdin -- make
+                            nothing stays on host when the connection breaks
 """,
     ),
     "tree": Help(
@@ -115,13 +140,38 @@ USER, AGE and COMMAND are read now and stored nowhere: --json has none.
         """\
 exit codes:
   0    `kill` would act, or there is no process
-  2    wrong arguments
+  2    wrong arguments, or a port that does not say which process is meant
   3    `kill` would refuse
 
 examples:
   proctree-kill tree 4711
+  proctree-kill tree :8000                    what listens there
   proctree-kill tree 4711 --spare 4713 --marker APP_RUN=7
   proctree-kill tree $$                       why your own shell is refused
+""",
+    ),
+    "wait": Help(
+        "wait for the end of trees",
+        """\
+Wait until processes and all that they started have ended: what they start
+later as well, and orphans as far as the tree is known by its sessions and
+groups. Nothing is touched; Ctrl-C ends the wait only.
+
+A TARGET is as for `kill`; a name means all processes of that name.
+""",
+        """\
+exit codes:
+  0    no process is left, also if there was none
+  2    wrong arguments, or a port that does not say which process is meant
+  3    the target is refused: it would wait for this command, or for init
+  124  the time was over; what still lives is listed
+  130  interrupted by Ctrl-C
+
+examples:
+  sleep 2 & proctree-kill wait $!             two seconds
+  proctree-kill wait 4711
+  proctree-kill wait :8000 --timeout 60 || echo "still running"
+  proctree-kill wait 4711 --timeout 60 --json | jq '.living[].name'
 """,
     ),
     "doctor": Help(
@@ -151,7 +201,12 @@ The processes are real: a shell as a wrapper, a process that ignores SIGTERM,
 a stopped one, an orphan, one with a session of its own, and a daemon.
 No other process is touched, and in any case none of the tree stays.
 """,
-        _EXIT_CODES,
+        f"""\
+{_EXIT_CODES}
+examples:
+  proctree-kill demo
+  proctree-kill demo --grace 3                three seconds to exit
+""",
     ),
     "sessions": Help(
         "list the recorded sessions",
@@ -168,7 +223,7 @@ exit codes:
   2    wrong arguments, or the folder cannot be read
 
 examples:
-  proctree-kill sessions ./sessions
+  proctree-kill sessions .                    those in this folder
   proctree-kill sessions ./sessions --json | jq '.sessions[].state'
 """,
     ),
@@ -188,7 +243,7 @@ exit codes:
   4    no such session: it never was, or has ended
 
 examples:
-  proctree-kill stop ./sessions chat-7
+  proctree-kill stop . chat-7 || echo "exit code $?"
   proctree-kill stop ./sessions chat-7 --force
 """,
     ),
@@ -209,7 +264,7 @@ exit codes:
   2    wrong arguments, or the folder cannot be read
 
 examples:
-  proctree-kill recover ./sessions --dry-run
+  proctree-kill recover . --dry-run           what would be ended
   proctree-kill recover ./sessions
 """,
     ),

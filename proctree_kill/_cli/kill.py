@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from .._engine import kill as engine
-from .._models.errors import PolicyError
+from .._models.errors import PolicyError, TargetRefusedError
 from .._models.policy import KillPolicy
+from .._models.result import KillResult
+from .._models.tree import TreeSnapshot
 from .._systems import current
 from .exit_codes import Exit
 from .screen import Screen
+from .targets import Bound, Targets, find
 
 
 def run(options: Namespace, screen: Screen) -> Exit:
@@ -25,21 +28,60 @@ def run(options: Namespace, screen: Screen) -> Exit:
 
 
 def _kill(options: Namespace, screen: Screen) -> Exit:
-    with screen.events(verbose=options.verbose) as show_event:
-        result = engine.kill_tree(
-            options.pids,
-            policy=policy_of(options).but(
-                terminate=options.terminate, include_root=options.include_root
-            ),
-            marker=options.marker,
-            spare=options.spare,
-            on_event=show_event,
-        )
+    policy = policy_of(options).but(terminate=options.terminate, include_root=options.include_root)
+    targets = find(options, screen, confirm=True)
+
+    def end(accepted: Sequence[Bound]) -> KillResult:
+        with screen.grace(policy.grace, verbose=options.verbose):
+            return engine.kill_tree(
+                accepted, policy=policy, marker=options.marker, spare=options.spare
+            )
+
+    accepted, refused = targets
+    results = []
+    if accepted:
+        try:
+            results.append(end(accepted))
+        except TargetRefusedError:
+            accepted, refused = separate(targets, options)
+            if accepted:
+                results.append(end(accepted))
+    survived = not all(result.ok for result in results)
     if options.json:
-        screen.json({"ok": result.ok, "results": [result.model_dump(mode="json")]})
+        dumped = [result.model_dump(mode="json") for result in results]
+        ok = not (survived or refused)
+        screen.json({"ok": ok, "results": dumped, "refused": [*refused.values()]})
     else:
-        screen.result(result, fold=not options.verbose)
-    return Exit.GONE if result.ok else Exit.ALIVE
+        for result in results:
+            screen.result(result, fold=not options.verbose)
+    for text in refused.values():
+        screen.error(f"{text}; {'it was not' if results else 'nothing was'} touched")
+    advise(refused, screen)
+    if survived:
+        return Exit.ALIVE
+    return Exit.REFUSED if refused else Exit.GONE
+
+
+def separate(targets: Targets, options: Namespace) -> Targets:
+    """Separate targets that are refused from the others."""
+    accepted, refused = [], {**targets.refused}
+    for target in targets.accepted:
+        pid = target if isinstance(target, int) else target.pid
+        try:
+            snapshot = engine.snapshot_tree(
+                target,
+                marker=options.marker,
+                spare=options.spare,
+                include_root=options.include_root,
+            )
+        except TargetRefusedError as refusal:  # no process has such a number
+            refused[pid] = str(refusal)
+        else:
+            if snapshot.refusal is None:
+                accepted.append(target)
+            else:
+                refused[pid] = snapshot.refusal
+    return Targets(accepted, refused)
 
 
 def policy_of(options: Namespace) -> KillPolicy:
@@ -61,29 +103,40 @@ def policy_of(options: Namespace) -> KillPolicy:
 
 
 def _tree(options: Namespace, screen: Screen) -> Exit:
-    snapshot = engine.snapshot_tree(
-        options.pids,
-        marker=options.marker,
-        spare=options.spare,
-        include_root=options.include_root,
-    )
+    targets = find(options, screen)
+    if len(targets.accepted) > 1:
+        targets = separate(targets, options)
+    accepted, refused = targets
+    snapshot = TreeSnapshot(target=(), members=())
+    if accepted:
+        snapshot = engine.snapshot_tree(
+            accepted,
+            marker=options.marker,
+            spare=options.spare,
+            include_root=options.include_root,
+        )
+    texts = [*filter(None, [snapshot.refusal]), *refused.values()]
     if options.json:
-        screen.json(snapshot.model_dump(mode="json"))
+        refusal = "; ".join(texts) or None
+        screen.json(snapshot.model_copy(update={"refusal": refusal}).model_dump(mode="json"))
     elif snapshot.members:
-        screen.tree(snapshot)
-    elif snapshot.refusal is None:
+        screen.tree(snapshot, fold=not options.verbose)
+    elif accepted and not texts:
         screen.info("no process to end")
-    if snapshot.refusal is None:
+    if not texts:
         return Exit.GONE
     if not options.json:
-        screen.info(snapshot.refusal)
-    advise(options.pids, screen)
+        screen.info("\n".join(texts))
+    advise(
+        refused or [target if isinstance(target, int) else target.pid for target in accepted],
+        screen,
+    )
     return Exit.REFUSED
 
 
-def advise(pids: Sequence[int], screen: Screen) -> None:
-    """Write what to do about a refused target."""
-    if min(pids) < 0:  # kill -9 PID
+def advise(pids: Collection[int], screen: Screen) -> None:
+    """Write what to do about refused targets."""
+    if min(pids, default=0) < 0:  # kill -9 PID
         screen.error("--force kills at once; --signal NAME chooses how to ask")
         return
     with current() as system:

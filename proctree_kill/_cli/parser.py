@@ -10,8 +10,9 @@ from functools import partial
 from .. import __version__
 from .base_parser import Parser
 from .exit_codes import Exit
-from .help import COMMANDS, MAIN
-from .values import folder, marker, pid, pids, seconds, signal, steps, time_limit
+from .help import COMMANDS, MAIN, START
+from .target_text import target
+from .values import folder, marker, pids, seconds, signal, steps, time_limit
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -27,7 +28,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if found.command == "help":
         parser.parse_args([found.topic, "--help"] if found.topic else ["--help"])
     if found.command is None:
-        parser.print_help(sys.stderr)
+        usage = "proctree-kill COMMAND ..."
+        start = Parser(usage=usage, add_help=False, description=MAIN.description, epilog=START)
+        start.print_help(sys.stderr)
         raise SystemExit(Exit.USAGE)
     return found
 
@@ -64,11 +67,6 @@ def _add_topic(parser: Parser) -> None:
 
 def _add_run(parser: Parser) -> None:
     parser.usage_code = Exit.FAILED  # 2 may be the command's own
-    parser.usage = (
-        "proctree-kill run [-h] [--timeout S] [--leftovers end|wait|leave] [--linger S]\n"
-        "                         [--grace S | --force | --teardown STEPS] [--signal NAME]\n"
-        "                         [--settle S] [-v] [--] COMMAND ..."
-    )
     parser.add_argument(
         "--timeout",
         type=time_limit,
@@ -90,6 +88,12 @@ def _add_run(parser: Parser) -> None:
         help="seconds that they have to exit by themselves (default 1)",
     )
     parser.add_argument(
+        "--die-with-stdin",
+        action="store_true",
+        help="end the tree --linger after the end of standard input, as when ssh loses its "
+        "connection; the command reads it through a pipe",
+    )
+    parser.add_argument(
         "-v",
         "--verbose",
         action="store_true",
@@ -105,7 +109,7 @@ def _add_run(parser: Parser) -> None:
 
 
 def _add_target(parser: Parser) -> None:
-    parser.add_argument("pids", nargs="+", type=pid, metavar="PID", help="the root of a tree")
+    _add_targets(parser)
     parser.add_argument(
         "--marker",
         type=marker,
@@ -126,6 +130,30 @@ def _add_target(parser: Parser) -> None:
         dest="include_root",
         action="store_false",
         help="end the descendants only",
+    )
+
+
+def _add_targets(parser: Parser) -> None:
+    parser.add_argument(
+        "targets",
+        nargs="+",
+        type=target,
+        metavar="TARGET",
+        help="the root of a tree: a pid, PID:INODE (the inode of a pidfd), :PORT (the topmost "
+        "process that listens there), or the exact name of a program",
+    )
+
+
+def _add_yes(parser: Parser) -> None:
+    parser.add_argument(
+        "-y", "--yes", action="store_true", help="end all that a name leads to, without a question"
+    )
+
+
+def _add_wait(parser: Parser) -> None:
+    _add_targets(parser)
+    parser.add_argument(
+        "--timeout", type=time_limit, metavar="S", help="seconds to wait (default: no limit)"
     )
 
 
@@ -170,7 +198,16 @@ def _add_quiet_or_verbose(parser: Parser) -> None:
     output = parser.add_mutually_exclusive_group()
     _add_quiet(output)
     output.add_argument(
-        "-v", "--verbose", action="store_true", help="print each step to stderr as it happens"
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="print each step to stderr as it happens, and a row for each process",
+    )
+
+
+def _add_verbose(parser: Parser) -> None:
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="print a row for each, also for alike ones"
     )
 
 
@@ -255,13 +292,14 @@ class _PrintCompletion(argparse.Action):
 
 
 _ARGUMENTS: Mapping[str, tuple[Callable[[Parser], None], ...]] = {
-    "kill": (_add_target, _add_times, _add_terminate, _add_json, _add_quiet_or_verbose),
+    "kill": (_add_target, _add_yes, _add_times, _add_terminate, _add_json, _add_quiet_or_verbose),
     "run": (_add_run, _add_times),
-    "tree": (_add_target, _add_json),
+    "tree": (_add_target, _add_json, _add_verbose),
+    "wait": (_add_wait, _add_json, _add_quiet),
     "doctor": (_add_json,),
     "demo": (partial(_add_grace, default=1.0),),
-    "sessions": (_add_folder, _add_json),
-    "stop": (_add_folder, _add_session, _add_times, _add_quiet, _add_json),
-    "recover": (_add_folder, _add_recover, _add_times, _add_quiet, _add_json),
+    "sessions": (_add_folder, _add_json, _add_verbose),
+    "stop": (_add_folder, _add_session, _add_times, _add_quiet_or_verbose, _add_json),
+    "recover": (_add_folder, _add_recover, _add_times, _add_quiet_or_verbose, _add_json),
     "help": (_add_topic,),
 }

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import errno
 from argparse import Namespace
+from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from .._models.exit_code import LOST
+from .._models.policy import KillPolicy
 from .._models.result import SurvivorsError
 from .._spawn.leftovers import Leftovers
 from .._spawn.popen import TreePopen
 from .._systems import terminal as own_terminal
 from .._systems.contract import Terminal
-from .command_run import PASSED_ON, CommandRun
+from .command_run import INPUT_ENDED, PASSED_ON, CommandRun
 from .exit_codes import Exit
 from .kill import policy_of
-from .signals import keep_exit_codes, signal_queue
+from .signals import SignalQueue, keep_exit_codes, signal_queue
+from .stdin import InputError, InputRelay
 
 if TYPE_CHECKING:
     from .screen import Screen
@@ -37,19 +41,30 @@ def run(options: Namespace, screen: Screen) -> int:
     keep_exit_codes()  # as timeout(1)
     with own_terminal() as terminal, signal_queue(PASSED_ON) as signals:
         try:
-            process = start(options.argv, terminal)
-        except OSError as error:
-            screen.error(f"cannot run {options.argv[0]!r}: {error.strerror or error}")
+            relay = input_relay(options, signals)
+            process = start(options.argv, terminal, stdin=relay and relay.reader)
+        except (InputError, OSError) as error:
+            screen.error(failure_text(error, options.argv[0]))
             return start_failure(error)
-        command = CommandRun(process, policy, leftovers, signals, terminal, say=screen.error)
+        if relay is not None:
+            relay.close_reader()
+        say = partial(screen.error, start="\n")  # below the ^C
+        command = CommandRun(
+            process, policy, leftovers, signals, terminal, say=say, show=screen.waiting
+        )
+        # the streams are the command's
+        lines = options.verbose or screen.has_terminal
         try:
-            result = command.finish(options.timeout)
+            with screen.grace(policy.grace, lines=lines, pauses=ask_times(policy)):
+                result = command.finish(options.timeout)
         except BaseException:
             process.stop(grace=0)
             terminal.reclaim(modes=True)
             raise
         killed = result is not None and result.forced
         terminal.reclaim(modes=killed or command.was_ended)
+    if relay is not None and command.reason == Exit.INPUT_ENDED:
+        screen.error(relay.text)
     if options.verbose:
         command.report(result, screen)
     elif result is not None and command.reason is None:
@@ -61,6 +76,17 @@ def run(options: Namespace, screen: Screen) -> int:
     if code is None and command.reason is None and not survivors:
         screen.error(f"the exit code of the command is unknown: {LOST}")
     return exit_code(code, command.reason, survivors=survivors)
+
+
+def input_relay(options: Namespace, signals: SignalQueue) -> InputRelay | None:
+    """Return what watches standard input, if that is wanted.
+
+    Raises:
+        InputError: standard input has ended already.
+    """
+    if not options.die_with_stdin:
+        return None
+    return InputRelay(options.linger, lambda: signals.put(INPUT_ENDED))
 
 
 def start(argv: list[str], terminal: Terminal, **popen: Any) -> TreePopen[Any]:
@@ -81,13 +107,29 @@ def start(argv: list[str], terminal: Terminal, **popen: Any) -> TreePopen[Any]:
     return process
 
 
-def start_failure(error: OSError) -> Exit:
+def ask_times(policy: KillPolicy) -> list[float]:
+    """Return the seconds of the grace at which processes are asked, and may write a last line."""
+    seconds = [seconds for _, seconds in policy.requests]
+    ends = list(accumulate(seconds))
+    return ends + [end - time / 2 for end, time in zip(ends, seconds, strict=True)]
+
+
+def failure_text(error: InputError | OSError, program: str) -> str:
+    """Say why a command could not be started."""
+    if isinstance(error, OSError):
+        return f"cannot run {program!r}: {error.strerror or error}"
+    return f"{error}; nothing was started"
+
+
+def start_failure(error: InputError | OSError) -> Exit:
     """Return the exit code for a command that could not be started."""
     if isinstance(error, FileNotFoundError):
         return Exit.NOT_FOUND
-    if error.filename is not None or error.errno in (errno.EACCES, errno.ENOEXEC):
+    if isinstance(error, OSError) and (
+        error.filename is not None or error.errno in (errno.EACCES, errno.ENOEXEC)
+    ):
         return Exit.NOT_EXECUTABLE
-    return Exit.FAILED  # we could not even fork
+    return Exit.FAILED  # there was no input, or we could not even fork
 
 
 def exit_code(code: int | None, reason: int | None, *, survivors: bool) -> int:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Self
 
+from .._models.tree import TreeMember
 from .._systems import current
-from .._systems.member import ALIVE, Member
+from .._systems.member import ALIVE, Member, leaves_first, model_of
 from .gather import gather
 from .scan import scan
 from .target import Aim
+from .tree import Tree
 
 LOOK_TIME = 1.0  # seconds that the first look may take: in a storm it could take many
 PAUSE = 0.01  # seconds between two looks of which the first may have missed a member
 UNSURE_LOOKS = 10  # at most: unrelated processes may come and go for ever
+BIRTH_PAUSE, TABLE_PAUSE = 0.25, 1.0
+"""Seconds between two looks for what only a living parent leads to; the second reads a table."""
 
 
 class RestWaiter:
@@ -59,24 +64,27 @@ class RestWaiter:
         found = tree.members
         unsure = 0
         while True:
-            self.spares = self.spares or any(member.spared is not None for member in found)
-            self._living = [
-                member for member in found if member.spared is None and member.state == ALIVE
-            ]
+            self._living = self._to_end(found)
             if not self._living:
                 unsure += 1
                 if tree.sure or unsure > UNSURE_LOOKS:
                     return True
                 system.wait([], min(until(), system.now() + PAUSE))
             while self._living:
-                dead = system.wait(self._living, until())
+                dead = system.wait(self._living, min(until(), self._next_look(tree)))
                 system.inspect(dead)  # reaps those that this process adopted
                 self._living = [member for member in self._living if member not in dead]
                 if self._living and self._is_over(until):
                     return False
+                if self._living and not self._is_known(tree):
+                    self._living += self._to_end(scan(tree, light=True))
             if self._is_over(until):
                 return False
             found = scan(tree)
+
+    def living(self) -> list[TreeMember]:
+        """Return the members that were alive at the last look."""
+        return [model_of(member) for member in leaves_first(self._living)]
 
     def may_write(self, files: Collection[tuple[int, int]]) -> bool:
         """Whether a member that is not spared may have one of these files open.
@@ -91,6 +99,22 @@ class RestWaiter:
         with self._closing:
             if not self._closed:
                 self._system.hurry()
+
+    def _to_end(self, found: Iterable[Member]) -> list[Member]:
+        """Return the living members that are not spared, and note whether one is."""
+        found = list(found)
+        self.spares = self.spares or any(member.spared is not None for member in found)
+        return [member for member in found if member.spared is None and member.state == ALIVE]
+
+    def _is_known(self, tree: Tree) -> bool:
+        """Whether what members start later is found also when these are dead."""
+        return tree.rooted or bool(tree.aim.cells) or self._system.keeps_links
+
+    def _next_look(self, tree: Tree) -> float:
+        if self._is_known(tree):
+            return math.inf
+        pause = TABLE_PAUSE if self._system.last_start() is None else BIRTH_PAUSE
+        return self._system.now() + pause
 
     def _is_over(self, until: Callable[[], float]) -> bool:
         return self._system.hurried or self._system.now() >= until()

@@ -10,8 +10,9 @@ from typing import Literal, Self
 from .base import Model
 from .errors import ProctreeKillError
 from .identity import ProcessIdentity
-from .text import ASCII_TIMES, TIMES, Row, Shown, Table, printable, wrapped
-from .tree import Evidence, TreeMember
+from .shown import Shown
+from .text import TIMES, Row, Table, printable
+from .tree import Evidence, TreeMember, named
 
 FORCE = frozenset({"SIGKILL", "TerminateProcess", "taskkill /F"})
 """The names in ``signals`` that a process cannot ignore."""
@@ -65,6 +66,10 @@ class ProcessOutcome(TreeMember):
     exit_code: int | None = None
     seconds: float | None = None
     detail: str | None = None
+
+    def __str__(self) -> str:
+        after = "" if self.seconds is None else f" in {self.seconds:.2f} s"
+        return f"{named(self)}: {self.fate.replace('_', ' ')}{after}"
 
 
 class KillEvent(Model):
@@ -124,22 +129,14 @@ class KillResult(Shown, Model):
     def summary(self) -> str:
         """Return the result in one line."""
         count = Counter(outcome.fate for outcome in self.outcomes)
-        parts = [f"{count[fate]} {fate.replace('_', ' ')}" for fate in Fate if count[fate]]
+        parts = [f"{count[fate]:,} {fate.replace('_', ' ')}" for fate in Fate if count[fate]]
         return f"{', '.join(parts) or 'no process'} in {self.seconds:.2f} s"
 
-    def __repr__(self) -> str:
-        return f"<KillResult {'ok' if self.ok else 'not ok'}: {self.summary()}>"
+    def _table(self) -> Table:
+        return outcome_table(self)
 
-    def render(self, width: int | None = None, *, ascii_only: bool = False) -> str:
-        """Return a table of the processes, alike ones in one row, and a line about all.
-
-        Args:
-            width: the characters of a line; default no limit.
-            ascii_only: whether to use ASCII only, for old code pages (default False).
-        """
-        table = outcome_table(self, times=ASCII_TIMES if ascii_only else TIMES)
-        lines = [line for line, _ in table.lines(width)] if table.rows else []
-        return "\n".join([*lines, wrapped(closing_line(self), width)])
+    def _closing(self) -> str:
+        return closing_line(self)
 
     def raise_for_survivors(self) -> Self:
         """Return this result if there are no survivors.
@@ -152,17 +149,28 @@ class KillResult(Shown, Model):
         return self
 
 
-def outcome_table(result: KillResult, times: str | None = TIMES) -> Table:
+def outcome_table(result: KillResult | None, times: str | None = TIMES) -> Table:
     """Show what became of each process, in the order asked.
 
+    It has no rows where the closing line says all.
+
     Args:
-        result: the result.
+        result: the result; None has no processes.
         times: the sign before the number of processes that share a row, since they differ in
             their pids and times only; None gives each a row.
     """
-    rows = [Row(tuple(_cells(outcome)), _STYLES[outcome.fate]) for outcome in result.outcomes]
+    outcomes = result.outcomes if result else ()
+    if all(outcome.fate is Fate.ALREADY_GONE and not outcome.detail for outcome in outcomes):
+        outcomes = ()
+    rows = [Row(tuple(_cells(outcome)), _STYLES[outcome.fate]) for outcome in outcomes]
     optional = ("EVIDENCE", "SIGNALS", "EXIT", "AFTER")
     return Table(_HEADS, rows, text="NOTE", optional=optional, times=times).compact()
+
+
+def without_gone(result: KillResult) -> KillResult:
+    """Leave out the processes that were dead before."""
+    left = (outcome for outcome in result.outcomes if outcome.fate is not Fate.ALREADY_GONE)
+    return result.model_copy(update={"outcomes": tuple(left)})
 
 
 def closing_line(result: KillResult) -> str:
@@ -204,7 +212,7 @@ class SurvivorsError(ProctreeKillError):
 
     def __str__(self) -> str:
         alive = ", ".join(
-            f"{survivor.name or '?'} ({survivor.identity.pid}, {survivor.fate})"
+            f"{printable(survivor.name or '?')} ({survivor.identity.pid}, {survivor.fate})"
             for survivor in self.result.survivors
         )
         return f"{len(self.result.survivors)} still alive: {alive}"

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from .base import Model
 from .identity import ProcessIdentity
+from .shown import Shown
+from .text import in_ascii, printable, wrapped
 
 
 class Glyphs(NamedTuple):
@@ -54,8 +56,14 @@ class TreeMember(Model):
     evidence: tuple[Evidence, ...] = ()
     spared: str | None = None
 
+    def __str__(self) -> str:
+        return f"{named(self)} [{reasons(self)}]"
 
-class TreeSnapshot(Model):
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
+
+class TreeSnapshot(Shown, Model):
     """A tree as it was found: the dry run of a kill. It can be the target of one.
 
     Args:
@@ -68,16 +76,32 @@ class TreeSnapshot(Model):
     members: tuple[TreeMember, ...]
     refusal: str | None = None
 
-    def render(self, *, ascii_only: bool = False) -> str:
-        """Draw the tree as text, a line for each process, parents above their children.
+    @property
+    def ok(self) -> bool:
+        """Whether :func:`~proctree_kill.kill_tree` would not refuse it."""
+        return self.refusal is None
 
-        Args:
-            ascii_only: whether to use ASCII lines, for old code pages (default False).
-        """
-        lines = [f"refused: {self.refusal}"] if self.refusal else []
+    def summary(self) -> str:
+        """Return the snapshot in one line."""
+        if self.refusal is not None:
+            return printable(self.refusal)
+        spared = sum(member.spared is not None for member in self.members)
+        count = len(self.members) - spared
+        to_end = f"{count:,} processes" if count > 1 else f"{count or 'no'} process"
+        return f"{to_end} to end" + (f", {spared:,} spared" if spared else "")
+
+    def lines(
+        self, width: int | None = None, *, ascii_only: bool = False
+    ) -> Iterator[tuple[str, str]]:
+        """Draw the tree, a line for each process, parents above their children."""
         glyphs = ASCII if ascii_only else LINES
-        lines += [f"{indent}{_line(member)}" for indent, member in branches(self.members, glyphs)]
-        return "\n".join(lines) or "no process"
+        for branch, member in branches(self.members, glyphs):
+            first = branch if width is None else branch[-(width // 2) :]
+            further = first.replace(glyphs.child, glyphs.passing).replace(glyphs.last_child, "   ")
+            text = in_ascii(str(member)) if ascii_only else str(member)
+            lines = wrapped(text, width, first, f"{further}  ").splitlines()
+            yield from ((line, "cyan" if member.spared else "") for line in lines)
+        yield from super().lines(width, ascii_only=ascii_only)
 
 
 def branches(
@@ -110,6 +134,12 @@ def _families(members: list[TreeMember]) -> dict[int | None, list[TreeMember]]:
     return below
 
 
-def _line(member: TreeMember) -> str:
-    reasons = [*member.evidence, *([f"spared: {member.spared}"] if member.spared else [])]
-    return f"{member.name or '?'} {member.identity.pid} [{', '.join(reasons)}]"
+def named(member: TreeMember) -> str:
+    """Return the name and the pid of a process."""
+    return f"{printable(member.name or '?')} {member.identity.pid}"
+
+
+def reasons(member: TreeMember) -> str:
+    """Return the evidence for a process, and why it is spared."""
+    spared = [] if member.spared is None else [f"spared: {printable(member.spared)}"]
+    return ", ".join([*member.evidence, *spared])

@@ -7,7 +7,9 @@ from enum import StrEnum
 from typing import Literal
 
 from .._models.base import Model
-from .._models.result import KillResult
+from .._models.result import KillResult, outcome_table
+from .._models.shown import Shown
+from .._models.text import Table, printable
 
 
 class SessionState(StrEnum):
@@ -50,7 +52,7 @@ StopMethod = Literal[
 EventKind = Literal["started", "stopping", "stopped", "stop_failed", "exited", "recovered"]
 
 
-class StopResult(Model):
+class StopResult(Shown, Model):
     """The result of a stop.
 
     Args:
@@ -72,6 +74,18 @@ class StopResult(Model):
     message: str
     error: str | None = None
     kill: KillResult | None = None
+
+    @property
+    def ok(self) -> bool:
+        """The same as ``success``."""
+        return self.success
+
+    def summary(self) -> str:
+        """Return the result in one line: its ``message``."""
+        return printable(self.message)
+
+    def _table(self) -> Table:
+        return outcome_table(self.kill)
 
 
 class SessionEvent(Model):

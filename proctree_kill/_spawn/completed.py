@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, AnyStr
 
 from .._models.exit_code import LOST, known
-from .._models.result import KillResult
+from .._models.result import KillResult, outcome_table, without_gone
+from .._models.shown import Shown
+from .._models.text import Table, printable
 
 if TYPE_CHECKING:
     from .options import Command
@@ -19,8 +25,10 @@ class _UnknownCodeError(subprocess.CalledProcessError):
         return f"Command {self.cmd!r} has ended, and its exit code is unknown: {LOST}"
 
 
-class CompletedTree(subprocess.CompletedProcess[AnyStr]):
+class CompletedTree(Shown, subprocess.CompletedProcess[AnyStr]):
     """A ``subprocess.CompletedProcess`` that also says which processes were ended.
+
+    Printed, it shows neither arguments nor output, which may hold secrets.
 
     Attributes:
         kill: the result for the processes that the command left behind and that were ended;
@@ -69,8 +77,33 @@ class CompletedTree(subprocess.CompletedProcess[AnyStr]):
             error.kill = self.kill  # type: ignore[attr-defined] # ours
             raise
 
-    def __repr__(self) -> str:
-        shown = super().__repr__()
-        if self.kill is None:
-            return shown
-        return f"{shown.removesuffix(')')}, kill=<{self.kill.summary()}>)"
+    def summary(self) -> str:
+        """Return how the command ended, and what was done to what it left, in one line."""
+        ended = f"{_program(self.args)} {_ended(self.exit_code)}"
+        left = self.kill and without_gone(self.kill)
+        if left and left.outcomes:
+            return f"{ended}; it left processes: {left.summary()}"
+        return ended
+
+    def _table(self) -> Table:
+        return outcome_table(self.kill and without_gone(self.kill))
+
+
+def _program(command: Command) -> str:
+    """Return the name of a program without its arguments; a shell's text may begin with any."""
+    if isinstance(command, Sequence) and not isinstance(command, str | bytes) and command:
+        command = command[0]
+    elif not isinstance(command, os.PathLike):
+        return "the command"
+    return printable(Path(os.fsdecode(command)).name)
+
+
+def _ended(code: int | None) -> str:
+    if code is None:
+        return "ended, its exit code is unknown"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:  # a real-time signal
+        return f"was ended by signal {-code}"

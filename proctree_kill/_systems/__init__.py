@@ -25,10 +25,10 @@ from .contract import UnavailableError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from .._models.identity import ProcessIdentity
-    from .contract import Cell, Offer, PipeWatcher, System, Terminal, Trust
+    from .contract import Cell, Listener, Offer, PipeWatcher, System, Terminal, Trust
 
 
 HELPER_TIMEOUT = 5.0
@@ -128,6 +128,36 @@ def offers() -> Iterable[Offer]:
     return [Offer("pidfd", text, available=False)]
 
 
+def listeners(port: int, among: Collection[int] | None = None) -> list[Listener]:
+    """Find the sockets that wait on a port, TCP and UDP, IPv4 and IPv6.
+
+    Only Linux lists all holders of a socket, and the sockets of its own network namespace only.
+
+    Args:
+        port: from 1 to 65535.
+        among: the processes that are looked at; None: all that are visible.
+    """
+    if sys.platform == "linux":
+        from .linux import lookup  # noqa: PLC0415 - only the command line needs it
+    else:
+        from . import psutil_lookup as lookup  # noqa: PLC0415 - as above
+    return lookup.listeners(port, among)
+
+
+def named(name: str, among: Collection[int] | None = None) -> list[int]:
+    """Find the living processes whose program has exactly this name.
+
+    Args:
+        name: of the file of the program, of its script, or as it was called.
+        among: the processes that are looked at; None: all that are visible.
+    """
+    if sys.platform == "linux":
+        from .linux import lookup  # noqa: PLC0415 - only the command line needs it
+    else:
+        from . import psutil_lookup as lookup  # noqa: PLC0415 - as above
+    return lookup.named(name, among)
+
+
 def terminal() -> Terminal:
     """Return the terminal of this process, a context manager."""
     if sys.platform != "win32":
@@ -137,6 +167,24 @@ def terminal() -> Terminal:
     from .windows.terminal import ConsoleTerminal  # noqa: PLC0415 - as above
 
     return ConsoleTerminal()
+
+
+def reads_escapes(fd: int) -> bool:
+    """Whether a terminal acts on escape codes, which are switched on where that is needed."""
+    if sys.platform != "win32":
+        return True
+    from .windows.console import switch_escapes_on  # noqa: PLC0415 - as above
+
+    return switch_escapes_on(fd)
+
+
+def is_in_front(fd: int) -> bool:
+    """Whether no other job of the shell has this terminal."""
+    if sys.platform == "win32":
+        return True
+    from .posix import terminal  # noqa: PLC0415 - few need it
+
+    return terminal.is_in_front(fd)
 
 
 def pipe_watcher() -> PipeWatcher:

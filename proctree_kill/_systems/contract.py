@@ -38,6 +38,20 @@ class Details(NamedTuple):
     seconds: float | None = None
 
 
+class Listener(NamedTuple):
+    """A socket that waits on a port.
+
+    Args:
+        protocol: ``tcp``, ``tcp6``, ``udp`` or ``udp6``.
+        stranger: the user that made it, if this process has not all rights of that user.
+        pids: the processes that are seen to have it open.
+    """
+
+    protocol: str
+    stranger: str | None
+    pids: tuple[int, ...]
+
+
 class Trust(NamedTuple):
     """Whether a file may be acted upon, by its owner and mode.
 
@@ -406,10 +420,14 @@ class PipeWatcher(Protocol):
 
     writes_block: bool
 
-    def ready(self, readable: Sequence[int], writable: Sequence[int]) -> Collection[int]:
+    def ready(
+        self, readable: Sequence[int], writable: Sequence[int], ended: Sequence[int] = ()
+    ) -> Collection[int]:
         """Wait until one of these can be read or written without blocking, or for :meth:`wake`.
 
         A pipe at its end can be read. Where writes block, ``writable`` does not count.
+        One in ``ended`` is ready when no process can write to it any more, whatever it holds;
+        on Windows never.
         """
 
     def held(self, fd: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from proctree_kill._cli.help import COMMANDS
@@ -79,7 +81,7 @@ def test_each_option_of_a_command_is_offered(command: str, complete: Complete) -
         option
         for action in make_parser().commands[command].actions
         for option in action.option_strings
-        if option.startswith("--")
+        if option.startswith("--") and action.help != argparse.SUPPRESS
     }
     assert complete(command, "--") == options
 
@@ -94,6 +96,26 @@ def test_folders_are_offered_for_records(complete: Complete, tmp_path: Path) -> 
     (tmp_path / "sessions").mkdir()
     (tmp_path / "sessions.txt").touch()
     assert {name.rstrip("/") for name in complete("stop", "sess")} == {"sessions"}
+
+
+@pytest.mark.skipif(shutil.which("ps") is None, reason="ps is not installed")
+def test_pids_and_names_are_offered_for_targets(complete: Complete) -> None:
+    process = psutil.Process()
+    assert str(process.pid) in complete("kill", str(process.pid)[:-1])
+    assert process.name() in complete("tree", process.name()[:3])
+    assert str(process.pid) in complete("tree", str(process.pid), "--spare", "")
+
+
+@pytest.mark.needs("procfs")
+def test_the_name_of_a_process_is_never_evaluated(complete: Complete, tmp_path: Path) -> None:
+    code = "open('/proc/self/comm', 'w').write('$(touch x)'); print(flush=True); input()"
+    command = [sys.executable, "-I", "-S", "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        assert str(process.pid) in complete("kill", "")
+        process.communicate(b"\n")
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_command_and_its_files_are_offered_for_run(complete: Complete, tmp_path: Path) -> None:
@@ -120,7 +142,7 @@ def test_zsh_offers_commands_and_options(
     )
     try:
         child.expect("ready> ")
-        child.sendline(f'autoload -U compinit; compinit -D; eval "$(< {script})"')
+        child.sendline(f'autoload -U compinit; compinit -u -D; eval "$(< {script})"')
         child.expect("ready> ")
         for typed, completed in (
             ("reco", "ver"),

@@ -1,9 +1,13 @@
-"""Pure: help, and the advice after a mistake."""
+"""Pure: help, and the advice after a mistake. Real: the examples of the help."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +15,9 @@ from proctree_kill._cli import main
 from proctree_kill._cli.exit_codes import Exit
 from proctree_kill._cli.help import COMMANDS
 from proctree_kill._cli.parser import parse
+from support.times import BOUND
+
+ROOT = Path(__file__).parents[2]
 
 
 def ended(*arguments: str) -> object:
@@ -58,6 +65,18 @@ def test_what_is_near_to_nothing_gets_no_advice(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err.endswith("error: unrecognized arguments: -z --xyzzy\n")
 
 
+def test_without_a_command_the_first_steps_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended() == Exit.USAGE
+    told = capsys.readouterr()
+    assert not told.out
+    lines = told.err.splitlines()
+    assert len(lines) <= 15
+    assert max(map(len, lines)) < 80
+    assert {"proctree-kill demo", "proctree-kill help"} <= set(
+        re.findall(r"proctree-kill \w+", told.err)
+    )
+
+
 @pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_help_is_a_command_too(command: str | None, capsys: pytest.CaptureFixture[str]) -> None:
     named = [command] if command else []
@@ -93,3 +112,40 @@ def test_a_value_out_of_range_is_named_before_anything_is_touched(
     assert not told.out
     wrong = f"{option[2:]} is {float(value)}, expected seconds, 0 or more"
     assert told.err == f"proctree-kill: {wrong}\n"
+
+
+SAFE = re.compile(
+    r"(sleep \d+ & proctree-kill \w+ \$!"
+    r"|proctree-kill (demo|doctor|help \w+|tree \$\$|run .* -- sleep \d+"
+    r"|(sessions|stop|recover) \.( [^|]+?)?( \|\| echo .*)?))"
+)
+"""The examples that touch nothing but what they start, and need no program that may be missing."""
+
+
+def examples(command: str) -> list[str]:
+    """Return the examples of a command that can be run anywhere."""
+    _, _, listed = COMMANDS[command].epilog.partition("examples:\n")
+    lines = [re.split(r" {2,}", line.strip())[0] for line in listed.splitlines()]
+    return [line for line in lines if SAFE.fullmatch(line)]
+
+
+@pytest.mark.needs("fork")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_examples_of_a_command_work_when_they_are_pasted(command: str, tmp_path: Path) -> None:
+    assert examples(command), "add an example that matches SAFE: it works when it is pasted"
+    program = f"{shlex.quote(sys.executable)} -m proctree_kill"  # it may not be installed
+    for example in examples(command):
+        done = subprocess.run(
+            ["sh", "-c", example.replace("proctree-kill", program)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BOUND,
+        )
+        assert "usage:" not in done.stderr
+        assert "error:" not in done.stderr
+        codes = {"run": Exit.TIMEOUT, "tree": Exit.REFUSED}
+        assert done.returncode == codes.get(command, Exit.GONE), done.stderr
+        assert done.stdout or command == "run"

@@ -281,8 +281,9 @@ def member(
 DESCENDANT, ROOT, SESSION = Evidence.DESCENDANT, Evidence.ROOT, Evidence.SESSION
 
 
-def drawing(*members: TreeMember, refusal: str | None = None) -> list[str]:
-    return TreeSnapshot(target=(), members=members, refusal=refusal).render().splitlines()
+def drawing(*members: TreeMember) -> list[str]:
+    """Return the lines of a snapshot without the line about all."""
+    return TreeSnapshot(target=(), members=members).render().splitlines()[:-1]
 
 
 def test_a_tree_is_drawn_with_parents_above_their_children() -> None:
@@ -314,7 +315,9 @@ def test_children_of_an_excluded_root_stand_at_the_margin() -> None:
 def test_a_tree_is_drawn_for_old_code_pages() -> None:
     members = [member(13, 11, 1, DESCENDANT), member(12, 11, 1, DESCENDANT), member(11, 1, 0, ROOT)]
     drawn = TreeSnapshot(target=(), members=tuple(members)).render(ascii_only=True)
-    assert drawn == "p11 11 [root]\n|- p12 12 [descendant]\n`- p13 13 [descendant]"
+    assert (
+        drawn == "p11 11 [root]\n|- p12 12 [descendant]\n`- p13 13 [descendant]\n3 processes to end"
+    )
 
 
 def test_a_member_without_a_name_is_drawn_all_the_same() -> None:
@@ -322,13 +325,23 @@ def test_a_member_without_a_name_is_drawn_all_the_same() -> None:
     assert drawing(nameless) == ["? 11 [root]"]
 
 
-def test_an_empty_tree_is_drawn_as_no_process() -> None:
-    assert drawing() == ["no process"]
-
-
-def test_a_refusal_is_the_first_line() -> None:
-    drawn = drawing(member(11, 1, 0, ROOT), refusal="it is the caller")
-    assert drawn == ["refused: it is the caller", "p11 11 [root]"]
+@pytest.mark.parametrize(
+    ("members", "refusal", "line"),
+    [
+        ((), None, "no process to end"),
+        ((member(11, 1, 0, ROOT),), None, "1 process to end"),
+        ((member(11, 1, 0, ROOT, spared="by the caller"),), None, "no process to end, 1 spared"),
+        ((member(11, 1, 0), member(12, 11, 1)), None, "2 processes to end"),
+        ((member(11, 1, 0, ROOT),), "process 11 is refused: why", "process 11 is refused: why"),
+    ],
+)
+def test_the_last_line_of_a_snapshot_tells_what_would_be_ended(
+    members: tuple[TreeMember, ...], refusal: str | None, line: str
+) -> None:
+    snapshot = TreeSnapshot(target=(), members=members, refusal=refusal)
+    assert snapshot.summary() == line
+    assert snapshot.render().splitlines()[-1] == line
+    assert snapshot.ok is (refusal is None)
 
 
 def test_parents_that_name_each_other_are_drawn_once() -> None:

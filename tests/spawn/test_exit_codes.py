@@ -116,7 +116,7 @@ def test_an_unknown_code_is_no_success() -> None:
     again, code, known, ok, shown = beside("kernel", scene, told=False)
     assert (code, known, ok) == (255, None, False)
     assert again.exit_code is None  # a result that was pickled says the same
-    assert shown == "CompletedTree(args=['true'], returncode=255 (unknown))"
+    assert shown == "<CompletedTree not ok: true ended, its exit code is unknown>"
 
 
 def test_check_raises_for_an_unknown_code_and_says_so() -> None:

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from proctree_kill._systems.lock import lock
 
 from . import seccomp
 from .cgroups import usable_cgroup
+from .sshd import can_serve
 from .users import ordinary_user
 
 # The private modules that make subinterpreters, until and since Python 3.13.
@@ -116,6 +118,20 @@ def _file_locks() -> bool:
     return locked == [True, False]
 
 
+def _holders_of_ports() -> bool:
+    """Probe whether the system says which process listens: Wine's may not."""
+    import psutil  # noqa: PLC0415 - slow to import
+
+    from proctree_kill._systems import listeners  # noqa: PLC0415 - as above
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        try:
+            found = listeners(listener.getsockname()[1])
+        except (psutil.Error, OSError, RuntimeError):
+            return False
+        return any(os.getpid() in holders.pids for holders in found)
+
+
 PROBES: dict[str, Callable[[], bool]] = {
     "pidfd": _pidfd,
     "pidfd inode": _pidfd_inode,
@@ -134,11 +150,15 @@ PROBES: dict[str, Callable[[], bool]] = {
     "pid namespace": _pid_namespace,
     "next pid": lambda: has("fork") and Path("/proc/sys/kernel/ns_last_pid").exists(),
     "reading what is there": lambda: hasattr(os, "set_blocking"),  # on Windows from Python 3.12 on
+    "holders of ports": _holders_of_ports,
     "seccomp": seccomp.is_supported,
     "trio": _trio,
     "names of open files": lambda: hasattr(
         os, "O_DIRECTORY"
     ),  # which no user may change on Windows
     "file locks": _file_locks,
+    "questionary": lambda: importlib.util.find_spec("questionary") is not None,
+    "rich": lambda: importlib.util.find_spec("rich") is not None,
+    "sshd": lambda: has("fork") and can_serve(),
     "npm package": lambda: npm_prefix() is not None,
 }

@@ -428,10 +428,12 @@ def details(member: Member) -> Details:
 
 
 def _user(uids: bytes) -> str | None:
-    """Return the name of the effective user, the second of the four, or its uid."""
-    if not uids:
-        return None
-    uid = int(uids.split()[1])
+    """Return the effective user, the second of the four."""
+    return user_name(int(uids.split()[1])) if uids else None
+
+
+def user_name(uid: int) -> str:
+    """Return the name of a user; its uid where it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -1,0 +1,86 @@
+"""The command ``wait``."""
+
+from __future__ import annotations
+
+import math
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+
+from .._engine import kill as engine
+from .._engine.rest import RestWaiter
+from .._engine.target import aim
+from .._models.tree import TreeMember, TreeSnapshot
+from .._running import threads
+from .exit_codes import Exit
+from .screen import Screen
+from .targets import Bound, find
+
+
+def run(options: Namespace, screen: Screen) -> Exit:
+    """Wait for the end of trees.
+
+    Raises:
+        TargetRefusedError: a tree holds this command, or init.
+        UndecidedError: it is not clear what a target means.
+    """
+    accepted, refused = find(options, screen)
+    for text in refused.values():
+        screen.error(text)
+    if refused:
+        return Exit.REFUSED
+    if not accepted:
+        return Exit.GONE
+    snapshot = engine.snapshot_tree(accepted)
+    if snapshot.refusal is not None:
+        screen.error(snapshot.refusal)
+        return Exit.REFUSED
+    begun = time.monotonic()
+    try:
+        with screen.waiting(lambda: _texts(len(snapshot.members), begun), every=1.0):
+            living = threads.run(TreeWait(accepted, begun + (options.timeout or math.inf)))
+    except KeyboardInterrupt:
+        screen.error("interrupted; nothing was touched", start="\r")  # over the ^C
+        raise
+    seconds = time.monotonic() - begun
+    if options.json:
+        dumped = [member.model_dump(mode="json") for member in living]
+        screen.json({"ok": not living, "seconds": seconds, "living": dumped})
+    elif living:
+        screen.tree(TreeSnapshot(target=snapshot.target, members=tuple(living)))
+        screen.info(f"{len(living)} still alive after {seconds:.2f} s")
+    elif snapshot.members:
+        screen.info(f"no process is left, after {seconds:.2f} s")
+    else:
+        screen.info("nothing to wait for: no process is left")
+    return Exit.TIMEOUT if living else Exit.GONE
+
+
+def _texts(count: int, begun: float) -> Sequence[str]:
+    some = "1 process" if count == 1 else f"{count:,} processes"
+    waiting = f"waiting for {some} · {time.monotonic() - begun:.0f} s"
+    return (f"{waiting} · Ctrl-C ends the wait only", waiting)
+
+
+class TreeWait:
+    """A wait for the end of trees, in any thread."""
+
+    def __init__(self, targets: Sequence[Bound], until: float) -> None:
+        """Prepare the wait.
+
+        Args:
+            targets: the roots.
+            until: when to give up, on the monotonic clock.
+        """
+        self._until = until
+        self._waiter = RestWaiter(aim(targets))
+
+    def run(self) -> list[TreeMember]:
+        """Wait; return what still lives."""
+        with self._waiter as waiter:
+            gone = waiter.wait(lambda: self._until)
+            return [] if gone else waiter.living()
+
+    def hurry(self) -> None:
+        """End the wait."""
+        self._waiter.wake()
