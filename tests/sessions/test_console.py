@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import re
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.consoles import ROOT, Server, listens, living
-from support.pages import BOUND, Open, expect, family, shown, start
+from support.consoles import Server, listens, living
+from support.pages import BOUND, Open, expect, family, shown, start, take_picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.needs("chromium", "fork"), pytest.mark.timeout(120)]
 
-# The environment variable that asks for the picture in the documentation to be taken anew.
-PICTURE = "PROCTREE_PICTURE"
 EVENTS = ["started", "stopping", "stopped"]
 
 
@@ -112,8 +109,7 @@ def test_a_session_that_ends_leaves_the_others_alone(page: Page) -> None:
     expect(page.locator("article")).to_have_count(2)
     expect(first.state).to_have_text("Stopped")
     assert living(second.members())
-    if os.environ.get(PICTURE):
-        page.screenshot(path=ROOT / "docs" / "images" / "session-console.png", full_page=True)
+    take_picture(page, "session-console")
     second.stop.click()
     second.stop.and_(page.get_by_text("Force")).click()
     expect(second.state).to_have_text("Stopped")

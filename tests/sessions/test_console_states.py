@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.consoles import Server, listens, living, serving
-from support.pages import FAMILY, NPX, Open, expect, family, start
+from support.pages import FAMILY, NPX, Open, expect, family, start, take_picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -89,6 +89,8 @@ def test_after_a_crash_each_row_says_what_was_ended(
             assert living(members) == []
             assert not listens(port)
             assert server.written() == set()
+            if not guarded:
+                take_picture(page, "session-console-recovered")
 
 
 def test_while_the_server_is_away_no_button_works(tmp_path: Path, open_page: Open) -> None:

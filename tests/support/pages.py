@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from .capabilities import has, npm_prefix
+from .consoles import ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -21,6 +23,9 @@ BOUND = 25_000  # milliseconds that nothing takes; they bound a failure
 expect.set_options(timeout=BOUND)
 FAMILY = ["agent", "preview HTTP server", "GitHub-like MCP server"]
 NPX = ["npx", "shell of npx", "server-everything"]
+
+PICTURE = "PROCTREE_PICTURE"
+"""The environment variable that asks for the pictures in the documentation to be taken anew."""
 
 Open = Callable[..., "Page"]
 
@@ -77,3 +82,9 @@ def shown(page: Page, repository: str = "") -> Card:
 def family() -> int:
     """Return the number of processes of an agent."""
     return len(FAMILY) + (len(NPX) if npm_prefix() and has("npx") else 0)
+
+
+def take_picture(page: Page, name: str) -> None:
+    """Take a picture of the documentation anew, where that is asked for."""
+    if os.environ.get(PICTURE):
+        page.screenshot(path=ROOT / "docs" / "images" / f"{name}.png", full_page=True)
