@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._models.errors import ContainmentError
 from .._models.exit_code import LOST
 from .._models.result import SurvivorsError
+from .._models.tree import Evidence, TreeMember
 from .._spawn.leftovers import Leftovers
 from .._spawn.popen import TreePopen
+from .._systems import named
 from .._systems import terminal as own_terminal
 from .._systems.contract import Terminal
 from .command_run import PASSED_ON, CommandRun
@@ -18,6 +22,7 @@ from .kill import policy_of
 from .signals import keep_exit_codes, signal_queue
 
 if TYPE_CHECKING:
+    from .._engine.target import Spare
     from .screen import Screen
 
 LEAST_STATUS = 1 << 31
@@ -29,15 +34,28 @@ def run(options: Namespace, screen: Screen) -> int:
     try:
         policy = policy_of(options)
         leftovers = Leftovers.read(
-            options.leftovers, options.linger, None, kill_on_parent_exit=False
+            options.leftovers,
+            options.linger,
+            None,
+            kill_on_parent_exit=options.kill_on_parent_exit,
         )
+        # asked anew at each look: a process has the name of its parent until it calls exec
+        leftovers = leftovers._replace(spare=_sparing(options.spare))
     except ValueError as error:  # a PolicyError too
         screen.error(str(error))
         return Exit.FAILED
     keep_exit_codes()  # as timeout(1)
     with own_terminal() as terminal, signal_queue(PASSED_ON) as signals:
         try:
-            process = start(options.argv, terminal)
+            process = start(
+                options.argv,
+                terminal,
+                containment=options.containment,
+                kill_on_parent_exit=options.kill_on_parent_exit,
+            )
+        except ContainmentError as error:
+            screen.error(f"cannot run {options.argv[0]!r}: {error}")
+            return Exit.FAILED
         except OSError as error:
             screen.error(f"cannot run {options.argv[0]!r}: {error.strerror or error}")
             return start_failure(error)
@@ -45,7 +63,7 @@ def run(options: Namespace, screen: Screen) -> int:
         try:
             result = command.finish(options.timeout)
         except BaseException:
-            process.stop(grace=0)
+            process.stop(grace=0, spare=leftovers.spare)
             terminal.reclaim(modes=True)
             raise
         killed = result is not None and result.forced
@@ -57,10 +75,25 @@ def run(options: Namespace, screen: Screen) -> int:
     survivors = result is not None and not result.ok
     if result is not None and survivors:
         screen.error(str(SurvivorsError(result)))
+    elif options.spare:
+        process.containment.abandon()  # else the guard ends what was spared
     code = process.exit_code
     if code is None and command.reason is None and not survivors:
         screen.error(f"the exit code of the command is unknown: {LOST}")
-    return exit_code(code, command.reason, survivors=survivors)
+    reason = None if options.preserve_status else command.reason
+    return exit_code(code, reason, survivors=survivors)
+
+
+def _sparing(names: Sequence[str] | None) -> Spare | None:
+    """Spare the processes of these programs, except for the command itself."""
+    if names is None:
+        return None
+
+    def is_spared(member: TreeMember) -> bool:
+        pid = member.identity.pid
+        return Evidence.ROOT not in member.evidence and any(named(name, [pid]) for name in names)
+
+    return is_spared
 
 
 def start(argv: list[str], terminal: Terminal, **popen: Any) -> TreePopen[Any]:
@@ -68,6 +101,7 @@ def start(argv: list[str], terminal: Terminal, **popen: Any) -> TreePopen[Any]:
 
     Raises:
         OSError: it cannot be started; no process is left.
+        ContainmentError: this machine does not offer the containment that is wanted.
     """
     process: TreePopen[Any] | None = None
     try:
