@@ -111,12 +111,16 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types for every platform, and the public ones as a user of the package."""
+    """Check the types for every platform, the public ones as a user, the examples of the pages."""
     session.install("-e", ".[cli,trio]", *needs("type", "bench"))
     for platform in PLATFORMS:
         session.run("mypy", "--platform", platform, "proctree_kill")
     session.run("mypy", *CODE)
     session.run("pyright")
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("python", "tests/support/snippets.py", folder)
+        session.run("mypy", folder)
+        session.run("pyright", folder)
 
 
 @nox.session

@@ -36,7 +36,8 @@ Not SIGBREAK: another program may have sent CTRL_BREAK to our console group, and
 """
 HANGUP = getattr(signal, "SIGHUP", None)
 KILLING = "killing all processes"
-WAIT_ENDED, TREE_ENDED = 0, 255  # in the queue of the signals; no signal has these numbers
+# In the queue of the signals; no signal has these numbers.
+WAIT_ENDED, INPUT_ENDED, TREE_ENDED = 0, 254, 255
 
 
 class CommandRun:
@@ -138,6 +139,8 @@ class CommandRun:
     def _why_ended(self) -> str:
         if self.reason == Exit.TIMEOUT:
             return "the time was over"
+        if self.reason == Exit.INPUT_ENDED:
+            return "standard input ended"
         if self.reason is not None:
             return f"{signal.Signals(self.reason - 128).name} came"
         code = self._process.exit_code
@@ -182,6 +185,8 @@ class CommandRun:
 
     def _policy_at(self, number: int) -> KillPolicy | None:
         """Pass a signal on; return how to end the tree if it asks to exit."""
+        if number == INPUT_ENDED:
+            return self._policy_at_input_end()
         by_key = self._is_sent_by_key(number)
         if number not in self._exit_signals:
             if not by_key:
@@ -198,6 +203,13 @@ class CommandRun:
         if by_key or not self._policy.grace:
             return self._policy
         return self._policy.but(teardown=[(signal.Signals(number).name, self._policy.grace)])
+
+    def _policy_at_input_end(self) -> KillPolicy | None:
+        if not self._has_ended:
+            self.reason = Exit.INPUT_ENDED
+        elif self._leftovers.choice != "wait":  # what is left has its own time
+            return None
+        return self._policy
 
     def _is_sent_by_key(self, number: int) -> bool:
         """Whether a terminal has sent a signal to the command, or to what it left, as well."""
@@ -228,7 +240,7 @@ class CommandRun:
         if not thread.start():
             self._signals.put(TREE_ENDED)
         while (number := self._signals.get()) != TREE_ENDED:
-            if number is None or number == WAIT_ENDED:
+            if number in (None, WAIT_ENDED, INPUT_ENDED):
                 continue
             if self._forces(number):
                 self.reason = self.reason or 128 + number

@@ -105,9 +105,10 @@ in raw mode (an editor, a prompt) all keys are the command's.
 """,
         """\
 exit codes:
+  123  standard input ended (--die-with-stdin), and the command did not
   124  the time was over
   125  wrong arguments, the command could not be started, or a process that
-       should have ended is alive
+       should have ended is alive; --die-with-stdin without a standard input
   126  the command was found and cannot be executed
   127  the command was not found
   128  plus the number of the signal that ended this command (130 for Ctrl-C),
@@ -121,6 +122,8 @@ examples:
   proctree-kill run -- ./start-servers.sh       the servers end with the script
   proctree-kill run --leftovers leave -- ./up   the servers go on
   proctree-kill run -v --grace 10 -- npm start  show which processes were left
+  ssh host proctree-kill run --die-with-stdin -- make
+                            nothing stays on host when the connection breaks
 """,
     ),
     "tree": Help(

@@ -16,10 +16,11 @@ from .._spawn.popen import TreePopen
 from .._systems import named
 from .._systems import terminal as own_terminal
 from .._systems.contract import Terminal
-from .command_run import PASSED_ON, CommandRun
+from .command_run import INPUT_ENDED, PASSED_ON, CommandRun
 from .exit_codes import Exit
 from .kill import policy_of
-from .signals import keep_exit_codes, signal_queue
+from .signals import SignalQueue, keep_exit_codes, signal_queue
+from .stdin import InputError, InputRelay
 
 if TYPE_CHECKING:
     from .._engine.target import Spare
@@ -47,18 +48,19 @@ def run(options: Namespace, screen: Screen) -> int:
     keep_exit_codes()  # as timeout(1)
     with own_terminal() as terminal, signal_queue(PASSED_ON) as signals:
         try:
+            relay = input_relay(options, signals)
             process = start(
                 options.argv,
                 terminal,
                 containment=options.containment,
                 kill_on_parent_exit=options.kill_on_parent_exit,
+                stdin=relay and relay.reader,
             )
-        except ContainmentError as error:
-            screen.error(f"cannot run {options.argv[0]!r}: {error}")
-            return Exit.FAILED
-        except OSError as error:
-            screen.error(f"cannot run {options.argv[0]!r}: {error.strerror or error}")
+        except (InputError, ContainmentError, OSError) as error:
+            screen.error(failure_text(error, options.argv[0]))
             return start_failure(error)
+        if relay is not None:
+            relay.close_reader()
         command = CommandRun(process, policy, leftovers, signals, terminal, say=screen.error)
         try:
             result = command.finish(options.timeout)
@@ -68,6 +70,8 @@ def run(options: Namespace, screen: Screen) -> int:
             raise
         killed = result is not None and result.forced
         terminal.reclaim(modes=killed or command.was_ended)
+    if relay is not None and command.reason == Exit.INPUT_ENDED:
+        screen.error(relay.text)
     if options.verbose:
         command.report(result, screen)
     elif result is not None and command.reason is None:
@@ -96,6 +100,17 @@ def _sparing(names: Sequence[str] | None) -> Spare | None:
     return is_spared
 
 
+def input_relay(options: Namespace, signals: SignalQueue) -> InputRelay | None:
+    """Return what watches standard input, if that is wanted.
+
+    Raises:
+        InputError: standard input has ended already.
+    """
+    if not options.die_with_stdin:
+        return None
+    return InputRelay(options.linger, lambda: signals.put(INPUT_ENDED))
+
+
 def start(argv: list[str], terminal: Terminal, **popen: Any) -> TreePopen[Any]:
     """Start a command; ``popen`` has more options.
 
@@ -115,13 +130,23 @@ def start(argv: list[str], terminal: Terminal, **popen: Any) -> TreePopen[Any]:
     return process
 
 
-def start_failure(error: OSError) -> Exit:
+def failure_text(error: InputError | ContainmentError | OSError, program: str) -> str:
+    """Say why a command could not be started."""
+    if isinstance(error, InputError):
+        return f"{error}; nothing was started"
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"cannot run {program!r}: {reason or error}"
+
+
+def start_failure(error: InputError | ContainmentError | OSError) -> Exit:
     """Return the exit code for a command that could not be started."""
     if isinstance(error, FileNotFoundError):
         return Exit.NOT_FOUND
-    if error.filename is not None or error.errno in (errno.EACCES, errno.ENOEXEC):
+    if isinstance(error, OSError) and (
+        error.filename is not None or error.errno in (errno.EACCES, errno.ENOEXEC)
+    ):
         return Exit.NOT_EXECUTABLE
-    return Exit.FAILED  # we could not even fork
+    return Exit.FAILED  # there was no input or containment, or we could not even fork
 
 
 def exit_code(code: int | None, reason: int | None, *, survivors: bool) -> int:

@@ -67,6 +67,12 @@ def add_run(parser: Parser) -> None:
         help="end the tree also if proctree-kill itself is killed",
     )
     parser.add_argument(
+        "--die-with-stdin",
+        action="store_true",
+        help="end the tree --linger after the end of standard input, as when ssh loses its "
+        "connection; the command reads it through a pipe",
+    )
+    parser.add_argument(
         "-v",
         "--verbose",
         action="store_true",

@@ -54,9 +54,14 @@ def is_our_child(owner: object) -> bool:
 def _inner(owner: object) -> object:
     """Return the object whose ``returncode`` can be read in any thread, and reaps nothing."""
     if _is_awaited(owner):
-        owner = getattr(owner, "_process", owner)  # anyio
-        return getattr(owner, "_proc", owner)  # trio, whose own may be read in its loop only
+        spawned = _spawned(owner)
+        return getattr(spawned, "_proc", spawned)  # trio, whose own may be read in its loop only
     return getattr(owner, "_popen", owner)  # multiprocessing, whose exitcode reaps
+
+
+def _spawned(owner: object) -> object:
+    """Return the process of asyncio or trio that anyio's hides, with its pipes."""
+    return getattr(owner, "_process", owner)
 
 
 def _is_awaited(owner: object) -> bool:
@@ -154,7 +159,7 @@ def input_closer(owners: Iterable[object], call_soon: CallSoon | None) -> Callab
 
 
 def _closer(owner: object, call_soon: CallSoon | None) -> Callable[[], object] | None:
-    stdin: Any = getattr(owner, "stdin", None)
+    stdin: Any = getattr(_spawned(owner) if _is_awaited(owner) else owner, "stdin", None)
     if call_soon is not None and callable(getattr(stdin, "is_closing", None)):  # asyncio
         return lambda: call_soon(stdin.close)
     with contextlib.suppress(AttributeError, OSError, ValueError):  # nothing, no file, closed

@@ -420,10 +420,14 @@ class PipeWatcher(Protocol):
 
     writes_block: bool
 
-    def ready(self, readable: Sequence[int], writable: Sequence[int]) -> Collection[int]:
+    def ready(
+        self, readable: Sequence[int], writable: Sequence[int], ended: Sequence[int] = ()
+    ) -> Collection[int]:
         """Wait until one of these can be read or written without blocking, or for :meth:`wake`.
 
         A pipe at its end can be read. Where writes block, ``writable`` does not count.
+        One in ``ended`` is ready when no process can write to it any more, whatever it holds;
+        on Windows never.
         """
 
     def held(self, fd: int) -> int:

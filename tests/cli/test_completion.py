@@ -129,7 +129,7 @@ def test_zsh_offers_commands_and_options(
     )
     try:
         child.expect("ready> ")
-        child.sendline(f'autoload -U compinit; compinit -D; eval "$(< {script})"')
+        child.sendline(f'autoload -U compinit; compinit -u -D; eval "$(< {script})"')
         child.expect("ready> ")
         for typed, completed in (
             ("reco", "ver"),

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import pytest
 
 from proctree_kill import (
@@ -23,6 +24,7 @@ from proctree_kill import (
     kill_tree,
     snapshot_tree,
 )
+from support.loops import on_both
 from support.nodes import Node, chain
 from support.planter import Planter
 from support.threads import in_thread, other_thread
@@ -352,6 +354,16 @@ def test_the_standard_input_of_an_asyncio_process_is_closed_first() -> None:
 
     root = asyncio.run(scene()).root
     assert root
+    assert (root.fate, root.signals, root.exit_code) == (Fate.TERMINATED, (), 0)
+
+
+@on_both
+def test_the_standard_input_of_an_anyio_process_is_closed_first(loop: Callable[..., Any]) -> None:
+    async def scene() -> KillResult:
+        async with await anyio.open_process(["cat"]) as child:
+            return await akill_tree(child, grace=PATIENCE)
+
+    root = loop(scene).outcomes[0]
     assert (root.fate, root.signals, root.exit_code) == (Fate.TERMINATED, (), 0)
 
 

@@ -18,6 +18,7 @@ from proctree_kill._systems.lock import lock
 
 from . import seccomp
 from .cgroups import usable_cgroup
+from .sshd import can_serve
 from .users import ordinary_user
 
 # The private modules that make subinterpreters, until and since Python 3.13.
@@ -151,5 +152,6 @@ PROBES: dict[str, Callable[[], bool]] = {
         os, "O_DIRECTORY"
     ),  # which no user may change on Windows
     "file locks": _file_locks,
+    "sshd": lambda: has("fork") and can_serve(),
     "npm package": lambda: npm_prefix() is not None,
 }

@@ -15,6 +15,7 @@ import select
 import termios
 
 _SIZE_OF_INT = 4  # bytes
+_RDHUP = getattr(select, "POLLRDHUP", 0)  # Linux: the other end of a socket writes no more
 
 
 class PosixPipeWatcher:
@@ -28,13 +29,17 @@ class PosixPipeWatcher:
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
 
-    def ready(self, readable: Sequence[int], writable: Sequence[int]) -> Collection[int]:
+    def ready(
+        self, readable: Sequence[int], writable: Sequence[int], ended: Sequence[int] = ()
+    ) -> Collection[int]:
         """Wait in poll(2)."""
         poll = select.poll()
         for fd in (self._reader, *readable):
             poll.register(fd, select.POLLIN | select.POLLPRI)
         for fd in writable:
             poll.register(fd, select.POLLOUT)
+        for fd in ended:
+            poll.register(fd, _RDHUP)  # POLLHUP always counts
         ready = [fd for fd, _ in poll.poll()]
         if self._reader in ready:
             ready.remove(self._reader)

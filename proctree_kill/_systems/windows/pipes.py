@@ -27,7 +27,12 @@ class WindowsPipeWatcher:
         self._winapi: Any = importlib.import_module("_winapi")
         self._msvcrt: Any = importlib.import_module("msvcrt")
 
-    def ready(self, readable: Sequence[int], writable: Sequence[int]) -> Collection[int]:  # noqa: ARG002 - a write blocks
+    def ready(
+        self,
+        readable: Sequence[int],
+        writable: Sequence[int],  # noqa: ARG002 - a write blocks
+        ended: Sequence[int] = (),  # noqa: ARG002 - PeekNamedPipe shows no end before the last byte
+    ) -> Collection[int]:
         """Look until one of these has something to read or has come to its end."""
         while not self._woken.is_set():
             if ready := [fd for fd in readable if self._peek(fd) != 0]:

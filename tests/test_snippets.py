@@ -1,0 +1,89 @@
+"""Real: each Python example of the pages runs, leaves no process, and prints what its page says.
+
+Sphinx runs those of the form ``>>>`` (``nox -s docs``); ``nox -s types`` checks the types of all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from proctree_kill._cli.parser import parse
+from support.snippets import ROOT, Block, blocks
+
+LIBRARIES = ("anyio", "fastapi", "mcp", "pexpect")  # a machine may lack them
+PRINTED = re.compile(r"\s*It prints:\s*```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# What a program with a web application does after its start.
+BROWSER = """
+from fastapi.testclient import TestClient
+
+with TestClient(app) as client:
+    pid = client.post("/sessions/chat-7").json()
+    stopped = client.post("/sessions/chat-7/stop").json()
+    assert [outcome["identity"]["pid"] for outcome in stopped["kill"]["outcomes"]] == [pid]
+    assert client.post("/sessions/chat-8/stop").status_code == 404
+    client.post("/sessions/chat-9")
+"""
+EVENTS = ["started", "stopping", "stopped"]
+PYTEST = ["-m", "pytest", "-q", "-p", "proctree_kill._pytest_plugin"]
+
+
+@pytest.mark.needs("fork")
+@pytest.mark.parametrize("block", blocks("python"), ids=lambda block: block.name)
+def test_an_example_runs(block: Block, tmp_path: Path) -> None:
+    for library in LIBRARIES:
+        if re.search(rf"^(?:import|from) {library}\b", block.text, re.MULTILINE):
+            pytest.importorskip(library)
+    is_application = "app = FastAPI(" in block.text
+    file = tmp_path / "test_example.py"
+    file.write_text(block.text + (BROWSER if is_application else ""), encoding="utf-8")
+    more = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(
+        [sys.executable, *(PYTEST if "def test_" in block.text else []), file],
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, **more},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    if is_application:
+        events = [f"mcp.session.{kind} chat-{number}" for number in (7, 9) for kind in EVENTS]
+        assert done.stdout.splitlines() == events
+    elif printed := PRINTED.match(block.rest):
+        assert without_times(done.stdout) == without_times(printed[1])
+
+
+@pytest.mark.parametrize("block", blocks("toml"), ids=lambda block: block.name)
+def test_a_configuration_is_toml(block: Block) -> None:
+    assert tomllib.loads(block.text)
+
+
+@pytest.mark.parametrize("block", blocks("console"), ids=lambda block: block.name)
+def test_a_command_is_understood(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = re.findall(
+        r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text("utf-8"), re.MULTILINE
+    )
+    monkeypatch.chdir(tmp_path)
+    Path("DIR").mkdir()
+    for line in re.findall(r"^\$ (.*)$", block.text, re.MULTILINE):
+        for command in line.split(" && "):
+            program, *arguments = shlex.split(command, comments=True)
+            if program == "proctree-kill":
+                assert parse(arguments).command
+            elif program == "nox":
+                assert arguments[1].split("(")[0] in sessions
+
+
+def without_times(text: str) -> str:
+    """Replace what a clock decided."""
+    return re.sub(r"[\d.]+ s\b", "a time", text)
