@@ -159,7 +159,16 @@ def _add_quiet_or_verbose(parser: Parser) -> None:
     output = parser.add_mutually_exclusive_group()
     _add_quiet(output)
     output.add_argument(
-        "-v", "--verbose", action="store_true", help="print each step to stderr as it happens"
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="print each step to stderr as it happens, and a row for each process",
+    )
+
+
+def _add_verbose(parser: Parser) -> None:
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="print a row for each, also for alike ones"
     )
 
 
@@ -231,12 +240,18 @@ class _PrintCompletion(argparse.Action):
 _ARGUMENTS: Mapping[str, tuple[Callable[[Parser], None], ...]] = {
     "kill": (_add_target, _add_yes, _add_times, _add_terminate, _add_json, _add_quiet_or_verbose),
     "run": (add_run, _add_times, _add_terminate),
-    "tree": (_add_target, _add_json),
+    "tree": (_add_target, _add_json, _add_verbose),
     "wait": (_add_wait, _add_json, _add_quiet),
     "doctor": (_add_json,),
     "demo": (partial(_add_grace, default=1.0),),
-    "sessions": (_add_folder, _add_json),
-    "stop": (_add_folder, _add_session, _add_times, _add_terminate, _add_quiet, _add_json),
-    "recover": (_add_folder, _add_recover, _add_times, _add_terminate, _add_quiet, _add_json),
+    "sessions": (_add_folder, _add_json, _add_verbose),
+    "stop": (
+        *(_add_folder, _add_session, _add_times, _add_terminate),
+        *(_add_quiet_or_verbose, _add_json),
+    ),
+    "recover": (
+        *(_add_folder, _add_recover, _add_times, _add_terminate),
+        *(_add_quiet_or_verbose, _add_json),
+    ),
     "help": (_add_topic,),
 }

@@ -13,7 +13,6 @@ from .values import duration, program, time_limit
 def add_run(parser: Parser) -> None:
     """Add them to the parser of the command."""
     parser.usage_code = Exit.FAILED  # 2 may be the command's own
-    parser.usage = "proctree-kill run [OPTION ...] [--] COMMAND [ARGUMENT ...]"
     parser.add_argument(
         "--timeout",
         type=time_limit,
