@@ -229,7 +229,7 @@ class TestGivenResults:
         [
             (["--signal", "INT", "--force"], "--signal is 'INT', but force at once"),
             (["--signal", "INT", "--teardown", "INT 3"], "name each signal in --teardown"),
-            (["--teardown", "INT 3,"], "expected a signal and its seconds"),
+            (["--teardown", "INT 0"], "is no number of seconds above 0"),
         ],
     )
     def test_wrong_requests_are_named(
