@@ -46,14 +46,11 @@ class Shown:
         return self.summary()
 
     def lines(
-        self, width: int | None = None, *, ascii_only: bool = False
+        self, width: int | None = None, *, ascii_only: bool = False, fold: bool = True
     ) -> Iterator[tuple[str, str]]:
         """Yield the lines of :meth:`render`, each with its style of rich."""
-        table, closing = self._table(), self._closing()
-        if ascii_only:
-            table, closing = table.in_ascii(), in_ascii(closing)
-        if table.rows:
-            yield from table.lines(width)
+        yield from self._table().lines(width, ascii_only=ascii_only, fold=fold)
+        closing = in_ascii(self._closing()) if ascii_only else self._closing()
         yield from ((line, "") for line in wrapped(closing, width).splitlines())
 
     def render(self, width: int | None = None, *, ascii_only: bool = False) -> str:

@@ -8,7 +8,7 @@ from itertools import groupby, zip_longest
 from typing import Literal, NamedTuple
 
 GAP = "  "
-TIMES, ASCII_TIMES = "\N{MULTIPLICATION SIGN}", "x"
+TIMES = "\N{MULTIPLICATION SIGN}"
 """What stands before the number of alike rows."""
 READABLE = 20
 """Characters; less is little room for text."""
@@ -16,7 +16,7 @@ FEW = 3
 """Rows; so many that are alike are shown one by one."""
 _INDENT = "    "  # of text below its row
 _BYTE_BASE = 0xDC00  # plus a byte that is no UTF-8: its surrogate (PEP 383)
-_IN_ASCII = str.maketrans({"├": "|", "│": "|", "└": "`", "─": "-", TIMES: "x", "…": "..."})
+_IN_ASCII = str.maketrans({"├": "|", "│": "|", "└": "`", "─": "-", TIMES: "x", "…": "~"})
 _OF_ONE = frozenset(("PID", "AFTER", "SESSION", "AGE"))  # heads of columns that never agree
 _RIGHT = frozenset(("ORDER", "PID", "EXIT", "AFTER", "AGE"))  # heads of columns of numbers
 
@@ -39,9 +39,8 @@ class Table(NamedTuple):
         optional: the heads of columns that may be left out before that, the first first.
         narrow: where there is little room for it, it stands ``below`` its row, is wrapped in its
             column all the same (``wrap``), or is shortened to a line always (``cut``).
-        times: the sign before the number of rows that are shown as one, since they differ in
-            columns only that never agree, as PID. None shows each.
-        counted: the head of the column behind which that number stands.
+        counted: the head of the column behind which stands how many rows are shown as one, since
+            they differ in columns only that never agree, as PID.
     """
 
     heads: tuple[str, ...]
@@ -49,30 +48,36 @@ class Table(NamedTuple):
     text: str = ""
     optional: tuple[str, ...] = ()
     narrow: Literal["below", "wrap", "cut"] = "below"
-    times: str | None = None
     counted: str = "NAME"
 
     def compact(self) -> Table:
         """Leave out the empty columns."""
         return self._with([head for head in self.heads if any(self._column(head)[1:])])
 
-    def in_ascii(self) -> Table:
-        """Use ASCII only."""
-        rows = [row._replace(cells=tuple(map(in_ascii, row.cells))) for row in self.rows]
-        return self._replace(rows=rows, times=self.times and ASCII_TIMES)
-
-    def lines(self, width: int | None = None) -> Iterator[tuple[str, str]]:
+    def lines(
+        self, width: int | None = None, *, ascii_only: bool = False, fold: bool = True
+    ) -> Iterator[tuple[str, str]]:
         """Yield the lines, each with its style; numbers stand to the right.
 
         Args:
             width: the characters of a line; a longer word is not cut. None is no limit.
+            ascii_only: whether to use ASCII only.
+            fold: whether many alike rows are shown as one.
         """
-        folded = self._fitted(width)._folded()  # noqa: SLF001 - each is a table
-        return folded._fitted(width)._lines(width)  # noqa: SLF001 - as above
+        if not self.rows:
+            return
+        table = self
+        if ascii_only:  # before the widths are measured
+            rows = [row._replace(cells=tuple(map(in_ascii, row.cells))) for row in self.rows]
+            table = self._replace(rows=rows)
+        table = table._fitted(width)
+        table = table._folded()._fitted(width) if fold else table
+        for line, style in table._lines(width):
+            yield in_ascii(line) if ascii_only else line, style
 
     def _folded(self) -> Table:
         """Show neighbours that differ in what never agrees only as one row, if there are many."""
-        if self.times is None or self.counted not in self.heads:
+        if self.counted not in self.heads:
             return self
         own = [index for index, head in enumerate(self.heads) if head in _OF_ONE]
         rows: list[Row] = []
@@ -90,7 +95,7 @@ class Table(NamedTuple):
             cells[index] = last[index] if self.heads[index] == "AFTER" else ""
         counted = self.heads.index(self.counted)
         names = dict.fromkeys((first[counted], last[counted]))
-        cells[counted] = f"{' to '.join(names)} {self.times}{len(alike):,}"
+        cells[counted] = f"{' to '.join(names)} {TIMES}{len(alike):,}"
         return Row(tuple(cells), alike[0].style)
 
     def _lines(self, width: int | None) -> Iterator[tuple[str, str]]:
