@@ -20,7 +20,7 @@ from .._systems.contract import Details
 
 COMMAND = "COMMAND"  # the head of a column of command lines, which may be long
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
-_STATE_STYLES = {
+_STATE_STYLES: Mapping[str, str] = {
     **STYLES,
     "running": "green",
     "starting": "green",

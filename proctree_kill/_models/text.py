@@ -70,9 +70,9 @@ class Table(NamedTuple):
         if ascii_only:  # before the widths are measured
             rows = [row._replace(cells=tuple(map(in_ascii, row.cells))) for row in self.rows]
             table = self._replace(rows=rows)
-        table = table._fitted(width)
-        table = table._folded()._fitted(width) if fold else table
-        for line, style in table._lines(width):
+        if fold:
+            table = table._fitted(width)._folded()  # noqa: SLF001 - each is a table
+        for line, style in table._fitted(width)._lines(width):  # noqa: SLF001 - as above
             yield in_ascii(line) if ascii_only else line, style
 
     def _folded(self) -> Table:

@@ -11,7 +11,6 @@ from .identity import ProcessIdentity
 from .shown import Shown
 from .text import FEW, TIMES, in_ascii, printable, wrapped
 
-
 _CHILD, _LAST_CHILD = "├─ ", "└─ "
 _BELOW = {"": "", _CHILD: "│  ", _LAST_CHILD: "   "}  # what stands below each of these
 

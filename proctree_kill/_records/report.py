@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 
 from .._models.base import Model
@@ -34,7 +35,7 @@ class RecordFate(StrEnum):
     """It is a number that another program wrote, and may not be acted upon: kept."""
 
 
-STYLES = {
+STYLES: Mapping[str, str] = {
     RecordFate.ENDED: "green",
     RecordFate.SURVIVED: "bold red",
     RecordFate.GONE: "dim",
