@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Self, TextIO
 
 from .._systems import is_in_front
-from .streams import width_of
+from .streams import can_write, width_of
 
 FIRST_TIME, TIME = 0.25, 0.1  # seconds until it appears, and between two changes by default
 # The cursor stays where it was: processes that share the terminal write there, and Ctrl-C shows.
@@ -68,7 +68,8 @@ class LiveLine:
 
     def _fitting(self) -> str:
         room = (width_of(self._stream) or 80) - 1
-        return next((text for text in self._texts() if len(text) <= room), "")
+        text = next((text for text in self._texts() if len(text) <= room), "")
+        return text if can_write(self._stream, text) else text.replace("·", "-")
 
     def _draw(self, text: str) -> None:
         self.shown = text

@@ -20,7 +20,7 @@ from .._systems.contract import Details
 from . import tables
 from .countdown import Countdown
 from .live_line import ERASE, TIME, LiveLine
-from .streams import has_colours, moves_cursor, styled, width_of
+from .streams import can_write, has_colours, moves_cursor, styled, width_of
 
 PROGRAM = "proctree-kill"
 
@@ -79,7 +79,7 @@ class Screen:
     @staticmethod
     def times(*, fold: bool) -> str | None:
         """Return the sign before the number of alike rows that share a line; None without fold."""
-        return (TIMES if _can_write(TIMES) else ASCII_TIMES) if fold else None
+        return (TIMES if can_write(sys.stdout, TIMES) else ASCII_TIMES) if fold else None
 
     def result(self, result: KillResult, *, fold: bool = True) -> None:
         """Write what became of each process, alike ones in one row if ``fold``, and a summary."""
@@ -195,19 +195,7 @@ def _write(stream: TextIO | None, text: str) -> None:
 
 
 def _glyphs() -> Glyphs:
-    return LINES if _can_write("".join(LINES)) else ASCII
-
-
-def _can_write(text: str) -> bool:
-    try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _plain(text: str, _style: str) -> str:
-    return text
+    return LINES if can_write(sys.stdout, "".join(LINES)) else ASCII
 
 
 def _fitted(text: str, stream: TextIO | None) -> str:

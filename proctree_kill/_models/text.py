@@ -14,6 +14,7 @@ READABLE = 20
 """Characters; less is little room for text."""
 FEW = 3
 """Rows; so many that are alike are shown one by one."""
+_LEAST_TEXT = 8  # characters, beside a drawing
 _INDENT = "    "  # of text below its row
 _BYTE_BASE = 0xDC00  # plus a byte that is no UTF-8: its surrogate (PEP 383)
 _IN_ASCII = str.maketrans({"├": "|", "│": "|", "└": "`", "─": "-", TIMES: "x", "…": "..."})
@@ -42,6 +43,7 @@ class Table(NamedTuple):
         times: the sign before the number of rows that are shown as one, since they differ in
             columns only that never agree, as PID. None shows each.
         counted: the head of the column behind which that number stands.
+        drawn: the head of a column whose cells lose their beginnings where the rest does not fit.
     """
 
     heads: tuple[str, ...]
@@ -51,6 +53,7 @@ class Table(NamedTuple):
     narrow: Literal["below", "wrap", "cut"] = "below"
     times: str | None = None
     counted: str = "NAME"
+    drawn: str = ""
 
     def compact(self) -> Table:
         """Leave out the empty columns."""
@@ -68,7 +71,7 @@ class Table(NamedTuple):
             width: the characters of a line; a longer word is not cut. None is no limit.
         """
         folded = self._fitted(width)._folded()  # noqa: SLF001 - each is a table
-        return folded._fitted(width)._lines(width)  # noqa: SLF001 - as above
+        return folded._fitted(width)._clipped(width)._lines(width)  # noqa: SLF001 - as above
 
     def _folded(self) -> Table:
         """Show neighbours that differ in what never agrees only as one row, if there are many."""
@@ -129,6 +132,21 @@ class Table(NamedTuple):
                 break
             table = table._with([kept for kept in table.heads if kept != head])
         return table
+
+    def _clipped(self, width: int | None) -> Table:
+        """Leave out the beginnings of a drawing that is too deep for the width."""
+        if width is None or self.drawn not in self.heads:
+            return self
+        index = self.heads.index(self.drawn)
+        others = self._width_without(self.text) - max(map(len, self._column(self.drawn)))
+        room = max(width - others - _LEAST_TEXT, READABLE)
+        rows = []
+        for row in self.rows:
+            cells = list(row.cells)
+            if len(cells[index]) > room:
+                cells[index] = f"…{cells[index][1 - room :]}"
+            rows.append(row._replace(cells=tuple(cells)))
+        return self._replace(rows=rows)
 
     def _with(self, heads: Iterable[str]) -> Table:
         indices = [self.heads.index(head) for head in heads]
