@@ -48,7 +48,8 @@ not, and no other process.
 
 START = f"""\
 {_FIRST_STEPS}
-`proctree-kill help` lists all commands, `proctree-kill help kill` describes one.
+`proctree-kill help` lists all commands.
+`proctree-kill help kill` describes a command.
 """
 
 COMMANDS = {
