@@ -36,7 +36,7 @@ TERMINAL_SIGNALS = ("SIGINT", "SIGQUIT", "SIGWINCH")
 Not SIGBREAK: another program may have sent CTRL_BREAK to our console group, and to no other.
 """
 HANGUP = getattr(signal, "SIGHUP", None)
-LEFT = "the command has ended and left processes"
+LEFT = "processes are left"
 KILLING = "killing all processes"
 # In the queue of the signals; no signal has these numbers.
 WAIT_ENDED, INPUT_ENDED, TREE_ENDED = 0, 254, 255
@@ -251,7 +251,7 @@ class CommandRun:
         self._reaper.stop()
         if self._process.poll() is not None and self._process.containment.is_empty:
             return None
-        killing = Killing(self._process, policy)
+        killing = Killing(self._process, policy, spare=self._leftovers.spare)
         forced = not policy.grace
         thread = WorkThread(killing, lambda: self._signals.put(TREE_ENDED))
         if not thread.start():

@@ -30,12 +30,7 @@ class Formatter(argparse.HelpFormatter):
         filled: list[str] = []
         for (_, is_list), lines in blocks:
             block = list(lines)
-            if is_list:
-                filled += _list(block, width)
-            elif block[0].endswith(":"):
-                filled += block
-            else:
-                filled += _wrap(" ".join(block), width) or block
+            filled += _list(block, width) if is_list else _wrap(" ".join(block), width) or block
         return "\n".join(indent + line for line in filled)
 
     def _split_lines(self, text: str, width: int) -> list[str]:

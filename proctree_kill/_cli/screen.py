@@ -15,7 +15,7 @@ from .._engine.events import LISTENER
 from .._engine.process import details
 from .._models.result import KillEvent, KillResult
 from .._models.shown import Shown
-from .._models.text import Table, is_encodable, wrapped
+from .._models.text import Table, can_write, wrapped
 from .._models.tree import TreeMember, TreeSnapshot
 from .._systems.contract import Details
 from . import tables
@@ -78,7 +78,7 @@ class Screen:
         if self._quiet and not problem:
             return
         lines = [*table.lines(width_of(stream), fold=fold)]
-        if not all(is_encodable(line, stream) for line, _ in lines):
+        if not all(can_write(stream, line) for line, _ in lines):
             lines = [*table.lines(width_of(stream), ascii_only=True, fold=fold)]
         has_styles = has_colours(stream)
         if lines:

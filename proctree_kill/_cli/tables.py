@@ -82,7 +82,9 @@ def tree_table(
     heads = ("ORDER", "PROCESS", "EVIDENCE", "USER", "AGE", head)
     narrow: Literal["cut", "wrap"] = "cut" if head == COMMAND else "wrap"
     optional = ("AGE", "USER", "EVIDENCE")
-    return Table(heads, rows, text=head, optional=optional, narrow=narrow).compact()
+    return Table(
+        heads, rows, text=head, optional=optional, narrow=narrow, drawn="PROCESS"
+    ).compact()
 
 
 def process_table(members: Iterable[TreeMember], shown: Mapping[int, Details]) -> Table:

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from .text import Table, in_ascii, is_encodable, wrapped
+from .text import Table, can_write, in_ascii, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -65,7 +65,7 @@ class Shown:
     def __str__(self) -> str:
         text = self.render()
         # print() must not fail where the code page has no lines, as in pipes on Windows
-        return text if is_encodable(text, sys.stdout) else self.render(ascii_only=True)
+        return text if can_write(sys.stdout, text) else self.render(ascii_only=True)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'ok' if self.ok else 'not ok'}: {self.summary()}>"

@@ -14,6 +14,7 @@ READABLE = 20
 """Characters; less is little room for text."""
 FEW = 3
 """Rows; so many that are alike are shown one by one."""
+_LEAST_TEXT = 8  # characters, beside a drawing
 _INDENT = "    "  # of text below its row
 _BYTE_BASE = 0xDC00  # plus a byte that is no UTF-8: its surrogate (PEP 383)
 _IN_ASCII = str.maketrans({"├": "|", "│": "|", "└": "`", "─": "-", TIMES: "x", "…": "~"})
@@ -41,6 +42,7 @@ class Table(NamedTuple):
             column all the same (``wrap``), or is shortened to a line always (``cut``).
         counted: the head of the column behind which stands how many rows are shown as one, since
             they differ in columns only that never agree, as PID.
+        drawn: the head of a column whose cells lose their beginnings where the rest does not fit.
     """
 
     heads: tuple[str, ...]
@@ -49,6 +51,7 @@ class Table(NamedTuple):
     optional: tuple[str, ...] = ()
     narrow: Literal["below", "wrap", "cut"] = "below"
     counted: str = "NAME"
+    drawn: str = ""
 
     def compact(self) -> Table:
         """Leave out the empty columns."""
@@ -72,7 +75,7 @@ class Table(NamedTuple):
             table = self._replace(rows=rows)
         if fold:
             table = table._fitted(width)._folded()  # noqa: SLF001 - each is a table
-        for line, style in table._fitted(width)._lines(width):  # noqa: SLF001 - as above
+        for line, style in table._fitted(width)._clipped(width)._lines(width):  # noqa: SLF001 - as above
             yield in_ascii(line) if ascii_only else line, style
 
     def _folded(self) -> Table:
@@ -134,6 +137,21 @@ class Table(NamedTuple):
                 break
             table = table._with([kept for kept in table.heads if kept != head])
         return table
+
+    def _clipped(self, width: int | None) -> Table:
+        """Leave out the beginnings of a drawing that is too deep for the width."""
+        if width is None or self.drawn not in self.heads:
+            return self
+        index = self.heads.index(self.drawn)
+        others = self._width_without(self.text) - max(map(len, self._column(self.drawn)))
+        room = max(width - others - _LEAST_TEXT, READABLE)
+        rows = []
+        for row in self.rows:
+            cells = list(row.cells)
+            if len(cells[index]) > room:
+                cells[index] = f"…{cells[index][1 - room :]}"
+            rows.append(row._replace(cells=tuple(cells)))
+        return self._replace(rows=rows)
 
     def _with(self, heads: Iterable[str]) -> Table:
         indices = [self.heads.index(head) for head in heads]
@@ -210,8 +228,8 @@ def in_ascii(text: str) -> str:
     return text.translate(_IN_ASCII).encode("ascii", "backslashreplace").decode()
 
 
-def is_encodable(text: str, stream: object) -> bool:
-    """Whether a stream can write a text."""
+def can_write(stream: object, text: str) -> bool:
+    """Whether the encoding of a stream has all characters of a text."""
     try:
         text.encode(getattr(stream, "encoding", None) or "utf-8")
     except UnicodeEncodeError:

@@ -11,17 +11,21 @@ from proctree_kill import (
     KillResult,
     ProcessIdentity,
     ProcessOutcome,
+    RecordOutcome,
+    RecoveryReport,
     TreeMember,
     TreeSnapshot,
 )
 from proctree_kill._cli.tables import (
     age,
     event_line,
+    session_table,
     tree_table,
 )
 from proctree_kill._models.result import closing_line, outcome_table
 from proctree_kill._models.text import Row, Table, printable
 from proctree_kill._models.tree import branches
+from proctree_kill._records.report import RecordFate
 from proctree_kill._systems.contract import Details
 
 
@@ -234,3 +238,77 @@ def test_an_age_is_given_in_its_largest_unit(seconds: float | None, expected: st
 def test_a_table_leaves_out_the_columns_that_say_nothing() -> None:
     table = Table(("PID", "EMPTY", "NAME"), [Row(("1", "", "a")), Row(("22", "", ""))])
     assert (plain(table.compact())) == ["PID  NAME", "  1  a", " 22"]
+
+
+def test_a_table_fits_after_it_was_folded() -> None:
+    facts = {"name": "sleep", "exit_code": -15, "seconds": 0.21}
+    told = result(*(outcome(pid, Fate.TERMINATED, **facts) for pid in range(10_000, 11_000)))
+    lines = plain(outcome_table(told), 40)
+    assert lines[1].split() == ["sleep", "\N{MULTIPLICATION SIGN}1,000", "terminated", "0.21", "s"]
+    assert max(map(len, lines)) <= 40
+
+
+def test_alike_siblings_without_children_share_a_row() -> None:
+    pids = range(100, 110)
+    family = [member(pid, 10, 1, name="sleep", spared="x" if pid > 107 else None) for pid in pids]
+    snapshot = TreeSnapshot(target=(), members=(*family, member(20, 10, 1), member(10)))
+    shown = {pid: Details("me", f"sleep {pid // 105}") for pid in pids}
+    sign = "\N{MULTIPLICATION SIGN}"
+    drawn = [
+        line.split("  descendant")[0].rstrip() for line in plain(tree_table(snapshot, shown))[2:]
+    ]
+    assert drawn == [
+        "    9  ├─ p20 20",
+        f"  1-5  ├─ sleep {sign}5",
+        "    6  ├─ sleep 105",
+        "    7  ├─ sleep 106",
+        "    8  ├─ sleep 107",
+        "    -  ├─ sleep 108",
+        "    -  └─ sleep 109",
+    ]
+    assert len(plain(tree_table(snapshot, shown, fold=False))) == 1 + len(snapshot.members)
+
+
+def test_alike_siblings_with_children_are_shown_each() -> None:
+    shells = [member(pid, 10, 1, name="sh") for pid in range(20, 25)]
+    below = [member(pid + 10, pid, 2, name="sleep") for pid in range(20, 25)]
+    snapshot = TreeSnapshot(target=(), members=(*below, *shells, member(10)))
+    assert len(plain(tree_table(snapshot, {}))) == 12
+
+
+def test_a_tree_too_deep_for_the_width_loses_the_beginnings_of_its_lines() -> None:
+    chain = [member(pid, pid - 1, pid - 10) for pid in range(10, 40)]
+    snapshot = TreeSnapshot(target=(), members=tuple(reversed(chain)))
+    shown = {member.identity.pid: Details(command="a word " * 9) for member in chain}
+    lines = plain(tree_table(snapshot, shown), 40)
+    assert max(map(len, lines)) <= 40
+    assert "└─ p39 39  a word …" in lines[-1]
+
+
+def test_text_with_little_room_stands_below_its_row() -> None:
+    table = Table(("WHAT", "NOTE"), [Row(("a long word", "a few words " * 3))], text="NOTE")
+    assert plain(table, 30) == [
+        "WHAT",
+        "a long word",
+        "    a few words a few words a",
+        "    few words",
+    ]
+
+
+def test_records_of_which_nothing_is_left_share_a_row() -> None:
+    def record(name: str, fate: RecordFate, **facts: object) -> RecordOutcome:
+        return RecordOutcome.model_validate(
+            {"session_id": name, "fate": fate, "path": name, "pid": 7, "created_at": 0.0, **facts}
+        )
+
+    over = [record(f"old-{number}", RecordFate.GONE) for number in range(10, 16)]
+    mine = [record(f"chat-{number}", RecordFate.OWNED, alive=True) for number in range(4)]
+    report = RecoveryReport(directory="d", dry_run=False, outcomes=(*mine, *over))
+    sign = "\N{MULTIPLICATION SIGN}"
+    for lines in (report.render().splitlines()[:-1], plain(session_table(report, 60.0))):
+        *rows, last = lines
+        assert len(rows) == 5
+        assert last.startswith(f"old-10 to old-15 {sign}6")
+        assert last.endswith("gone")
+    assert len(report.render().splitlines()) == 7
+    assert len([*report.lines(fold=False)]) == 12
