@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from itertools import groupby, zip_longest
 from typing import Literal, NamedTuple
+from unicodedata import combining, east_asian_width
 
 GAP = "  "
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -105,7 +106,7 @@ class Table(NamedTuple):
         rest = self._rest(width)
         below = rest is not None and rest < READABLE and self.narrow == "below"
         table = self._with([head for head in self.heads if head != self.text]) if below else self
-        sizes = [max(map(len, table._column(head))) for head in table.heads]  # noqa: SLF001 - a table
+        sizes = [max(map(columns_of, table._column(head))) for head in table.heads]  # noqa: SLF001 - a table
         if rest is not None and not below:
             sizes[self.heads.index(self.text)] = rest
         rows = (Row(self.heads, "bold"), *self.rows)
@@ -143,7 +144,7 @@ class Table(NamedTuple):
         if width is None or self.drawn not in self.heads:
             return self
         index = self.heads.index(self.drawn)
-        others = self._width_without(self.text) - max(map(len, self._column(self.drawn)))
+        others = self._width_without(self.text) - max(map(columns_of, self._column(self.drawn)))
         room = max(width - others - _LEAST_TEXT, READABLE)
         rows = []
         for row in self.rows:
@@ -166,7 +167,9 @@ class Table(NamedTuple):
 
     def _width_without(self, left_out: str) -> int:
         """Return the width of all columns but one, with the gaps between all."""
-        sizes = [max(map(len, self._column(head))) for head in self.heads if head != left_out]
+        sizes = [
+            max(map(columns_of, self._column(head))) for head in self.heads if head != left_out
+        ]
         return sum(sizes) + len(GAP) * (len(self.heads) - 1)
 
     def _wrapped(self, cell: str, width: int) -> list[str]:
@@ -204,11 +207,19 @@ def _without(cells: tuple[str, ...], left_out: list[int]) -> list[str]:
 
 
 def _line(heads: Iterable[str], cells: Iterable[str], sizes: Iterable[int]) -> str:
-    parts = [
-        cell.rjust(size) if head in _RIGHT else cell.ljust(size)
-        for head, cell, size in zip(heads, cells, sizes, strict=True)
-    ]
+    parts = []
+    for head, cell, size in zip(heads, cells, sizes, strict=True):
+        space = " " * (size - columns_of(cell))
+        parts.append(space + cell if head in _RIGHT else cell + space)
     return GAP.join(parts).rstrip()
+
+
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes: East Asian characters take two."""
+    if text.isascii():
+        return len(text)
+    wide = sum(east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(map(bool, map(combining, text)))
 
 
 def printable(text: str) -> str:

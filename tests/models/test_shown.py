@@ -234,6 +234,12 @@ def test_rich_shows_the_same_lines(shown: Shown, width: int) -> None:
     assert console.file.getvalue() == shown.render(width) + "\n"
 
 
+def test_columns_are_below_each_other_also_beside_wide_characters() -> None:
+    heads, *rows = str(killed("sh", "微信", "e\u0301\u0301x")).splitlines()[:-1]
+    start = heads.index("FATE")
+    assert [row.index("killed") for row in rows] == [start, start - 2, start + 2]
+
+
 def test_rich_shows_colours() -> None:
     console = pytest.importorskip("rich.console").Console(
         force_terminal=True, color_system="standard", file=io.StringIO(), width=80
