@@ -18,6 +18,9 @@ from proctree_kill._cli.parser import make_parser
 _ITEM = re.compile(r"  (?P<term>\S.*?)(?:  +(?P<text>.*))?")
 """An item of a list in a text of help; what is indented further goes on."""
 
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+"""Python 3.14 colours usage lines where FORCE_COLOR is set."""
+
 
 def page() -> str:
     """Return the page in the language of man(7)."""
@@ -49,7 +52,8 @@ def page() -> str:
 
 
 def _usage(parser: Parser) -> Iterator[str]:
-    yield _escaped(" ".join(parser.format_usage().removeprefix("usage: ").split()))
+    usage = _COLOUR.sub("", parser.format_usage())
+    yield _escaped(" ".join(usage.removeprefix("usage: ").split()))
 
 
 def _arguments(parser: Parser) -> Iterator[str]:

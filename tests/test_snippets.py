@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from proctree_kill._cli.parser import parse
-from support.snippets import ROOT, Block, blocks
+from support.snippets import PAGES, ROOT, Block, blocks
 
 LIBRARIES = ("anyio", "fastapi", "mcp", "pexpect")  # a machine may lack them
 PRINTED = re.compile(r"\s*It prints:\s*```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -82,6 +82,14 @@ def test_a_command_is_understood(
                 assert parse(arguments).command
             elif program == "nox":
                 assert arguments[1].split("(")[0] in sessions
+
+
+def test_no_block_is_of_a_kind_that_is_neither_checked_nor_known() -> None:
+    checked = {"python", "{doctest}", "console", "toml"}
+    known = {"text", "yaml", "{toctree}", "{eval-rst}", "{include} ../CHANGELOG.md"}
+    for page in PAGES:
+        kinds = re.findall(r"^ *(?:```|~~~|:::)(.+)$", page.read_text("utf-8"), re.MULTILINE)
+        assert {*kinds} <= checked | known, page.name
 
 
 def without_times(text: str) -> str:

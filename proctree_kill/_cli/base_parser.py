@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from .._models.suggestion import nearest, unknown
+from .._models.text import wrapped
 from .exit_codes import Exit
+from .formatter import Formatter
+from .streams import width_of
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,9 +21,7 @@ class Parser(argparse.ArgumentParser):
     commands: Mapping[str, Parser]
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(
-            formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options
-        )
+        super().__init__(formatter_class=Formatter, allow_abbrev=False, **options)
         self.set_defaults(parser=self)
 
     @property
@@ -31,7 +32,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Write what is wrong, and exit."""
         self.print_usage(sys.stderr)
-        self.exit(self.usage_code, f"{self.prog}: error: {message}\n")
+        text = wrapped(f"{self.prog}: error: {message}", width_of(sys.stderr))
+        self.exit(self.usage_code, f"{text}\n")
 
     def reject(self, words: Sequence[str]) -> NoReturn:
         """Write which words have no meaning, with the options that are nearest, and exit."""

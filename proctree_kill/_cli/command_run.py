@@ -7,7 +7,8 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from .._engine.killing import Killing
@@ -35,6 +36,7 @@ TERMINAL_SIGNALS = ("SIGINT", "SIGQUIT", "SIGWINCH")
 Not SIGBREAK: another program may have sent CTRL_BREAK to our console group, and to no other.
 """
 HANGUP = getattr(signal, "SIGHUP", None)
+LEFT = "the command has ended and left processes"
 KILLING = "killing all processes"
 # In the queue of the signals; no signal has these numbers.
 WAIT_ENDED, INPUT_ENDED, TREE_ENDED = 0, 254, 255
@@ -56,6 +58,7 @@ class CommandRun:
         terminal: Terminal,
         *,
         say: Callable[[str], object],
+        show: Callable[[Callable[[], Sequence[str]]], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Begin just after the start of the command.
 
@@ -65,7 +68,8 @@ class CommandRun:
             leftovers: what becomes of the processes that it leaves behind.
             signals: the signals that this process gets.
             terminal: the terminal that it shares with the command.
-            say: writes a line for the user at the terminal.
+            say: writes a line for the user at the terminal, after a key.
+            show: shows in a block what it waits for, the longest form that fits.
         """
         self.reason: int | None = None
         self._process = process
@@ -79,6 +83,7 @@ class CommandRun:
         self._key: int | None = None  # the last one that the command got as well
         self._keys = RepeatedKeys(lambda: terminal.is_canonical)
         self._say = say
+        self._show = show
         self._reaper = OrphanReaper(process)
         self._exit_signals = signal_numbers(EXIT_SIGNALS)
         self._terminal_signals = signal_numbers(TERMINAL_SIGNALS)
@@ -112,8 +117,22 @@ class CommandRun:
             self._process.leave()
             return None
         if self._key is None or self._process.returncode not in (-self._key, 128 + self._key):
-            policy = self._wait(lambda rest: rest.wait(until))
+            with self._show(self._lingering(until)):
+                policy = self._wait(lambda rest: rest.wait(until))
         return self._end(policy or self._policy)
+
+    def _lingering(self, until: float) -> Callable[[], Sequence[str]]:
+        """Return what tells how long the processes that were left have."""
+        if self._leftovers.choice == "end":
+            until = min(until, time.monotonic() + self._leftovers.linger)
+
+        def texts() -> Sequence[str]:
+            if until == math.inf:
+                return (f"{LEFT} · Ctrl-C asks them to exit", "Ctrl-C asks what is left to exit")
+            asked = f"asked to exit in {max(until - time.monotonic(), 0):.1f} s"
+            return (f"{LEFT}, {asked} · Ctrl-C asks now", f"{asked} · Ctrl-C: now", asked)
+
+        return texts
 
     @property
     def was_ended(self) -> bool:
@@ -128,8 +147,7 @@ class CommandRun:
             return
         left = tuple(outcome for outcome in result.outcomes if outcome.fate != Fate.ALREADY_GONE)
         shown = result.model_copy(update={"outcomes": left or result.outcomes})
-        for line, _ in outcome_table(shown, times=None).lines():
-            screen.note(line)
+        screen.table(outcome_table(shown, times=None), problem=True)
         screen.error(closing_line(shown))
 
     def _without_kill(self) -> str:

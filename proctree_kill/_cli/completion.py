@@ -37,7 +37,13 @@ _TARGETS: Completion = {
     "preamble": {
         "bash": """\
 _proctree_kill_targets() {
-  compgen -W "$(ps -u "$EUID" -o pid=,comm= 2>/dev/null)" -- "$1"
+  # compgen -W would evaluate a name like $(reboot), which any process may give itself
+  local words word
+  ps -u "$EUID" -o pid=,comm= 2>/dev/null | while read -r -a words; do
+    for word in "${words[@]}"; do
+      [[ $word = "$1"* && $word != *[^[:alnum:]._-]* ]] && echo "$word"
+    done
+  done
 }
 """,
         "zsh": """\

@@ -16,7 +16,6 @@ from .._engine.kill import kill_tree, snapshot_tree
 from .._models.policy import KillPolicy
 from .demo_process import POSIX, SHORT_LIVED, children_of
 from .exit_codes import Exit
-from .tables import event_line
 
 if TYPE_CHECKING:
     from .screen import Screen
@@ -54,7 +53,8 @@ def run(options: Namespace, screen: Screen) -> Exit:
         screen.error(str(error))
         return Exit.ALIVE
     except KeyboardInterrupt:
-        screen.error(f"interrupted; {'no process is left' if tree.is_gone() else PIPE_HELD}")
+        state = "no process is left" if tree.is_gone() else PIPE_HELD
+        screen.error(f"interrupted; {state}", start="\r")  # over the ^C
         raise
 
 
@@ -63,13 +63,8 @@ def _show(tree: DemoTree, policy: KillPolicy, screen: Screen) -> bool:
     screen.info("A stubborn tree, started for you:\n")
     screen.tree(snapshot_tree(tree.pid, marker=tree.marker), notes)
     screen.info(f"\nNow all are asked to exit; after {policy.grace:g} s force follows:\n")
-    with screen.progress() as progress:
-        result = kill_tree(
-            tree.pid,
-            policy=policy,
-            marker=tree.marker,
-            on_event=lambda event: progress(event_line(event)),
-        )
+    with screen.grace(policy.grace, lines=False):
+        result = kill_tree(tree.pid, policy=policy, marker=tree.marker)
     screen.result(result)
     gone = tree.is_gone()
     if gone:

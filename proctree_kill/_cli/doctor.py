@@ -41,7 +41,7 @@ def run(options: Namespace, screen: Screen) -> Exit:
         Row((offer.name, _MARKS[offer.available], offer.detail), _STYLES[offer.available])
         for offer in found
     ]
-    screen.table(Table(("WHAT", "THERE", "WHAT IT MEANS"), rows))
+    screen.table(Table(("WHAT", "THERE", "WHAT IT MEANS"), rows, text="WHAT IT MEANS"))
     return Exit.GONE
 
 

@@ -48,7 +48,8 @@ not, and no other process.
 
 START = f"""\
 {_FIRST_STEPS}
-`proctree-kill help` lists all commands, `proctree-kill help kill` describes one.
+`proctree-kill help` lists all commands.
+`proctree-kill help kill` describes a command.
 """
 
 COMMANDS = {
@@ -65,8 +66,8 @@ no process is left. Several targets share one deadline.
 
 A TARGET is a pid; PID:INODE, which is never a later process with that pid;
 :PORT, the topmost process that listens there (TCP or UDP, in this network
-namespace; where only psutil tells, it names one process of several); or the
-exact name of a program. Before a name ends a process, a question is asked on
+namespace; outside Linux psutil names one holder of several); or the exact
+name of a program. Before a name ends a process, a question is asked on
 a terminal; elsewhere --yes is needed. If several unrelated processes, a
 service manager or another user's process hold a port, they are listed only.
 A tree that contains this command is refused, and so are init and the

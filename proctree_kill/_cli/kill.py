@@ -32,13 +32,9 @@ def _kill(options: Namespace, screen: Screen) -> Exit:
     targets = find(options, screen, confirm=True)
 
     def end(accepted: Sequence[Bound]) -> KillResult:
-        with screen.events(verbose=options.verbose) as show_event:
+        with screen.grace(policy.grace, verbose=options.verbose):
             return engine.kill_tree(
-                accepted,
-                policy=policy,
-                marker=options.marker,
-                spare=options.spare,
-                on_event=show_event,
+                accepted, policy=policy, marker=options.marker, spare=options.spare
             )
 
     accepted, refused = targets
@@ -124,7 +120,7 @@ def _tree(options: Namespace, screen: Screen) -> Exit:
         refusal = "; ".join(texts) or None
         screen.json(snapshot.model_copy(update={"refusal": refusal}).model_dump(mode="json"))
     elif snapshot.members:
-        screen.tree(snapshot)
+        screen.tree(snapshot, fold=not options.verbose)
     elif accepted and not texts:
         screen.info("no process to end")
     if not texts:

@@ -67,11 +67,6 @@ def _add_topic(parser: Parser) -> None:
 
 def _add_run(parser: Parser) -> None:
     parser.usage_code = Exit.FAILED  # 2 may be the command's own
-    parser.usage = (
-        "proctree-kill run [-h] [--timeout S] [--leftovers end|wait|leave] [--linger S]\n"
-        "                         [--grace S | --force | --teardown STEPS] [--signal NAME]\n"
-        "                         [--settle S] [--die-with-stdin] [-v] [--] COMMAND ..."
-    )
     parser.add_argument(
         "--timeout",
         type=time_limit,
@@ -203,7 +198,16 @@ def _add_quiet_or_verbose(parser: Parser) -> None:
     output = parser.add_mutually_exclusive_group()
     _add_quiet(output)
     output.add_argument(
-        "-v", "--verbose", action="store_true", help="print each step to stderr as it happens"
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="print each step to stderr as it happens, and a row for each process",
+    )
+
+
+def _add_verbose(parser: Parser) -> None:
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="print a row for each, also for alike ones"
     )
 
 
@@ -290,12 +294,12 @@ class _PrintCompletion(argparse.Action):
 _ARGUMENTS: Mapping[str, tuple[Callable[[Parser], None], ...]] = {
     "kill": (_add_target, _add_yes, _add_times, _add_terminate, _add_json, _add_quiet_or_verbose),
     "run": (_add_run, _add_times),
-    "tree": (_add_target, _add_json),
+    "tree": (_add_target, _add_json, _add_verbose),
     "wait": (_add_wait, _add_json, _add_quiet),
     "doctor": (_add_json,),
     "demo": (partial(_add_grace, default=1.0),),
-    "sessions": (_add_folder, _add_json),
-    "stop": (_add_folder, _add_session, _add_times, _add_quiet, _add_json),
-    "recover": (_add_folder, _add_recover, _add_times, _add_quiet, _add_json),
+    "sessions": (_add_folder, _add_json, _add_verbose),
+    "stop": (_add_folder, _add_session, _add_times, _add_quiet_or_verbose, _add_json),
+    "recover": (_add_folder, _add_recover, _add_times, _add_quiet_or_verbose, _add_json),
     "help": (_add_topic,),
 }

@@ -21,11 +21,18 @@ def can_ask() -> bool:
 
 
 def confirm(question: str) -> bool:
-    """Ask for a yes; anything else is a no, the end of the input too."""
+    """Ask for a yes; anything else is a no, the end of the input too.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was typed.
+    """
     try:
         return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
+    except (EOFError, KeyboardInterrupt) as end:
+        print()  # noqa: T201 - the answer has no end of line
+        if isinstance(end, EOFError):
+            return False
+        raise
 
 
 def pick(question: str, members: Sequence[TreeMember]) -> list[TreeMember] | None:
@@ -45,7 +52,10 @@ def pick(question: str, members: Sequence[TreeMember]) -> list[TreeMember] | Non
         questionary.Choice("  ".join(filter(None, _cells(member)))[:width], value=member)
         for member in members
     ]
-    picked: list[TreeMember] = questionary.checkbox(question, choices).unsafe_ask()
+    keys = "(space, then enter)"
+    picked: list[TreeMember] = questionary.checkbox(
+        question, choices, instruction=keys
+    ).unsafe_ask()
     return picked
 
 

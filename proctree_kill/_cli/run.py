@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 from argparse import Namespace
+from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from .._models.exit_code import LOST
+from .._models.policy import KillPolicy
 from .._models.result import SurvivorsError
 from .._spawn.leftovers import Leftovers
 from .._spawn.popen import TreePopen
@@ -45,9 +48,15 @@ def run(options: Namespace, screen: Screen) -> int:
             return start_failure(error)
         if relay is not None:
             relay.close_reader()
-        command = CommandRun(process, policy, leftovers, signals, terminal, say=screen.error)
+        say = partial(screen.error, start="\n")  # below the ^C
+        command = CommandRun(
+            process, policy, leftovers, signals, terminal, say=say, show=screen.waiting
+        )
+        # the streams are the command's
+        lines = options.verbose or screen.has_terminal
         try:
-            result = command.finish(options.timeout)
+            with screen.grace(policy.grace, lines=lines, pauses=ask_times(policy)):
+                result = command.finish(options.timeout)
         except BaseException:
             process.stop(grace=0)
             terminal.reclaim(modes=True)
@@ -96,6 +105,13 @@ def start(argv: list[str], terminal: Terminal, **popen: Any) -> TreePopen[Any]:
             process.stop(grace=0)
         raise
     return process
+
+
+def ask_times(policy: KillPolicy) -> list[float]:
+    """Return the seconds of the grace at which processes are asked, and may write a last line."""
+    seconds = [seconds for _, seconds in policy.requests]
+    ends = list(accumulate(seconds))
+    return ends + [end - time / 2 for end, time in zip(ends, seconds, strict=True)]
 
 
 def failure_text(error: InputError | OSError, program: str) -> str:

@@ -1,4 +1,4 @@
-"""The output of the command line: plain text, in colours on a terminal where rich is installed."""
+"""The output of the command line: text that fits the terminal, in colours there."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import contextlib
 import io
 import json
 import os
-import shutil
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, TextIO
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TextIO
 
+from .._engine.events import LISTENER
 from .._engine.process import details
 from .._models.result import Fate, KillEvent, KillResult, closing_line, outcome_table
-from .._models.text import ASCII_TIMES, TIMES, Table
+from .._models.text import ASCII_TIMES, TIMES, Table, wrapped
 from .._models.tree import ASCII, LINES, Glyphs, TreeMember, TreeSnapshot
 from .._systems.contract import Details
 from . import tables
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
+from .countdown import Countdown
+from .live_line import ERASE, TIME, LiveLine
+from .streams import has_colours, moves_cursor, styled, width_of
 
 PROGRAM = "proctree-kill"
 
@@ -32,61 +32,83 @@ class Screen:
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        """Inspect the streams. ``quiet`` leaves JSON and what goes to standard error."""
+        """Inspect the streams. ``quiet`` leaves JSON and problems."""
         self._quiet = quiet
-        self._terminal = _is_terminal(sys.stdout)
+        self._is_live = moves_cursor(sys.stderr) and not quiet
+        self._lines: list[LiveLine] = []
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
 
     def info(self, text: str) -> None:
-        """Write a line to standard output."""
+        """Write lines to standard output."""
         if not self._quiet:
-            _write(sys.stdout, text)
+            _write(sys.stdout, _fitted(text, sys.stdout))
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, start: str = "") -> None:
         """Write a line about the progress to standard error."""
-        _write(sys.stderr, text)
+        # a line below the cursor is drawn again
+        erase = ERASE if any(line.shown for line in self._lines) else ""
+        before = start + erase if self._is_live else ""
+        _write(sys.stderr, before + _fitted(text, sys.stderr))
 
-    def error(self, text: str) -> None:
-        """Write a line about a problem to standard error."""
-        _write(sys.stderr, f"{PROGRAM}: {text}")
+    def error(self, text: str, *, start: str = "") -> None:
+        """Write a line about a problem to standard error; ``start`` moves the cursor first."""
+        self.note(f"{PROGRAM}: {text}", start=start)
+
+    @property
+    def has_terminal(self) -> bool:
+        """Whether standard error is a terminal."""
+        return width_of(sys.stderr) is not None
 
     def json(self, value: object) -> None:
         """Write JSON to standard output, in ASCII: every encoding has it, for surrogates too."""
         _write(sys.stdout, json.dumps(value, indent=2))
 
-    def table(self, table: Table) -> None:
-        """Write a table to standard output."""
-        if self._quiet:
+    def table(self, table: Table, *, problem: bool = False) -> None:
+        """Write a table to standard output, or about a problem to standard error."""
+        stream = sys.stderr if problem else sys.stdout
+        if self._quiet and not problem:
             return
-        lines = table.lines(shutil.get_terminal_size().columns if self._terminal else None)
-        console = _console(stderr=False) if self._terminal else None
-        if console is None:
-            _write(sys.stdout, "\n".join(line for line, _ in lines))
-            return
-        for line, style in lines:
-            console.print(_styled(line, style), soft_wrap=True)
+        has_styles = has_colours(stream)
+        lines = table.lines(width_of(stream))
+        _write(
+            stream, "\n".join(styled(line, style if has_styles else "") for line, style in lines)
+        )
+
+    @staticmethod
+    def times(*, fold: bool) -> str | None:
+        """Return the sign before the number of alike rows that share a line; None without fold."""
+        return (TIMES if _can_write(TIMES) else ASCII_TIMES) if fold else None
 
     def result(self, result: KillResult, *, fold: bool = True) -> None:
         """Write what became of each process, alike ones in one row if ``fold``, and a summary."""
         if any(outcome.fate != Fate.ALREADY_GONE for outcome in result.outcomes):
-            self.table(outcome_table(result, _times() if fold else None))
+            self.table(outcome_table(result, self.times(fold=fold)))
         self.info(closing_line(result))
 
     def ended(self, result: KillResult) -> None:
         """Say on a terminal which processes a command had left, and were ended."""
-        if _is_terminal(sys.stderr) and (text := tables.ended_line(result)):
+        if self.has_terminal and (text := tables.ended_line(result)):
             self.error(text)
 
-    def tree(self, snapshot: TreeSnapshot, notes: Mapping[int, str] | None = None) -> None:
-        """Draw a tree, each process with its command line or with the note for its pid."""
+    def tree(
+        self,
+        snapshot: TreeSnapshot,
+        notes: Mapping[int, str] | None = None,
+        *,
+        fold: bool = True,
+    ) -> None:
+        """Draw a tree, each process with its command line or with the note for its pid.
+
+        Alike siblings share a row if ``fold``.
+        """
         if notes is None:
             shown = {member.identity.pid: details(member.identity) for member in snapshot.members}
         else:
             shown = {pid: Details(command=note) for pid, note in notes.items()}
-        head = "COMMAND" if notes is None else "WHAT IT IS"
-        self.table(tables.tree_table(snapshot, shown, head, _glyphs()))
+        head = tables.COMMAND if notes is None else "WHAT IT IS"
+        self.table(tables.tree_table(snapshot, shown, head, _glyphs(), self.times(fold=fold)))
 
     def processes(self, members: Collection[TreeMember]) -> None:
         """List processes, each with its command line."""
@@ -94,38 +116,67 @@ class Screen:
         self.table(tables.process_table(members, shown))
 
     @contextlib.contextmanager
-    def progress(self, *, hidden: bool = False) -> Iterator[Callable[[str], None]]:
-        """Show a line that changes, if both outputs are a terminal and rich is installed."""
-        shown = self._terminal and _is_terminal(sys.stderr) and not (self._quiet or hidden)
-        console = _console(stderr=True) if shown else None
-        if console is None:
-            yield lambda _: None
-            return
-        with console.status("") as status:
-            yield lambda text: status.update(_styled(text))
+    def grace(
+        self,
+        seconds: float,
+        *,
+        verbose: bool = False,
+        lines: bool = True,
+        pauses: Sequence[float] = (),
+    ) -> Iterator[None]:
+        """Show how the grace of the kills in the block passes.
 
-    @contextlib.contextmanager
-    def events(self, *, verbose: bool = False) -> Iterator[Callable[[KillEvent], None]]:
-        """Show the events of a kill: a line for each if verbose, else one that changes."""
-        seen: list[KillEvent] = []
+        On a terminal a line counts down. Else a line tells its begin, and one its end.
 
-        def show(event: KillEvent) -> None:
-            seen.append(event)
-            write(tables.event_line(event))
+        Args:
+            seconds: of the grace.
+            verbose: whether each event has a line as well.
+            lines: whether an interrupt is told, and begin and end where no line can count down.
+            pauses: seconds of the grace at which other processes may write to the terminal.
+        """
+        countdown = Countdown(seconds, time.monotonic, pauses)
+        tells = lines and not (verbose or self._quiet or self._is_live)
 
+        def listen(event: KillEvent) -> None:
+            text = countdown.note(event)
+            if verbose:
+                self.note(tables.event_line(event))
+            elif tells and text is not None:
+                self.error(text)
+            if self._is_live:
+                line.start()
+
+        token = LISTENER.set(listen)
         try:
-            with self.progress(hidden=verbose) as progress:
-                write = self.note if verbose else progress
-                yield show
+            with self._line(countdown.texts) as line:
+                yield
         except KeyboardInterrupt:
             # a kill finishes what it began before it lets the interrupt through
-            if not seen:
-                self.error("interrupted; nothing was touched")
-            elif left := seen[-1].remaining:
-                self.error(f"interrupted; forced, {left} still alive")
-            else:
-                self.error("interrupted; forced, no process is left")
+            if lines:
+                self.error(countdown.interrupted(), start="\r")  # over the ^C
             raise
+        finally:
+            LISTENER.reset(token)
+
+    @contextlib.contextmanager
+    def waiting(self, texts: Callable[[], Sequence[str]], *, every: float = TIME) -> Iterator[None]:
+        """Show on a terminal what is awaited in the block.
+
+        Args:
+            texts: returns what to show, the longest form first.
+            every: seconds after which it may be another text.
+        """
+        with self._line(texts, every) as line:
+            if self._is_live:
+                line.start()
+            yield
+
+    @contextlib.contextmanager
+    def _line(self, texts: Callable[[], Sequence[str]], every: float = TIME) -> Iterator[LiveLine]:
+        with LiveLine(sys.stderr, texts, every) as line:
+            self._lines.append(line)
+            yield line
+        self._lines.remove(line)
 
 
 def _write(stream: TextIO | None, text: str) -> None:
@@ -147,10 +198,6 @@ def _glyphs() -> Glyphs:
     return LINES if _can_write("".join(LINES)) else ASCII
 
 
-def _times() -> str:
-    return TIMES if _can_write(TIMES) else ASCII_TIMES
-
-
 def _can_write(text: str) -> bool:
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
@@ -159,21 +206,9 @@ def _can_write(text: str) -> bool:
     return True
 
 
-def _is_terminal(stream: TextIO | None) -> bool:
-    return stream is not None and stream.isatty()
+def _plain(text: str, _style: str) -> str:
+    return text
 
 
-def _console(*, stderr: bool) -> Console | None:
-    """Return rich's console, which respects NO_COLOR; None without rich."""
-    try:
-        from rich.console import Console  # noqa: PLC0415 - an extra, and slow to import
-    except ImportError:
-        return None
-    return Console(stderr=stderr, highlight=False)
-
-
-def _styled(text: str, style: str = "") -> Text:
-    """Return text in which rich reads no markup."""
-    from rich.text import Text  # noqa: PLC0415 - an extra, and slow to import
-
-    return Text(text, style)
+def _fitted(text: str, stream: TextIO | None) -> str:
+    return "\n".join(wrapped(line, width_of(stream)) for line in text.split("\n"))

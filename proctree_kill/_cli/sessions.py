@@ -44,15 +44,18 @@ def _sessions(options: Namespace, screen: Screen) -> Exit:
         ]
         screen.json({"sessions": sessions})
     elif report.outcomes:
-        screen.table(tables.session_table(report, now))
+        times = screen.times(fold=not options.verbose)
+        screen.table(tables.session_table(report, now, times))
     else:
         screen.info("no sessions are recorded there")
     return Exit.GONE
 
 
 def _stop(options: Namespace, screen: Screen) -> Exit:
-    manager = SessionManager(options.directory, policy=policy_of(options))
-    result = manager.stop_agent(options.session_id)
+    policy = policy_of(options)
+    manager = SessionManager(options.directory, policy=policy)
+    with screen.grace(policy.grace, verbose=options.verbose):
+        result = manager.stop_agent(options.session_id)
     code = Exit.GONE if result.success else Exit.ALIVE
     if result.method == "not_found":
         code = Exit.NO_SESSION
@@ -60,21 +63,23 @@ def _stop(options: Namespace, screen: Screen) -> Exit:
         screen.json(result.model_dump(mode="json"))
         return code
     if result.kill is not None and result.kill.outcomes:
-        screen.result(result.kill)
+        screen.result(result.kill, fold=not options.verbose)
     (screen.info if result.success else screen.error)(result.message)
     return code
 
 
 def _recover(options: Namespace, screen: Screen) -> Exit:
-    report = recover(
-        options.directory, policy=policy_of(options), dry_run=options.dry_run, bare=options.bare
-    )
+    policy = policy_of(options)
+    with screen.grace(policy.grace, verbose=options.verbose):
+        report = recover(
+            options.directory, policy=policy, dry_run=options.dry_run, bare=options.bare
+        )
     code = Exit.GONE if report.ok else Exit.ALIVE
     if options.json:
         screen.json({"ok": report.ok, **report.model_dump(mode="json")})
         return code
     if report.outcomes:
-        screen.table(tables.record_table(report))
+        screen.table(tables.record_table(report, screen.times(fold=not options.verbose)))
     screen.info(report.summary())
     return code
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Literal
 
 from .._models.result import Fate, KillEvent, KillResult
-from .._models.text import Row, Table, printable
+from .._models.text import FEW, TIMES, Row, Table, printable
 from .._models.tree import LINES, Glyphs, TreeMember, TreeSnapshot, branches
 from .._records.report import RecordFate, RecordOutcome, RecoveryReport
 from .._systems.contract import Details
 
+COMMAND = "COMMAND"  # the head of a column of command lines, which may be long
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 _RECORD_STYLES = {
     "running": "green",
@@ -21,6 +24,7 @@ _RECORD_STYLES = {
     "exited": "dim",
     "recycled": "dim",
 }
+_EMPTY = (RecordFate.GONE, RecordFate.RECYCLED)
 
 
 def ended_line(result: KillResult) -> str:
@@ -37,51 +41,91 @@ def ended_line(result: KillResult) -> str:
 def tree_table(
     snapshot: TreeSnapshot,
     shown: Mapping[int, Details],
-    head: str = "COMMAND",
+    head: str = COMMAND,
     glyphs: Glyphs = LINES,
+    times: str | None = TIMES,
 ) -> Table:
     """Draw a tree, each process with its place in the order of the requests.
 
     Args:
         snapshot: the tree.
         shown: user, command line and age of each process, by pid.
-        head: the head of the column of the command lines.
+        head: the head of the column of the command lines, or of what stands in their place.
         glyphs: the characters of the lines.
+        times: the sign before the number of alike siblings without children, which share a row;
+            None gives each a row.
     """
     to_end = [member.identity.pid for member in snapshot.members if member.spared is None]
-    order = {pid: str(place) for place, pid in enumerate(to_end, 1)}
-    rows = []
-    for lines, member in branches(snapshot.members, glyphs):
+    order = {pid: place for place, pid in enumerate(to_end, 1)}
+    parents = {member.ppid for member in snapshot.members}
+
+    def key(branch: tuple[str, TreeMember]) -> object:
+        member = branch[1]
         pid = member.identity.pid
+        if times is None or pid in parents:
+            return pid
         facts = shown.get(pid, Details())
-        spared = "" if member.spared is None else f"; spared {printable(member.spared)}"
-        cells = (
-            order.get(pid, "-"),
-            f"{lines}{printable(member.name or '?')} {pid}",
-            ", ".join(member.evidence) + spared,
-            printable(facts.user or ""),
-            age(facts.seconds),
-            printable(facts.command or ""),
+        return (
+            member.ppid,
+            member.depth,
+            member.name,
+            member.evidence,
+            member.spared,
+            facts.user,
+            facts.command,
         )
-        rows.append(Row(cells, "cyan" if spared else ""))
+
+    rows = []
+    for _, group in groupby(branches(snapshot.members, glyphs), key):
+        alike = list(group)
+        if len(alike) > FEW:
+            number = f"{times}{len(alike):,}"
+            rows.append(_tree_row(alike, number, order, shown))
+        else:
+            rows += [
+                _tree_row([branch], str(branch[1].identity.pid), order, shown) for branch in alike
+            ]
     heads = ("ORDER", "PROCESS", "EVIDENCE", "USER", "AGE", head)
-    return Table(
-        heads, rows, text=head, optional=("AGE", "USER", "EVIDENCE"), one_line=True
-    ).compact()
+    narrow: Literal["cut", "wrap"] = "cut" if head == COMMAND else "wrap"
+    optional = ("AGE", "USER", "EVIDENCE")
+    return Table(heads, rows, text=head, optional=optional, narrow=narrow).compact()
+
+
+def _tree_row(
+    alike: list[tuple[str, TreeMember]],
+    number: str,
+    order: Mapping[int, int],
+    shown: Mapping[int, Details],
+) -> Row:
+    """Return a row for alike members, of which the last has the lines of a drawing below it."""
+    lines, member = alike[-1]
+    pids = [member.identity.pid for _, member in alike]
+    places = sorted({order[pid] for pid in pids if pid in order})
+    facts = [shown.get(pid, Details()) for pid in pids]
+    spared = "" if member.spared is None else f"; spared {printable(member.spared)}"
+    cells = (
+        "-".join(map(str, dict.fromkeys((places[0], places[-1])))) if places else "-",
+        f"{lines}{printable(member.name or '?')} {number}",
+        ", ".join(member.evidence) + spared,
+        printable(facts[0].user or ""),
+        age(max((fact.seconds for fact in facts if fact.seconds is not None), default=None)),
+        printable(facts[0].command or ""),
+    )
+    return Row(cells, "cyan" if spared else "")
 
 
 def process_table(members: Iterable[TreeMember], shown: Mapping[int, Details]) -> Table:
     """List processes, each with what it shows of itself, by pid."""
-    heads = ("PID", "PROCESS", "USER", "AGE", "COMMAND")
+    heads = ("PID", "PROCESS", "USER", "AGE", COMMAND)
     return Table(
         heads,
         [
             Row(process_cells(member, shown.get(member.identity.pid, Details())))
             for member in members
         ],
-        text="COMMAND",
+        text=COMMAND,
         optional=("AGE", "USER"),
-        one_line=True,
+        narrow="cut",
     ).compact()
 
 
@@ -124,31 +168,46 @@ def session_state(record: RecordOutcome) -> str:
     return "running" if record.alive else "exited"
 
 
-def session_table(report: RecoveryReport, now: float) -> Table:
+def session_table(report: RecoveryReport, now: float, times: str | None = TIMES) -> Table:
     """List the sessions of a folder.
 
     Args:
         report: of a dry run.
         now: seconds since the epoch.
+        times: as for :func:`record_table`.
     """
     heads = ("SESSION", "TOOL", "PID", "AGE", "STATE", "OWNER", "NOTE")
     rows = []
     for record in report.outcomes:
         seconds = None if record.created_at is None else now - record.created_at
         rows.append(_record_row(record, age(seconds), session_state(record)))
-    return Table(heads, rows, text="NOTE", optional=("OWNER", "TOOL", "AGE")).compact()
+    return _of_records(heads, rows, times)
 
 
-def record_table(report: RecoveryReport) -> Table:
-    """Show what became of each record."""
+def record_table(report: RecoveryReport, times: str | None = TIMES) -> Table:
+    """Show what became of each record.
+
+    Args:
+        report: of a recovery.
+        times: the sign before the number of alike records without a process, which share a row;
+            None gives each a row.
+    """
     heads = ("SESSION", "TOOL", "PID", "FATE", "OWNER", "NOTE")
     rows = [_record_row(record, record.fate) for record in report.outcomes]
-    return Table(heads, rows, text="NOTE", optional=("OWNER", "TOOL", "AGE")).compact()
+    return _of_records(heads, rows, times)
+
+
+def _of_records(heads: tuple[str, ...], rows: list[Row], times: str | None) -> Table:
+    optional = ("OWNER", "TOOL", "AGE")
+    table = Table(heads, rows, text="NOTE", optional=optional, times=times, counted="SESSION")
+    return table.compact()
 
 
 def _record_row(record: RecordOutcome, *middle: str) -> Row:
     """Return a row, in the style of the last cell in the middle: the state or the fate."""
-    killed = record.kill.summary() if record.kill and record.kill.outcomes else None
+    kill = record.kill
+    has_ended = kill and any(outcome.fate != Fate.ALREADY_GONE for outcome in kill.outcomes)
+    killed = kill.summary() if kill and has_ended else None
     cells = (
         printable(record.session_id),
         printable(record.tool or ""),
@@ -157,7 +216,7 @@ def _record_row(record: RecordOutcome, *middle: str) -> Row:
         _text(record.owner),
         printable("; ".join(filter(None, (killed, record.detail)))),
     )
-    return Row(cells, _RECORD_STYLES.get(middle[-1], ""))
+    return Row(cells, _RECORD_STYLES.get(middle[-1], ""), folds=record.fate in _EMPTY)
 
 
 def _text(number: int | None) -> str:

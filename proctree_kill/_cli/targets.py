@@ -54,7 +54,11 @@ def find(options: Namespace, screen: Screen, *, confirm: bool = False) -> Target
         elif isinstance(written, Name):
             matches = _by_name(written.text, options, screen)
             if matches and confirm and not options.yes:
-                matches = _confirmed(written.text, matches, options, screen)
+                try:
+                    matches = _confirmed(written.text, matches, options, screen)
+                except KeyboardInterrupt:
+                    screen.error("interrupted; nothing was touched")
+                    raise
             found.accepted.extend(match.identity for match in matches)
         elif isinstance(written, Inode):
             try:
@@ -148,19 +152,19 @@ def _confirmed(
         some = "process is" if len(matches) == 1 else "processes are"
         text = f"{len(matches)} {some} named {name!r}; name a pid, or end all with --yes"
         raise UndecidedError(text)
+    picked: list[TreeMember] | None
     if len(matches) == 1:
         screen.tree(engine.snapshot_tree(matches[0].identity))
-        picked = list(matches) if questions.confirm("End this tree?") else []
+        picked = [*matches] if questions.confirm("End this tree?") else []
     else:
-        chosen = questions.pick("End which, with all that they started?", matches)
-        if chosen is None:
-            _list(matches, options, screen)
-            text = (
-                f"{len(matches)} processes are named {name!r}; name a pid, end all with --yes, "
-                "or pip install 'proctree-kill[cli]' to pick some"
-            )
-            raise UndecidedError(text)
-        picked = chosen
+        picked = questions.pick("End which trees?", matches)
+    if picked is None:
+        _list(matches, options, screen)
+        text = (
+            f"{len(matches)} processes are named {name!r}; name a pid, end all with --yes, "
+            "or pip install 'proctree_kill[cli]' to pick some"
+        )
+        raise UndecidedError(text)
     if not picked:
         text = f"no process that is named {name!r} was chosen"
         raise UndecidedError(text)

@@ -37,13 +37,10 @@ def run(options: Namespace, screen: Screen) -> Exit:
         return Exit.REFUSED
     begun = time.monotonic()
     try:
-        with screen.progress() as show:
-            count = len(snapshot.members)
-            some = "1 process" if count == 1 else f"{count} processes"
-            show(f"waiting for {some}; Ctrl-C ends the wait only")
+        with screen.waiting(lambda: _texts(len(snapshot.members), begun), every=1.0):
             living = threads.run(TreeWait(accepted, begun + (options.timeout or math.inf)))
     except KeyboardInterrupt:
-        screen.error("interrupted; nothing was touched")
+        screen.error("interrupted; nothing was touched", start="\r")  # over the ^C
         raise
     seconds = time.monotonic() - begun
     if options.json:
@@ -57,6 +54,12 @@ def run(options: Namespace, screen: Screen) -> Exit:
     else:
         screen.info("nothing to wait for: no process is left")
     return Exit.TIMEOUT if living else Exit.GONE
+
+
+def _texts(count: int, begun: float) -> Sequence[str]:
+    some = "1 process" if count == 1 else f"{count:,} processes"
+    waiting = f"waiting for {some} · {time.monotonic() - begun:.0f} s"
+    return (f"{waiting} · Ctrl-C ends the wait only", waiting)
 
 
 class TreeWait:

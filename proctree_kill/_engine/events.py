@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextvars import ContextVar
 
 from .._models.result import EventKind, KillEvent
 from .._systems.member import ALIVE, Member, identity_of
@@ -11,6 +12,9 @@ from .plan import Escalation
 from .steps import Ask, Facts, Freeze, Kill, KillCells, Step
 
 Listener = Callable[[KillEvent], object]
+
+LISTENER: ContextVar[Listener | None] = ContextVar("proctree_kill_listener", default=None)
+"""The listener of the kills that are given none; works take it into their threads."""
 
 _log = logging.getLogger("proctree_kill")
 

@@ -11,7 +11,7 @@ from .._systems.member import Member
 from . import owners as engine_owners
 from . import report
 from .driver import Driver
-from .events import EventSender, Listener
+from .events import LISTENER, EventSender, Listener
 from .gather import Gathered, gather, refuse_caller
 from .owners import CallSoon
 from .plan import Escalation
@@ -95,7 +95,7 @@ class Killing:
             raise TypeError(text)
         self._aim = aim(target, marker, spare)
         self._policy = policy
-        self._listener = listener
+        self._listener = listener or LISTENER.get()
         self._hook = hook
         self._way = way
         self._call_soon = call_soon

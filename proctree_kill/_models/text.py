@@ -5,26 +5,28 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 from itertools import groupby, zip_longest
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 GAP = "  "
 TIMES, ASCII_TIMES = "\N{MULTIPLICATION SIGN}", "x"
 """What stands before the number of alike rows."""
-NARROWEST = 12
-"""Characters; a column of text is not wrapped to fewer."""
+READABLE = 20
+"""Characters; less is little room for text."""
 FEW = 3
 """Rows; so many that are alike are shown one by one."""
+_INDENT = "    "  # of text below its row
 _BYTE_BASE = 0xDC00  # plus a byte that is no UTF-8: its surrogate (PEP 383)
 _IN_ASCII = str.maketrans({"├": "|", "│": "|", "└": "`", "─": "-", TIMES: "x", "…": "..."})
-_OF_ONE = frozenset(("PID", "AFTER"))  # heads of columns that never agree
+_OF_ONE = frozenset(("PID", "AFTER", "SESSION", "AGE"))  # heads of columns that never agree
 _RIGHT = frozenset(("ORDER", "PID", "EXIT", "AFTER", "AGE"))  # heads of columns of numbers
 
 
 class Row(NamedTuple):
-    """One line of a table, and its style of rich."""
+    """One line of a table, its style of rich, and whether it may share a line with alike ones."""
 
     cells: tuple[str, ...]
     style: str = ""
+    folds: bool = True
 
 
 class Table(NamedTuple):
@@ -35,17 +37,20 @@ class Table(NamedTuple):
         rows: the cells below them.
         text: the head of the column that is wrapped where the table is too wide.
         optional: the heads of columns that may be left out before that, the first first.
-        one_line: whether the text is shortened to one line instead.
+        narrow: where there is little room for it, it stands ``below`` its row, is wrapped in its
+            column all the same (``wrap``), or is shortened to a line always (``cut``).
         times: the sign before the number of rows that are shown as one, since they differ in
-            PID and AFTER only; it stands behind the NAME. None shows each.
+            columns only that never agree, as PID. None shows each.
+        counted: the head of the column behind which that number stands.
     """
 
     heads: tuple[str, ...]
     rows: list[Row]
     text: str = ""
     optional: tuple[str, ...] = ()
-    one_line: bool = False
+    narrow: Literal["below", "wrap", "cut"] = "below"
     times: str | None = None
+    counted: str = "NAME"
 
     def compact(self) -> Table:
         """Leave out the empty columns."""
@@ -53,7 +58,7 @@ class Table(NamedTuple):
 
     def in_ascii(self) -> Table:
         """Use ASCII only."""
-        rows = [Row(tuple(map(in_ascii, row.cells)), row.style) for row in self.rows]
+        rows = [row._replace(cells=tuple(map(in_ascii, row.cells))) for row in self.rows]
         return self._replace(rows=rows, times=self.times and ASCII_TIMES)
 
     def lines(self, width: int | None = None) -> Iterator[tuple[str, str]]:
@@ -62,52 +67,74 @@ class Table(NamedTuple):
         Args:
             width: the characters of a line; a longer word is not cut. None is no limit.
         """
-        return self._fitted(width)._folded()._lines(width)  # noqa: SLF001 - each is a table
+        folded = self._fitted(width)._folded()  # noqa: SLF001 - each is a table
+        return folded._fitted(width)._lines(width)  # noqa: SLF001 - as above
 
     def _folded(self) -> Table:
-        """Show neighbours that differ in PID and AFTER only as one row, if there are many."""
-        if self.times is None or not {"PID", "NAME"}.issubset(self.heads):
+        """Show neighbours that differ in what never agrees only as one row, if there are many."""
+        if self.times is None or self.counted not in self.heads:
             return self
-        pid, name = map(self.heads.index, ("PID", "NAME"))
         own = [index for index, head in enumerate(self.heads) if head in _OF_ONE]
         rows: list[Row] = []
-        for _, group in groupby(self.rows, lambda row: _without(row.cells, own)):
+        for _, group in groupby(self.rows, lambda row: (row.folds, _without(row.cells, own))):
             alike = list(group)
-            if len(alike) <= FEW:
-                rows += alike
-                continue
-            cells = list(alike[-1].cells)  # the time of the last
-            cells[pid] = ""
-            cells[name] = f"{cells[name]} {self.times}{len(alike):,}"
-            rows.append(Row(tuple(cells), alike[0].style))
+            many = alike[0].folds and len(alike) > FEW
+            rows += [self._shared(alike, own)] if many else alike
         return self._replace(rows=rows)
 
+    def _shared(self, alike: list[Row], own: list[int]) -> Row:
+        """Return one row for these; its time is that of the last."""
+        first, last = alike[0].cells, alike[-1].cells
+        cells = list(last)
+        for index in own:
+            cells[index] = last[index] if self.heads[index] == "AFTER" else ""
+        counted = self.heads.index(self.counted)
+        names = dict.fromkeys((first[counted], last[counted]))
+        cells[counted] = f"{' to '.join(names)} {self.times}{len(alike):,}"
+        return Row(tuple(cells), alike[0].style)
+
     def _lines(self, width: int | None) -> Iterator[tuple[str, str]]:
-        sizes = [max(map(len, self._column(head))) for head in self.heads]
-        rest = 0 if width is None else max(width - self._width_without(self.text), NARROWEST)
-        if rest and self.text in self.heads:
-            index = self.heads.index(self.text)
-            sizes[index] = min(sizes[index], rest)
-        for row in (Row(self.heads, "bold"), *self.rows):
+        rest = self._rest(width)
+        below = rest is not None and rest < READABLE and self.narrow == "below"
+        table = self._with([head for head in self.heads if head != self.text]) if below else self
+        sizes = [max(map(len, table._column(head))) for head in table.heads]  # noqa: SLF001 - a table
+        if rest is not None and not below:
+            sizes[self.heads.index(self.text)] = rest
+        rows = (Row(self.heads, "bold"), *self.rows)
+        for row, shown in zip(rows, (Row(table.heads, "bold"), *table.rows), strict=True):
             columns = [
-                self._wrapped(head, cell, rest) if rest else [cell]
-                for head, cell in zip(self.heads, row.cells, strict=True)
+                [cell] if rest is None or head != self.text else self._wrapped(cell, rest)
+                for head, cell in zip(table.heads, shown.cells, strict=True)
             ]
             for cells in zip_longest(*columns, fillvalue=""):
-                yield _line(self.heads, cells, sizes), row.style
+                yield _line(table.heads, cells, sizes), row.style
+            if below and width is not None and row is not rows[0]:
+                text = row.cells[self.heads.index(self.text)]
+                for line in wrapped(text, width - len(_INDENT)).splitlines():
+                    yield _INDENT + line, row.style
+
+    def _rest(self, width: int | None) -> int | None:
+        """Return the characters that are left for the text; None if all of it fits."""
+        if width is None or self.text not in self.heads or self._width_without("") <= width:
+            return None
+        return max(width - self._width_without(self.text), 1)
 
     def _fitted(self, width: int | None) -> Table:
-        """Leave out optional columns until the rest fits."""
+        """Leave out optional columns until the rest fits, or the text can be read."""
         table = self
         for head in self.optional:
-            if width is None or table._width_without("") <= width:
+            rest = table._rest(width)
+            fits = width is None or table._width_without("") <= width
+            if fits or (rest is not None and rest > READABLE):
                 break
             table = table._with([kept for kept in table.heads if kept != head])
         return table
 
     def _with(self, heads: Iterable[str]) -> Table:
         indices = [self.heads.index(head) for head in heads]
-        rows = [Row(tuple(row.cells[index] for index in indices), row.style) for row in self.rows]
+        rows = [
+            row._replace(cells=tuple(row.cells[index] for index in indices)) for row in self.rows
+        ]
         return self._replace(heads=tuple(self.heads[index] for index in indices), rows=rows)
 
     def _column(self, head: str) -> list[str]:
@@ -119,12 +146,13 @@ class Table(NamedTuple):
         sizes = [max(map(len, self._column(head))) for head in self.heads if head != left_out]
         return sum(sizes) + len(GAP) * (len(self.heads) - 1)
 
-    def _wrapped(self, head: str, cell: str, width: int) -> list[str]:
-        if head != self.text or len(cell) <= width:
+    def _wrapped(self, cell: str, width: int) -> list[str]:
+        if len(cell) <= width:
             return [cell]
-        if self.one_line:
-            return [textwrap.shorten(cell, width, placeholder=" …")]
-        return textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
+        if self.narrow != "cut":
+            return wrapped(cell, width).splitlines()
+        words = textwrap.shorten(cell, width, placeholder=" …") if width > 1 else ""
+        return [words if len(words) > 1 else f"{cell[: width - 1]}…"]
 
 
 def wrapped(text: str, width: int | None, first: str = "", further: str = "") -> str:

@@ -50,7 +50,7 @@ class PopenOptions(TypedDict, total=False):
     shell: bool
     cwd: Path | None
     env: Mapping[str, Path] | Mapping[bytes, Path] | None
-    universal_newlines: bool | None
+    universal_newlines: Literal[False] | None  # True has no overload: ``text`` is its newer name
     startupinfo: Any
     creationflags: int
     restore_signals: bool

@@ -169,6 +169,24 @@ def terminal() -> Terminal:
     return ConsoleTerminal()
 
 
+def reads_escapes(fd: int) -> bool:
+    """Whether a terminal acts on escape codes, which are switched on where that is needed."""
+    if sys.platform != "win32":
+        return True
+    from .windows.console import switch_escapes_on  # noqa: PLC0415 - as above
+
+    return switch_escapes_on(fd)
+
+
+def is_in_front(fd: int) -> bool:
+    """Whether no other job of the shell has this terminal."""
+    if sys.platform == "win32":
+        return True
+    from .posix import terminal  # noqa: PLC0415 - few need it
+
+    return terminal.is_in_front(fd)
+
+
 def pipe_watcher() -> PipeWatcher:
     """Return what waits for the pipes of one command; to be closed."""
     if sys.platform == "win32":

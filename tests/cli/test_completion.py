@@ -105,6 +105,18 @@ def test_pids_and_names_are_offered_for_targets(complete: Complete) -> None:
     assert str(process.pid) in complete("tree", str(process.pid), "--spare", "")
 
 
+@pytest.mark.needs("procfs")
+def test_the_name_of_a_process_is_never_evaluated(complete: Complete, tmp_path: Path) -> None:
+    code = "open('/proc/self/comm', 'w').write('$(touch x)'); print(flush=True); input()"
+    command = [sys.executable, "-I", "-S", "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        assert str(process.pid) in complete("kill", "")
+        process.communicate(b"\n")
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_command_and_its_files_are_offered_for_run(complete: Complete, tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
     (tmp_path / "afile").touch()
@@ -129,7 +141,7 @@ def test_zsh_offers_commands_and_options(
     )
     try:
         child.expect("ready> ")
-        child.sendline(f'autoload -U compinit; compinit -D; eval "$(< {script})"')
+        child.sendline(f'autoload -U compinit; compinit -u -D; eval "$(< {script})"')
         child.expect("ready> ")
         for typed, completed in (
             ("reco", "ver"),

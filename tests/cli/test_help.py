@@ -69,7 +69,9 @@ def test_without_a_command_the_first_steps_are_shown(capsys: pytest.CaptureFixtu
     assert ended() == Exit.USAGE
     told = capsys.readouterr()
     assert not told.out
-    assert len(told.err.splitlines()) < 15
+    lines = told.err.splitlines()
+    assert len(lines) <= 15
+    assert max(map(len, lines)) < 80
     assert {"proctree-kill demo", "proctree-kill help"} <= set(
         re.findall(r"proctree-kill \w+", told.err)
     )

@@ -14,6 +14,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from proctree_kill import KillResult, TreeSnapshot, identify
@@ -22,6 +23,7 @@ from proctree_kill._engine import kill
 from proctree_kill._systems import listeners, named, psutil_lookup
 from proctree_kill._systems.contract import Listener
 from support.callers import apart, in_namespace, unprivileged
+from support.capabilities import NPM_PACKAGE, npm_prefix
 from support.nodes import chain
 from support.planter import Planter
 from support.recycling import Stranger, StrangerMaker, recycle
@@ -114,6 +116,8 @@ class TestPorts:
             port = bound.getsockname()[1]
             done = invoke("kill", f":{port}")
             answer = json.loads(invoke("kill", f":{port}", "--json").stdout)
+            assert invoke("wait", f":{port}").returncode == 0
+            assert invoke("tree", f":{port}").returncode == 0
         said = f"nothing listens on port {port} in this network namespace\n"
         assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
         assert answer == {"ok": True, "results": [], "refused": []}
@@ -185,6 +189,51 @@ class TestPorts:
         assert invoke("kill", f":{server.port}", *FORCE).returncode == 0
         assert server.tree.all_dead()
 
+    @pytest.mark.needs("npm package", "npx")
+    def test_a_server_under_npx_is_ended_by_its_port(
+        self, plant: Planter, invoke: Invoke, tmp_path: Path
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        tree = plant.program(
+            ["npx", "--no-install", NPM_PACKAGE, "streamableHttp"],
+            cwd=npm_prefix(),
+            env={"HOME": str(tmp_path), "npm_config_update_notifier": "false", "PORT": str(port)},
+            stderr=subprocess.PIPE,
+        )
+        assert tree.root.stderr
+        assert any(f"port {port}".encode() in line for line in tree.root.stderr)
+        assert tree.root.pid in named("node")
+        assert invoke("kill", f":{port}", *FORCE).returncode == 0
+        assert not listeners(port)
+        tree.root.wait(BOUND)  # npx ends with its server
+
+    @pytest.mark.parametrize(
+        ("found", "said"),
+        [
+            (Listener("tcp", None, ()), "a process holds it that is not visible here"),
+            (Listener("udp", "alice", ()), "alice has opened it, whose processes are hidden"),
+        ],
+    )
+    def test_an_unseen_holder_is_said(
+        self, found: Listener, said: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(targets, "listeners", lambda *_: [found])
+        done = invoke("kill", ":8000")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"port 8000: {said}" in done.stderr
+
+    @pytest.mark.needs("root", "ordinary user")
+    def test_a_holder_of_another_user_that_can_be_seen_is_named(
+        self, plant: Planter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tree = plant(chain("root"))
+        found = Listener("tcp", None, (tree.root.pid,))
+        monkeypatch.setattr(targets, "listeners", lambda *_: [found])
+        code, err = as_ordinary_user("kill", ":8000", *FORCE)
+        assert code == 2
+        assert f"({tree.root.pid}) belongs to root; nothing was touched" in err
+
     def test_a_holder_that_leaves_during_the_look_is_not_ended(
         self, plant: Planter, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -214,6 +263,16 @@ class TestPorts:
         server = serve(plant)
         assert psutil_lookup.listeners(server.port) == [Listener("tcp", None, (server.pid,))]
         assert not psutil_lookup.listeners(server.port, [os.getpid()])
+
+    def test_psutil_asks_each_process_where_it_may_not_ask_for_all(
+        self, plant: Planter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(_: str) -> object:
+            raise psutil.AccessDenied
+
+        monkeypatch.setattr(psutil, "net_connections", refuse)
+        server = serve(plant, family="AF_INET6", kind="SOCK_DGRAM")
+        assert psutil_lookup.listeners(server.port) == [Listener("udp6", None, (server.pid,))]
 
 
 @pytest.mark.needs("holders of ports")
@@ -263,6 +322,13 @@ class TestNames:
         file = Path(sys.executable).resolve().name
         for found in (name, file):
             assert program.pid in named(found)
+
+    @pytest.mark.parametrize(("name", "matches"), [("node", 1), ("Node.EXE", 1), ("nod", 0)])
+    def test_the_name_of_a_windows_program_has_a_suffix(
+        self, name: str, matches: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(psutil.Process, "name", lambda _: "node.exe")
+        assert psutil_lookup.named(name, [os.getpid()]) == [os.getpid()] * matches
 
     def test_a_name_of_no_process_leaves_nothing_to_do(self, invoke: Invoke) -> None:
         name = unique_name()
@@ -355,14 +421,15 @@ class TestQuestions:
         terminal.run(sys.executable, "-m", "proctree_kill", "kill", name, *FORCE)
         terminal.expect("[y/N]")
         terminal.press_ctrl_c()
+        terminal.expect("interrupted; nothing was touched")
         assert terminal.wait() == 130
         assert program.lives()
 
+    @pytest.mark.needs("questionary")
     @pytest.mark.parametrize(("keys", "code"), [(" \r", 0), ("\r", 2), ("\3", 130)])
     def test_several_are_picked_from(
         self, keys: str, code: int, plant: Planter, terminal: Terminal, tmp_path: Path
     ) -> None:
-        pytest.importorskip("questionary")
         path = script(tmp_path, name := unique_name())
         programs = [plant_program(plant, [path]) for _ in range(2)]
         terminal.run(sys.executable, "-m", "proctree_kill", "kill", name, *FORCE)
@@ -399,6 +466,7 @@ class TestInodes:
         done = invoke("kill", f"{tree.root.pid}:{inode + 1}", *FORCE)
         assert done.returncode == 3
         assert f"its inode is {inode}, not {inode + 1}; nothing was touched" in done.stderr
+        assert invoke("wait", f"{tree.root.pid}:{inode + 1}").returncode == 3
         assert not tree.all_dead()
         assert invoke("kill", f"{tree.root.pid}:{inode}", *FORCE).returncode == 0
         assert tree.all_dead()

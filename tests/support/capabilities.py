@@ -120,10 +120,15 @@ def _file_locks() -> bool:
 
 def _holders_of_ports() -> bool:
     """Probe whether the system says which process listens: Wine's may not."""
-    from proctree_kill._systems import listeners  # noqa: PLC0415 - psutil is slow to import
+    import psutil  # noqa: PLC0415 - slow to import
+
+    from proctree_kill._systems import listeners  # noqa: PLC0415 - as above
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        found = listeners(listener.getsockname()[1])
+        try:
+            found = listeners(listener.getsockname()[1])
+        except (psutil.Error, OSError, RuntimeError):
+            return False
         return any(os.getpid() in holders.pids for holders in found)
 
 
@@ -152,6 +157,8 @@ PROBES: dict[str, Callable[[], bool]] = {
         os, "O_DIRECTORY"
     ),  # which no user may change on Windows
     "file locks": _file_locks,
+    "questionary": lambda: importlib.util.find_spec("questionary") is not None,
+    "rich": lambda: importlib.util.find_spec("rich") is not None,
     "sshd": lambda: has("fork") and can_serve(),
     "npm package": lambda: npm_prefix() is not None,
 }

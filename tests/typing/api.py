@@ -328,6 +328,7 @@ def ran() -> None:
     )
     assert_type(run(["true"], errors="replace"), CompletedTree[str])
     assert_type(TreePopen(["true"], errors="replace"), TreePopen[str])
+    TreePopen(["true"], universal_newlines=True)  # pyright: ignore[reportArgumentType] -- say text
     run(["cat"], input="text")  # pyright: ignore[reportArgumentType] -- its pipes are bytes
     done = run(["true"], leftovers="wait", linger=0.5, spare=[7], record="session_a.pid")
     assert_type(done, CompletedTree[bytes])

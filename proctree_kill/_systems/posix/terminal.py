@@ -86,6 +86,14 @@ class PosixTerminal:
             return None
 
 
+def is_in_front(fd: int) -> bool:
+    """Whether no other group than ours is in the foreground of a terminal."""
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:  # it is not the terminal of this session
+        return True
+
+
 def _group_has_others() -> bool:
     """Whether our group has more than us and our ancestors, as ``less`` in ``run ... | less``."""
     import psutil  # noqa: PLC0415 - slow, and rarely needed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ from . import win32
 CTRL_BREAK_EVENT = 1
 STD_INPUT_HANDLE = 0xFFFFFFF6
 ENABLE_LINE_INPUT = 0x0002
+ENABLE_VIRTUAL_TERMINAL_PROCESSING = 0x0004
 READ = win32.PROCESS_QUERY_LIMITED_INFORMATION | win32.PROCESS_VM_READ
 PARAMETERS_OFFSET = 0x20
 """Where a PEB has the pointer to its parameters (winternl.h), with pointers of 64 bits."""
@@ -33,6 +35,7 @@ _KERNEL32: Mapping[str, tuple[Any, ...]] = {
     "GetConsoleProcessList": (c_uint32, c_void_p, c_uint32),
     "GetConsoleWindow": (c_void_p,),
     "GetStdHandle": (c_void_p, c_uint32),
+    "SetConsoleMode": (c_int32, c_void_p, c_uint32),
 }
 _USER32: Mapping[str, tuple[Any, ...]] = {
     "EnumWindows": (c_int32, c_void_p, c_size_t),
@@ -161,6 +164,15 @@ def reads_lines() -> bool:
     mode = c_uint32(ENABLE_LINE_INPUT)
     _kernel32().GetConsoleMode(_kernel32().GetStdHandle(STD_INPUT_HANDLE), ctypes.byref(mode))
     return bool(mode.value & ENABLE_LINE_INPUT)
+
+
+def switch_escapes_on(fd: int) -> bool:
+    """Let the console of a descriptor act on escape codes; return whether it does (Windows 10)."""
+    handle = importlib.import_module("msvcrt").get_osfhandle(fd)
+    mode = c_uint32()
+    if not _kernel32().GetConsoleMode(handle, ctypes.byref(mode)):
+        return False
+    return bool(_kernel32().SetConsoleMode(handle, mode.value | ENABLE_VIRTUAL_TERMINAL_PROCESSING))
 
 
 def owners_of_windows() -> set[int]:
