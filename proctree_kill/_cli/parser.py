@@ -90,8 +90,8 @@ def _add_run(parser: Parser) -> None:
     parser.add_argument(
         "--die-with-stdin",
         action="store_true",
-        help="end the tree --linger after the end of standard input, as when ssh loses its "
-        "connection; the command reads it through a pipe",
+        help="end the tree when standard input ends, as when ssh loses its connection; the command "
+        "reads it through a pipe, and has --linger to exit by itself",
     )
     parser.add_argument(
         "-v",
