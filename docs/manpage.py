@@ -58,7 +58,7 @@ def _usage(parser: Parser) -> Iterator[str]:
 
 def _arguments(parser: Parser) -> Iterator[str]:
     for action in parser.actions:
-        if action.dest in ("help", "command"):
+        if action.dest in ("help", "command") or action.help == argparse.SUPPRESS:
             continue
         yield ".TP"
         yield rf"\fB{_escaped(_invocation(action))}\fR"

@@ -252,7 +252,7 @@ class CommandRun:
         self._reaper.stop()
         if self._process.poll() is not None and self._process.containment.is_empty:
             return None
-        killing = Killing(self._process, policy)
+        killing = Killing(self._process, policy, spare=self._leftovers.spare)
         forced = not policy.grace
         thread = WorkThread(killing, lambda: self._signals.put(TREE_ENDED))
         if not thread.start():

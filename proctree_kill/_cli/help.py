@@ -17,8 +17,8 @@ _EXIT_CODES = """\
 exit codes:
   0    all processes are gone, also if there was nothing to do
   1    a process that should have ended is alive
-  2    wrong arguments, or a name or a port that does not say which process is
-       meant; nothing was touched
+  2    wrong arguments, a port or a name that does not say which process is
+       meant, or a no to a question; nothing was touched
   3    a target is refused, and not touched; the others are gone
   130  interrupted by Ctrl-C; a kill that had begun was finished by force
 """

@@ -15,6 +15,7 @@ from .._systems import current
 from .exit_codes import Exit
 from .screen import Screen
 from .targets import Bound, Targets, find
+from .values import FORCE
 
 
 def run(options: Namespace, screen: Screen) -> Exit:
@@ -28,7 +29,7 @@ def run(options: Namespace, screen: Screen) -> Exit:
 
 
 def _kill(options: Namespace, screen: Screen) -> Exit:
-    policy = policy_of(options).but(terminate=options.terminate, include_root=options.include_root)
+    policy = policy_of(options).but(include_root=options.include_root)
     targets = find(options, screen, confirm=True)
 
     def end(accepted: Sequence[Bound]) -> KillResult:
@@ -90,12 +91,19 @@ def policy_of(options: Namespace) -> KillPolicy:
     Raises:
         PolicyError: an option is out of range, or there are two of a kind.
     """
-    given = KillPolicy().but(grace=options.grace, settle=options.settle, teardown=options.teardown)
+    given = KillPolicy().but(
+        grace=options.grace,
+        settle=options.settle,
+        teardown=options.teardown,
+        terminate=options.terminate,
+    )
     if options.signal is None:
         return given
     if options.teardown is not None:
         text = "--signal is for one request; name each signal in --teardown"
         raise PolicyError(text)
+    if options.signal == FORCE:
+        return given.but(grace=0.0)
     if not given.grace:
         text = f"--signal is {options.signal!r}, but force at once (a grace of 0) asks nothing"
         raise PolicyError(text)

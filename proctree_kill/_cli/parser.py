@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from .. import __version__
 from .base_parser import Parser
 from .exit_codes import Exit
 from .help import COMMANDS, MAIN, START
+from .run_arguments import add_run
 from .target_text import target
-from .values import folder, marker, pids, seconds, signal, steps, time_limit
+from .values import duration, folder, marker, pids, signal, steps, time_limit
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -65,49 +66,6 @@ def _add_topic(parser: Parser) -> None:
     )
 
 
-def _add_run(parser: Parser) -> None:
-    parser.usage_code = Exit.FAILED  # 2 may be the command's own
-    parser.add_argument(
-        "--timeout",
-        type=time_limit,
-        metavar="S",
-        help="seconds for the command (default: no limit)",
-    )
-    parser.add_argument(
-        "--leftovers",
-        choices=("end", "wait", "leave"),
-        default="end",
-        help="what becomes of processes that the command leaves behind: end them after --linger "
-        "(the default), wait for all of them, or leave them alone",
-    )
-    parser.add_argument(
-        "--linger",
-        type=seconds,
-        metavar="S",
-        default=1.0,
-        help="seconds that they have to exit by themselves (default 1)",
-    )
-    parser.add_argument(
-        "--die-with-stdin",
-        action="store_true",
-        help="end the tree when standard input ends, as when ssh loses its connection; the command "
-        "reads it through a pipe, and has --linger to exit by itself",
-    )
-    parser.add_argument(
-        "-v",
-        "--verbose",
-        action="store_true",
-        help="print to stderr how the command ended, and which processes were left",
-    )
-    parser.add_argument(
-        "argv",
-        nargs=argparse.REMAINDER,
-        action=_CommandLine,
-        metavar="COMMAND",
-        help="the command and its arguments",
-    )
-
-
 def _add_target(parser: Parser) -> None:
     _add_targets(parser)
     parser.add_argument(
@@ -153,7 +111,10 @@ def _add_yes(parser: Parser) -> None:
 def _add_wait(parser: Parser) -> None:
     _add_targets(parser)
     parser.add_argument(
-        "--timeout", type=time_limit, metavar="S", help="seconds to wait (default: no limit)"
+        "--timeout",
+        type=time_limit,
+        metavar="TIME",
+        help="time to wait, as 5, 0.5, 5s, 1m, 2h or 5d (default 0: no limit)",
     )
 
 
@@ -225,52 +186,37 @@ def _add_times(parser: Parser) -> None:
         "--teardown",
         type=steps,
         metavar="STEPS",
-        help="several requests, each with its seconds, instead of the grace: 'INT 3, TERM 2'",
+        help="several requests, each with its time, instead of the grace: 'INT 3s, TERM 2s'",
     )
     parser.add_argument(
+        "-s",
         "--signal",
         type=signal,
-        metavar="NAME",
-        help="the signal that asks, as INT or HUP (default TERM)",
+        metavar="SIGNAL",
+        help="the signal that asks, as INT, HUP or 2 (default TERM); KILL is --force",
     )
     _add_settle(parser)
 
 
 def _add_grace(parser: argparse._ActionsContainer, default: float | None = None) -> None:
     parser.add_argument(
+        "-k",
         "--grace",
-        type=seconds,
-        metavar="S",
+        type=duration,
+        metavar="TIME",
         default=default,  # None: the policy's
-        help=f"seconds between the polite request and force (default {default or 2:g})",
+        help="time between the polite request and force, as 5, 0.5, 5s, 1m, 2h or 5d "
+        f"(default {default or 2:g}s)",
     )
 
 
 def _add_settle(parser: Parser) -> None:
     parser.add_argument(
         "--settle",
-        type=seconds,
-        metavar="S",
-        help="seconds to wait for the deaths after force (default 5)",
+        type=duration,
+        metavar="TIME",
+        help="time to wait for the deaths after force (default 5s)",
     )
-
-
-class _CommandLine(argparse.Action):
-    """Takes a command with all its arguments, without the ``--`` before it."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[str] | None,
-        _option: str | None = None,
-    ) -> None:
-        argv = list(values or ())
-        if argv[:1] == ["--"]:
-            del argv[0]
-        if not argv:
-            parser.error("a command is missing")
-        setattr(namespace, self.dest, argv)
 
 
 class _PrintCompletion(argparse.Action):
@@ -293,13 +239,19 @@ class _PrintCompletion(argparse.Action):
 
 _ARGUMENTS: Mapping[str, tuple[Callable[[Parser], None], ...]] = {
     "kill": (_add_target, _add_yes, _add_times, _add_terminate, _add_json, _add_quiet_or_verbose),
-    "run": (_add_run, _add_times),
+    "run": (add_run, _add_times, _add_terminate),
     "tree": (_add_target, _add_json, _add_verbose),
     "wait": (_add_wait, _add_json, _add_quiet),
     "doctor": (_add_json,),
     "demo": (partial(_add_grace, default=1.0),),
     "sessions": (_add_folder, _add_json, _add_verbose),
-    "stop": (_add_folder, _add_session, _add_times, _add_quiet_or_verbose, _add_json),
-    "recover": (_add_folder, _add_recover, _add_times, _add_quiet_or_verbose, _add_json),
+    "stop": (
+        *(_add_folder, _add_session, _add_times, _add_terminate),
+        *(_add_quiet_or_verbose, _add_json),
+    ),
+    "recover": (
+        *(_add_folder, _add_recover, _add_times, _add_terminate),
+        *(_add_quiet_or_verbose, _add_json),
+    ),
     "help": (_add_topic,),
 }

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import errno
 from argparse import Namespace
+from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from .._models.errors import ContainmentError
 from .._models.exit_code import LOST
 from .._models.policy import KillPolicy
-from .._models.result import SurvivorsError
+from .._models.result import KillResult, SurvivorsError
+from .._models.tree import Evidence, TreeMember
 from .._spawn.leftovers import Leftovers
 from .._spawn.popen import TreePopen
+from .._systems import named
 from .._systems import terminal as own_terminal
 from .._systems.contract import Terminal
 from .command_run import INPUT_ENDED, PASSED_ON, CommandRun
@@ -22,6 +26,7 @@ from .signals import SignalQueue, keep_exit_codes, signal_queue
 from .stdin import InputError, InputRelay
 
 if TYPE_CHECKING:
+    from .._engine.target import Spare
     from .screen import Screen
 
 LEAST_STATUS = 1 << 31
@@ -33,8 +38,13 @@ def run(options: Namespace, screen: Screen) -> int:
     try:
         policy = policy_of(options)
         leftovers = Leftovers.read(
-            options.leftovers, options.linger, None, kill_on_parent_exit=False
+            options.leftovers,
+            options.linger,
+            None,
+            kill_on_parent_exit=options.kill_on_parent_exit,
         )
+        # asked anew at each look: a process has the name of its parent until it calls exec
+        leftovers = leftovers._replace(spare=_sparing(options.spare))
     except ValueError as error:  # a PolicyError too
         screen.error(str(error))
         return Exit.FAILED
@@ -42,8 +52,14 @@ def run(options: Namespace, screen: Screen) -> int:
     with own_terminal() as terminal, signal_queue(PASSED_ON) as signals:
         try:
             relay = input_relay(options, signals)
-            process = start(options.argv, terminal, stdin=relay and relay.reader)
-        except (InputError, OSError) as error:
+            process = start(
+                options.argv,
+                terminal,
+                containment=options.containment,
+                kill_on_parent_exit=options.kill_on_parent_exit,
+                stdin=relay and relay.reader,
+            )
+        except (InputError, ContainmentError, OSError) as error:
             screen.error(failure_text(error, options.argv[0]))
             return start_failure(error)
         if relay is not None:
@@ -58,13 +74,24 @@ def run(options: Namespace, screen: Screen) -> int:
             with screen.grace(policy.grace, lines=lines, pauses=ask_times(policy)):
                 result = command.finish(options.timeout)
         except BaseException:
-            process.stop(grace=0)
+            process.stop(grace=0, spare=leftovers.spare)
             terminal.reclaim(modes=True)
             raise
         killed = result is not None and result.forced
         terminal.reclaim(modes=killed or command.was_ended)
     if relay is not None and command.reason == Exit.INPUT_ENDED:
         screen.error(relay.text)
+    return report(command, process, result, options, screen)
+
+
+def report(
+    command: CommandRun,
+    process: TreePopen[Any],
+    result: KillResult | None,
+    options: Namespace,
+    screen: Screen,
+) -> int:
+    """Write how a command ended, and return our exit code."""
     if options.verbose:
         command.report(result, screen)
     elif result is not None and command.reason is None:
@@ -72,10 +99,25 @@ def run(options: Namespace, screen: Screen) -> int:
     survivors = result is not None and not result.ok
     if result is not None and survivors:
         screen.error(str(SurvivorsError(result)))
+    elif options.spare:
+        process.containment.abandon()  # else the guard ends what was spared
     code = process.exit_code
     if code is None and command.reason is None and not survivors:
         screen.error(f"the exit code of the command is unknown: {LOST}")
-    return exit_code(code, command.reason, survivors=survivors)
+    reason = None if options.preserve_status else command.reason
+    return exit_code(code, reason, survivors=survivors)
+
+
+def _sparing(names: Sequence[str] | None) -> Spare | None:
+    """Spare the processes of these programs, except for the command itself."""
+    if names is None:
+        return None
+
+    def is_spared(member: TreeMember) -> bool:
+        pid = member.identity.pid
+        return Evidence.ROOT not in member.evidence and any(named(name, [pid]) for name in names)
+
+    return is_spared
 
 
 def input_relay(options: Namespace, signals: SignalQueue) -> InputRelay | None:
@@ -94,6 +136,7 @@ def start(argv: list[str], terminal: Terminal, **popen: Any) -> TreePopen[Any]:
 
     Raises:
         OSError: it cannot be started; no process is left.
+        ContainmentError: this machine does not offer the containment that is wanted.
     """
     process: TreePopen[Any] | None = None
     try:
@@ -114,14 +157,15 @@ def ask_times(policy: KillPolicy) -> list[float]:
     return ends + [end - time / 2 for end, time in zip(ends, seconds, strict=True)]
 
 
-def failure_text(error: InputError | OSError, program: str) -> str:
+def failure_text(error: InputError | ContainmentError | OSError, program: str) -> str:
     """Say why a command could not be started."""
-    if isinstance(error, OSError):
-        return f"cannot run {program!r}: {error.strerror or error}"
-    return f"{error}; nothing was started"
+    if isinstance(error, InputError):
+        return f"{error}; nothing was started"
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"cannot run {program!r}: {reason or error}"
 
 
-def start_failure(error: InputError | OSError) -> Exit:
+def start_failure(error: InputError | ContainmentError | OSError) -> Exit:
     """Return the exit code for a command that could not be started."""
     if isinstance(error, FileNotFoundError):
         return Exit.NOT_FOUND
@@ -129,7 +173,7 @@ def start_failure(error: InputError | OSError) -> Exit:
         error.filename is not None or error.errno in (errno.EACCES, errno.ENOEXEC)
     ):
         return Exit.NOT_EXECUTABLE
-    return Exit.FAILED  # there was no input, or we could not even fork
+    return Exit.FAILED  # there was no input or containment, or we could not even fork
 
 
 def exit_code(code: int | None, reason: int | None, *, survivors: bool) -> int:

@@ -51,7 +51,7 @@ def target(text: str) -> WrittenTarget:
             message = f"{text!r} is not a target: expected PID:INODE, or :PORT"
             raise argparse.ArgumentTypeError(message)
         return Inode(pid(head), int(tail))
-    if not text or text[0] in "+-" or "/" in text:
+    if not text or text[0] in "+-%" or "/" in text:
         message = f"{text!r} is not a target: expected a pid, PID:INODE, :PORT or a program's name"
         raise argparse.ArgumentTypeError(message)
     return Name(text)

@@ -26,7 +26,7 @@ Look = Callable[[Collection[int] | None], set[int]]
 Bound = int | ProcessIdentity
 """What a target comes to; a pid is the caller's word."""
 
-INIT = 1
+INIT, ROOT = 1, 0
 
 
 class Targets(NamedTuple):
@@ -98,22 +98,24 @@ def _by_port(port: int, options: Namespace, screen: Screen) -> list[ProcessIdent
     with current() as system:
         holders = _bind(system, look)
         managers = _topmost(system, [m for m in holders if _is_manager(system, m)])
-        foreign = [model_of(member) for member in holders if not _is_ours(system, member)]
         top = _topmost(system, holders)
+        others = {member.pid for member in holders if _is_foreign(system, member)}
+        foreign = [member for member in top if member.identity.pid in others]
     if not sockets:
         _say(f"nothing listens on port {port} in this network namespace", options, screen)
         return []
     if managers:
-        problem = f"{_named(managers[0])} is a service manager, and holds it for a unit"
+        role = "init" if managers[0].identity.pid == INIT else "a service manager"
+        problem = f"{_named(managers[0])} is {role}, and may hold it for what it starts"
     elif foreign:
         user = details(foreign[0].identity).user or "another user"
-        problem = f"{_named(foreign[0])} belongs to {user}"
+        problem = f"{_named(foreign[0])} belongs to {user}; name its pid to end it"
     elif strangers := [socket.stranger for socket in sockets if socket.stranger]:
         problem = f"{strangers[0]} has opened it, whose processes are hidden from this user"
     elif not all(socket.pids for socket in sockets):
         problem = "a process holds it that is not visible here"
     elif len(top) > 1:
-        problem = f"{len(top)} unrelated processes hold it"
+        problem = f"{len(top)} unrelated processes hold it; name a pid to end one"
     else:
         return [member.identity for member in top]
     _list(managers or top, options, screen)
@@ -126,7 +128,7 @@ def _by_name(name: str, options: Namespace, screen: Screen) -> list[TreeMember]:
     with current() as system:
         members = _bind(system, lambda among: set(named(name, among)))
         own_line = {os.getpid(), *system.ancestors(os.getpid())}
-        ours = [member for member in members if _is_ours(system, member)]
+        ours = [m for m in members if _uid() == ROOT or not _is_foreign(system, m)]
         others = [member for member in ours if member.pid not in own_line]
         found = _topmost(system, others)
     left = [
@@ -155,7 +157,8 @@ def _confirmed(
     picked: list[TreeMember] | None
     if len(matches) == 1:
         screen.tree(engine.snapshot_tree(matches[0].identity))
-        picked = [*matches] if questions.confirm("End this tree?") else []
+        question = f"End {_named(matches[0])} and all that it started?"
+        picked = [*matches] if questions.confirm(question) else []
     else:
         picked = questions.pick("End which trees?", matches)
     if picked is None:
@@ -205,11 +208,14 @@ def _is_manager(system: System, member: Member) -> bool:
     return member.pid == INIT or (member.name == "systemd" and "--user" in system.arguments(member))
 
 
-def _is_ours(system: System, member: Member) -> bool:
-    """Whether this process may end it, as far as users tell."""
-    uid = os.geteuid() if hasattr(os, "geteuid") else 0
+def _is_foreign(system: System, member: Member) -> bool:
+    """Whether it is another user's."""
     uids = system.uids(member)
-    return not (uid and uids) or uid in uids
+    return bool(uids) and _uid() not in uids
+
+
+def _uid() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else ROOT
 
 
 def _named(member: TreeMember) -> str:

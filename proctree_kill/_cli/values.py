@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from pathlib import Path
+from signal import Signals
 
 from .._models.signal_names import signal_name
 
 HIGHEST_PID = 2**31 - 1  # the largest pid_t
+FORCE = "SIGKILL"
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}  # seconds
+_DURATION = re.compile(r"\s*\+?((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)([smhd]?)", re.ASCII)
 
 
 def pid(text: str) -> int:
@@ -27,36 +32,62 @@ def pids(text: str) -> list[int]:
     return [pid(part) for part in text.split(",")]
 
 
-def seconds(text: str) -> float:
-    """Read a number of seconds. Its range is the policy's business."""
-    try:
-        return float(text)
-    except ValueError:
-        message = f"{text!r} is not a number of seconds"
-        raise argparse.ArgumentTypeError(message) from None
+def duration(text: str) -> float:
+    """Read a duration, as timeout(1) does, and return its seconds."""
+    found = _DURATION.fullmatch(text)
+    number = float(found[1]) * _UNITS[found[2]] if found else math.inf
+    if number == math.inf:
+        message = f"{text!r} is not a duration; expected seconds, or a unit: 0.5, 5s, 1m, 2h, 5d"
+        raise argparse.ArgumentTypeError(message)
+    return number
+
+
+def time_limit(text: str) -> float | None:
+    """Read a duration of which 0 is no limit."""
+    return duration(text) or None
 
 
 def signal(text: str) -> str:
-    """Read the name of a signal that asks."""
+    """Read the name or the number of a signal that asks, or of SIGKILL."""
+    name = _signal(text)
+    if name.upper() in ("KILL", FORCE):
+        return FORCE
     try:
-        signal_name(text)
+        signal_name(name)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return text
+    return name
 
 
-def steps(text: str) -> list[str]:
-    """Read the steps of a teardown. What is in them is the policy's business."""
-    return text.split(",")
+def _signal(text: str) -> str:
+    if not (text.isascii() and text.isdecimal()):
+        return text
+    try:
+        return Signals(int(text)).name
+    except ValueError:
+        message = f"no signal has the number {text}; expected one of `kill -l`, or a name, as INT"
+        raise argparse.ArgumentTypeError(message) from None
 
 
-def time_limit(text: str) -> float:
-    """Read a time limit in seconds."""
-    number = seconds(text)
-    if not 0 < number < math.inf:
-        message = f"{text!r} is not a time limit"
+def steps(text: str) -> list[tuple[str, float]]:
+    """Read the steps of a teardown. Which signals ask is the policy's business."""
+    return [_step(part) for part in text.split(",")]
+
+
+def _step(text: str) -> tuple[str, float]:
+    parts = text.split()
+    if len(parts) != 2:  # noqa: PLR2004 - a pair
+        message = f"{text!r} is not a signal and its duration; expected steps as 'INT 3s, TERM 2'"
         raise argparse.ArgumentTypeError(message)
-    return number
+    return _signal(parts[0]), duration(parts[1])
+
+
+def program(text: str) -> str:
+    """Read the name of a program."""
+    if not text or text.isdecimal():
+        message = f"{text!r} is not the name of a program; what is to be started has no pid yet"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def marker(text: str) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.text import Text
 
+_PAGE = 110  # characters that are seen of a line in a notebook
 _CSS = {
     "bold": "font-weight: bold",
     "bold red": "color: #d32f2f; font-weight: bold",
@@ -76,7 +77,7 @@ class Shown:
         return Fitted(self)
 
     def _repr_html_(self) -> str:
-        lines = (_in_html(line, _CSS.get(style)) for line, style in self.lines())
+        lines = (_in_html(line, _CSS.get(style)) for line, style in self.lines(_PAGE))
         return '<pre style="white-space: pre; overflow-x: auto">{}</pre>'.format("\n".join(lines))
 
 

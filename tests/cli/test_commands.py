@@ -61,7 +61,7 @@ class TestArguments:
     @pytest.mark.parametrize(
         "text",
         [
-            *("", "+5", "--5", "-", "9" * 30, str(2**31)),
+            *("", "+5", "%1", "--5", "-", "9" * 30, str(2**31)),
             *(":", ":0", ":65536", ":-1", ":http", ":\u0661", "12:", "12:x", "12:3:4", "12:-3"),
             "/usr/bin/node",
         ],
@@ -229,7 +229,7 @@ class TestGivenResults:
         [
             (["--signal", "INT", "--force"], "--signal is 'INT', but force at once"),
             (["--signal", "INT", "--teardown", "INT 3"], "name each signal in --teardown"),
-            (["--teardown", "INT 3,"], "expected a signal and its seconds"),
+            (["--teardown", "INT 0"], "is no number of seconds above 0"),
         ],
     )
     def test_wrong_requests_are_named(

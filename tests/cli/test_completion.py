@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -80,7 +81,7 @@ def test_each_option_of_a_command_is_offered(command: str, complete: Complete) -
         option
         for action in make_parser().commands[command].actions
         for option in action.option_strings
-        if option.startswith("--")
+        if option.startswith("--") and action.help != argparse.SUPPRESS
     }
     assert complete(command, "--") == options
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import runpy
 import shutil
 import subprocess
@@ -48,7 +49,9 @@ def test_each_command_and_each_option_is_described(page: str) -> None:
         section = page.partition(f".SS {name}: ")[2].partition(".SS")[0]
         assert "exit codes:" in section
         for action in command.actions:
-            for option in set(action.option_strings) - {"-h", "--help"}:
+            if action.dest == "help" or action.help == argparse.SUPPRESS:
+                continue
+            for option in action.option_strings:
                 assert option.replace("-", r"\-") in section
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,11 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from proctree_kill import TreePopen
+from proctree_kill import Containment, TreePopen
 from proctree_kill._cli import main
 from proctree_kill._cli.parser import parse
 from proctree_kill._cli.run import exit_code, start_failure
 from proctree_kill._cli.signals import signal_queue
+from proctree_kill.errors import ContainmentError
 from support.callers import in_namespace, in_subreaper
 from support.counts import ORPHANS, SAVES
 from support.nodes import Node, chain
@@ -80,11 +82,6 @@ class TestArguments:
             ["--frobnicate", "true"],
             ["--timeout"],
             ["--timeout", "soon", "true"],
-            ["--timeout", "0", "true"],
-            ["--timeout", "-1", "true"],
-            ["--timeout", "inf", "true"],
-            ["--grace", "later", "true"],
-            ["--linger", "later", "true"],
             ["--leftovers", "keep", "true"],
         ],
         ids=" ".join,
@@ -97,14 +94,36 @@ class TestArguments:
         assert ended.value.code == 125
         assert "usage: proctree-kill run" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("option", ["grace", "linger"])
-    def test_seconds_out_of_range_start_nothing(
-        self, option: str, capsys: pytest.CaptureFixture[str]
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            (
+                ["--leftovers", "leave", "--kill-on-parent-exit"],
+                "leftovers is 'leave', but kill_on_parent_exit would end what is left",
+            ),
+            (["--teardown", "KILL 3"], "SIGKILL asks nothing; force follows by itself"),
+            (["--teardown", "INT 0"], "0.0 is no number of seconds above 0"),
+        ],
+    )
+    def test_options_that_contradict_each_other_start_nothing(
+        self, said: list[str], told: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert main(["run", f"--{option}", "-1", "--", "sh", "-c", "echo started"]) == 125
-        told = capsys.readouterr()
-        assert not told.out
-        assert told.err.startswith(f"proctree-kill: {option} is")
+        assert main(["run", *said, "--", "sh", "-c", "echo started"]) == 125
+        written = capsys.readouterr()
+        assert not written.out
+        assert told in written.err
+
+    def test_a_containment_that_the_machine_does_not_offer_starts_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def refuse(requested: str, **_: object) -> None:
+            raise ContainmentError(requested, "no cgroup can be made")
+
+        monkeypatch.setattr(Containment, "prepare", refuse)
+        assert main(["run", "--containment", "kernel", "--", "make"]) == 125
+        assert capsys.readouterr().err == (
+            "proctree-kill: cannot run 'make': containment 'kernel': no cgroup can be made\n"
+        )
 
 
 class TestExitCodes:
@@ -326,6 +345,39 @@ class TestCommand:
             os.kill(pid, signal.SIGTERM)  # it lives
             assert pipe.read() == ""
         assert (done.returncode, done.stderr) == (4, "")
+
+    @pytest.mark.needs("procfs")
+    @pytest.mark.parametrize("guarded", [[], ["--kill-on-parent-exit"]])
+    def test_a_program_that_is_spared_outlives_the_command(self, guarded: list[str]) -> None:
+        reading, writing = os.pipe()
+        script = (
+            f"sleep 1000 & tail -f /dev/null >&{writing} 2>&1 & "
+            "while read name </proc/$!/comm; [ $name != tail ]; do :; done; exit 4"
+        )
+        options = ["-v", "--spare", "tail", "--linger", "0", *guarded]
+        with os.fdopen(reading) as pipe:
+            done = run("bash", "-c", script, options=options, pass_fds=[writing])
+            os.close(writing)
+            assert done.returncode == 4
+            assert "1 terminated, 1 spared" in done.stderr
+            found = re.search(r"^ *(\d+) +tail", done.stderr, re.MULTILINE)
+            assert found
+            os.kill(int(found[1]), signal.SIGTERM)  # it lives
+            assert pipe.read() == ""
+
+    @pytest.mark.needs("pidfd")
+    def test_the_tree_ends_when_run_is_killed(self, plant: Planter) -> None:
+        with running(plant, STUBBORN, "--kill-on-parent-exit") as (command, tree):
+            command.kill()
+            assert tree.all_dead(BOUND)
+
+    def test_each_member_is_asked_at_once_if_that_is_wanted(self) -> None:
+        child = "(trap 'echo asked; exit' TERM; echo there; while :; do sleep 1000 & wait $!; done)"
+        script = f"trap '' USR1; trap : TERM; {child} & wait; wait; wait"
+        with shell_as_it_is(script, "--grace", HASTE, "--terminate", "root") as command:
+            command.send_signal(signal.SIGTERM)
+            out, _ = command.communicate(timeout=BOUND)
+        assert (command.returncode, out) == (143, "")
 
     @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
     def test_a_signal_ends_the_linger(self, name: str) -> None:

@@ -29,7 +29,7 @@ LEFT_BY_A_LOGIN = Node(
         Node(name="first", session=True, dies=True, children=(Node(name="daemon", session=True),)),
     ),
 )
-SOON = ("--linger", "0", "--grace", HASTE)
+SOON = ("-v", "--linger", "0", "--grace", HASTE)  # verbose: it writes to a pipe that broke
 
 pytestmark = pytest.mark.needs("sshd")
 

@@ -145,11 +145,46 @@ class TestPorts:
         assert f"systemd ({manager.pid}) is a service manager" in done.stderr
         assert manager.lives()
 
+    @pytest.mark.needs("pid namespace")
+    def test_init_is_left_alone(self) -> None:
+        def call() -> tuple[int, str]:
+            out = io.StringIO()
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                with redirect_stdout(out), redirect_stderr(out):
+                    code = main(["kill", f":{listener.getsockname()[1]}", *FORCE])
+                return code, out.getvalue()
+
+        code, said = in_namespace(call)
+        assert code == 2
+        assert "(1) is init, and may hold it for what it starts; nothing was touched" in said
+
     def test_the_caller_s_own_port_is_refused(self, invoke: Invoke) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             done = invoke("kill", f":{listener.getsockname()[1]}", *FORCE)
         assert done.returncode == 3
         assert "it is the caller itself" in done.stderr
+
+    @pytest.mark.needs("root", "ordinary user")
+    def test_root_ends_another_user_s_process_by_its_pid_only(
+        self, plant: Planter, invoke: Invoke
+    ) -> None:
+        server = serve(plant, account=ordinary_user())
+        done = invoke("kill", f":{server.port}", *FORCE)
+        assert done.returncode == 2
+        assert f"({server.pid}) belongs to nobody; name its pid to end it" in done.stderr
+        assert str(server.pid) in done.stdout.split()
+        assert server.lives()
+        assert invoke("kill", server.pid, *FORCE).returncode == 0
+
+    @pytest.mark.needs("root", "ordinary user")
+    def test_workers_that_gave_up_root_are_their_master_s(
+        self, plant: Planter, invoke: Invoke
+    ) -> None:
+        account = ordinary_user()
+        assert account
+        server = serve(plant, "workers give up root", uid=account.uid, workers=2)
+        assert invoke("kill", f":{server.port}", *FORCE).returncode == 0
+        assert server.tree.all_dead()
 
     @pytest.mark.needs("root", "ordinary user")
     def test_another_user_s_process_is_not_touched(self, plant: Planter) -> None:
@@ -232,7 +267,7 @@ class TestPorts:
         monkeypatch.setattr(targets, "listeners", lambda *_: [found])
         code, err = as_ordinary_user("kill", ":8000", *FORCE)
         assert code == 2
-        assert f"({tree.root.pid}) belongs to root; nothing was touched" in err
+        assert f"({tree.root.pid}) belongs to root; name its pid to end it" in err
 
     def test_a_holder_that_leaves_during_the_look_is_not_ended(
         self, plant: Planter, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
@@ -411,7 +446,7 @@ class TestQuestions:
         program = plant_program(plant, [script(tmp_path, name := unique_name())])
         terminal.run(sys.executable, "-m", "proctree_kill", "kill", name, *FORCE)
         terminal.expect(str(program.pid))
-        terminal.expect("End this tree? [y/N]")
+        terminal.expect(f"({program.pid}) and all that it started? [y/N]")
         terminal.type(answer)
         assert terminal.wait() == code
         assert program.lives() is (code == 2)

@@ -200,7 +200,7 @@ def test_without_standard_output_there_is_text_all_the_same(
 def test_a_notebook_shows_the_same_lines_with_colours(shown: Shown) -> None:
     page = shown._repr_html_()
     assert page.startswith("<pre ")
-    assert html.unescape(re.sub(r"</?(pre|span)\b[^>]*>", "", page)) == shown.render()
+    assert html.unescape(re.sub(r"</?(pre|span)\b[^>]*>", "", page)) == shown.render(110)
     assert not re.search(r"<(?!/?(pre|span)\b)", page)
 
 

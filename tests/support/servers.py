@@ -28,6 +28,8 @@ if way == "gives up root":
     os.setgid(int(sys.argv[6])), os.setuid(int(sys.argv[6]))
 for _ in range(int(workers)):
     if not os.fork():
+        if way == "workers give up root":
+            os.setgid(int(sys.argv[6])), os.setuid(int(sys.argv[6]))
         signal.pause()
 if way == "closes":
     listener.close()
