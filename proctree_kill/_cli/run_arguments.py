@@ -22,7 +22,8 @@ def add_run(parser: Parser) -> None:
     parser.add_argument(
         "--preserve-status",
         action="store_true",
-        help="exit with the command's own code, also when its time or input was over, or a signal came",
+        help="exit with the command's own code, also when its time or input was over or a signal "
+        "came",
     )
     parser.add_argument(
         "--foreground",
