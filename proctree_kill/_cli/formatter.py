@@ -48,7 +48,7 @@ class Formatter(argparse.HelpFormatter):
         finally:
             self._width = width
         start = f"usage: {self._prog} "
-        indent = len(start) if len(start) < width / 2 else 2
+        indent = len(start) if len(start) < width / 3 else 2
         words = _WHOLE.sub(lambda part: part[0].replace(" ", "\0"), usage)
         return "\n".join(_wrap(words, width, " " * indent)).replace("\0", " ") + "\n\n"
 
