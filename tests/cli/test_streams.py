@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import sys
 
 import pytest
 
 from proctree_kill._cli.streams import can_write, has_colours, moves_cursor, styled, width_of
 
 NAMES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM", "COLUMNS")
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a console is asked itself")
 
 
 class Stream(io.StringIO):
@@ -27,6 +25,9 @@ class Stream(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "proctree_kill._systems.reads_escapes", lambda _: True
+    )  # a console is asked
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
 
