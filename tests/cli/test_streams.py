@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from proctree_kill._cli.streams import can_write, has_colours, moves_cursor, styled, width_of
+from proctree_kill._cli.streams import has_colours, moves_cursor, styled, width_of
+from proctree_kill._models.text import can_write
 
 NAMES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM", "COLUMNS")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a console is asked itself")
