@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Self, TextIO
 
+from .._models.text import can_write
 from .._systems import is_in_front
-from .streams import can_write, width_of
+from .streams import width_of
 
 FIRST_TIME, TIME = 0.25, 0.1  # seconds until it appears, and between two changes by default
 # The cursor stays where it was: processes that share the terminal write there, and Ctrl-C shows.

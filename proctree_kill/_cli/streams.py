@@ -44,15 +44,6 @@ def moves_cursor(stream: TextIO | None) -> bool:
     return reads_escapes(stream.fileno())
 
 
-def can_write(stream: TextIO | None, text: str) -> bool:
-    """Whether the encoding of a stream has all characters of a text."""
-    try:
-        text.encode(getattr(stream, "encoding", None) or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def styled(text: str, style: str) -> str:
     """Return text in a style, as ``bold red``."""
     if not style:

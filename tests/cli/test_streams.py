@@ -6,7 +6,8 @@ import io
 
 import pytest
 
-from proctree_kill._cli.streams import can_write, has_colours, moves_cursor, styled, width_of
+from proctree_kill._cli.streams import has_colours, moves_cursor, styled, width_of
+from proctree_kill._models.text import can_write
 
 NAMES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM", "COLUMNS")
 

@@ -19,13 +19,12 @@ from proctree_kill import (
 from proctree_kill._cli.tables import (
     age,
     event_line,
-    record_table,
     session_table,
     tree_table,
 )
 from proctree_kill._models.result import closing_line, outcome_table
 from proctree_kill._models.text import Row, Table, printable
-from proctree_kill._models.tree import ASCII, branches
+from proctree_kill._models.tree import branches
 from proctree_kill._records.report import RecordFate
 from proctree_kill._systems.contract import Details
 
@@ -72,7 +71,7 @@ FAMILY = (
 
 
 def test_a_tree_is_drawn_with_parents_above_their_children() -> None:
-    assert [f"{lines}{member.identity.pid}" for lines, member in branches(FAMILY)] == [
+    assert [f"{lines}{member.identity.pid}" for lines, (member,) in branches(FAMILY)] == [
         "10",
         "├─ 11",
         "│  ├─ 12",
@@ -83,20 +82,21 @@ def test_a_tree_is_drawn_with_parents_above_their_children() -> None:
 
 
 def test_a_tree_can_be_drawn_in_ascii() -> None:
-    drawn = [f"{lines}{member.identity.pid}" for lines, member in branches(FAMILY, ASCII)]
-    assert drawn == ["10", "|- 11", "|  |- 12", "|  `- 13", "`- 14", "15"]
+    table = tree_table(TreeSnapshot(target=(), members=FAMILY), {})
+    drawn = [line[7:].split("  descendant")[0].rstrip() for line, _ in table.lines(ascii_only=True)]
+    assert drawn[2:] == ["|- p11 11", "|  |- p12 12", "|  `- p13 13", "`- p14 14", "p15 15"]
 
 
 def test_a_chain_may_be_deeper_than_python_recurses() -> None:
     chain = [member(pid, pid - 1, pid - 2) for pid in range(2, 5002)]
-    drawn = list(branches(reversed(chain)))
-    assert [member.identity.pid for _, member in drawn] == list(range(2, 5002))
+    drawn = list(branches([*reversed(chain)]))
+    assert [member.identity.pid for _, (member,) in drawn] == list(range(2, 5002))
     assert drawn[-1][0] == "   " * 4998 + "└─ "
 
 
 def test_parents_that_name_each_other_are_both_drawn() -> None:
     pair = (member(10, 11, 1), member(11, 10, 1))
-    assert {member.identity.pid for _, member in branches(pair)} == {10, 11}
+    assert {member.identity.pid for _, (member,) in branches(pair)} == {10, 11}
 
 
 def test_the_order_counts_the_members_that_would_be_asked() -> None:
@@ -108,12 +108,12 @@ def test_the_order_counts_the_members_that_would_be_asked() -> None:
     looks = {10: Details("me", "ten --secret", 61.0)}
     lines = plain(tree_table(snapshot, looks))
     assert lines == [
-        "ORDER  PROCESS       EVIDENCE                          USER    AGE  COMMAND",
-        "    5  p10 10        root                              me    1 min  ten --secret",
+        "ORDER  PROCESS       EVIDENCE                           USER    AGE  COMMAND",
+        "    5  p10 10        root                               me    1 min  ten --secret",
         "    3  ├─ p11 11     descendant",
         "    1  │  ├─ p12 12  descendant",
         "    2  │  └─ p13 13  descendant",
-        "    -  └─ p14 14     descendant; spared by the caller",
+        "    -  └─ p14 14     descendant, spared: by the caller",
         "    4  p15 15        descendant",
     ]
 
@@ -266,7 +266,7 @@ def test_alike_siblings_without_children_share_a_row() -> None:
         "    -  ├─ sleep 108",
         "    -  └─ sleep 109",
     ]
-    assert len(plain(tree_table(snapshot, shown, times=None))) == 1 + len(snapshot.members)
+    assert len(plain(tree_table(snapshot, shown, fold=False))) == 1 + len(snapshot.members)
 
 
 def test_alike_siblings_with_children_are_shown_each() -> None:
@@ -305,9 +305,10 @@ def test_records_of_which_nothing_is_left_share_a_row() -> None:
     mine = [record(f"chat-{number}", RecordFate.OWNED, alive=True) for number in range(4)]
     report = RecoveryReport(directory="d", dry_run=False, outcomes=(*mine, *over))
     sign = "\N{MULTIPLICATION SIGN}"
-    for table in (record_table(report), session_table(report, 60.0)):
-        *rows, last = plain(table)
+    for lines in (report.render().splitlines()[:-1], plain(session_table(report, 60.0))):
+        *rows, last = lines
         assert len(rows) == 5
         assert last.startswith(f"old-10 to old-15 {sign}6")
         assert last.endswith("gone")
-    assert len(plain(record_table(report, None))) == 11
+    assert len(report.render().splitlines()) == 7
+    assert len([*report.lines(fold=False)]) == 12
