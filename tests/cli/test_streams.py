@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 
 import pytest
 
@@ -11,7 +10,6 @@ from proctree_kill._cli.streams import has_colours, moves_cursor, styled, width_
 from proctree_kill._models.text import can_write
 
 NAMES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM", "COLUMNS")
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a console is asked itself")
 
 
 class Stream(io.StringIO):
@@ -28,6 +26,9 @@ class Stream(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "proctree_kill._systems.reads_escapes", lambda _: True
+    )  # a console is asked
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
 
