@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import os
 import re
-import shutil
 import signal
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from support.capabilities import has, npm_prefix
-from support.consoles import ROOT, Card, Server, listens, living, serving
+from support.consoles import Server, listens, living
+from support.pages import BOUND, Open, expect, family, shown, start, take_picture
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-expect = sync_api.expect
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.needs("chromium", "fork"), pytest.mark.timeout(120)]
 
-BOUND = 25_000  # milliseconds that nothing takes; they bound a failure
-# The environment variable that asks for the picture in the documentation to be taken anew.
-PICTURE = "PROCTREE_PICTURE"
 EVENTS = ["started", "stopping", "stopped"]
-FAMILY = ["agent", "preview", "github"]
-NPX = ["npm", "sh", "node"]
-
-Open = Callable[[Server], "Page"]
 
 
 def test_stop_ends_the_tree_while_the_dialog_hangs(server: Server, page: Page) -> None:
@@ -56,7 +42,7 @@ def test_a_second_click_forces_an_agent_that_ignores_everything(server: Server, 
     members, port = card.members(), card.preview()
     card.stop.click()
     expect(card.state).to_have_text("Stopping")
-    expect(card.stop).to_have_text("Force")
+    expect(card.stop).to_have_text("Force now")
     root = members[0]
     assert living([root]) == [root]
     card.stop.click()
@@ -66,25 +52,6 @@ def test_a_second_click_forces_an_agent_that_ignores_everything(server: Server, 
     assert living(members) == []
     assert not listens(port)
     assert server.written() == set()
-
-
-@pytest.mark.parametrize("stubborn", [False, True], ids=["it leaves", "it ignores everything"])
-def test_after_a_crash_the_page_says_that_the_session_was_recovered(
-    tmp_path: Path, open_page: Open, *, stubborn: bool
-) -> None:
-    folder = tmp_path / "console"
-    with serving(folder) as crashed:
-        page = open_page(crashed)
-        card = start(page, stubborn=stubborn)
-        members, port = card.members(), card.preview()
-        crashed.crash()
-        expect(page.locator("#link")).to_have_text("the server is away")
-        with serving(folder, port=crashed.port, grace=0.2) as server:
-            expect(card.state).to_have_text("Recovered")
-            expect(card.message).to_contain_text("The server that started it died.")
-            assert living(members) == []
-            assert not listens(port)
-            assert server.written() == set()
 
 
 def test_a_server_that_is_asked_to_leave_stops_its_sessions(server: Server, page: Page) -> None:
@@ -124,10 +91,12 @@ def test_an_answer_finishes_the_task_by_the_keyboard_alone(server: Server, page:
     card.dialog.get_by_label("30 days").focus()
     for key in ("ArrowRight", "Enter"):
         page.keyboard.press(key)
-    expect(card.state).to_have_text("Exited")
-    expect(card.message).to_have_text(
+    expect(card.state).to_have_text("Ended by itself")
+    expect(card.result).to_contain_text(
         "closed the issues of example/keyboard that were silent for 90 days"
     )
+    expect(card.message).to_have_text("The agent ended by itself. It left no process behind.")
+    expect(card.outcomes).to_have_text(["ended by itself"] * len(members))
     assert living(members) == []
     assert server.written() == set()
 
@@ -140,9 +109,7 @@ def test_a_session_that_ends_leaves_the_others_alone(page: Page) -> None:
     expect(page.locator("article")).to_have_count(2)
     expect(first.state).to_have_text("Stopped")
     assert living(second.members())
-    if os.environ.get(PICTURE):
-        expect(second.rows.last).to_contain_text("github server")
-        page.screenshot(path=ROOT / "docs" / "images" / "session-console.png", full_page=True)
+    take_picture(page, "session-console")
     second.stop.click()
     second.stop.and_(page.get_by_text("Force")).click()
     expect(second.state).to_have_text("Stopped")
@@ -174,70 +141,6 @@ def test_an_unknown_session_is_not_found(server: Server) -> None:
             page.request("POST", f"/sessions/nothing/{path}", body, headers)
             answer = page.getresponse()
             assert (answer.status, answer.read()) == (404, b"Session nothing not found")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Run Debian's Chromium."""
-    expect.set_options(timeout=BOUND)
-    options = ["--no-sandbox"] if has("root") else []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=options)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    """Open pages, each in a browser context of its own."""
-    contexts = []
-
-    def open_page(server: Server) -> Page:
-        context = browser.new_context(viewport={"width": 1280, "height": 800})
-        contexts.append(context)
-        context.set_default_timeout(BOUND)
-        page = context.new_page()
-        page.goto(server.url)
-        expect(page.locator("#link")).to_have_text("live")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """Run a console whose grace only force ends."""
-    with serving(tmp_path / "console") as server:
-        yield server
-
-
-@pytest.fixture
-def page(server: Server, open_page: Open) -> Page:
-    return open_page(server)
-
-
-def start(page: Page, repository: str = "example/rocket", *, stubborn: bool = False) -> Card:
-    """Start a session, and wait until its dialog and its whole tree are shown."""
-    page.get_by_label("Repository").fill(repository)
-    choice = "it ignores every signal and closed pipe" if stubborn else "it leaves"
-    page.get_by_label(choice).check()
-    page.get_by_role("button", name="Start", exact=True).click()
-    card = shown(page, repository)
-    expect(card.dialog).to_be_visible()
-    expect(card.rows).to_have_count(family())
-    return card
-
-
-def shown(page: Page, repository: str = "") -> Card:
-    """Return the session of a repository."""
-    return Card(page, page.locator("article").filter(has_text=repository))
-
-
-def family() -> int:
-    """Return the number of processes of an agent."""
-    return len(FAMILY) + (len(NPX) if npm_prefix() and has("npx") else 0)
 
 
 def status(server: Server, host: str) -> int:

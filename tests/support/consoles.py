@@ -1,4 +1,4 @@
-"""The session console as a process of its own, and its page as a test sees it."""
+"""The session console as a process of its own."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
 from proctree_kill import TreePopen
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
 
 ROOT = Path(__file__).parents[2]
 FOREVER = 1000.0  # seconds of grace; pass in full unless force ends it
@@ -45,6 +41,13 @@ class Server:
         self.url = found[0]
         self.port = int(found[1])
 
+    def kill_guard(self) -> None:
+        """Kill the guard, so that only a recovery ends what a crash leaves."""
+        children = psutil.Process(self.process.pid).children()
+        guards = [child for child in children if "_guard" in " ".join(child.cmdline())]
+        assert len(guards) == 1
+        guards[0].kill()
+
     def crash(self) -> None:
         """Kill the server, and nothing else."""
         self.process.send_signal(signal.SIGKILL)
@@ -68,34 +71,6 @@ def serving(folder: Path, *, port: int = 0, grace: float = FOREVER) -> Iterator[
             yield Server(process, folder)
         finally:
             process.stop(grace=0)
-
-
-class Card:
-    """What a page shows of one session."""
-
-    def __init__(self, page: Page, where: Locator) -> None:
-        """Begin with the article of the session."""
-        self.page = page
-        self.where = where
-        self.state = where.locator(".state")
-        self.message = where.locator(".message")
-        self.dialog = where.get_by_role("dialog")
-        self.stop = where.locator("button.stop")
-        self.events = where.locator(".events li")
-        self.rows = where.locator(".tree tr")
-        self.log = where.locator(".log")
-
-    def members(self) -> list[psutil.Process]:
-        """Bind each process of the tree that is shown, while it lives."""
-        return [psutil.Process(int(row.get_attribute("data-pid") or 0)) for row in self.rows.all()]
-
-    def preview(self) -> int:
-        """Return the port on which the agent's preview listens."""
-        found = re.search(
-            r"the preview listens on http://127\.0\.0\.1:(\d+)", self.log.inner_text()
-        )
-        assert found
-        return int(found[1])
 
 
 def living(members: list[psutil.Process]) -> list[psutil.Process]:

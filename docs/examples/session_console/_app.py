@@ -65,7 +65,7 @@ class Application:
             ],
             middleware=[Middleware(AccessCheck, hosts=hosts, token=self._token)],
             exception_handlers={
-                ValidationError: _failing(422),
+                ValidationError: _invalid,
                 LookupError: _failing(404),
                 OSError: _failing(500),
                 errors.ProctreeKillError: _failing(500),
@@ -104,12 +104,20 @@ class Application:
         """Answer the question of an agent."""
         answer = Answer.model_validate_json(await request.body())
         delivered = self._console.answer(request.path_params["id"], answer.model_dump())
-        return Response(status_code=204 if delivered else 409)
+        if not delivered:
+            return PlainTextResponse("this question is over", status_code=409)
+        return Response(status_code=204)
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         async with self._console:
             yield
+
+
+def _invalid(_: Request, error: Exception) -> Response:
+    wrong = error.errors() if isinstance(error, ValidationError) else []
+    texts = [f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in wrong]
+    return PlainTextResponse("; ".join(texts), status_code=422)
 
 
 def _failing(status: int) -> Callable[[Request, Exception], Response]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import secrets
 import subprocess
 import sys
@@ -13,7 +14,15 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from proctree_kill import KillPolicy, Session, SessionEvent, SessionManager, errors, snapshot_tree
+from proctree_kill import (
+    KillPolicy,
+    Session,
+    SessionEvent,
+    SessionManager,
+    SessionState,
+    errors,
+    snapshot_tree,
+)
 
 from ._agent_output import read_output
 from ._cards import Card
@@ -23,9 +32,11 @@ from ._recovered import apply_report
 
 ROOT = Path(__file__).parents[3]
 AGENT = [sys.executable, "-m", f"{__package__}.agent"]
-SNAPSHOT_POLL = 1.0  # seconds between two snapshots of a tree, while a page is open
+SNAPSHOT_POLL = 1.0  # seconds between two snapshots of a tree
 STOPPING_POLL = 0.1  # the same during a stop
 RECOVERY_POLL = 1.0  # seconds between two recoveries
+
+_log = logging.getLogger("session_console")
 
 
 class Console:
@@ -40,10 +51,12 @@ class Console:
         """Choose the folder of the records and the policy of each stop."""
         self.cards: dict[str, Card] = {}
         self.feed = Feed()
+        self._grace = policy.grace
         self._manager = SessionManager(
             directory / "records", policy=policy, event_broadcaster=self._on_event
         )
         self._notes = Notes(directory / "notes")
+        self._sessions: dict[str, Session] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -78,7 +91,7 @@ class Console:
             OSError, ProctreeKillError: as for :meth:`SessionManager.aspawn_agent`.
         """
         card = Card(f"github-{secrets.token_hex(3)}", repository, stubborn, started_at=time.time())
-        self._notes.write(card)
+        self._notes.begin(card)
         self.cards[card.id] = card
         self._send(card)
         try:
@@ -96,6 +109,9 @@ class Console:
             self._notes.drop(card.id)
             self._send(card)
             raise
+        self._sessions[card.id] = session
+        self._show_exit(card)  # it may have ended by now
+        self._send(card)
         self._read_output(session, card)
         return card
 
@@ -105,7 +121,11 @@ class Console:
         Raises:
             LookupError: there is no such session.
         """
-        self._spawn(self._stop(self._card(session_id)))
+        card = self._card(session_id)
+        if card.state == "stopping":
+            card.forced = True
+            self._send(card)
+        self._spawn(self._stop(card))
 
     def answer(self, session_id: str, answer: Mapping[str, object]) -> bool:
         """Send an answer to the agent; return whether there was a question.
@@ -134,14 +154,21 @@ class Console:
 
     async def _stop(self, card: Card) -> None:
         result = await self._manager.astop_agent(card.id)
-        if result.kill or not card.message:
+        by_itself = card.state == "exited" or card.left_behind  # an event shows that
+        if not by_itself and (result.kill or not card.message):
             card.close(result.kill, result.message)
         self._send(card)
 
     async def _recover(self) -> None:
         """End what a dead server left behind, and show it."""
         while left := [card for card in self.cards.values() if card.state == "recovering"]:
-            for card in apply_report(await self._manager.arecover(), left):
+            try:
+                changed = list(apply_report(await self._manager.arecover(), left))
+            except (OSError, errors.ProctreeKillError) as error:
+                changed = left
+                for card in left:
+                    card.message = f"The recovery failed and is tried again: {error}"
+            for card in changed:
                 if card.over:
                     self._notes.drop(card.id)
                 self._send(card)
@@ -149,17 +176,25 @@ class Console:
 
     async def _update_trees(self) -> None:
         while True:
-            sessions = self._manager.sessions if self.feed.has_browsers else {}
-            for name, session in sessions.items():
-                await self._update_tree(session, self.cards[name])
+            for session in self._manager.sessions.values():
+                try:
+                    await self._update_tree(session, self.cards[session.session_id])
+                except Exception:  # noqa: BLE001 - logged; the other trees are shown
+                    _log.exception("no snapshot of %s", session.session_id)
             stopping = any(card.state == "stopping" for card in self.cards.values())
             await asyncio.sleep(STOPPING_POLL if stopping else SNAPSHOT_POLL)
 
     async def _update_tree(self, session: Session, card: Card) -> None:
         if session.process is None:
             return
-        tree = await asyncio.to_thread(snapshot_tree, session.process.containment)
-        if not card.over and card.update_tree(tree):
+        tree = await asyncio.to_thread(snapshot_tree, session)
+        if card.over:
+            return
+        ending = session.state is SessionState.STOPPING and session.process.returncode is not None
+        if ending and card.state == "running":  # no event says that its leftovers are being ended
+            card.begin_stop(self._grace, left_behind=True)
+            self._send(card)
+        if card.update_tree(tree):
             self._send(card)
 
     def _read_output(self, session: Session, card: Card) -> None:
@@ -183,15 +218,29 @@ class Console:
         card = self.cards.get(event.session_id)
         if card is None:
             return
-        card.add_event(event)
+        card.add_event(event, self._grace)
+        self._show_exit(card)
         if card.over:
             self._notes.drop(card.id)
         self._send(card)
 
+    def _show_exit(self, card: Card) -> None:
+        """Show what an agent left behind that ended by itself."""
+        session = self._sessions.get(card.id)
+        by_itself = card.state == "exited" or (card.state == "failed" and card.left_behind)
+        if by_itself and session and session.result:
+            card.close_exit(session.result, session.exit_code)
+
     def _send(self, card: Card) -> None:
+        self._notes.update(card)
         self.feed.send("session", card.data())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)  # a task without a reference may be collected before it ends
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("a task failed", exc_info=error)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 CAPACITY = 1000  # messages that wait for a slow browser; then it must connect anew
 RETRY = 500  # milliseconds after which a browser connects anew
+BEAT = 2.0  # seconds of silence after which a browser is told that the server is there
 
 
 class Feed:
@@ -17,11 +18,6 @@ class Feed:
         """Begin without a browser."""
         self._queues: set[asyncio.Queue[str | None]] = set()
         self._closed = False
-
-    @property
-    def has_browsers(self) -> bool:
-        """Whether a browser is connected."""
-        return bool(self._queues)
 
     def send(self, name: str, data: object) -> None:
         """Send an event to all connected browsers."""
@@ -55,10 +51,19 @@ class Feed:
             yield f"retry: {RETRY}\n\n"
             for name, data in first():
                 yield _message(name, data)
-            while not self._closed and (text := await queue.get()) is not None:
+            text: str | None = _message("beat", None)  # the browser has all there is
+            while text is not None:
                 yield text
+                text = None if self._closed else await _next(queue)
         finally:
             self._queues.discard(queue)
+
+
+async def _next(queue: asyncio.Queue[str | None]) -> str | None:
+    try:
+        return await asyncio.wait_for(queue.get(), BEAT)
+    except TimeoutError:
+        return _message("beat", None)
 
 
 def _message(name: str, data: object) -> str:

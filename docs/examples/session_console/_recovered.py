@@ -9,6 +9,7 @@ from proctree_kill import RecoveryReport
 from ._cards import Card
 
 LOST = "The server that started it died."
+BEFORE = "Its processes had ended before this server started, by themselves or by its guard."
 ENDED = {"ended", "gone", "recycled"}
 """The fates of records after which no process is left."""
 
@@ -26,9 +27,9 @@ def apply_report(report: RecoveryReport, cards: Sequence[Card]) -> Iterator[Card
     outcomes = {outcome.session_id: outcome for outcome in report.outcomes}
     for card in cards:
         outcome = outcomes.get(card.id)
-        if outcome is None:  # a guard, or another server, has ended it and dropped its record
+        if outcome is None:  # a guard has ended it and dropped its record
             card.state = "recovered"
-            card.close(message=f"{LOST} Its tree was ended before this server started.")
+            card.close(None, f"{LOST} {BEFORE}", "ended")
             yield card
             continue
         if outcome.fate == "owned":
@@ -36,7 +37,14 @@ def apply_report(report: RecoveryReport, cards: Sequence[Card]) -> Iterator[Card
         ended = outcome.fate in ENDED
         card.state = "recovered" if ended else "failed"
         card.pid = outcome.pid
-        detail = outcome.kill.summary() if outcome.kill else outcome.detail or outcome.fate.value
-        left = "No process is left" if ended else "A process may be left"
-        card.close(outcome.kill, f"{LOST} {left}: {detail}.")
+        kill = outcome.kill
+        acted = any(found.fate != "already_gone" for found in (kill.outcomes if kill else ()))
+        if not ended:
+            detail = kill.summary() if kill else outcome.detail or outcome.fate.value
+            words = f"A process may be left: {detail}."
+        elif kill and acted:
+            words = f"No process is left: {kill.summary()}."
+        else:
+            words = BEFORE
+        card.close(kill if acted else None, f"{LOST} {words}", "ended" if ended else "unknown")
         yield card

@@ -1,41 +1,50 @@
 // The page: one stream of events brings all changes, the same to each browser.
-import { capital, makeCard, showCard } from "./card.js";
+import { announce } from "./announce.js";
+import { label, makeCard, showCard } from "./card.js";
+import { connect, isAway, onChange } from "./link.js";
 import { post } from "./post.js";
 
 const instance = document.querySelector("meta[name=instance]").content;
 const sessions = document.getElementById("sessions");
-const link = document.getElementById("link");
-const announcement = document.getElementById("announcement");
 const form = document.getElementById("new");
 
-const stream = new EventSource("/events");
-stream.addEventListener("open", () => live(true));
-stream.addEventListener("error", () => live(false)); // the browser comes back by itself
-stream.addEventListener("hello", (event) => {
-  // A new server has started: the token of this page is no longer valid.
-  if (JSON.parse(event.data) !== instance) location.reload();
-});
-stream.addEventListener("session", (event) => {
-  const session = JSON.parse(event.data);
+function showSession(session) {
   let card = document.getElementById(session.id);
+  const before = card?.dataset.state;
   if (card === null) {
     card = makeCard(session.id);
     sessions.prepend(card);
   }
-  if (card.dataset.state !== session.state) {
-    announcement.textContent = `${session.repository}: ${capital(session.state)}`;
-  }
   showCard(card, session);
+  const { state } = card.dataset;
+  if (state !== before && (before !== undefined || state === "waiting")) {
+    const question = state === "waiting" ? `: ${session.question.message}` : "";
+    announce(`${session.repository}: ${label(state)}${question}`);
+  }
   document.getElementById("empty").hidden = true;
-});
+  showTitle();
+}
+
+function showTitle() {
+  const waiting = sessions.querySelectorAll("[data-state=waiting] .repository");
+  const link = document.getElementById("waiting");
+  link.hidden = isAway() || !waiting.length;
+  link.href = `#${waiting[0]?.closest("article").id}`;
+  link.textContent = `${waiting.length} waiting for you`;
+  let words = "";
+  if (isAway()) words = "Server away - ";
+  else if (waiting.length === 1) words = `Waiting for you: ${waiting[0].textContent} - `;
+  else if (waiting.length > 1) words = `${waiting.length} agents wait for you - `;
+  document.title = `${words}Session console`;
+}
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const refusal = document.getElementById("refusal");
   const given = new FormData(form);
+  refusal.hidden = true;
   try {
     await post("/sessions", { repository: given.get("repository"), stubborn: given.get("stubborn") !== "" });
-    refusal.hidden = true;
   } catch (error) {
     refusal.textContent = error.message;
     refusal.hidden = false;
@@ -43,13 +52,16 @@ form.addEventListener("submit", async (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, textarea, select");
+  const typing = event.target.closest("input:not([type=radio]), textarea, select");
   if (event.key !== "n" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   document.getElementById("repository").select();
 });
 
-function live(is) {
-  link.dataset.live = is;
-  link.firstElementChild.textContent = is ? "live" : "the server is away";
-}
+onChange(showTitle);
+connect({
+  hello(server) {
+    if (server !== instance) location.reload(); // a new one: the token of this page is not valid
+  },
+  session: showSession,
+});

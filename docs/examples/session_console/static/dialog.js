@@ -32,12 +32,17 @@ export function showQuestion(form, session) {
 
 async function answer(form, id, body) {
   const buttons = form.querySelectorAll("button");
-  buttons.forEach((button) => { button.disabled = true; });
+  const enable = (enabled) => buttons.forEach((button) => { button.disabled = !enabled; });
+  form.querySelector(".refusal")?.remove();
+  enable(false); // until the next state of the session
   try {
-    await post(`/sessions/${id}/answer`, body);
+    if (!await post(`/sessions/${id}/answer`, body)) enable(true);
   } catch (error) {
-    form.append(element("p", error.message));
-    buttons.forEach((button) => { button.disabled = false; });
+    const refusal = element("p", error.message);
+    refusal.className = "refusal";
+    refusal.setAttribute("role", "alert");
+    form.append(refusal);
+    enable(true);
   }
 }
 
