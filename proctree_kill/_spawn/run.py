@@ -71,9 +71,11 @@ class Running:
         self._input = input
         self._timeout = timeout
         self._check = check
-        self._at_end = KillPolicy().but(settle=settle, terminate=terminate, teardown=teardown)
-        # a teardown has a grace of its own
-        self._at_timeout = self._at_end.but(grace=grace if grace or not teardown else None)
+        at_end = {"settle": settle, "terminate": terminate, "teardown": teardown}
+        self._at_end = KillPolicy().but(**at_end)
+        # the seconds of a teardown are its grace
+        own_grace = None if teardown and not grace else grace
+        self._at_timeout = KillPolicy().but(grace=own_grace, **at_end)
         self._leftovers = Leftovers.read(
             leftovers,
             linger,

@@ -346,7 +346,9 @@ class TestOptions:
             ({"teardown": ["INT 3"], "grace": 2.0}, "teardown takes 3 s; give one of them"),
         ],
     )
-    def test_a_wrong_way_to_end_the_tree_is_refused(self, options: Any, told: str) -> None:
+    def test_a_wrong_way_to_end_the_tree_is_refused(
+        self, options: dict[str, Any], told: str
+    ) -> None:
         with pytest.raises(errors.PolicyError, match=told):
             run(["false"], check=True, **options)
 
