@@ -552,7 +552,7 @@ class TestTree:
         names = {str(pid): name for name, pid in tree.pids.items()}
         places = {names[word]: row[0] for row in rows for word in row if word in names}
         assert places == {"last": "1", "child": "2", "root": "3", "spared": "-"}
-        assert "spared by the caller" in done.stdout
+        assert "spared: by the caller" in done.stdout
         assert "-I -S -" in done.stdout
         assert lives(tree, *tree.pids)
 
