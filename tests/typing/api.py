@@ -78,6 +78,15 @@ def end_all(targets: Target, more: Sequence[subprocess.Popen[bytes]]) -> None:
     assert_type(len(__version__), int)
 
 
+def look(snapshot: TreeSnapshot, stop: StopResult, report: RecoveryReport) -> None:
+    """Every result has ``ok`` and can be looked at."""
+    done = run(["true"])
+    for result in (kill_tree(1234), snapshot, stop, report, done):
+        assert_type(result.ok, bool)
+        assert_type(result.summary(), str)
+        assert_type(result.render(80, ascii_only=True), str)
+
+
 def no_target() -> None:
     """Text and fractions name no process; each suppression proves that the checker says so."""
     kill_tree("1234")  # pyright: ignore[reportArgumentType] -- must be refused
