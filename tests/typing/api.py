@@ -341,6 +341,7 @@ def ran() -> None:
     run(["cat"], input="text")  # pyright: ignore[reportArgumentType] -- its pipes are bytes
     done = run(["true"], leftovers="wait", linger=0.5, spare=[7], record="session_a.pid")
     assert_type(done, CompletedTree[bytes])
+    run(["true"], teardown=["INT 3", ("TERM", 2)], terminate="tree", settle=1)
     assert_type(done.kill, KillResult | None)
     assert_type(done.ok, bool)
     completed: subprocess.CompletedProcess[bytes] = done
