@@ -83,8 +83,9 @@ class Terminal:
         self._slave = -1
 
     def wait(self) -> int:
-        """Wait for the end of the leader and return its exit code."""
-        return self._leader.wait(BOUND)
+        """Wait for the end of the leader and return its exit code, as a shell shows it."""
+        code = self._leader.wait(BOUND)
+        return code if code >= 0 else 128 - code
 
     def close(self) -> None:
         """End all that is left."""
