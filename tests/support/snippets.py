@@ -1,7 +1,7 @@
 """The examples in the pages, as code that type checkers and tests read.
 
 ``python tests/support/snippets.py FOLDER`` writes each as a module. Its lines have the numbers that
-they have in the page, so that an error at ``how_to_end_12.py:40`` is in ``docs/how-to-end.md``, line 40.
+they have in the page: an error at ``how_to_end_12.py:40`` is in ``docs/how-to-end.md``, line 40.
 """
 
 from __future__ import annotations
