@@ -32,6 +32,7 @@ with TestClient(app) as client:
     client.post("/sessions/chat-9")
 """
 EVENTS = ["started", "stopping", "stopped"]
+EXAMPLES = re.findall(r"{literalinclude} (examples/\S+)", (ROOT / "docs" / "examples.md").read_text("utf-8"))
 PYTEST = ["-m", "pytest", "-q", "-p", "proctree_kill._pytest_plugin"]
 
 
@@ -86,7 +87,8 @@ def test_a_command_is_understood(
 
 def test_no_block_is_of_a_kind_that_is_neither_checked_nor_known() -> None:
     checked = {"python", "{doctest}", "console", "toml"}
-    known = {"text", "yaml", "{toctree}", "{eval-rst}", "{include} ../CHANGELOG.md"}
+    files = {"{include} ../CHANGELOG.md", *(f"{{literalinclude}} {name}" for name in EXAMPLES)}
+    known = {"text", "yaml", "{toctree}", "{eval-rst}"} | files
     for page in PAGES:
         kinds = re.findall(r"^ *(?:```|~~~|:::)(.+)$", page.read_text("utf-8"), re.MULTILINE)
         assert {*kinds} <= checked | known, page.name
