@@ -1,4 +1,4 @@
-"""Take the picture of the demo: ``python docs/picture.py`` (on Linux, with the extra cli)."""
+"""Take the picture of the demo: ``python docs/picture.py`` (on Linux, with rich)."""
 
 import io
 import os
@@ -12,8 +12,8 @@ from rich.text import Text
 
 WIDTH, HEIGHT = 98, 40
 PICTURE = Path(__file__).with_name("images") / "demo.svg"
-PROGRESS = re.compile("\x1b\\[\\?25l.*?\x1b\\[1A\x1b\\[2K", re.DOTALL)
-"""The line of the progress, up to the codes that erase it."""
+PROGRESS = re.compile("\x1b\\[K\x1bD.*?\x1b8", re.DOTALL)
+"""The line that counts down, and what erases it."""
 FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 

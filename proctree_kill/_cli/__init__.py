@@ -8,7 +8,7 @@ from importlib import import_module
 from .._models.errors import PolicyError, RecordError, SessionError, TargetRefusedError
 from .exit_codes import Exit
 from .parser import parse
-from .signals import interrupt_code, interruptible
+from .signals import SignalCode, interrupt_code, interruptible
 from .target_text import UndecidedError
 
 _MODULES = {
@@ -32,13 +32,16 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: what follows the name of the program (default ``sys.argv[1:]``).
 
     Returns:
-        The exit code.
+        The exit code. By default this process ends by a signal where a signal is the reason.
     """
     try:
         with interruptible():
-            return _run_command(parse(arguments))
+            code = _run_command(parse(arguments))
     except KeyboardInterrupt as interrupt:
-        return interrupt_code(interrupt)
+        code = interrupt_code(interrupt)
+    if arguments is None and isinstance(code, SignalCode):
+        code.end_process()
+    return code
 
 
 def _run_command(options: Namespace) -> int:

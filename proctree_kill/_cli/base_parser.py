@@ -22,6 +22,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(formatter_class=Formatter, allow_abbrev=False, **options)
+        self.color = False  # of Python 3.14: its codes would count as characters
         self.set_defaults(parser=self)
 
     @property

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._engine.killing import Killing
 from .._models.policy import KillPolicy
-from .._models.result import Fate, KillResult, closing_line, outcome_table
+from .._models.result import KillResult, closing_line, outcome_table, without_gone
 from .._running.threads import Act, WorkThread
 from .._spawn.leftovers import Leftovers, Rest, any_ended
 from .._spawn.popen import TreePopen
@@ -36,7 +36,7 @@ TERMINAL_SIGNALS = ("SIGINT", "SIGQUIT", "SIGWINCH")
 Not SIGBREAK: another program may have sent CTRL_BREAK to our console group, and to no other.
 """
 HANGUP = getattr(signal, "SIGHUP", None)
-LEFT = "the command has ended and left processes"
+LEFT = "processes are left"
 KILLING = "killing all processes"
 # In the queue of the signals; no signal has these numbers.
 WAIT_ENDED, INPUT_ENDED, TREE_ENDED = 0, 254, 255
@@ -145,10 +145,9 @@ class CommandRun:
         if result is None:
             screen.error(self._without_kill())
             return
-        left = tuple(outcome for outcome in result.outcomes if outcome.fate != Fate.ALREADY_GONE)
-        shown = result.model_copy(update={"outcomes": left or result.outcomes})
-        screen.table(outcome_table(shown, times=None), problem=True)
-        screen.error(closing_line(shown))
+        left = without_gone(result)
+        screen.table(outcome_table(left), problem=True, fold=False)
+        screen.error(closing_line(left if left.outcomes else result))
 
     def _without_kill(self) -> str:
         is_left = self._leftovers.choice == "leave" and not self._process.containment.is_empty

@@ -11,7 +11,7 @@ import shtab
 from .._models.signal_names import SIGNALS
 from .help import COMMANDS
 from .target_text import target
-from .values import folder, pids, signal
+from .values import FORCE, folder, pids, signal
 
 if TYPE_CHECKING:
     from .base_parser import Parser
@@ -83,7 +83,7 @@ def _complete(action: argparse.Action, neighbours: Iterable[argparse.Action]) ->
     if action.nargs == argparse.REMAINDER:
         action.complete = _command(neighbours)  # type: ignore[attr-defined] # shtab reads it
     elif action.type is signal:
-        action.choices = [name.removeprefix("SIG") for name in SIGNALS]
+        action.choices = [name.removeprefix("SIG") for name in (*SIGNALS, FORCE)]
     elif action.type in _BY_TYPE:
         action.complete = _BY_TYPE[action.type]  # type: ignore[attr-defined] # shtab reads it
 

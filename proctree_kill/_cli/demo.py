@@ -65,7 +65,7 @@ def _show(tree: DemoTree, policy: KillPolicy, screen: Screen) -> bool:
     screen.info(f"\nNow all are asked to exit; after {policy.grace:g} s force follows:\n")
     with screen.grace(policy.grace, lines=False):
         result = kill_tree(tree.pid, policy=policy, marker=tree.marker)
-    screen.result(result)
+    screen.table(result)
     gone = tree.is_gone()
     if gone:
         screen.info("\nProof: all of them held one pipe, and it is closed: no process is left.")

@@ -30,12 +30,7 @@ class Formatter(argparse.HelpFormatter):
         filled: list[str] = []
         for (_, is_list), lines in blocks:
             block = list(lines)
-            if is_list:
-                filled += _list(block, width)
-            elif block[0].endswith(":"):
-                filled += block
-            else:
-                filled += _wrap(" ".join(block), width) or block
+            filled += _list(block, width) if is_list else _wrap(" ".join(block), width) or block
         return "\n".join(indent + line for line in filled)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
@@ -53,7 +48,7 @@ class Formatter(argparse.HelpFormatter):
         finally:
             self._width = width
         start = f"usage: {self._prog} "
-        indent = len(start) if len(start) < width / 2 else 4
+        indent = len(start) if len(start) < width / 3 else 2
         words = _WHOLE.sub(lambda part: part[0].replace(" ", "\0"), usage)
         return "\n".join(_wrap(words, width, " " * indent)).replace("\0", " ") + "\n\n"
 
@@ -65,7 +60,7 @@ def _list(lines: list[str], width: int) -> Iterable[str]:
     items: list[list[str]] = []
     for line in lines:
         if line.startswith("   "):  # goes on
-            items[-1][1] += f" {line.strip()}"
+            items[-1][1] = f"{items[-1][1]} {line.strip()}".strip()
         else:
             term, _, text = line.strip().partition("  ")
             items.append([term, text.strip()])

@@ -83,7 +83,7 @@ examples:
   proctree-kill kill node                     ask which node processes to end
   proctree-kill kill 4711 --force             do not ask
   proctree-kill kill 4711 --signal INT        ask as Ctrl-C does
-  proctree-kill kill 4711 --teardown "INT 3, TERM 2"  two requests
+  proctree-kill kill 4711 --teardown "INT 3s, TERM 2s"  two requests
   proctree-kill kill 4711 --spare 4713        all but 4713 and its children
   proctree-kill kill 4711 --marker APP_RUN=7  daemons with APP_RUN=7 as well
   proctree-kill kill 4711 --json | jq '.results[].outcomes[].fate'
@@ -119,7 +119,7 @@ exit codes:
 examples:
   proctree-kill run --timeout 1 -- sleep 60     exit code 124 after a second
   proctree-kill run --timeout 60 -- make test   end all of it after a minute
-  proctree-kill run --timeout 60 --signal INT -- jupyter lab   as Ctrl-C would
+  proctree-kill run --timeout 1h -s INT -- jupyter lab   as Ctrl-C would
   proctree-kill run -- ./start-servers.sh       the servers end with the script
   proctree-kill run --leftovers leave -- ./up   the servers go on
   proctree-kill run -v --grace 10 -- npm start  show which processes were left

@@ -54,7 +54,7 @@ def _kill(options: Namespace, screen: Screen) -> Exit:
         screen.json({"ok": ok, "results": dumped, "refused": [*refused.values()]})
     else:
         for result in results:
-            screen.result(result, fold=not options.verbose)
+            screen.table(result, fold=not options.verbose)
     for text in refused.values():
         screen.error(f"{text}; {'it was not' if results else 'nothing was'} touched")
     advise(refused, screen)

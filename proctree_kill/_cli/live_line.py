@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Self, TextIO
 
+from .._models.text import can_write
 from .._systems import is_in_front
 from .streams import width_of
 
@@ -68,7 +69,8 @@ class LiveLine:
 
     def _fitting(self) -> str:
         room = (width_of(self._stream) or 80) - 1
-        return next((text for text in self._texts() if len(text) <= room), "")
+        text = next((text for text in self._texts() if len(text) <= room), "")
+        return text if can_write(self._stream, text) else text.replace("·", "-")
 
     def _draw(self, text: str) -> None:
         self.shown = text

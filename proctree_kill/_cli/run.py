@@ -22,7 +22,7 @@ from .._systems.contract import Terminal
 from .command_run import INPUT_ENDED, PASSED_ON, CommandRun
 from .exit_codes import Exit
 from .kill import policy_of
-from .signals import SignalQueue, keep_exit_codes, signal_queue
+from .signals import SignalCode, SignalQueue, keep_exit_codes, signal_queue
 from .stdin import InputError, InputRelay
 
 if TYPE_CHECKING:
@@ -187,9 +187,9 @@ def exit_code(code: int | None, reason: int | None, *, survivors: bool) -> int:
     if survivors:
         return Exit.FAILED
     if reason is not None:
-        return reason
+        return SignalCode(reason) if reason > 128 else reason  # noqa: PLR2004 - as shells have it
     if code is None:
         return Exit.FAILED
     if code >= LEAST_STATUS:
         return code - 2 * LEAST_STATUS
-    return code if code >= 0 else 128 - code
+    return code if code >= 0 else SignalCode(128 - code)

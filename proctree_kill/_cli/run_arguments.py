@@ -22,7 +22,8 @@ def add_run(parser: Parser) -> None:
     parser.add_argument(
         "--preserve-status",
         action="store_true",
-        help="exit with the command's own code, also when its time was over or a signal came",
+        help="exit with the command's own code, also when its time or input was over or a signal "
+        "came",
     )
     parser.add_argument(
         "--foreground",
@@ -68,8 +69,8 @@ def add_run(parser: Parser) -> None:
     parser.add_argument(
         "--die-with-stdin",
         action="store_true",
-        help="end the tree --linger after the end of standard input, as when ssh loses its "
-        "connection; the command reads it through a pipe",
+        help="end the tree when standard input ends, as when ssh loses its connection; the command "
+        "reads it through a pipe, and has --linger to exit by itself",
     )
     parser.add_argument(
         "-v",

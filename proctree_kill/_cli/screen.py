@@ -13,9 +13,10 @@ from typing import TextIO
 
 from .._engine.events import LISTENER
 from .._engine.process import details
-from .._models.result import Fate, KillEvent, KillResult, closing_line, outcome_table
-from .._models.text import ASCII_TIMES, TIMES, Table, wrapped
-from .._models.tree import ASCII, LINES, Glyphs, TreeMember, TreeSnapshot
+from .._models.result import KillEvent, KillResult
+from .._models.shown import Shown
+from .._models.text import Table, can_write, wrapped
+from .._models.tree import TreeMember, TreeSnapshot
 from .._systems.contract import Details
 from . import tables
 from .countdown import Countdown
@@ -65,27 +66,24 @@ class Screen:
         """Write JSON to standard output, in ASCII: every encoding has it, for surrogates too."""
         _write(sys.stdout, json.dumps(value, indent=2))
 
-    def table(self, table: Table, *, problem: bool = False) -> None:
-        """Write a table to standard output, or about a problem to standard error."""
+    def table(self, table: Table | Shown, *, problem: bool = False, fold: bool = True) -> None:
+        """Write a table, or a result with its table.
+
+        Args:
+            table: what to write.
+            problem: whether it goes to standard error, also if all is quiet.
+            fold: whether many alike rows share a row.
+        """
         stream = sys.stderr if problem else sys.stdout
         if self._quiet and not problem:
             return
+        lines = [*table.lines(width_of(stream), fold=fold)]
+        if not all(can_write(stream, line) for line, _ in lines):
+            lines = [*table.lines(width_of(stream), ascii_only=True, fold=fold)]
         has_styles = has_colours(stream)
-        lines = table.lines(width_of(stream))
-        _write(
-            stream, "\n".join(styled(line, style if has_styles else "") for line, style in lines)
-        )
-
-    @staticmethod
-    def times(*, fold: bool) -> str | None:
-        """Return the sign before the number of alike rows that share a line; None without fold."""
-        return (TIMES if _can_write(TIMES) else ASCII_TIMES) if fold else None
-
-    def result(self, result: KillResult, *, fold: bool = True) -> None:
-        """Write what became of each process, alike ones in one row if ``fold``, and a summary."""
-        if any(outcome.fate != Fate.ALREADY_GONE for outcome in result.outcomes):
-            self.table(outcome_table(result, self.times(fold=fold)))
-        self.info(closing_line(result))
+        if lines:
+            texts = (styled(line, style if has_styles else "") for line, style in lines)
+            _write(stream, "\n".join(texts))
 
     def ended(self, result: KillResult) -> None:
         """Say on a terminal which processes a command had left, and were ended."""
@@ -108,7 +106,7 @@ class Screen:
         else:
             shown = {pid: Details(command=note) for pid, note in notes.items()}
         head = tables.COMMAND if notes is None else "WHAT IT IS"
-        self.table(tables.tree_table(snapshot, shown, head, _glyphs(), self.times(fold=fold)))
+        self.table(tables.tree_table(snapshot, shown, head, fold=fold))
 
     def processes(self, members: Collection[TreeMember]) -> None:
         """List processes, each with its command line."""
@@ -192,22 +190,6 @@ def _write(stream: TextIO | None, text: str) -> None:
         os.close(null)
         if stream is sys.stdout and not isinstance(error, BrokenPipeError):
             _write(sys.stderr, f"{PROGRAM}: cannot write: {error.strerror}")
-
-
-def _glyphs() -> Glyphs:
-    return LINES if _can_write("".join(LINES)) else ASCII
-
-
-def _can_write(text: str) -> bool:
-    try:
-        text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _plain(text: str, _style: str) -> str:
-    return text
 
 
 def _fitted(text: str, stream: TextIO | None) -> str:

@@ -6,6 +6,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 
+from .._models.result import outcome_table
 from .._records.recover import recover
 from .._sessions.manager import SessionManager
 from . import tables
@@ -44,8 +45,7 @@ def _sessions(options: Namespace, screen: Screen) -> Exit:
         ]
         screen.json({"sessions": sessions})
     elif report.outcomes:
-        times = screen.times(fold=not options.verbose)
-        screen.table(tables.session_table(report, now, times))
+        screen.table(tables.session_table(report, now), fold=not options.verbose)
     else:
         screen.info("no sessions are recorded there")
     return Exit.GONE
@@ -62,9 +62,9 @@ def _stop(options: Namespace, screen: Screen) -> Exit:
     if options.json:
         screen.json(result.model_dump(mode="json"))
         return code
-    if result.kill is not None and result.kill.outcomes:
-        screen.result(result.kill, fold=not options.verbose)
-    (screen.info if result.success else screen.error)(result.message)
+    screen.table(result if result.ok else outcome_table(result.kill), fold=not options.verbose)
+    if not result.ok:
+        screen.error(result.summary())
     return code
 
 
@@ -78,9 +78,7 @@ def _recover(options: Namespace, screen: Screen) -> Exit:
     if options.json:
         screen.json({"ok": report.ok, **report.model_dump(mode="json")})
         return code
-    if report.outcomes:
-        screen.table(tables.record_table(report, screen.times(fold=not options.verbose)))
-    screen.info(report.summary())
+    screen.table(report, fold=not options.verbose)
     return code
 
 

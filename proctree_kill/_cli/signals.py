@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import os
 import signal
 import socket
 import time
@@ -11,8 +13,27 @@ from types import FrameType
 from typing import NoReturn
 
 LONGEST_WAIT = 86400.0  # seconds of one wait; the limits of the systems are higher
+CLEAN_ENDS = ("SIGHUP", "SIGINT", "SIGPIPE", "SIGTERM")
+"""The signals by which a service ends cleanly (systemd.service(5), SuccessExitStatus)."""
 INTERRUPTS = ("SIGTERM", "SIGHUP", "SIGBREAK")
 """The signals that end a program, besides Ctrl-C; SIGBREAK is Windows' Ctrl-Break."""
+
+
+class SignalCode(int):
+    """The exit code that a shell shows for a signal: 128 and its number."""
+
+    def end_process(self) -> None:
+        """End this process by the signal, if that is an ordinary end; else return.
+
+        A script of bash stops at Ctrl-C only where its command ended by SIGINT, and systemd
+        takes these signals for a clean end, but not the exit codes.
+        """
+        number = self - 128
+        if not hasattr(os, "WTERMSIG") or number not in signal_numbers(CLEAN_ENDS):
+            return
+        atexit._run_exitfuncs()  # noqa: SLF001 - a signal would skip them
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)  # pid 1 of a namespace goes on (pid_namespaces(7))
 
 
 class SignalQueue:
@@ -85,9 +106,9 @@ def interruptible() -> Iterator[None]:
         yield
 
 
-def interrupt_code(interrupt: KeyboardInterrupt) -> int:
-    """Return the exit code of a program that was interrupted, as a shell shows it."""
-    return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
+def interrupt_code(interrupt: KeyboardInterrupt) -> SignalCode:
+    """Return the exit code of a program that was interrupted."""
+    return SignalCode(128 + (interrupt.args[0] if interrupt.args else signal.SIGINT))
 
 
 def signal_numbers(names: Iterable[str]) -> list[int]:

@@ -58,8 +58,11 @@ def run(options: Namespace, screen: Screen) -> Exit:
 
 def _texts(count: int, begun: float) -> Sequence[str]:
     some = "1 process" if count == 1 else f"{count:,} processes"
-    waiting = f"waiting for {some} · {time.monotonic() - begun:.0f} s"
-    return (f"{waiting} · Ctrl-C ends the wait only", waiting)
+    seconds = f"{time.monotonic() - begun:.0f} s"
+    return (
+        f"waiting for {some} · {seconds} · Ctrl-C ends the wait only",
+        f"{count:,} left · {seconds} · Ctrl-C stops waiting",
+    )
 
 
 class TreeWait:

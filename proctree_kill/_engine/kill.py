@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from .._models.errors import TargetRefusedError
-from .._models.policy import KillPolicy, Teardown, policy_or_default
+from .._models.policy import KillPolicy, Teardown, Terminate, policy_or_default
 from .._models.result import KillResult
 from .._models.tree import TreeSnapshot
 from .._running import loops, threads
@@ -26,7 +26,7 @@ def kill_tree(
     *,
     grace: float | None = None,
     settle: float | None = None,
-    terminate: Literal["top-down", "tree", "root"] | None = None,
+    terminate: Terminate | None = None,
     teardown: Teardown | None = None,
     include_root: bool | None = None,
     helper_timeout: float | None = None,
@@ -99,7 +99,7 @@ async def akill_tree(
     *,
     grace: float | None = None,
     settle: float | None = None,
-    terminate: Literal["top-down", "tree", "root"] | None = None,
+    terminate: Terminate | None = None,
     teardown: Teardown | None = None,
     include_root: bool | None = None,
     helper_timeout: float | None = None,

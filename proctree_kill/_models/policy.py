@@ -23,6 +23,7 @@ _CONFIG_KEYS = {
     "tasklist_timeout_seconds": "helper_timeout",
 }
 
+Terminate = Literal["top-down", "tree", "root"]
 Requests = tuple[tuple[str, float], ...]
 Teardown = Sequence[tuple[str, float] | str]
 """Each a signal and its seconds; a policy holds the pairs."""
@@ -52,9 +53,7 @@ class KillPolicy(Model):
     # the description is what an error says was expected
     grace: float = Field(default=2.0, ge=0, description="seconds, 0 or more")
     settle: float = Field(default=5.0, ge=0, description="seconds, 0 or more")
-    terminate: Literal["top-down", "tree", "root"] = Field(
-        default="top-down", description="'top-down', 'tree' or 'root'"
-    )
+    terminate: Terminate = Field(default="top-down", description="'top-down', 'tree' or 'root'")
     teardown: Teardown = ()
     include_root: bool = Field(default=True, description="True or False")
     helper_timeout: float = Field(default=5.0, gt=0, description="seconds above 0")

@@ -11,7 +11,7 @@ from .base import Model
 from .errors import ProctreeKillError
 from .identity import ProcessIdentity
 from .shown import Shown
-from .text import TIMES, Row, Table, printable
+from .text import Row, Table, printable
 from .tree import Evidence, TreeMember, named
 
 FORCE = frozenset({"SIGKILL", "TerminateProcess", "taskkill /F"})
@@ -149,22 +149,14 @@ class KillResult(Shown, Model):
         return self
 
 
-def outcome_table(result: KillResult | None, times: str | None = TIMES) -> Table:
-    """Show what became of each process, in the order asked.
-
-    It has no rows where the closing line says all.
-
-    Args:
-        result: the result; None has no processes.
-        times: the sign before the number of processes that share a row, since they differ in
-            their pids and times only; None gives each a row.
-    """
+def outcome_table(result: KillResult | None) -> Table:
+    """Show what became of each process, in the order asked; no rows if the closing line says it."""
     outcomes = result.outcomes if result else ()
     if all(outcome.fate is Fate.ALREADY_GONE and not outcome.detail for outcome in outcomes):
         outcomes = ()
     rows = [Row(tuple(_cells(outcome)), _STYLES[outcome.fate]) for outcome in outcomes]
     optional = ("EVIDENCE", "SIGNALS", "EXIT", "AFTER")
-    return Table(_HEADS, rows, text="NOTE", optional=optional, times=times).compact()
+    return Table(_HEADS, rows, text="NOTE", optional=optional).compact()
 
 
 def without_gone(result: KillResult) -> KillResult:

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from .text import Table, in_ascii, is_encodable, wrapped
+from .text import Table, can_write, in_ascii, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -46,14 +46,11 @@ class Shown:
         return self.summary()
 
     def lines(
-        self, width: int | None = None, *, ascii_only: bool = False
+        self, width: int | None = None, *, ascii_only: bool = False, fold: bool = True
     ) -> Iterator[tuple[str, str]]:
         """Yield the lines of :meth:`render`, each with its style of rich."""
-        table, closing = self._table(), self._closing()
-        if ascii_only:
-            table, closing = table.in_ascii(), in_ascii(closing)
-        if table.rows:
-            yield from table.lines(width)
+        yield from self._table().lines(width, ascii_only=ascii_only, fold=fold)
+        closing = in_ascii(self._closing()) if ascii_only else self._closing()
         yield from ((line, "") for line in wrapped(closing, width).splitlines())
 
     def render(self, width: int | None = None, *, ascii_only: bool = False) -> str:
@@ -68,7 +65,7 @@ class Shown:
     def __str__(self) -> str:
         text = self.render()
         # print() must not fail where the code page has no lines, as in pipes on Windows
-        return text if is_encodable(text, sys.stdout) else self.render(ascii_only=True)
+        return text if can_write(sys.stdout, text) else self.render(ascii_only=True)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'ok' if self.ok else 'not ok'}: {self.summary()}>"

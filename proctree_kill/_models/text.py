@@ -6,17 +6,19 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from itertools import groupby, zip_longest
 from typing import Literal, NamedTuple
+from unicodedata import combining, east_asian_width
 
 GAP = "  "
-TIMES, ASCII_TIMES = "\N{MULTIPLICATION SIGN}", "x"
+TIMES = "\N{MULTIPLICATION SIGN}"
 """What stands before the number of alike rows."""
 READABLE = 20
 """Characters; less is little room for text."""
 FEW = 3
 """Rows; so many that are alike are shown one by one."""
+_LEAST_TEXT = 8  # characters, beside a drawing
 _INDENT = "    "  # of text below its row
 _BYTE_BASE = 0xDC00  # plus a byte that is no UTF-8: its surrogate (PEP 383)
-_IN_ASCII = str.maketrans({"├": "|", "│": "|", "└": "`", "─": "-", TIMES: "x", "…": "..."})
+_IN_ASCII = str.maketrans({"├": "|", "│": "|", "└": "`", "─": "-", TIMES: "x", "…": "~"})
 _OF_ONE = frozenset(("PID", "AFTER", "SESSION", "AGE"))  # heads of columns that never agree
 _RIGHT = frozenset(("ORDER", "PID", "EXIT", "AFTER", "AGE"))  # heads of columns of numbers
 
@@ -39,9 +41,9 @@ class Table(NamedTuple):
         optional: the heads of columns that may be left out before that, the first first.
         narrow: where there is little room for it, it stands ``below`` its row, is wrapped in its
             column all the same (``wrap``), or is shortened to a line always (``cut``).
-        times: the sign before the number of rows that are shown as one, since they differ in
-            columns only that never agree, as PID. None shows each.
-        counted: the head of the column behind which that number stands.
+        counted: the head of the column behind which stands how many rows are shown as one, since
+            they differ in columns only that never agree, as PID.
+        drawn: the head of a column whose cells lose their beginnings where the rest does not fit.
     """
 
     heads: tuple[str, ...]
@@ -49,30 +51,37 @@ class Table(NamedTuple):
     text: str = ""
     optional: tuple[str, ...] = ()
     narrow: Literal["below", "wrap", "cut"] = "below"
-    times: str | None = None
     counted: str = "NAME"
+    drawn: str = ""
 
     def compact(self) -> Table:
         """Leave out the empty columns."""
         return self._with([head for head in self.heads if any(self._column(head)[1:])])
 
-    def in_ascii(self) -> Table:
-        """Use ASCII only."""
-        rows = [row._replace(cells=tuple(map(in_ascii, row.cells))) for row in self.rows]
-        return self._replace(rows=rows, times=self.times and ASCII_TIMES)
-
-    def lines(self, width: int | None = None) -> Iterator[tuple[str, str]]:
+    def lines(
+        self, width: int | None = None, *, ascii_only: bool = False, fold: bool = True
+    ) -> Iterator[tuple[str, str]]:
         """Yield the lines, each with its style; numbers stand to the right.
 
         Args:
             width: the characters of a line; a longer word is not cut. None is no limit.
+            ascii_only: whether to use ASCII only.
+            fold: whether many alike rows are shown as one.
         """
-        folded = self._fitted(width)._folded()  # noqa: SLF001 - each is a table
-        return folded._fitted(width)._lines(width)  # noqa: SLF001 - as above
+        if not self.rows:
+            return
+        table = self
+        if ascii_only:  # before the widths are measured
+            rows = [row._replace(cells=tuple(map(in_ascii, row.cells))) for row in self.rows]
+            table = self._replace(rows=rows)
+        if fold:
+            table = table._fitted(width)._folded()  # noqa: SLF001 - each is a table
+        for line, style in table._fitted(width)._clipped(width)._lines(width):  # noqa: SLF001 - as above
+            yield in_ascii(line) if ascii_only else line, style
 
     def _folded(self) -> Table:
         """Show neighbours that differ in what never agrees only as one row, if there are many."""
-        if self.times is None or self.counted not in self.heads:
+        if self.counted not in self.heads:
             return self
         own = [index for index, head in enumerate(self.heads) if head in _OF_ONE]
         rows: list[Row] = []
@@ -90,14 +99,14 @@ class Table(NamedTuple):
             cells[index] = last[index] if self.heads[index] == "AFTER" else ""
         counted = self.heads.index(self.counted)
         names = dict.fromkeys((first[counted], last[counted]))
-        cells[counted] = f"{' to '.join(names)} {self.times}{len(alike):,}"
+        cells[counted] = f"{' to '.join(names)} {TIMES}{len(alike):,}"
         return Row(tuple(cells), alike[0].style)
 
     def _lines(self, width: int | None) -> Iterator[tuple[str, str]]:
         rest = self._rest(width)
         below = rest is not None and rest < READABLE and self.narrow == "below"
         table = self._with([head for head in self.heads if head != self.text]) if below else self
-        sizes = [max(map(len, table._column(head))) for head in table.heads]  # noqa: SLF001 - a table
+        sizes = [max(map(columns_of, table._column(head))) for head in table.heads]  # noqa: SLF001 - a table
         if rest is not None and not below:
             sizes[self.heads.index(self.text)] = rest
         rows = (Row(self.heads, "bold"), *self.rows)
@@ -130,6 +139,21 @@ class Table(NamedTuple):
             table = table._with([kept for kept in table.heads if kept != head])
         return table
 
+    def _clipped(self, width: int | None) -> Table:
+        """Leave out the beginnings of a drawing that is too deep for the width."""
+        if width is None or self.drawn not in self.heads:
+            return self
+        index = self.heads.index(self.drawn)
+        others = self._width_without(self.text) - max(map(columns_of, self._column(self.drawn)))
+        room = max(width - others - _LEAST_TEXT, READABLE)
+        rows = []
+        for row in self.rows:
+            cells = list(row.cells)
+            if len(cells[index]) > room:
+                cells[index] = f"…{cells[index][1 - room :]}"
+            rows.append(row._replace(cells=tuple(cells)))
+        return self._replace(rows=rows)
+
     def _with(self, heads: Iterable[str]) -> Table:
         indices = [self.heads.index(head) for head in heads]
         rows = [
@@ -143,7 +167,9 @@ class Table(NamedTuple):
 
     def _width_without(self, left_out: str) -> int:
         """Return the width of all columns but one, with the gaps between all."""
-        sizes = [max(map(len, self._column(head))) for head in self.heads if head != left_out]
+        sizes = [
+            max(map(columns_of, self._column(head))) for head in self.heads if head != left_out
+        ]
         return sum(sizes) + len(GAP) * (len(self.heads) - 1)
 
     def _wrapped(self, cell: str, width: int) -> list[str]:
@@ -181,11 +207,19 @@ def _without(cells: tuple[str, ...], left_out: list[int]) -> list[str]:
 
 
 def _line(heads: Iterable[str], cells: Iterable[str], sizes: Iterable[int]) -> str:
-    parts = [
-        cell.rjust(size) if head in _RIGHT else cell.ljust(size)
-        for head, cell, size in zip(heads, cells, sizes, strict=True)
-    ]
+    parts = []
+    for head, cell, size in zip(heads, cells, sizes, strict=True):
+        space = " " * (size - columns_of(cell))
+        parts.append(space + cell if head in _RIGHT else cell + space)
     return GAP.join(parts).rstrip()
+
+
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes: East Asian characters take two."""
+    if text.isascii():
+        return len(text)
+    wide = sum(east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(map(bool, map(combining, text)))
 
 
 def printable(text: str) -> str:
@@ -205,8 +239,8 @@ def in_ascii(text: str) -> str:
     return text.translate(_IN_ASCII).encode("ascii", "backslashreplace").decode()
 
 
-def is_encodable(text: str, stream: object) -> bool:
-    """Whether a stream can write a text."""
+def can_write(stream: object, text: str) -> bool:
+    """Whether the encoding of a stream has all characters of a text."""
     try:
         text.encode(getattr(stream, "encoding", None) or "utf-8")
     except UnicodeEncodeError:

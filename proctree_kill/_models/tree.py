@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from itertools import groupby
 
 from .base import Model
 from .identity import ProcessIdentity
 from .shown import Shown
-from .text import in_ascii, printable, wrapped
+from .text import FEW, TIMES, in_ascii, printable, wrapped
 
-
-class Glyphs(NamedTuple):
-    """The characters that connect a process to its parent in a drawing."""
-
-    child: str
-    last_child: str
-    passing: str
-    nothing: str
-
-
-LINES = Glyphs("├─ ", "└─ ", "│  ", "   ")
-ASCII = Glyphs("|- ", "`- ", "|  ", "   ")
+_CHILD, _LAST_CHILD = "├─ ", "└─ "
+_BELOW = {"": "", _CHILD: "│  ", _LAST_CHILD: "   "}  # what stands below each of these
 
 
 class Evidence(StrEnum):
@@ -91,37 +81,63 @@ class TreeSnapshot(Shown, Model):
         return f"{to_end} to end" + (f", {spared:,} spared" if spared else "")
 
     def lines(
-        self, width: int | None = None, *, ascii_only: bool = False
+        self, width: int | None = None, *, ascii_only: bool = False, fold: bool = True
     ) -> Iterator[tuple[str, str]]:
-        """Draw the tree, a line for each process, parents above their children."""
-        glyphs = ASCII if ascii_only else LINES
-        for branch, member in branches(self.members, glyphs):
+        """Draw the tree, parents above their children; many alike siblings share a line."""
+        for branch, alike in branches(self.members, fold=fold):
             first = branch if width is None else branch[-(width // 2) :]
-            further = first.replace(glyphs.child, glyphs.passing).replace(glyphs.last_child, "   ")
-            text = in_ascii(str(member)) if ascii_only else str(member)
-            lines = wrapped(text, width, first, f"{further}  ").splitlines()
-            yield from ((line, "cyan" if member.spared else "") for line in lines)
+            further = f"{first[:-3]}{_BELOW.get(first[-3:], '')}  "
+            texts = (f"{named(*alike)} [{reasons(alike[0])}]", first, further)
+            text, first, further = map(in_ascii, texts) if ascii_only else texts
+            lines = wrapped(text, width, first, further).splitlines()
+            yield from ((line, "cyan" if alike[0].spared else "") for line in lines)
         yield from super().lines(width, ascii_only=ascii_only)
 
 
 def branches(
-    members: Iterable[TreeMember], glyphs: Glyphs = LINES
-) -> Iterator[tuple[str, TreeMember]]:
-    """Yield each member with the lines that lead to it, parents above their children.
+    members: Sequence[TreeMember],
+    *,
+    fold: bool = True,
+    shown: Callable[[TreeMember], object] = lambda _: None,
+) -> Iterator[tuple[str, list[TreeMember]]]:
+    """Yield members with the lines that lead to them, parents above their children.
 
     A member without a parent in the tree stands at the margin.
+
+    Args:
+        members: of the tree.
+        fold: whether many alike siblings without children come together; else each is alone.
+        shown: returns what else of a member must be alike.
     """
+    parents = {member.ppid for member in members}
+
+    def key(branch: tuple[str, TreeMember]) -> object:
+        member = branch[1]
+        if member.identity.pid in parents:
+            return member.identity.pid
+        facts = (member.ppid, member.depth, member.name, member.evidence, member.spared)
+        return (*facts, shown(member))
+
+    for _, group in groupby(_branches(members), key):
+        alike = list(group)
+        if fold and len(alike) > FEW:
+            yield alike[-1][0], [member for _, member in alike]
+        else:
+            yield from ((lines, [member]) for lines, member in alike)
+
+
+def _branches(members: Iterable[TreeMember]) -> Iterator[tuple[str, TreeMember]]:
     # no recursion: a chain of processes may be deeper than Python's limit
     below = _families(sorted(members, key=lambda member: (member.depth, member.identity.pid)))
     waiting = [("", "", member) for member in reversed(below.get(None, []))]
     while waiting:
         indent, joint, member = waiting.pop()
         yield indent + joint, member
-        space = {glyphs.child: glyphs.passing, glyphs.last_child: glyphs.nothing}.get(joint, "")
+        space = indent + _BELOW[joint]
         children = below.pop(member.identity.pid, [])
-        joints = [glyphs.child] * (len(children) - 1) + [glyphs.last_child]
+        joints = [_CHILD] * (len(children) - 1) + [_LAST_CHILD]
         pairs = zip(joints, children, strict=False)
-        waiting += [(indent + space, joint, child) for joint, child in pairs][::-1]
+        waiting += [(space, joint, child) for joint, child in pairs][::-1]
 
 
 def _families(members: list[TreeMember]) -> dict[int | None, list[TreeMember]]:
@@ -134,9 +150,10 @@ def _families(members: list[TreeMember]) -> dict[int | None, list[TreeMember]]:
     return below
 
 
-def named(member: TreeMember) -> str:
-    """Return the name and the pid of a process."""
-    return f"{printable(member.name or '?')} {member.identity.pid}"
+def named(member: TreeMember, *others: TreeMember) -> str:
+    """Return the name of a process and its pid, or how many alike ones there are."""
+    number = f"{TIMES}{1 + len(others):,}" if others else member.identity.pid
+    return f"{printable(member.name or '?')} {number}"
 
 
 def reasons(member: TreeMember) -> str:

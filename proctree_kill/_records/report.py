@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 
 from .._models.base import Model
-from .._models.result import KillResult
+from .._models.result import KillResult, without_gone
+from .._models.shown import Shown
+from .._models.text import Row, Table, printable
 
 
 class RecordFate(StrEnum):
@@ -30,6 +33,16 @@ class RecordFate(StrEnum):
     """Another user may have written it, or it is no plain file: kept, and never acted upon."""
     BARE = "bare"
     """It is a number that another program wrote, and may not be acted upon: kept."""
+
+
+STYLES: Mapping[str, str] = {
+    RecordFate.ENDED: "green",
+    RecordFate.SURVIVED: "bold red",
+    RecordFate.GONE: "dim",
+    RecordFate.RECYCLED: "dim",
+}
+"""The styles of rich."""
+_EMPTY = (RecordFate.GONE, RecordFate.RECYCLED)  # of many there is nothing to say
 
 
 class RecordOutcome(Model):
@@ -59,8 +72,15 @@ class RecordOutcome(Model):
     detail: str | None = None
     kill: KillResult | None = None
 
+    def __str__(self) -> str:
+        found = "; ".join(filter(None, (self.fate, _note(self))))
+        return f"{printable(self.session_id)}: {found}"
 
-class RecoveryReport(Model):
+    def __repr__(self) -> str:
+        return f"<RecordOutcome {self}>"
+
+
+class RecoveryReport(Shown, Model):
     """What became of every record in a folder.
 
     Args:
@@ -127,9 +147,41 @@ class RecoveryReport(Model):
     def summary(self) -> str:
         """Return the report in one line."""
         count = Counter(outcome.fate for outcome in self.outcomes)
-        parts = [f"{count[fate]} {fate}" for fate in RecordFate if count[fate]]
+        parts = [f"{count[fate]:,} {fate}" for fate in RecordFate if count[fate]]
         would = "would be: " if self.dry_run and parts else ""
         return would + (", ".join(parts) or "no records")
 
+    def _table(self) -> Table:
+        rows = [
+            record_row(outcome, outcome.fate, style=STYLES.get(outcome.fate, ""))
+            for outcome in self.outcomes
+        ]
+        return record_table(rows, "FATE")
+
     def _of(self, fate: RecordFate) -> tuple[RecordOutcome, ...]:
         return tuple(outcome for outcome in self.outcomes if outcome.fate is fate)
+
+
+def record_table(rows: list[Row], *middle: str) -> Table:
+    """Return a table of records.
+
+    Args:
+        rows: the rows, as :func:`record_row` makes them.
+        middle: the heads of the columns between the pid and the owner.
+    """
+    heads = ("SESSION", "TOOL", "PID", *middle, "OWNER", "NOTE")
+    optional = ("OWNER", "TOOL", "AGE")
+    return Table(heads, rows, text="NOTE", optional=optional, counted="SESSION").compact()
+
+
+def record_row(record: RecordOutcome, *middle: str, style: str) -> Row:
+    """Return the row of a record, with these cells between the pid and the owner."""
+    pid, owner = ("" if number is None else str(number) for number in (record.pid, record.owner))
+    cells = (printable(record.session_id), printable(record.tool or ""), pid, *middle, owner)
+    return Row((*cells, _note(record)), style, folds=record.fate in _EMPTY)
+
+
+def _note(record: RecordOutcome) -> str:
+    kill = record.kill and without_gone(record.kill)
+    killed = kill.summary() if kill and kill.outcomes else None
+    return printable("; ".join(filter(None, (killed, record.detail))))

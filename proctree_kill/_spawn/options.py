@@ -10,7 +10,7 @@ from .._containment.containment import Requested
 from .._engine.events import Listener
 from .._engine.shutdown import Shutdown
 from .._engine.target import Spare
-from .._models.policy import KillPolicy, Teardown
+from .._models.policy import KillPolicy, Teardown, Terminate
 from .leftovers import Choice
 
 Path = str | bytes | PathLike[str] | PathLike[bytes]
@@ -26,7 +26,7 @@ class KillOptions(TypedDict, total=False):
 
     grace: float | None
     settle: float | None
-    terminate: Literal["top-down", "tree", "root"] | None
+    terminate: Terminate | None
     teardown: Teardown | None
     include_root: bool | None
     helper_timeout: float | None
@@ -87,3 +87,6 @@ class RunOptions(TreeOptions, total=False):
     timeout: float | None
     check: bool
     grace: float
+    settle: float | None
+    terminate: Terminate | None
+    teardown: Teardown | None

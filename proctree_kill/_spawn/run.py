@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from .._engine.target import Spare
+    from .._models.policy import Teardown, Terminate
     from .leftovers import Choice
     from .options import Command, RunOptions
 
@@ -49,6 +50,9 @@ class Running:
         timeout: float | None = None,
         check: bool = False,
         grace: float = 0.0,
+        settle: float | None = None,
+        terminate: Terminate | None = None,
+        teardown: Teardown | None = None,
         leftovers: Choice = "end",
         linger: float = LINGER,
         spare: Spare | None = None,
@@ -67,7 +71,11 @@ class Running:
         self._input = input
         self._timeout = timeout
         self._check = check
-        self._at_timeout = KillPolicy(grace=grace)
+        at_end = {"settle": settle, "terminate": terminate, "teardown": teardown}
+        self._at_end = KillPolicy().but(**at_end)
+        # the seconds of a teardown are its grace
+        own_grace = None if teardown and not grace else grace
+        self._at_timeout = KillPolicy().but(grace=own_grace, **at_end)
         self._leftovers = Leftovers.read(
             leftovers,
             linger,
@@ -130,7 +138,7 @@ class Running:
         if rest.hurried or not in_time:
             kill = rest.end(FORCE if rest.hurried else self._at_timeout)
         else:
-            kill = rest.finish(KillPolicy())
+            kill = rest.finish(self._at_end)
         if kill is not None and all(outcome.fate != Fate.SPARED for outcome in kill.outcomes):
             drained = time.monotonic() + DRAIN  # a survivor may hold a pipe
             transfer.wait(lambda: drained)
@@ -216,7 +224,10 @@ def run(args: Command, **options: Any) -> CompletedTree[Any]:
         grace: seconds between the polite request and the force at the timeout;
             default 0: force at once, as ``subprocess.run`` does to the root alone.
             What is left when the command has ended by itself has 2 seconds, whatever this is.
+            With a teardown, leave it out.
             A program that holds a lock file, as git does, removes it when it is asked.
+        settle, terminate, teardown: as for :class:`KillPolicy`, at the timeout and for what is
+            left when the command has ended by itself.
         leftovers: what becomes of the processes that are left when the root has ended.
             ``"end"`` (default) ends them after ``linger``; ``"wait"`` waits for the whole tree,
             within the timeout; ``"leave"`` reads what the pipes hold, closes them and leaves the

@@ -230,6 +230,15 @@ class TestTerminal:
         assert prepared.tree.all_dead()
 
     @pytest.mark.needs("bash")
+    def test_ctrl_c_stops_a_script(self, terminal: Terminal, tmp_path: Path) -> None:
+        run = shlex.join([*RUN, "--", "sh", "-c", "echo there; exec sleep 1000"])
+        terminal.run("bash", "-c", f"{run}; : >next", cwd=tmp_path)
+        terminal.expect("there")
+        terminal.type("\3")
+        assert terminal.wait() == 130
+        assert not (tmp_path / "next").exists()
+
+    @pytest.mark.needs("bash")
     def test_a_command_can_be_stopped_and_continued(self, terminal: Terminal) -> None:
         terminal.run("bash", "--norc", "--noediting", "-i", env={**os.environ, "PS1": "prompt> "})
         terminal.expect("prompt> ")

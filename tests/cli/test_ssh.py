@@ -16,7 +16,7 @@ import pytest
 from support.nodes import Node
 from support.planter import NODE
 from support.runs import HASTE, PATIENCE
-from support.sshd import serving
+from support.sshd import over, serving
 from support.times import BOUND
 from support.trees import Tree
 
@@ -29,8 +29,7 @@ LEFT_BY_A_LOGIN = Node(
         Node(name="first", session=True, dies=True, children=(Node(name="daemon", session=True),)),
     ),
 )
-ROOT = Path(__file__).parents[2]
-SOON = ("--linger", "0", "--grace", HASTE)
+SOON = ("-v", "--linger", "0", "--grace", HASTE)  # verbose: it writes to a pipe that broke
 
 pytestmark = pytest.mark.needs("sshd")
 
@@ -71,13 +70,6 @@ def test_without_an_input_nothing_is_started(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (125, "")
     assert "standard input is at its end" in done.stderr
-
-
-def over(ssh: Sequence[str], *arguments: str) -> list[str]:
-    """Return the command of a client that runs ``proctree-kill run`` there."""
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    run = [f"PYTHONPATH={path}", sys.executable, "-m", "proctree_kill", "run", *arguments]
-    return [*ssh, "there", shlex.join(["env", *run])]
 
 
 @contextmanager

@@ -91,9 +91,7 @@ def test_a_command_ends_while_its_input_goes_on() -> None:
         assert command.wait(BOUND) == 7
 
 
-@pytest.mark.parametrize(
-    ("options", "code"), [(["--timeout", HASTE], 124), ([], 128 + signal.SIGTERM)]
-)
+@pytest.mark.parametrize(("options", "code"), [(["--timeout", HASTE], 124), ([], -signal.SIGTERM)])
 def test_a_tree_is_ended_while_its_input_goes_on(options: list[str], code: int) -> None:
     with relayed("exec sleep 1000", *options) as command:
         if not options:
@@ -120,7 +118,7 @@ def test_the_whole_tree_ends_with_the_input(plant: Planter) -> None:
         _, err = command.communicate(timeout=BOUND)
         assert prepared.tree.all_dead()
     assert command.returncode == 123
-    assert err.startswith(b"proctree-kill: standard input ended; the command went on for 0 s\n")
+    assert b"proctree-kill: standard input ended; the command went on for 0 s\n" in err
     assert b"\nproctree-kill: standard input ended after " in err
 
 

@@ -123,7 +123,7 @@ class TestTrees:
         assert living.identity.pid == tree.root.pid
         assert not tree.all_dead()
 
-    @pytest.mark.needs("procfs", "rich")
+    @pytest.mark.needs("procfs")
     def test_ctrl_c_ends_the_wait_only(self, plant: Planter, terminal: Terminal) -> None:
         tree = plant(chain("root", "child"))
         terminal.run(sys.executable, "-m", "proctree_kill", "wait", str(tree.root.pid))

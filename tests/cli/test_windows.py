@@ -211,3 +211,54 @@ def test_ctrl_break_while_a_tree_is_being_asked_forces(planter: SocketPlanter) -
         rest = ours.stderr.read()
     assert b"interrupted; forced, no process is left" in rest
     assert planter.all_dead()
+
+
+class TestInput:
+    """Real: ``run --die-with-stdin``."""
+
+    RUN = (*COMMAND, "run", "--die-with-stdin")
+    COPY = "import shutil, sys; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)"
+    STAY = "import time; print('there', flush=True); time.sleep(1000)"
+
+    def test_without_an_input_nothing_is_started(self) -> None:
+        done = subprocess.run(
+            [*self.RUN, "--", "cmd", "/c", "echo started"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=BOUND,
+        )
+        assert (done.returncode, done.stdout) == (125, b"")
+        assert done.stderr.startswith(b"proctree-kill: standard input is at its end")
+
+    def test_each_byte_arrives(self) -> None:
+        data = os.urandom(1 << 20)
+        done = subprocess.run(
+            [*self.RUN, "--linger", PATIENCE, "--", *BARE, self.COPY],
+            input=data,
+            capture_output=True,
+            check=False,
+            timeout=BOUND,
+        )
+        assert (done.returncode, done.stdout == data, done.stderr) == (0, True, b"")
+
+    @pytest.mark.parametrize(
+        ("program", "code"),
+        [(STAY, 123), ("print('there', flush=True); raise SystemExit(len(input()))", 7)],
+        ids=["the input ends", "the input goes on"],
+    )
+    def test_an_end(self, program: str, code: int) -> None:
+        with subprocess.Popen(
+            [*self.RUN, "--linger", "0", "--force", "--", *BARE, program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as command:
+            assert command.stdin
+            assert command.stdout
+            assert command.stdout.readline() == b"there\r\n"
+            if code == 7:
+                command.stdin.write(b"a word!\r\n")
+                command.stdin.flush()
+                assert command.wait(BOUND) == code
+            assert command.communicate(timeout=BOUND)[0] == b""
+        assert command.returncode == code

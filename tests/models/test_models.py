@@ -357,6 +357,7 @@ def test_a_chain_deeper_than_python_recurses_is_drawn() -> None:
 @unhurried
 @given(st.lists(members, max_size=8, unique_by=lambda outcome: outcome.identity.pid))
 def test_every_member_is_drawn_once(members: list[TreeMember]) -> None:
-    drawn = TreeSnapshot(target=(), members=tuple(members)).render()
+    snapshot = TreeSnapshot(target=(), members=tuple(members))
+    drawn = "\n".join(line for line, _ in snapshot.lines(fold=False))
     for member in members:
         assert f" {member.identity.pid} [{', '.join(member.evidence)}" in drawn

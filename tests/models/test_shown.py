@@ -17,12 +17,15 @@ from proctree_kill import (
     KillResult,
     ProcessIdentity,
     ProcessOutcome,
+    RecordOutcome,
+    RecoveryReport,
     StopResult,
     TreeMember,
     TreeSnapshot,
 )
 from proctree_kill._models.result import SurvivorsError
 from proctree_kill._models.shown import Shown
+from proctree_kill._models.text import TIMES
 
 NAMES = ("\x1b[31mred", "a\nb\r", "\udcff\ud800", "[bold]x[/bold]", "<b>&amp;", "größe", "微信", "")
 
@@ -62,6 +65,16 @@ def stopped(kill: KillResult | None, message: str = "session a: it was ended") -
     )
 
 
+def report(*fates: str, kill: KillResult | None = None) -> RecoveryReport:
+    outcomes = tuple(
+        RecordOutcome.model_validate(
+            {"session_id": f"a-{n}\x1b", "fate": fate, "path": "x", "pid": 10, "kill": kill}
+        )
+        for n, fate in enumerate(fates)
+    )
+    return RecoveryReport(directory="x", dry_run=False, outcomes=outcomes)
+
+
 RESULTS: dict[str, Shown] = {
     "result": killed(),
     "no processes": KillResult(target=(), outcomes=(), seconds=0.0),
@@ -71,6 +84,8 @@ RESULTS: dict[str, Shown] = {
     "no tree": TreeSnapshot(target=(), members=()),
     "stop": stopped(killed()),
     "stop without a tree": stopped(None, "session \x1b[2J\udcff: not found"),
+    "report": report("ended", "survived", "gone", kill=killed("\udcff[b]<b>")),
+    "no records": report(),
     "completed": CompletedTree(["/bin/\x1b[31m<b>"], -15, "out", "err", kill=killed()),
 }
 every_result = pytest.mark.parametrize("shown", RESULTS.values(), ids=RESULTS.keys())
@@ -88,6 +103,8 @@ every_result = pytest.mark.parametrize("shown", RESULTS.values(), ids=RESULTS.ke
         ),
         (stopped(None), "<StopResult ok: session a: it was ended>"),
         (stopped(killed("a", fate=Fate.SURVIVED)), "<StopResult not ok: session a: it was ended>"),
+        (report("ended", "gone"), "<RecoveryReport ok: 1 ended, 1 gone>"),
+        (report("survived"), "<RecoveryReport not ok: 1 survived>"),
         (CompletedTree(["sh", "x"], 0), "<CompletedTree ok: sh ended with exit code 0>"),
         (CompletedTree(["/bin/sh"], 3), "<CompletedTree not ok: sh ended with exit code 3>"),
         (
@@ -127,9 +144,14 @@ def test_what_a_command_was_told_and_wrote_is_not_shown() -> None:
             snapshot("a").members[0].model_copy(update={"spared": "by the caller", "name": None}),
             "<TreeMember ? 10 [root, spared: by the caller]>",
         ),
+        (
+            report("ended", kill=killed("a", "b")).outcomes[0],
+            "<RecordOutcome a-0\\x1b: ended; 2 killed in 1.00 s>",
+        ),
+        (report("gone").outcomes[0], "<RecordOutcome a-0\\x1b: gone>"),
     ],
 )
-def test_a_process_is_a_short_line(shown: TreeMember, line: str) -> None:
+def test_a_part_of_a_result_is_a_short_line(shown: TreeMember | RecordOutcome, line: str) -> None:
     assert repr(shown) == line
 
 
@@ -212,6 +234,12 @@ def test_rich_shows_the_same_lines(shown: Shown, width: int) -> None:
     assert console.file.getvalue() == shown.render(width) + "\n"
 
 
+def test_columns_are_below_each_other_also_beside_wide_characters() -> None:
+    heads, *rows = str(killed("sh", "微信", "e\u0301\u0301x")).splitlines()[:-1]
+    start = heads.index("FATE")
+    assert [row.index("killed") for row in rows] == [start, start - 2, start + 2]
+
+
 def test_rich_shows_colours() -> None:
     console = pytest.importorskip("rich.console").Console(
         force_terminal=True, color_system="standard", file=io.StringIO(), width=80
@@ -237,7 +265,9 @@ def test_a_pickled_result_shows_the_same(shown: Shown) -> None:
 
 def test_what_is_shown_is_no_part_of_the_json() -> None:
     result = killed("\x1b", "[b]", "<b>", "größe")
-    stop = stopped(result)
+    stop, recovered = stopped(result), report("ended", kill=result)
+    assert recovered.model_dump().keys() == {"directory", "dry_run", "outcomes"}
+    assert RecoveryReport.model_validate_json(recovered.model_dump_json()) == recovered
     assert result.model_dump().keys() == {"target", "outcomes", "seconds", "verified"}
     fields = {"success", "session_id", "method", "message", "error", "kill"}
     assert stop.model_dump().keys() == fields
@@ -247,7 +277,13 @@ def test_what_is_shown_is_no_part_of_the_json() -> None:
 def test_thousands_of_processes_are_a_few_lines_where_they_are_alike() -> None:
     shown = killed("root", *["sleep"] * 5000)
     assert len(str(shown).splitlines()) == 4
-    assert "sleep ×5,000" in str(shown)  # noqa: RUF001 - that is the sign
+    assert f"sleep {TIMES}5,000" in str(shown)
+    assert str(snapshot("root", *["sleep"] * 5000)).splitlines() == [
+        "root 10 [root]",
+        f"└─ sleep {TIMES}5,000 [descendant, session]",
+        "5,001 processes to end",
+    ]
+    assert len(str(report(*["gone"] * 5000)).splitlines()) == 3
 
 
 def test_a_target_that_was_gone_is_a_line_unless_there_is_more_to_say() -> None:

@@ -126,6 +126,18 @@ class TestTheTree:
             run(["sh", "-c", polite], timeout=0.3, grace=10, capture_output=True)
         assert expired.value.stdout == b"early\nasked\n"
 
+    def test_a_teardown_asks_by_its_signals(self) -> None:
+        polite = f"trap 'echo asked; exit' INT; echo early; while :; do sleep {LONG} & wait; done"
+        with pytest.raises(subprocess.TimeoutExpired) as expired:
+            run(["sh", "-c", polite], timeout=0.3, teardown=["INT 10"], capture_output=True)
+        assert expired.value.stdout == b"early\nasked\n"
+
+    def test_what_is_left_is_asked_as_the_teardown_says(self) -> None:
+        left = f"(trap 'echo asked; exit' USR1; while :; do sleep {LONG} & wait; done) &"
+        command = ["sh", "-c", left]
+        done = run(command, capture_output=True, teardown=["USR1 10"], terminate="tree", linger=0.3)
+        assert done.stdout == b"asked\n"
+
     def test_a_process_that_holds_a_pipe_after_the_root_delays_no_caller(self) -> None:
         script = f"setsid sleep {LONG} & sleep {LONG} & echo $$"
         done = run(["sh", "-c", script], capture_output=True)
@@ -320,10 +332,25 @@ class TestOptions:
         shown = inspect.signature(call).parameters
         defaults = {name: option.default for name, option in shown.items()}
         expected = {"timeout": None, "grace": 0, "linger": 1, "leftovers": "end", "spare": None}
+        expected |= {"settle": None, "terminate": None, "teardown": None}
         expected |= {"cwd": None, "shell": False, "start_new_session": None, "text": None}
         assert {name: defaults[name] for name in expected} == expected
         assert shown.keys() >= {*inspect.signature(subprocess.Popen).parameters}
         assert all(option.kind is option.KEYWORD_ONLY for option in [*shown.values()][1:])
+
+    @pytest.mark.parametrize(
+        ("options", "told"),
+        [
+            ({"settle": -1}, "settle is -1"),
+            ({"terminate": "all"}, "terminate is 'all'"),
+            ({"teardown": ["INT 3"], "grace": 2.0}, "teardown takes 3 s; give one of them"),
+        ],
+    )
+    def test_a_wrong_way_to_end_the_tree_is_refused(
+        self, options: dict[str, Any], told: str
+    ) -> None:
+        with pytest.raises(errors.PolicyError, match=told):
+            run(["false"], check=True, **options)
 
     def test_a_typo_is_refused_with_the_nearest_name(self) -> None:
         with pytest.raises(

@@ -158,7 +158,6 @@ PROBES: dict[str, Callable[[], bool]] = {
     ),  # which no user may change on Windows
     "file locks": _file_locks,
     "questionary": lambda: importlib.util.find_spec("questionary") is not None,
-    "rich": lambda: importlib.util.find_spec("rich") is not None,
     "sshd": lambda: has("fork") and can_serve(),
     "npm package": lambda: npm_prefix() is not None,
 }

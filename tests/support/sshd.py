@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from .times import BOUND
 
+ROOT = Path(__file__).parents[2]
 PLACES = os.pathsep.join((os.environ["PATH"], "/usr/local/sbin", "/usr/sbin"))
 PRIVILEGE_SEPARATION = Path("/run/sshd")  # where a server of root must have an empty folder
 SERVER = """\
@@ -86,3 +89,16 @@ def serving(folder: Path, *, alive: int = 0) -> Iterator[list[str]]:
     finally:
         if made:
             PRIVILEGE_SEPARATION.rmdir()
+
+
+def over(ssh: Sequence[str], *arguments: str, before: Sequence[str] = ()) -> list[str]:
+    """Return the command of a client that runs ``proctree-kill run`` there.
+
+    Args:
+        ssh: the command of the client.
+        arguments: those of ``run``.
+        before: a program that becomes ``run``.
+    """
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    run = [f"PYTHONPATH={path}", sys.executable, "-m", "proctree_kill", "run", *arguments]
+    return [*ssh, "there", shlex.join([*before, "env", *run])]

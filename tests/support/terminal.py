@@ -59,15 +59,33 @@ class Terminal:
         """Wait until it shows a text."""
         self._screen.expect_exact(text)
 
+    def find(self, pattern: str) -> str:
+        """Wait until it shows a text of this pattern; return its first group."""
+        self._screen.expect(pattern)
+        found: str = self._screen.match[1]
+        return found
+
+    def rest(self) -> str:
+        """Wait for the end of the leader; return what it wrote that was not looked at."""
+        self._close_slave()  # that of the leader is then the last
+        shown: str = self._screen.read()
+        return shown
+
     def hang_up(self) -> None:
         """Close the other side of it."""
-        os.close(self._slave)
+        self._close_slave()
         self._screen.close()
-        self._slave = self._master = -1
+        self._master = -1
+
+    def _close_slave(self) -> None:
+        if self._slave >= 0:
+            os.close(self._slave)
+        self._slave = -1
 
     def wait(self) -> int:
-        """Wait for the end of the leader and return its exit code."""
-        return self._leader.wait(BOUND)
+        """Wait for the end of the leader and return its exit code, as a shell shows it."""
+        code = self._leader.wait(BOUND)
+        return code if code >= 0 else 128 - code
 
     def close(self) -> None:
         """End all that is left."""

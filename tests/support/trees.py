@@ -207,11 +207,12 @@ class Tree:
 
     def _writes(self, pid: int) -> bool:
         """Whether a process holds a writing end of the pipe."""
-        pipe = f"pipe:[{os.fstat(self.reader).st_ino}]"
+        pipe = os.fstat(self.reader)
         try:
             files = list(Path(f"/proc/{pid}/fd").iterdir())
             return any(
-                str(file.readlink()) == pipe and file.lstat().st_mode & 0o200 for file in files
+                os.path.samestat(file.stat(), pipe) and file.lstat().st_mode & 0o200
+                for file in files
             )
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             return False

@@ -78,6 +78,15 @@ def end_all(targets: Target, more: Sequence[subprocess.Popen[bytes]]) -> None:
     assert_type(len(__version__), int)
 
 
+def look(snapshot: TreeSnapshot, stop: StopResult, report: RecoveryReport) -> None:
+    """Every result has ``ok`` and can be looked at."""
+    done = run(["true"])
+    for result in (kill_tree(1234), snapshot, stop, report, done):
+        assert_type(result.ok, bool)
+        assert_type(result.summary(), str)
+        assert_type(result.render(80, ascii_only=True), str)
+
+
 def no_target() -> None:
     """Text and fractions name no process; each suppression proves that the checker says so."""
     kill_tree("1234")  # pyright: ignore[reportArgumentType] -- must be refused
@@ -332,6 +341,7 @@ def ran() -> None:
     run(["cat"], input="text")  # pyright: ignore[reportArgumentType] -- its pipes are bytes
     done = run(["true"], leftovers="wait", linger=0.5, spare=[7], record="session_a.pid")
     assert_type(done, CompletedTree[bytes])
+    run(["true"], teardown=["INT 3", ("TERM", 2)], terminate="tree", settle=1)
     assert_type(done.kill, KillResult | None)
     assert_type(done.ok, bool)
     completed: subprocess.CompletedProcess[bytes] = done

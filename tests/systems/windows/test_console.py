@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -74,6 +75,29 @@ def test_a_console_reads_lines_or_keys(
 
     monkeypatch.setattr(console, "_kernel32", Kernel)
     assert console.reads_lines() is reads
+
+
+@pytest.mark.parametrize(("mode", "acts"), [(None, False), (0x3, True)])
+def test_a_console_acts_on_escape_codes_once_they_are_on(
+    monkeypatch: pytest.MonkeyPatch, mode: int | None, *, acts: bool
+) -> None:
+    """Seam: None is a descriptor that is no console."""
+    modes: list[int] = []
+
+    class Kernel:
+        def GetConsoleMode(self, _handle: int, found: Any) -> bool:  # noqa: ANN401, N802 - Windows' name
+            found._obj.value = mode or 0
+            return mode is not None
+
+        def SetConsoleMode(self, _handle: int, mode: int) -> bool:  # noqa: N802 - Windows' name
+            modes.append(mode)
+            return True
+
+    library = type("Library", (), {"get_osfhandle": staticmethod(lambda fd: fd + 100)})
+    monkeypatch.setitem(sys.modules, "msvcrt", library)
+    monkeypatch.setattr(console, "_kernel32", Kernel)
+    assert console.switch_escapes_on(2) is acts
+    assert modes == ([0x7] if acts else [])
 
 
 def test_a_console_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

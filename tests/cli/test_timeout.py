@@ -1,0 +1,127 @@
+"""Real: ``run`` beside timeout(1) of coreutils, with the same arguments."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support.runs import RUN
+from support.times import BOUND
+
+TIMEOUT = shutil.which("timeout") or ""
+pytestmark = [
+    pytest.mark.needs("fork"),
+    pytest.mark.skipif(
+        not TIMEOUT or b"coreutils" not in subprocess.check_output([TIMEOUT, "--version"]),
+        reason="no timeout(1) of coreutils",
+    ),
+]
+STAY = "exec sleep 1000"
+STUBBORN = "trap '' TERM; while :; do sleep 0.1; done"
+
+
+def programs(limit: str, options: str) -> list[str]:
+    """Return both programs with the same options and limit, as words of a shell."""
+    ours = [*RUN, *shlex.split(options), "--timeout", limit, "--"]
+    return [shlex.join([TIMEOUT, *shlex.split(options), limit]), shlex.join(ours)]
+
+
+def shown(script: str, folder: Path) -> tuple[int, str]:
+    """Return the exit code as a shell shows it, and what was written to standard output."""
+    done = subprocess.run(
+        ["sh", "-c", script],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        text=True,
+        check=False,
+        timeout=BOUND,
+        start_new_session=True,
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("limit", "options", "command", "code"),
+    [
+        ("1m", "", "sh -c 'exit 7'", 7),
+        ("1m", "", "sh -c 'kill -KILL $$'", 137),
+        ("1m", "", "sh -c 'kill -TERM $$'", 143),
+        ("1m", "", "sh -c 'kill -INT $$'", 130),
+        ("1m", "", "sh -c 'ulimit -c 0; kill -SEGV $$'", 139),
+        ("1m", "--foreground", "sh -c 'exit 7'", 7),
+        ("0", "", "sh -c 'exit 7'", 7),
+        ("0.0d", "", "sh -c 'exit 7'", 7),
+        ("1m", "", "/nowhere/to-be-found", 127),
+        ("1m", "", "./text", 126),
+        ("1m", "", ".", 126),
+        ("soon", "", "true", 125),
+        ("-1", "", "true", 125),
+        ("1m", "-s NONE", "true", 125),
+        ("1m", "-k soon", "true", 125),
+        ("0.2s", "", f"sh -c '{STAY}'", 124),
+        ("0.2", "--foreground", f"sh -c '{STAY}'", 124),
+        ("0.2", "-s INT", f"sh -c '{STAY}'", 124),
+        ("0.2", "-s 2 -k 1m", f"sh -c '{STAY}'", 124),
+        ("0.2", "", "sh -c 'kill -STOP $$'", 124),
+        ("0.2", "--preserve-status", f"sh -c '{STAY}'", 143),
+        ("0.2", "--preserve-status -s INT", f"sh -c '{STAY}'", 130),
+        ("0.2", "--preserve-status -s KILL", f"sh -c '{STAY}'", 137),
+        ("0.2", "--preserve-status -k 0.1", f'sh -c "{STUBBORN}"', 137),
+        ("0.2", "--preserve-status", "sh -c 'kill -STOP $$'", 143),
+        (
+            "0.2",
+            "--preserve-status",
+            "sh -c 'trap \"exit 9\" TERM; while :; do sleep 0.1; done'",
+            9,
+        ),
+    ],
+)
+def test_the_exit_code_is_that_of_timeout(
+    limit: str, options: str, command: str, code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "text").write_text("no program")
+    for program in programs(limit, options):
+        script = f"{program} {command}; exit $?"  # the shell stays, and shows it
+        assert shown(script, tmp_path) == (code, ""), program
+
+
+@pytest.mark.parametrize(
+    ("options", "command"),
+    [("-k 0.1", f'sh -c "{STUBBORN}"'), ("-s KILL", f"sh -c '{STAY}'")],
+)
+def test_after_force_the_code_is_124_where_timeout_has_137(
+    options: str, command: str, tmp_path: Path
+) -> None:
+    theirs, ours = programs("0.2", options)
+    assert shown(f"{theirs} {command}; exit $?", tmp_path) == (137, "")
+    assert shown(f"{ours} {command}; exit $?", tmp_path) == (124, "")
+
+
+@pytest.mark.parametrize(
+    ("script", "out"),
+    [
+        ("printf 'b\\na\\n' | {} sort | head -n 1", "a\n"),
+        ("{} sh -c 'echo left; exit 3' & wait $!; echo $?", "left\n3\n"),
+        ("{} sh -c 'kill -TERM $PPID; exec sleep 1000'; echo $?", "143\n"),
+        ("{} sh -c 'kill -INT $PPID; exec sleep 1000'; echo $?", "130\n"),
+    ],
+)
+def test_it_takes_the_place_of_timeout_in_a_shell(script: str, out: str, tmp_path: Path) -> None:
+    for program in programs("1m", ""):
+        assert shown(script.format(program), tmp_path) == (0, out), program
+
+
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "PIPE"])
+def test_it_ends_by_the_signal_that_ended_the_command(name: str) -> None:
+    for program in programs("1m", ""):
+        done = subprocess.run(
+            [*shlex.split(program), "sh", "-c", f"kill -{name} $$"], check=False, timeout=BOUND
+        )
+        assert done.returncode == -getattr(signal, f"SIG{name}"), program
