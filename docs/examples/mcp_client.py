@@ -6,7 +6,6 @@ The arguments are the command of a server; without them, a server of this file i
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -55,7 +54,7 @@ def serve() -> None:
 
     @server.tool(TOOL)
     async def hang(duration: float, steps: int) -> str:
-        subprocess.Popen(HELPER, start_new_session=True)
+        await asyncio.create_subprocess_exec(*HELPER, start_new_session=True)
         await asyncio.sleep(duration)
         return f"{steps} done"
 

@@ -28,9 +28,7 @@ def test_a_server_below_npx_is_stopped_with_its_wrappers(tmp_path: Path) -> None
     npx = ["npx", "--no-install", "mcp-server-everything"]
     way = {**options(HOME=str(tmp_path)), "cwd": npm_prefix()}
     interpreter, program = command("mcp_client")
-    done = subprocess.run(
-        [interpreter, str(options()["cwd"] / program), *npx], check=True, **way
-    )
+    done = subprocess.run([interpreter, str(options()["cwd"] / program), *npx], check=True, **way)
     assert "3 terminated" in done.stdout
     assert {"node", "sh"} <= {*done.stdout.split()}
 
