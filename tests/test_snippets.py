@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from proctree_kill._cli.parser import parse
+from support.capabilities import has
 from support.snippets import PAGES, ROOT, Block, blocks
 
-LIBRARIES = ("anyio", "pexpect")  # a machine may lack them
+LIBRARIES = ("anyio", "fastapi", "mcp", "pexpect")  # a machine may lack them
 PRINTED = re.compile(r"\s*It prints:\s*```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 KIND = r"^ *(?:```|~~~|:::)({literalinclude}(?= examples/)|.+$)"
 PYTEST = ["-m", "pytest", "-q", "-p", "proctree_kill._pytest_plugin"]
@@ -30,9 +31,12 @@ def test_an_example_runs(block: Block, tmp_path: Path) -> None:
     for library in LIBRARIES:
         if re.search(rf"^(?:import|from) {library}\b", block.text, re.MULTILINE):
             pytest.importorskip(library)
+    if '"npx"' in block.text and not has("npx"):
+        pytest.skip("npx is not installed")
     file = tmp_path / "test_example.py"
     file.write_text(block.text, encoding="utf-8")
     more = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    more["npm_config_offline"] = "true"
     done = subprocess.run(
         [sys.executable, *(PYTEST if "def test_" in block.text else []), file],
         check=False,
@@ -71,8 +75,8 @@ def test_a_command_is_understood(
 
 def test_no_block_is_of_a_kind_that_is_neither_checked_nor_known() -> None:
     checked = {"python", "{doctest}", "console", "toml"}
-    known = {"text", "yaml", "{toctree}", "{eval-rst}"}
-    known |= {"{include} ../CHANGELOG.md", "{literalinclude}"}
+    known = {"text", "yaml", "{toctree}", "{eval-rst}", "{glossary}", "{literalinclude}"}
+    known.add("{include} ../CHANGELOG.md")
     for page in PAGES:
         kinds = re.findall(KIND, page.read_text("utf-8"), re.MULTILINE)
         assert {*kinds} <= checked | known, page.name

@@ -20,6 +20,7 @@ from support.terminal import Terminal
 pytestmark = pytest.mark.needs("fork")
 
 COMMAND = [sys.executable, "-m", "proctree_kill"]
+GRACE = "2"  # seconds; pass in full, and the line appears in the first quarter of a second
 CLOCK = r"force in (\d+\.\d) s"
 KEPT = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
 ENV = {**KEPT, "TERM": "xterm-256color"}
@@ -51,7 +52,7 @@ def test_the_clock_counts_down_and_ctrl_c_forces(terminal: Terminal, plant: Plan
 
 def test_the_clock_is_erased_before_the_table(terminal: Terminal, plant: Planter) -> None:
     tree = plant(STUBBORN)
-    show(terminal, "kill", tree.root.pid, "--grace", "0.5", NO_COLOR="1")
+    show(terminal, "kill", tree.root.pid, "--grace", GRACE, NO_COLOR="1")
     terminal.find(CLOCK)
     shown = rest(terminal)
     assert terminal.wait() == 0
@@ -63,7 +64,7 @@ def test_the_clock_is_erased_before_the_table(terminal: Terminal, plant: Planter
 
 def test_the_clock_is_shorter_on_a_narrow_terminal(terminal: Terminal, plant: Planter) -> None:
     tree = plant(STUBBORN)
-    show(terminal, "kill", tree.root.pid, "--grace", "0.5", COLUMNS="40")
+    show(terminal, "kill", tree.root.pid, "--grace", GRACE, COLUMNS="40")
     drawn = re.escape(DRAW).replace(r"\{\}", r"2 left · \d\.\d s · Ctrl\-C forces now")
     assert re.search(drawn, rest(terminal))
 
