@@ -383,7 +383,9 @@ def test_a_member_spared_while_its_group_is_frozen_is_not_left_stopped(
 def test_a_child_that_a_spared_process_starts_during_a_scan_is_spared(
     system: FakeSystem, monkeypatch: pytest.MonkeyPatch, evidence: str
 ) -> None:
-    leads = {"session": {"leads": True}, "group": {"groups": True}}.get(evidence, {})
+    leads: dict[str, Any] = {"session": {"leads": True}, "group": {"groups": True}}.get(
+        evidence, {}
+    )
     root = system.spawn("root", environment=MARK, **leads)
     spared = system.spawn("spared", root, environment=MARK)
     candidates = system.candidates
