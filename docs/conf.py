@@ -15,6 +15,7 @@ extensions = [
     "sphinx.ext.doctest",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"
@@ -22,6 +23,9 @@ html_title = f"proctree_kill {release}"
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 
 python_use_unqualified_type_names = True  # the public name, wherever it was defined
 autodoc_default_options = {"exclude-members": "model_config, lines"}

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from proctree_kill._cli.parser import parse
+from support.capabilities import has
 from support.snippets import PAGES, ROOT, Block, blocks
 
 LIBRARIES = ("anyio", "fastapi", "mcp", "pexpect")  # a machine may lack them
@@ -44,10 +45,13 @@ def test_an_example_runs(block: Block, tmp_path: Path) -> None:
     for library in LIBRARIES:
         if re.search(rf"^(?:import|from) {library}\b", block.text, re.MULTILINE):
             pytest.importorskip(library)
+    if '"npx"' in block.text and not has("npx"):
+        pytest.skip("npx is not installed")
     is_application = "app = FastAPI(" in block.text
     file = tmp_path / "test_example.py"
     file.write_text(block.text + (BROWSER if is_application else ""), encoding="utf-8")
     more = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    more["npm_config_offline"] = "true"
     done = subprocess.run(
         [sys.executable, *(PYTEST if "def test_" in block.text else []), file],
         check=False,
@@ -89,7 +93,8 @@ def test_a_command_is_understood(
 
 def test_no_block_is_of_a_kind_that_is_neither_checked_nor_known() -> None:
     checked = {"python", "{doctest}", "console", "toml"}
-    known = {"text", "yaml", "{toctree}", "{list-table}", "{eval-rst}", "{include} ../CHANGELOG.md"}
+    known = {"text", "yaml", "{toctree}", "{list-table}", "{eval-rst}", "{glossary}"}
+    known.add("{include} ../CHANGELOG.md")
     for page in PAGES:
         kinds = re.findall(r"^ *(?:```|~~~|:::)(.+)$", page.read_text("utf-8"), re.MULTILINE)
         assert {*kinds} <= checked | known, page.name

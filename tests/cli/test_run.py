@@ -113,6 +113,7 @@ class TestArguments:
         assert not written.out
         assert told in written.err
 
+    @pytest.mark.needs("fork")
     def test_a_containment_that_the_machine_does_not_offer_starts_nothing(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -1,7 +1,7 @@
 """The examples in the pages, as code that type checkers and tests read.
 
 ``python tests/support/snippets.py FOLDER`` writes each as a module. Its lines have the numbers that
-they have in the page, so that an error at ``how_to_12.py:40`` is in ``docs/how-to.md``, line 40.
+they have in the page: an error at ``how_to_end_12.py:40`` is in ``docs/how-to-end.md``, line 40.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-ONE_STORY = ["tutorial"]  # elsewhere each section is complete by itself, but for the page's top
+ONE_STORY = ["tutorial"]  # elsewhere each section is complete by itself
 FENCE = re.compile(r"^```(\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # A doctest shows values by bare expressions.
 HEADER = "# pyright: strict, reportUnusedExpression=false"
@@ -54,14 +54,9 @@ def blocks(*languages: str) -> list[Block]:
 def modules() -> dict[str, str]:
     """Return the code of each example by the name of a module."""
     found = {block.name: _module([block]) for block in blocks("python")}
-    for _, of_page in groupby(blocks("{doctest}"), lambda block: block.page):
-        top: list[Block] = []
-        for section, of_section in groupby(of_page, lambda block: block.section):
-            examples = list(of_section)
-            if section == 0:
-                top = examples
-            else:
-                found[examples[0].name] = _module([*top, *examples])
+    for _, of_section in groupby(blocks("{doctest}"), lambda block: (block.page, block.section)):
+        examples = list(of_section)
+        found[examples[0].name] = _module(examples)
     return found
 
 

@@ -57,6 +57,7 @@ class Console:
         )
         self._notes = Notes(directory / "notes")
         self._sessions: dict[str, Session] = {}
+        self._stopped: set[str] = set()  # by a user
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
@@ -125,6 +126,7 @@ class Console:
         if card.state == "stopping":
             card.forced = True
             self._send(card)
+        self._stopped.add(session_id)
         self._spawn(self._stop(card))
 
     def answer(self, session_id: str, answer: Mapping[str, object]) -> bool:
@@ -190,7 +192,7 @@ class Console:
         tree = await asyncio.to_thread(snapshot_tree, session)
         if card.over:
             return
-        ending = session.state is SessionState.STOPPING and session.process.returncode is not None
+        ending = session.state is SessionState.STOPPING and card.id not in self._stopped
         if ending and card.state == "running":  # no event says that its leftovers are being ended
             card.begin_stop(self._grace, left_behind=True)
             self._send(card)
