@@ -40,6 +40,7 @@ def test_the_tree_ends_when_the_client_is_killed(tmp_path: Path) -> None:
         assert tree.all_dead(BOUND)
 
 
+@pytest.mark.needs("root")  # the server of an ordinary user gives no terminal
 @pytest.mark.parametrize("option", [["--die-with-stdin"], []], ids=["with it", "without"])
 def test_with_a_terminal_the_hangup_ends_the_tree(tmp_path: Path, option: list[str]) -> None:
     with (

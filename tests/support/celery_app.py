@@ -20,7 +20,7 @@ app = Celery(
 )
 
 
-@app.task  # type: ignore[untyped-decorator] # celery ships no types
+@app.task
 def work(number: int, seconds: float) -> None:
     """Say that it begins, take so many seconds, save."""
     with (folder / "begun").open("w") as begun:

@@ -67,28 +67,23 @@ def serving(folder: Path, *, alive: int = 0) -> Iterator[list[str]]:
         port = free.getsockname()[1]
     (folder / "server").write_text(SERVER.format(folder=folder, port=port, alive=alive))
     (folder / "client").write_text(CLIENT.format(folder=folder, port=port))
-    made = not (os.geteuid() or PRIVILEGE_SEPARATION.exists())
-    if made:
-        PRIVILEGE_SEPARATION.mkdir(mode=0o755)
+    if not os.geteuid():
+        PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)  # it stays: another server may run
     program = shutil.which("sshd", path=PLACES)
     assert program
-    try:
-        with subprocess.Popen(
-            [program, "-D", "-e", "-f", str(folder / "server")],
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        ) as server:
-            assert server.stderr
-            try:
-                assert "listening" in server.stderr.readline()
-                yield ["ssh", "-F", str(folder / "client")]
-            finally:
-                server.terminate()
-                server.communicate(timeout=BOUND)  # its end is that of the last connection
-    finally:
-        if made:
-            PRIVILEGE_SEPARATION.rmdir()
+    with subprocess.Popen(
+        [program, "-D", "-e", "-f", str(folder / "server")],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as server:
+        assert server.stderr
+        try:
+            assert "listening" in server.stderr.readline()
+            yield ["ssh", "-F", str(folder / "client")]
+        finally:
+            server.terminate()
+            server.communicate(timeout=BOUND)  # its end is that of the last connection
 
 
 def over(ssh: Sequence[str], *arguments: str, before: Sequence[str] = ()) -> list[str]:

@@ -1,0 +1,27 @@
+"""Real: the project whose second test leaks."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from support.examples import command, options
+
+pytestmark = pytest.mark.needs("fork")
+
+
+@pytest.mark.parametrize("said", [True, False], ids=["by the option", "by the configuration"])
+def test_the_test_that_leaks_is_named(*, said: bool) -> None:
+    argv = [
+        argument for argument in command("pytest_project") if said or "--orphans" not in argument
+    ]
+    alone = options(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    done = subprocess.run([*argv, "-p", "no:cacheprovider"], check=False, **alone)
+    assert done.returncode == 1
+    found = re.findall(r"^.* left .*$", done.stdout, re.MULTILINE)
+    assert [re.sub(r"\d+", "N", line) for line in found] == [
+        "test_server.py::test_that_leaks left sleep (N)"
+    ]
+    assert "2 passed, 1 error" in done.stdout
