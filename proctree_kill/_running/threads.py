@@ -9,11 +9,13 @@ a thread that does, would wait for ever. For that reason a result is not kept in
 from __future__ import annotations
 
 import _thread
+import contextlib
 import contextvars
 import math
+import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 _T = TypeVar("_T")
@@ -117,6 +119,7 @@ class WorkThread(Generic[_T]):
             self._run()
         except MemoryError as error:  # there was none for the call
             self._error, self.over = error, True
+        leave_signals_to_others()  # the caller goes on now, and may block some for itself
         self._finished()
         if self._stay is None or not self.results:
             return None
@@ -148,6 +151,45 @@ def _run(box: list[WorkThread[Any]]) -> None:
     afterwards = box.pop().begin()
     if afterwards is not None:
         afterwards()
+
+
+def _hurry(work: Work[Any]) -> None:
+    leave_signals_to_others()
+    work.hurry()
+
+
+def leave_signals_to_others() -> None:
+    """Block all signals of this thread.
+
+    The kernel gives a signal to any thread that does not block it (signal(7)): a main thread that
+    waits in sigwait(), or blocks SIGTERM for a critical section, would not be safe from it.
+    What the thread starts inherits that, so it must start no process, but for a guard, which
+    ignores signals anyway.
+    """
+    _mask("SIG_BLOCK", signal.valid_signals())
+
+
+def blocked_signals() -> set[int]:
+    """Return the signals that this thread blocks."""
+    return _mask("SIG_BLOCK", ())
+
+
+@contextlib.contextmanager
+def blocking(signals: Iterable[int]) -> Iterator[None]:
+    """Block these signals, and no other, inside the block; a thread that starts there inherits it.
+
+    See :func:`leave_signals_to_others`.
+    """
+    mask = _mask("SIG_SETMASK", signals)
+    try:
+        yield
+    finally:
+        _mask("SIG_SETMASK", mask)
+
+
+def _mask(how: str, signals: Iterable[int]) -> set[int]:
+    change = getattr(signal, "pthread_sigmask", None)  # POSIX
+    return set() if change is None else change(getattr(signal, how), signals)
 
 
 def run(work: Work[_T], *, stay: Callable[[_T], object] | None = None) -> _T:
@@ -186,7 +228,7 @@ def hurry(work: Work[Any]) -> None:
         work.hurry()
         return
     try:
-        _thread.start_new_thread(work.hurry, ())
+        _thread.start_new_thread(_hurry, (work,))
     except RuntimeError:  # the system has no thread left
         work.hurry()
 

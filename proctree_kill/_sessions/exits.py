@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable
 
 from .._models.identity import ProcessIdentity
+from .._running.threads import blocking
 from .._systems import current
 from .._systems.contract import System
 from .._systems.member import ALIVE, Member, is_same
@@ -36,7 +38,9 @@ class ExitWatcher:
                 return
             try:
                 self._system = current()
-                threading.Thread(target=self._run, name="proctree_kill watch", daemon=True).start()
+                thread = threading.Thread(target=self._run, name="proctree_kill watch", daemon=True)
+                with blocking(signal.valid_signals()):
+                    thread.start()
             except BaseException:
                 self._new.pop()
                 self._close_system()
