@@ -12,10 +12,10 @@ import _thread
 import contextlib
 import contextvars
 import math
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
 from typing import Any, Generic, Protocol, TypeVar
 
 _T = TypeVar("_T")
@@ -24,6 +24,9 @@ _T_co = TypeVar("_T_co", covariant=True)
 # A signal that comes between the last check and the sleep does not wake the main thread,
 # and on Windows no signal does (cpython#80116).
 WAIT_SLICE = 0.1  # seconds
+# The module ``signal`` makes an enum of each number, in a sixth of a millisecond.
+_SIGNAL: Any = import_module("_signal")
+SIGNALS: frozenset[int] = frozenset(_SIGNAL.valid_signals())
 START_TIME = 2.0  # seconds; a thread that has not begun by then may have had no memory for it
 
 
@@ -166,7 +169,7 @@ def leave_signals_to_others() -> None:
     What the thread starts inherits that, so it must start no process, but for a guard, which
     ignores signals anyway.
     """
-    _mask("SIG_BLOCK", signal.valid_signals())
+    _mask("SIG_BLOCK", SIGNALS)
 
 
 def blocked_signals() -> set[int]:
@@ -188,8 +191,8 @@ def blocking(signals: Iterable[int]) -> Iterator[None]:
 
 
 def _mask(how: str, signals: Iterable[int]) -> set[int]:
-    change = getattr(signal, "pthread_sigmask", None)  # POSIX
-    return set() if change is None else change(getattr(signal, how), signals)
+    change = getattr(_SIGNAL, "pthread_sigmask", None)  # POSIX
+    return set() if change is None else change(getattr(_SIGNAL, how), signals)
 
 
 def run(work: Work[_T], *, stay: Callable[[_T], object] | None = None) -> _T:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
 
 from .._running.loops import LoopCaller, run_in_new_loop
-from .._running.threads import blocked_signals, blocking
+from .._running.threads import SIGNALS, blocked_signals, blocking
 from .models import SessionEvent
 
 Broadcaster = Callable[[SessionEvent], object]
@@ -87,7 +86,7 @@ class EventQueue:
         if not self._sending.locked():
             thread = threading.Thread(target=self._run, name="proctree_kill events", daemon=True)
             # No thread is left, or the interpreter exits: the events wait for the next start.
-            with contextlib.suppress(RuntimeError), blocking(signal.valid_signals()):
+            with contextlib.suppress(RuntimeError), blocking(SIGNALS):
                 thread.start()
 
     def _run(self) -> None:

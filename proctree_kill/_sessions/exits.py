@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Callable
 
 from .._models.identity import ProcessIdentity
-from .._running.threads import blocking
+from .._running.threads import SIGNALS, blocking
 from .._systems import current
 from .._systems.contract import System
 from .._systems.member import ALIVE, Member, is_same
@@ -39,7 +38,7 @@ class ExitWatcher:
             try:
                 self._system = current()
                 thread = threading.Thread(target=self._run, name="proctree_kill watch", daemon=True)
-                with blocking(signal.valid_signals()):
+                with blocking(SIGNALS):
                     thread.start()
             except BaseException:
                 self._new.pop()
