@@ -24,8 +24,7 @@ def orphans(tree: Tree, pids: Iterable[int]) -> Iterator[Member]:
         elif (group := tree.groups.get(number)) is not None and not tree.is_member(pid):
             member = _bind_orphan(tree, pid, number, group)
             if member is not None:
-                depth = group.leader.depth + 1 if group.leader else 1
-                tree.add(member, GROUP, depth, group.leader)
+                tree.add_found(member, GROUP, group.leader)
                 yield member
 
 

@@ -52,7 +52,7 @@ def _carriers(tree: Tree, pids: Iterable[int], hidden: list[int]) -> Iterator[Me
             found = carries(pid)
             if found and tree.system.owns_number(member):
                 in_session = tree.leads(member.sid) and _is_same_session(tree, member)
-                tree.add(member, MARKER | (SESSION if in_session else 0), 1)
+                tree.add_found(member, MARKER | (SESSION if in_session else 0))
                 yield member
             else:
                 tree.system.drop(member)
@@ -81,8 +81,7 @@ def by_session(tree: Tree, pids: Iterable[int]) -> Iterator[Member]:
             tree.sure = False  # it died just now or is hidden, and may have left children
         elif tree.leads(sid) and not tree.is_member(pid) and (member := tree.bind(pid)):
             if member.sid == sid and _is_same_session(tree, member):
-                leader = tree.known.get(sid)
-                tree.add(member, SESSION, leader.depth + 1 if leader else 1, leader)
+                tree.add_found(member, SESSION, tree.known.get(sid))
                 yield member
             else:
                 tree.system.drop(member)

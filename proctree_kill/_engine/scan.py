@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .._systems.contract import Cell
-from .._systems.member import ALIVE, DESCENDANT, GROUP, KEPT, MARKER, SESSION, ZOMBIE, Member
+from .._systems.member import ALIVE, GROUP, KEPT, MARKER, SESSION, ZOMBIE, Member
 from . import groups, orphans
 from .tree import Tree
 
@@ -59,7 +59,7 @@ def _descend(tree: Tree, parents: list[Member]) -> None:
             elif child.pid in tree.kept_out:
                 system.drop(child)
             elif tree.is_new(child) and tree.accepts(child):
-                tree.add(child, _below(tree, child), parent.depth + 1, parent)
+                tree.add_below(parent, child)
                 children.append(child)
         parents = children
 
@@ -95,16 +95,7 @@ def _add_kept(tree: Tree, found: dict[int, Member], evidence: int) -> None:
         while (parent := found.pop(member.ppid or 0, None)) is not None:
             line.append(member := parent)
         for member in reversed(line):
-            above = tree.known.get(member.ppid or 0)
-            if above is None or above.state != ALIVE:
-                tree.add(member, evidence, 1)
-            else:
-                tree.add(member, evidence | _below(tree, member), above.depth + 1, above)
-
-
-def _below(tree: Tree, child: Member) -> int:
-    """Return the evidence of a child of a member."""
-    return DESCENDANT | (SESSION if tree.leads(child.sid) else 0)
+            tree.add_found(member, evidence)
 
 
 def _list(tree: Tree, cell: Cell) -> list[int]:

@@ -205,6 +205,19 @@ class Tree:
         leader = self.known.get(sid)
         return leader is not None and leader.spared is None
 
+    def add_below(self, parent: Member, child: Member, evidence: int = 0) -> None:
+        """Add a child of a member; other evidence for it may be known."""
+        evidence |= DESCENDANT | (SESSION if self.leads(child.sid) else 0)
+        self.add(child, evidence, parent.depth + 1, parent)
+
+    def add_found(self, member: Member, evidence: int, leader: Member | None = None) -> None:
+        """Add what was found by itself: below its parent if that lives and is known."""
+        parent = self.known.get(member.ppid or 0)
+        if parent is not None and parent.state == ALIVE:
+            self.add_below(parent, member, evidence)
+        else:
+            self.add(member, evidence, leader.depth + 1 if leader else 1, leader)
+
     def add(self, member: Member, evidence: int, depth: int, parent: Member | None = None) -> None:
         """Add a member; whether it is spared is asked once, here."""
         member.evidence, member.depth = evidence, depth

@@ -134,7 +134,7 @@ class TestTrees:
         assert not tree.all_dead()
 
     @pytest.mark.needs("procfs")
-    @pytest.mark.parametrize("pid", [1, os.getpid(), os.getppid()])
+    @pytest.mark.parametrize("pid", sorted({1, os.getpid(), os.getppid()}))
     def test_a_wait_that_would_never_end_is_refused(
         self, pid: int, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -377,6 +377,30 @@ def test_a_member_spared_while_its_group_is_frozen_is_not_left_stopped(
     )
     assert fates(result)["saver"] is Fate.SPARED
     assert [(process.death, process.stopped) for process in savers] == [(None, False)]
+
+
+@pytest.mark.parametrize("evidence", ["marker", "session", "group"])
+def test_a_child_that_a_spared_process_starts_during_a_scan_is_spared(
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch, evidence: str
+) -> None:
+    leads: dict[str, Any] = {"session": {"leads": True}, "group": {"groups": True}}.get(
+        evidence, {}
+    )
+    root = system.spawn("root", environment=MARK, **leads)
+    spared = system.spawn("spared", root, environment=MARK)
+    candidates = system.candidates
+
+    def start_one(*_: object, **__: object) -> Iterable[int]:
+        """Start a child when the children have been listed."""
+        monkeypatch.setattr(system, "candidates", candidates)
+        return [system.spawn("late", spared, environment=MARK).pid]
+
+    monkeypatch.setattr(system, "candidates", start_one)
+    marker = "MARK=1" if evidence == "marker" else None
+    result = kill_tree(root.pid, grace=GRACE, marker=marker, spare=[spared.pid])
+    late = next(outcome for outcome in result.outcomes if outcome.name == "late")
+    assert (late.fate, late.signals) == (Fate.SPARED, ())
+    assert system.living() == {"spared", "late"}
 
 
 def test_the_spared_and_their_descendants_are_never_signalled(system: FakeSystem) -> None:
