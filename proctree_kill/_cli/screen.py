@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import sys
 import time
@@ -64,6 +63,8 @@ class Screen:
 
     def json(self, value: object) -> None:
         """Write JSON to standard output, in ASCII: every encoding has it, for surrogates too."""
+        import json  # noqa: PLC0415 - rarely needed
+
         _write(sys.stdout, json.dumps(value, indent=2))
 
     def table(self, table: Table | Shown, *, problem: bool = False, fold: bool = True) -> None:

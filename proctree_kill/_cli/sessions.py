@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from .._models.result import outcome_table
 from .._records.recover import recover
 from .._sessions.manager import SessionManager
-from . import tables
 from .exit_codes import Exit
 from .kill import policy_of
 from .screen import Screen
+from .session_table import session_state, session_table
 
 
 def run(options: Namespace, screen: Screen) -> Exit:
@@ -36,7 +36,7 @@ def _sessions(options: Namespace, screen: Screen) -> Exit:
                 "tool": record.tool,
                 "pid": record.pid,
                 "age": None if record.created_at is None else now - record.created_at,
-                "state": tables.session_state(record),
+                "state": session_state(record),
                 "owner": record.owner,
                 "path": record.path,
                 "detail": record.detail,
@@ -45,7 +45,7 @@ def _sessions(options: Namespace, screen: Screen) -> Exit:
         ]
         screen.json({"sessions": sessions})
     elif report.outcomes:
-        screen.table(tables.session_table(report, now), fold=not options.verbose)
+        screen.table(session_table(report, now), fold=not options.verbose)
     else:
         screen.info("no sessions are recorded there")
     return Exit.GONE

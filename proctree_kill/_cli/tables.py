@@ -8,25 +8,10 @@ from typing import Literal
 from .._models.result import Fate, KillEvent, KillResult
 from .._models.text import Row, Table, printable
 from .._models.tree import TreeMember, TreeSnapshot, branches, named, reasons
-from .._records.report import (
-    STYLES,
-    RecordFate,
-    RecordOutcome,
-    RecoveryReport,
-    record_row,
-    record_table,
-)
 from .._systems.contract import Details
 
 COMMAND = "COMMAND"  # the head of a column of command lines, which may be long
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
-_STATE_STYLES: Mapping[str, str] = {
-    **STYLES,
-    "running": "green",
-    "starting": "green",
-    "orphaned": "yellow",
-    "exited": "dim",
-}
 
 
 def ended_line(result: KillResult) -> str:
@@ -128,29 +113,3 @@ def age(seconds: float | None) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return f"{max(int(seconds), 0)} s"
-
-
-def session_state(record: RecordOutcome) -> str:
-    """Return the state of a session, from a dry run of the recovery."""
-    if record.fate in (RecordFate.ENDED, RecordFate.SURVIVED):
-        return "orphaned"
-    if record.fate is not RecordFate.OWNED:
-        return record.fate
-    if record.pid is None:
-        return "starting"
-    return "running" if record.alive else "exited"
-
-
-def session_table(report: RecoveryReport, now: float) -> Table:
-    """List the sessions of a folder.
-
-    Args:
-        report: of a dry run.
-        now: seconds since the epoch.
-    """
-    rows = []
-    for record in report.outcomes:
-        seconds = None if record.created_at is None else now - record.created_at
-        state = session_state(record)
-        rows.append(record_row(record, age(seconds), state, style=_STATE_STYLES.get(state, "")))
-    return record_table(rows, "AGE", "STATE")

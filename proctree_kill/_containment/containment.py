@@ -200,7 +200,7 @@ class Containment(Contained):
         object is collected as well, and at exit.
 
         Returns:
-            Whether it was done: not while a process is in the cgroup or the job object.
+            Whether it was done; it is not while a process is in the cgroup or the job object.
         """
         if not self._cell.remove():
             return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import sys
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -92,5 +91,7 @@ class Fitted(NamedTuple):
 
 
 def _in_html(line: str, css: str | None) -> str:
+    import html  # noqa: PLC0415 - only a notebook needs it
+
     text = html.escape(line)
     return text if css is None else f'<span style="{css}">{text}</span>'

@@ -129,11 +129,12 @@ class Recording:
 
         A recovery that has locked the record meanwhile removes it itself.
         """
-        if self._intent is None:
+        intent = self._intent  # another thread may forget it at the same time
+        if intent is None:
             return True
         try:
             for path in self.files:
-                forget(path, self._intent.marker)
+                forget(path, intent.marker)
         except OSError:
             return False
         self._intent = None

@@ -9,11 +9,13 @@ a thread that does, would wait for ever. For that reason a result is not kept in
 from __future__ import annotations
 
 import _thread
+import contextlib
 import contextvars
 import math
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
 from typing import Any, Generic, Protocol, TypeVar
 
 _T = TypeVar("_T")
@@ -22,6 +24,9 @@ _T_co = TypeVar("_T_co", covariant=True)
 # A signal that comes between the last check and the sleep does not wake the main thread,
 # and on Windows no signal does (cpython#80116).
 WAIT_SLICE = 0.1  # seconds
+# The module ``signal`` makes an enum of each number, in a sixth of a millisecond.
+_SIGNAL: Any = import_module("_signal")
+SIGNALS: frozenset[int] = frozenset(_SIGNAL.valid_signals())
 START_TIME = 2.0  # seconds; a thread that has not begun by then may have had no memory for it
 
 
@@ -117,6 +122,7 @@ class WorkThread(Generic[_T]):
             self._run()
         except MemoryError as error:  # there was none for the call
             self._error, self.over = error, True
+        leave_signals_to_others()  # the caller goes on now, and may block some for itself
         self._finished()
         if self._stay is None or not self.results:
             return None
@@ -148,6 +154,45 @@ def _run(box: list[WorkThread[Any]]) -> None:
     afterwards = box.pop().begin()
     if afterwards is not None:
         afterwards()
+
+
+def _hurry(work: Work[Any]) -> None:
+    leave_signals_to_others()
+    work.hurry()
+
+
+def leave_signals_to_others() -> None:
+    """Block all signals of this thread.
+
+    The kernel gives a signal to any thread that does not block it (signal(7)): a main thread that
+    waits in sigwait(), or blocks SIGTERM for a critical section, would not be safe from it.
+    What the thread starts inherits that, so it must start no process, but for a guard, which
+    ignores signals anyway.
+    """
+    _mask("SIG_BLOCK", SIGNALS)
+
+
+def blocked_signals() -> set[int]:
+    """Return the signals that this thread blocks."""
+    return _mask("SIG_BLOCK", ())
+
+
+@contextlib.contextmanager
+def blocking(signals: Iterable[int]) -> Iterator[None]:
+    """Block these signals, and no other, inside the block; a thread that starts there inherits it.
+
+    See :func:`leave_signals_to_others`.
+    """
+    mask = _mask("SIG_SETMASK", signals)
+    try:
+        yield
+    finally:
+        _mask("SIG_SETMASK", mask)
+
+
+def _mask(how: str, signals: Iterable[int]) -> set[int]:
+    change = getattr(_SIGNAL, "pthread_sigmask", None)  # POSIX
+    return set() if change is None else change(getattr(_SIGNAL, how), signals)
 
 
 def run(work: Work[_T], *, stay: Callable[[_T], object] | None = None) -> _T:
@@ -186,7 +231,7 @@ def hurry(work: Work[Any]) -> None:
         work.hurry()
         return
     try:
-        _thread.start_new_thread(work.hurry, ())
+        _thread.start_new_thread(_hurry, (work,))
     except RuntimeError:  # the system has no thread left
         work.hurry()
 

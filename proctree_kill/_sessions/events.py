@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
 
 from .._running.loops import LoopCaller, run_in_new_loop
+from .._running.threads import SIGNALS, blocked_signals, blocking
 from .models import SessionEvent
 
 Broadcaster = Callable[[SessionEvent], object]
@@ -39,6 +40,8 @@ class EventQueue:
         self._wakes: SimpleQueue[threading.Event | None] = SimpleQueue()  # reentrant
         self._sending = threading.Lock()  # held by the thread that sends; no thread waits for it
         self._closed = False
+        # Not those of the thread that starts this one, which may be ours.
+        self._blocked = blocked_signals()
 
     def send(self, event: SessionEvent) -> None:
         """Queue an event."""
@@ -83,7 +86,7 @@ class EventQueue:
         if not self._sending.locked():
             thread = threading.Thread(target=self._run, name="proctree_kill events", daemon=True)
             # No thread is left, or the interpreter exits: the events wait for the next start.
-            with contextlib.suppress(RuntimeError):
+            with contextlib.suppress(RuntimeError), blocking(SIGNALS):
                 thread.start()
 
     def _run(self) -> None:
@@ -95,7 +98,8 @@ class EventQueue:
                     if flushed is not None:
                         flushed.set()
                     elif self._waiting:
-                        self._broadcast(self._waiting.popleft())
+                        with blocking(self._blocked):
+                            self._broadcast(self._waiting.popleft())
             finally:
                 self._sending.release()
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from .._models.identity import ProcessIdentity
+from .._running.threads import SIGNALS, blocking
 from .._systems import current
 from .._systems.contract import System
 from .._systems.member import ALIVE, Member, is_same
@@ -36,7 +37,9 @@ class ExitWatcher:
                 return
             try:
                 self._system = current()
-                threading.Thread(target=self._run, name="proctree_kill watch", daemon=True).start()
+                thread = threading.Thread(target=self._run, name="proctree_kill watch", daemon=True)
+                with blocking(SIGNALS):
+                    thread.start()
             except BaseException:
                 self._new.pop()
                 self._close_system()

@@ -232,8 +232,8 @@ class SessionManager:
         An interrupt (Ctrl-C) forces it as well, and is raised when the session has ended.
 
         Returns:
-            The result; a survivor raises nothing, nor does an id that is no session's: its
-            ``method`` is ``"not_found"``. This manager remembers the last 1,024 sessions that
+            The result; a survivor raises nothing, nor does an id that is no session's (``method``
+            is ``"not_found"``). This manager remembers the last 1,024 sessions that
             have ended: another stop of them is a success, ``"nothing_to_stop"``.
 
         Raises:

@@ -56,7 +56,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     Garbage collection never kills: it warns, as Popen's does.
 
     Attributes:
-        containment: what keeps the tree together, and what was requested.
+        containment: the :class:`Containment`: what keeps the tree together, and what was requested.
     """
 
     containment: Containment

@@ -238,7 +238,7 @@ def run(args: Command, **options: Any) -> CompletedTree[Any]:
         options: all other options of :class:`TreePopen`.
 
     Returns:
-        As ``subprocess.run``, with ``kill``: what was ended after the root, or None.
+        As ``subprocess.run``; ``kill`` is what was ended after the root, or None.
         ``exit_code`` is None, and ``returncode`` 255, where another part of this program has
         reaped the root and the kernel does not tell its exit code (before Linux 6.15).
 

@@ -16,12 +16,8 @@ from proctree_kill import (
     TreeMember,
     TreeSnapshot,
 )
-from proctree_kill._cli.tables import (
-    age,
-    event_line,
-    session_table,
-    tree_table,
-)
+from proctree_kill._cli.session_table import session_table
+from proctree_kill._cli.tables import age, event_line, tree_table
 from proctree_kill._models.result import closing_line, outcome_table
 from proctree_kill._models.text import Row, Table, printable
 from proctree_kill._models.tree import branches

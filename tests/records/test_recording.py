@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from proctree_kill import TreePopen, errors, identify
 from proctree_kill._records import files as record_files
+from proctree_kill._records import recording
 from proctree_kill._records.format import Record, parse
 from support.agents import files
 from support.callers import apart, unprivileged
@@ -45,6 +47,24 @@ def test_the_record_is_there_before_the_caller_has_the_process(place: Path) -> N
         assert files(place.parent) == {place.name}
         assert stat.S_IMODE(place.stat().st_mode) == 0o600
         assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+    assert files(place.parent) == set()
+
+
+def test_two_threads_may_forget_a_record_at_once(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = TreePopen(SLEEP, record=place)
+    other = threading.Thread(target=process.stop, kwargs={"grace": 0})
+    forget = recording.forget
+
+    def meet(*args: Any) -> None:
+        monkeypatch.setattr(recording, "forget", forget)
+        other.start()
+        other.join()
+        forget(*args)
+
+    monkeypatch.setattr(recording, "forget", meet)
+    assert process.stop(grace=0).ok
     assert files(place.parent) == set()
 
 

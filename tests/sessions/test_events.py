@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import subprocess
 import sys
 import threading
@@ -127,6 +128,18 @@ def test_a_broadcaster_that_raises_gets_the_next_event_all_the_same(
     failures = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(failures) == 3
     assert all(vars(record)["session_id"] == "a" and record.exc_info for record in failures)
+
+
+@pytest.mark.needs("fork")
+def test_a_broadcaster_blocks_no_signal_so_that_it_may_start_processes(tmp_path: Path) -> None:
+    blocked: list[object] = []
+
+    def look(_: SessionEvent) -> None:
+        blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=look) as manager:
+        come_and_go(manager)
+    assert blocked == [set()] * 3
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, KeyboardInterrupt])

@@ -424,3 +424,22 @@ def own_cgroup() -> Path:
     from proctree_kill._systems.linux import cgroupfs  # noqa: PLC0415 - not on every system
 
     return Path(cgroupfs.folder_of("self"))
+
+
+def session(folder: Path) -> TreePopen[bytes]:
+    return SessionManager(folder, policy=FORCE).spawn_agent("x", SLEEP).process
+
+
+@pytest.mark.parametrize("start", [popen, session])
+def test_a_signal_that_the_main_thread_waits_for_reaches_it(
+    start: Callable[[Path], TreePopen[bytes]], tmp_path: Path
+) -> None:
+    def scene() -> int:
+        process = start(tmp_path)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        os.kill(os.getpid(), signal.SIGTERM)
+        taken = signal.sigwait({signal.SIGTERM})
+        process.stop(grace=0)
+        return taken
+
+    assert apart(scene, PATIENCE) == signal.SIGTERM
