@@ -85,6 +85,11 @@ def test_no_block_is_of_a_kind_that_is_neither_checked_nor_known() -> None:
         assert {*kinds} <= checked | known, page.name
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_link_has_a_text_without_sphinx_too(page: Path) -> None:
+    assert "[](" not in page.read_text("utf-8")
+
+
 def without_numbers(text: str) -> list[list[str]]:
     """Leave out pids, times, and what depends on the machine: exit codes and evidence."""
     return [MACHINE.sub("", line).split() for line in text.splitlines()]
