@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from .._models.signal_names import SIGNALS
 from .._models.suggestion import nearest, unknown
 from .._models.text import wrapped
 from .exit_codes import Exit
@@ -44,6 +45,9 @@ class Parser(argparse.ArgumentParser):
         names = [name[2:] for name in self._option_string_actions if name.startswith("--")]
         near = nearest(option[2:], names) if option.startswith("--") else []
         hint = f"; did you mean --{' or --'.join(near)}?" if near else ""
+        name = f"SIG{option[1:].removeprefix('SIG')}"
+        if name in (*SIGNALS, "SIGKILL") and "-s" in self._option_string_actions:  # kill -INT PID
+            hint = f"; did you mean -s {option[1:]}?"
         self.error(f"unrecognized arguments: {' '.join(words)}{hint}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:  # noqa: ANN401 - as argparse

@@ -59,9 +59,8 @@ def _try_kernel() -> Offer:
         Containment.prepare("kernel").release()
     except ContainmentError as error:
         return Offer("containment", f"session and marker only: {error.reason}", available=False)
-    return Offer(
-        "containment", "by the kernel: no process can leave a tree of TreePopen", available=True
-    )
+    detail = "by the kernel: no process can leave a tree of `run` or TreePopen"
+    return Offer("containment", detail, available=True)
 
 
 def _try_guard() -> Offer:

@@ -72,6 +72,10 @@ a terminal; elsewhere --yes is needed. If several unrelated processes, a
 service manager or another user's process hold a port, they are listed only.
 A tree that contains this command is refused, and so are init and the
 processes of the kernel.
+
+What starts a process anew (a service manager, a loop of a shell) is above its
+tree, and goes on: end that instead. What a process left behind before this
+command looked is found by its session, its group or --marker only.
 """,
         f"""\
 {_EXIT_CODES}
@@ -148,6 +152,7 @@ examples:
   proctree-kill tree :8000                    what listens there
   proctree-kill tree 4711 --spare 4713 --marker APP_RUN=7
   proctree-kill tree $$                       why your own shell is refused
+  proctree-kill tree 4711 --json | jq '.target[].inode'   for PID:INODE
 """,
     ),
     "wait": Help(
@@ -157,7 +162,9 @@ Wait until processes and all that they started have ended: what they start
 later as well, and orphans as far as the tree is known by its sessions and
 groups. Nothing is touched; Ctrl-C ends the wait only.
 
-A TARGET is as for `kill`; a name means all processes of that name.
+A TARGET is as for `kill`; a name means all processes of that name. What still
+lives at the timeout may not be found again by the pid of a root that has ended:
+name the pids that are listed, or start the tree with `run --timeout`.
 """,
         """\
 exit codes:

@@ -7,9 +7,10 @@ from argparse import Namespace
 from collections.abc import Collection, Sequence
 
 from .._engine import kill as engine
+from .._engine.process import details
 from .._models.errors import PolicyError, TargetRefusedError
 from .._models.policy import KillPolicy
-from .._models.result import KillResult
+from .._models.result import Fate, KillResult, SurvivorsError
 from .._models.tree import TreeSnapshot
 from .._systems import current
 from .exit_codes import Exit
@@ -55,12 +56,24 @@ def _kill(options: Namespace, screen: Screen) -> Exit:
     else:
         for result in results:
             screen.table(result, fold=not options.verbose)
+    for result in results:
+        explain(result, screen, quiet=options.quiet)
     for text in refused.values():
         screen.error(f"{text}; {'it was not' if results else 'nothing was'} touched")
     advise(refused, screen)
     if survived:
         return Exit.ALIVE
     return Exit.REFUSED if refused else Exit.GONE
+
+
+def explain(result: KillResult, screen: Screen, *, quiet: bool) -> None:
+    """Write what still lives, where no table has shown it, and why it may not be ended."""
+    if quiet and not result.ok:
+        screen.error(str(SurvivorsError(result)))
+    denied = [outcome for outcome in result.survivors if outcome.fate is Fate.DENIED]
+    users = {details(outcome.identity).user or "another user" for outcome in denied}
+    if users:
+        screen.error(f"this user may not end processes of {' and '.join(sorted(users))}")
 
 
 def separate(targets: Targets, options: Namespace) -> Targets:
@@ -144,9 +157,6 @@ def _tree(options: Namespace, screen: Screen) -> Exit:
 
 def advise(pids: Collection[int], screen: Screen) -> None:
     """Write what to do about refused targets."""
-    if min(pids, default=0) < 0:  # kill -9 PID
-        screen.error("--force kills at once; --signal NAME chooses how to ask")
-        return
     with current() as system:
         own_line = {os.getpid(), *system.ancestors(os.getpid())} - {1}
     if not own_line.isdisjoint(pids):

@@ -20,6 +20,11 @@ def can_ask() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
+def is_dumb() -> bool:
+    """Whether the terminal cannot move its cursor, as a picker must."""
+    return os.environ.get("TERM") == "dumb"
+
+
 def confirm(question: str) -> bool:
     """Ask for a yes; anything else is a no, the end of the input too.
 
@@ -41,11 +46,11 @@ def pick(question: str, members: Sequence[TreeMember]) -> list[TreeMember] | Non
     Raises:
         KeyboardInterrupt: Ctrl-C was typed.
     """
+    if is_dumb():
+        return None
     try:
         import questionary  # noqa: PLC0415 - an extra, and slow to import
     except ImportError:
-        return None
-    if os.environ.get("TERM") == "dumb":
         return None
     width = max(shutil.get_terminal_size().columns - MARGIN, MARGIN)
     choices = [

@@ -24,6 +24,7 @@ from .exit_codes import Exit
 from .kill import policy_of
 from .signals import SignalCode, SignalQueue, keep_exit_codes, signal_queue
 from .stdin import InputError, InputRelay
+from .values import is_duration
 
 if TYPE_CHECKING:
     from .._engine.target import Spare
@@ -162,7 +163,10 @@ def failure_text(error: InputError | ContainmentError | OSError, program: str) -
     if isinstance(error, InputError):
         return f"{error}; nothing was started"
     reason = error.strerror if isinstance(error, OSError) else None
-    return f"cannot run {program!r}: {reason or error}"
+    text = f"cannot run {program!r}: {reason or error}"
+    if isinstance(error, FileNotFoundError) and is_duration(program):  # as timeout(1) has it
+        return f"{text}; did you mean --timeout {program}?"
+    return text
 
 
 def start_failure(error: InputError | ContainmentError | OSError) -> Exit:

@@ -79,6 +79,8 @@ def _recover(options: Namespace, screen: Screen) -> Exit:
         screen.json({"ok": report.ok, **report.model_dump(mode="json")})
         return code
     screen.table(report, fold=not options.verbose)
+    if options.quiet and not report.ok:
+        screen.error(report.summary())
     return code
 
 

@@ -44,7 +44,10 @@ def target(text: str) -> WrittenTarget:
             message = f"{text!r} is not a port: expected :1 to :{HIGHEST_PORT}"
             raise argparse.ArgumentTypeError(message)
         return Port(int(tail))
-    if _is_number(head.removeprefix("-")):
+    if text.startswith("-") and _is_number(text[1:]):  # kill -9 PID
+        message = f"{text!r} is not a pid; --force kills at once, --signal NAME asks otherwise"
+        raise argparse.ArgumentTypeError(message)
+    if _is_number(head):
         if not colon:
             return pid(text)
         if not _is_number(tail):
@@ -53,6 +56,12 @@ def target(text: str) -> WrittenTarget:
         return Inode(pid(head), int(tail))
     if not text or text[0] in "+-%" or "/" in text:
         message = f"{text!r} is not a target: expected a pid, PID:INODE, :PORT or a program's name"
+        raise argparse.ArgumentTypeError(message)
+    if _is_number(port := text.rpartition(":")[2]) and colon:  # localhost:8000
+        message = f"{text!r} is not a target: a port is written :{port}"
+        raise argparse.ArgumentTypeError(message)
+    if _is_number(text.replace(",", "")):
+        message = f"{text!r} is not a target: write a space between pids"
         raise argparse.ArgumentTypeError(message)
     return Name(text)
 

@@ -111,7 +111,7 @@ def _by_port(port: int, options: Namespace, screen: Screen) -> list[ProcessIdent
         user = details(foreign[0].identity).user or "another user"
         problem = f"{_named(foreign[0])} belongs to {user}; name its pid to end it"
     elif strangers := [socket.stranger for socket in sockets if socket.stranger]:
-        problem = f"{strangers[0]} has opened it, whose processes are hidden from this user"
+        problem = f"{strangers[0]} has opened it; this user may not see which process holds it"
     elif not all(socket.pids for socket in sockets):
         problem = "a process holds it that is not visible here"
     elif len(top) > 1:
@@ -163,10 +163,13 @@ def _confirmed(
         picked = questions.pick("End which trees?", matches)
     if picked is None:
         _list(matches, options, screen)
-        text = (
-            f"{len(matches)} processes are named {name!r}; name a pid, end all with --yes, "
-            "or pip install 'proctree_kill[cli]' to pick some"
-        )
+        some = f"{len(matches)} processes are named {name!r}"
+        text = f"{some}; name a pid, or end all with --yes"
+        if not questions.is_dumb():
+            text = (
+                f"{some}; name a pid, end all with --yes, "
+                "or pip install 'proctree_kill[cli]' to pick some"
+            )
         raise UndecidedError(text)
     if not picked:
         text = f"no process that is named {name!r} was chosen"

@@ -42,6 +42,11 @@ def duration(text: str) -> float:
     return number
 
 
+def is_duration(text: str) -> bool:
+    """Whether this is a duration."""
+    return _DURATION.fullmatch(text) is not None
+
+
 def time_limit(text: str) -> float | None:
     """Read a duration of which 0 is no limit."""
     return duration(text) or None

@@ -13,6 +13,7 @@ from .._engine.target import aim
 from .._models.tree import TreeMember, TreeSnapshot
 from .._running import threads
 from .exit_codes import Exit
+from .kill import advise
 from .screen import Screen
 from .targets import Bound, find
 
@@ -24,18 +25,20 @@ def run(options: Namespace, screen: Screen) -> Exit:
         TargetRefusedError: a tree holds this command, or init.
         UndecidedError: it is not clear what a target means.
     """
-    accepted, refused = find(options, screen)
-    for text in refused.values():
-        screen.error(text)
-    if refused:
-        return Exit.REFUSED
-    if not accepted:
-        return Exit.GONE
-    snapshot = engine.snapshot_tree(accepted)
-    if snapshot.refusal is not None:
-        screen.error(snapshot.refusal)
-        return Exit.REFUSED
     begun = time.monotonic()
+    accepted, refused = find(options, screen)
+    snapshot = TreeSnapshot(target=(), members=())
+    if accepted and not refused:
+        snapshot = engine.snapshot_tree(accepted)
+    texts = [*refused.values(), *filter(None, [snapshot.refusal])]
+    for text in texts:
+        screen.error(text)
+    if texts:
+        advise(refused or [identity.pid for identity in snapshot.target], screen)
+    if texts or not accepted:
+        if options.json:
+            screen.json({"ok": not texts, "seconds": 0.0, "living": [], "refused": texts})
+        return Exit.REFUSED if texts else Exit.GONE
     try:
         with screen.waiting(lambda: _texts(len(snapshot.members), begun), every=1.0):
             living = threads.run(TreeWait(accepted, begun + (options.timeout or math.inf)))
@@ -45,14 +48,16 @@ def run(options: Namespace, screen: Screen) -> Exit:
     seconds = time.monotonic() - begun
     if options.json:
         dumped = [member.model_dump(mode="json") for member in living]
-        screen.json({"ok": not living, "seconds": seconds, "living": dumped})
+        screen.json({"ok": not living, "seconds": seconds, "living": dumped, "refused": []})
     elif living:
         screen.tree(TreeSnapshot(target=snapshot.target, members=tuple(living)))
         screen.info(f"{len(living)} still alive after {seconds:.2f} s")
     elif snapshot.members:
         screen.info(f"no process is left, after {seconds:.2f} s")
     else:
-        screen.info("nothing to wait for: no process is left")
+        gone = ", ".join(str(identity.pid) for identity in snapshot.target)
+        some = "process" if len(snapshot.target) == 1 else "all of the processes"
+        screen.info(f"nothing to wait for: {some} {gone} had ended already")
     return Exit.TIMEOUT if living else Exit.GONE
 
 

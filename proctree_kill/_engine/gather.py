@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
+from .._models.result import GONE
 from .._systems.contract import System
 from .._systems.member import ALIVE, ROOT, Member, identity_of, is_same, mask
 from . import markers as engine_markers
@@ -131,7 +132,7 @@ def _add(gathered: Gathered, claim: Claim, depth: int, *, include_root: bool) ->
 
 def _lost(system: System, stranger: Member | None) -> str:
     if stranger is None:
-        return "it was gone already"
+        return GONE
     system.drop(stranger)
     return f"its number belongs to {stranger.name or 'another process'} now, which was not touched"
 

@@ -149,10 +149,16 @@ class KillResult(Shown, Model):
         return self
 
 
+GONE = "it was gone already"
+"""The detail of a target of which no process was found."""
+
+
 def outcome_table(result: KillResult | None) -> Table:
     """Show what became of each process, in the order asked; no rows if the closing line says it."""
     outcomes = result.outcomes if result else ()
-    if all(outcome.fate is Fate.ALREADY_GONE and not outcome.detail for outcome in outcomes):
+    if all(
+        outcome.fate is Fate.ALREADY_GONE and outcome.detail in (None, GONE) for outcome in outcomes
+    ):
         outcomes = ()
     rows = [Row(tuple(_cells(outcome)), _STYLES[outcome.fate]) for outcome in outcomes]
     optional = ("EVIDENCE", "SIGNALS", "EXIT", "AFTER")

@@ -63,7 +63,7 @@ class TestArguments:
         [
             *("", "+5", "%1", "--5", "-", "9" * 30, str(2**31)),
             *(":", ":0", ":65536", ":-1", ":http", ":\u0661", "12:", "12:x", "12:3:4", "12:-3"),
-            "/usr/bin/node",
+            *("/usr/bin/node", "-1", "-9", "localhost:8000", "[::1]:80", "4711,4712"),
         ],
     )
     def test_what_is_no_target_is_a_usage_error(
@@ -79,7 +79,7 @@ class TestArguments:
         names = (Name("node"), Inode(7, 99), Name("7zip"), Name("Web Content"))
         assert targets == [7, Port(8000), *names]
 
-    @pytest.mark.parametrize("number", [0, -1, -9, 1, 2**31 - 1])
+    @pytest.mark.parametrize("number", [0, 1, 2**31 - 1])
     def test_which_numbers_are_refused_is_the_library_s_business(self, number: int) -> None:
         assert parse(["kill", str(number)]).targets == [number]
 
@@ -174,7 +174,9 @@ class TestGivenResults:
         monkeypatch.setattr(kill, "kill_tree", lambda *_, **__: given)
         assert main(["kill", "7", *how]) == code
         told = capsys.readouterr()
-        assert not told.err
+        assert ("may not end processes of" in told.err) == (fate is Fate.DENIED)
+        assert (f"1 still alive: it (7, {fate})" in told.err) == (how == ["--quiet"] and code == 1)
+        assert code or not told.err
         if how == ["--quiet"]:
             assert not told.out
         if how == ["--json"]:
@@ -480,9 +482,13 @@ class TestKill:
             "kill", tree.root.pid, "--grace", HASTE, "--settle", HASTE
         )
         assert code == 1
-        assert re.fullmatch(f"{ASKED}proctree-kill: force, 1 left after [0-9.]+ s\n", err)
+        reason = "proctree-kill: this user may not end processes of root\n"
+        assert re.fullmatch(f"{ASKED}proctree-kill: force, 1 left after [0-9.]+ s\n{reason}", err)
         assert "denied" in out
         assert not tree.all_dead()
+        code, out, err = as_ordinary_user("kill", tree.root.pid, "--force", "--quiet")
+        assert (code, out) == (1, "")
+        assert re.search(f"1 still alive: .*{tree.root.pid}, denied", err)
 
     @pytest.mark.needs("ordinary user")
     def test_an_ordinary_user_ends_his_own(self, plant: Planter) -> None:
@@ -502,7 +508,6 @@ class TestRefusals:
         ("pid", "reason"),
         [
             (0, "process 0 is refused: "),
-            (-9, "--force kills at once; --signal NAME chooses how to ask"),
             (1, "process 1 is refused: it is init"),
         ],
     )

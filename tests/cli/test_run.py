@@ -227,6 +227,11 @@ class TestCommand:
             "proctree-kill: cannot run '/nowhere/to-be-found': No such file or directory\n"
         )
 
+    def test_a_time_in_the_place_of_the_command_as_timeout_has_it(self) -> None:
+        done = run("5m", "true")
+        assert done.returncode == 127
+        assert done.stderr.endswith("; did you mean --timeout 5m?\n")
+
     def test_a_file_that_is_no_program(self, tmp_path: Path) -> None:
         (tmp_path / "text").write_text("no program")
         done = run(str(tmp_path / "text"))

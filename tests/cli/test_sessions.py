@@ -187,13 +187,20 @@ class TestRecover:
         assert tree.all_dead()
 
     def test_a_survivor_is_exit_code_1(
-        self, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+        self,
+        invoke: Invoke,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         outcome = {"session_id": "a", "fate": "survived", "path": "a"}
         given: dict[str, Any] = {"directory": "", "dry_run": False, "outcomes": [outcome]}
         report = RecoveryReport.model_validate(given)
         monkeypatch.setattr("proctree_kill._cli.sessions.recover", lambda *_, **__: report)
         assert invoke("recover", tmp_path)[0] == 1
+        assert main(["recover", str(tmp_path), "--quiet"]) == 1
+        told = capsys.readouterr()
+        assert (told.out, told.err) == ("", f"proctree-kill: {report.summary()}\n")
 
 
 @pytest.mark.parametrize("command", [["sessions"], ["stop", "a"], ["recover"]])

@@ -247,7 +247,7 @@ class TestPorts:
         ("found", "said"),
         [
             (Listener("tcp", None, ()), "a process holds it that is not visible here"),
-            (Listener("udp", "alice", ()), "alice has opened it, whose processes are hidden"),
+            (Listener("udp", "alice", ()), "alice has opened it; this user may not see which"),
         ],
     )
     def test_an_unseen_holder_is_said(
@@ -483,11 +483,13 @@ class TestQuestions:
         programs = [plant_program(plant, [path]) for _ in range(2)]
         hide = "sys.modules['questionary'] = None;" if term == "xterm" else ""
         code = f"import sys; {hide} from proctree_kill._cli import main; sys.exit(main())"
-        env = {**os.environ, "TERM": term}
+        env = {**os.environ, "TERM": term, "COLUMNS": "200"}
         terminal.run(sys.executable, "-c", code, "kill", name, *FORCE, env=env)
         for program in programs:
             terminal.expect(str(program.pid))
         terminal.expect("2 processes are named")
+        advice = "to pick some" if term == "xterm" else "or end all with --yes; nothing"
+        terminal.expect(advice)
         assert terminal.wait() == 2
         assert all(program.lives() for program in programs)
 
@@ -553,7 +555,7 @@ def end_recycled(way: str) -> tuple[int, str, str]:
 class TestSeveral:
     def test_a_refused_target_hides_no_other(self, plant: Planter, invoke: Invoke) -> None:
         tree, server = plant(chain("root", "child")), serve(plant)
-        given = (1, tree.root.pid, f":{server.port}", os.getpid(), -5)
+        given = (1, tree.root.pid, f":{server.port}", os.getpid(), 0)
         done = invoke("tree", "--", *given)
         assert done.returncode == 3
         assert {str(tree.root.pid), str(server.pid)} <= set(done.stdout.split())
@@ -561,7 +563,7 @@ class TestSeveral:
         assert done.returncode == 3
         answer = json.loads(done.stdout)
         assert (answer["ok"], len(answer["results"][0]["outcomes"])) == (False, 3)
-        for refused, text in zip((1, os.getpid(), -5), answer["refused"], strict=True):
+        for refused, text in zip((1, os.getpid(), 0), answer["refused"], strict=True):
             assert text.startswith(f"process {refused} is refused: ")
             assert f"{text}; it was not touched" in done.stderr
         assert tree.all_dead()

@@ -41,7 +41,20 @@ def test_a_tree_that_has_ended_is_not_waited_for(capsys: pytest.CaptureFixture[s
     child.wait()
     code, out, err = told(capsys, child.pid)
     assert (code, err) == (0, "")
-    assert "no process is left" in out
+    assert out == f"nothing to wait for: process {child.pid} had ended already\n"
+
+
+@pytest.mark.needs("fork", "procfs")
+def test_a_wait_for_nothing_and_one_that_is_refused_have_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, _ = told(capsys, "no such program", "--json")
+    nothing = {"ok": True, "seconds": 0.0, "living": [], "refused": []}
+    assert (code, json.loads(out)) == (0, nothing)
+    code, out, err = told(capsys, os.getpid(), "--json")
+    answer = json.loads(out)
+    assert (code, answer["ok"], len(answer["refused"])) == (3, False, 1)
+    assert "this command runs inside that tree" in err
 
 
 def test_what_lives_at_the_timeout_is_listed_on_every_system(

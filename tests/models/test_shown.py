@@ -23,7 +23,7 @@ from proctree_kill import (
     TreeMember,
     TreeSnapshot,
 )
-from proctree_kill._models.result import SurvivorsError
+from proctree_kill._models.result import GONE, SurvivorsError
 from proctree_kill._models.shown import Shown
 from proctree_kill._models.text import TIMES
 
@@ -289,6 +289,8 @@ def test_thousands_of_processes_are_a_few_lines_where_they_are_alike() -> None:
 def test_a_target_that_was_gone_is_a_line_unless_there_is_more_to_say() -> None:
     gone = killed("a", fate=Fate.ALREADY_GONE)
     assert str(gone) == "nothing to do: process 10 was gone already"
+    never = gone.outcomes[0].model_copy(update={"detail": GONE})
+    assert str(gone.model_copy(update={"outcomes": (never,)})) == str(gone)
     outcome = gone.outcomes[0].model_copy(update={"detail": "its number has a new owner"})
     told = str(gone.model_copy(update={"outcomes": (outcome,)}))
     assert "its number has a new owner" in told
