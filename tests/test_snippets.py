@@ -39,7 +39,7 @@ def test_an_example_runs(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "test_example.py"
     file.write_text(block.text, encoding="utf-8")
     more = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    more["npm_config_offline"] = "true"
+    more |= {"npm_config_offline": "true", "npm_config_loglevel": "silent"}
     done = subprocess.run(
         [sys.executable, *(PYTEST if "def test_" in block.text else []), file],
         check=False,
