@@ -39,7 +39,7 @@ def test_an_example_runs(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "test_example.py"
     file.write_text(block.text, encoding="utf-8")
     more = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    more["npm_config_offline"] = "true"
+    more |= {"npm_config_offline": "true", "npm_config_loglevel": "silent"}
     done = subprocess.run(
         [sys.executable, *(PYTEST if "def test_" in block.text else []), file],
         check=False,
@@ -83,6 +83,11 @@ def test_no_block_is_of_a_kind_that_is_neither_checked_nor_known() -> None:
     for page in PAGES:
         kinds = re.findall(KIND, page.read_text("utf-8"), re.MULTILINE)
         assert {*kinds} <= checked | known, page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_link_has_a_text_without_sphinx_too(page: Path) -> None:
+    assert "[](" not in page.read_text("utf-8")
 
 
 def without_numbers(text: str) -> list[list[str]]:

@@ -121,21 +121,24 @@ def test_a_server_that_is_asked_to_exit_stops_its_agents(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("guarded", [True, False], ids=["the guard lives", "the guard dies too"])
-def test_after_a_crash_of_the_server_no_agent_is_left(tmp_path: Path, *, guarded: bool) -> None:
+def test_after_a_crash_the_guard_ends_the_agents(tmp_path: Path) -> None:
+    with serving(tmp_path) as crashed:
+        crashed.start("chat-1")
+        crashed.process.send_signal(signal.SIGKILL)
+        crashed.output.read()
+        crashed.process.wait()
+
+
+def test_where_the_guard_dies_too_the_next_start_ends_the_agents(tmp_path: Path) -> None:
     with serving(tmp_path) as crashed:
         agent = psutil.Process(*crashed.start("chat-1"))
-        if not guarded:
-            guards = psutil.Process(crashed.process.pid).children()
-            next(guard for guard in guards if GUARD in " ".join(guard.cmdline())).kill()
+        guards = psutil.Process(crashed.process.pid).children()
+        next(guard for guard in guards if GUARD in " ".join(guard.cmdline())).kill()
         crashed.process.send_signal(signal.SIGKILL)
         crashed.process.wait()
-        if guarded:
-            crashed.output.read()
-        else:
-            assert agent.is_running()
+        assert agent.is_running()
         with serving(tmp_path) as server:
-            assert ("agent.session.recovered chat-1" in server.started) is not guarded
+            assert "agent.session.recovered chat-1" in server.started
             crashed.output.read()
             assert server.agents() == {}
             assert server.client.post("/agents/chat-1").status_code == 201

@@ -12,11 +12,8 @@ from support.examples import command, options
 pytestmark = pytest.mark.needs("fork")
 
 
-@pytest.mark.parametrize("said", [True, False], ids=["by the option", "by the configuration"])
-def test_the_test_that_leaks_is_named(*, said: bool) -> None:
-    argv = [
-        argument for argument in command("pytest_project") if said or "--orphans" not in argument
-    ]
+def test_the_test_that_leaks_is_named() -> None:
+    argv = command("pytest_project")
     alone = options(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     done = subprocess.run([*argv, "-p", "no:cacheprovider"], check=False, **alone)
     assert done.returncode == 1
