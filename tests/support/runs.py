@@ -18,8 +18,9 @@ RUN = [sys.executable, "-m", "proctree_kill", "run"]
 PATIENCE = "60"  # seconds of grace; never pass in full
 HASTE = "0.2"  # seconds; pass in full
 STUBBORN = Node(name="root", on_term="ignore", children=(Node(name="child", on_term="ignore"),))
-# What a shell does until a signal, which its trap sees at once.
-STAY = "sleep 1000 & echo there; while :; do wait $!; sleep 1000 & done"
+# What a shell does until a signal, which its trap sees at once. Its child says so: it has the
+# traps of the shell no more, so that it does not seem to handle the signal.
+STAY = "(echo there; exec sleep 1000) & while :; do wait $!; sleep 1000 & done"
 
 
 def run(
