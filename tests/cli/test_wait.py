@@ -39,9 +39,11 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
 def test_a_tree_that_has_ended_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     child = subprocess.Popen([sys.executable, "-I", "-S", "-c", ""])
     child.wait()
-    code, out, err = told(capsys, child.pid)
+    pid = child.pid
+    del child  # on Windows its handle keeps what is left of the process
+    code, out, err = told(capsys, pid)
     assert (code, err) == (0, "")
-    assert out == f"nothing to wait for: process {child.pid} had ended already\n"
+    assert out == f"nothing to wait for: process {pid} had ended already\n"
 
 
 @pytest.mark.needs("fork", "procfs")
