@@ -36,14 +36,13 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
     return code, *capsys.readouterr()
 
 
+@pytest.mark.needs("fork")  # on Windows a handle keeps what is left of a process
 def test_a_tree_that_has_ended_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     child = subprocess.Popen([sys.executable, "-I", "-S", "-c", ""])
     child.wait()
-    pid = child.pid
-    del child  # on Windows its handle keeps what is left of the process
-    code, out, err = told(capsys, pid)
+    code, out, err = told(capsys, child.pid)
     assert (code, err) == (0, "")
-    assert out == f"nothing to wait for: process {pid} had ended already\n"
+    assert out == f"nothing to wait for: process {child.pid} had ended already\n"
 
 
 @pytest.mark.needs("fork", "procfs")
