@@ -39,6 +39,7 @@ from .steps import (
 from .trackers import IGNORED, may_be_tracker
 
 INPUT_SHARE = 0.25  # of the first request's time, before its signal: for hook and closed input
+LAST_LOOKS = 3  # at most, before the first request, while new members appear
 SCAN_PAUSE = 10  # times the length of the last scan: the pause before the next in the grace
 FIRST_PAUSE = 0.1  # seconds from the kill to the scan for escaped members; doubles each round
 STOP_SHARE = 0.25  # of the time until the deadline, in which members must be seen stopped
@@ -133,7 +134,6 @@ class Escalation:
         if self.has_hook or self.holds_input:
             yield from self._ask_without_signal()
         if not self.hurry:
-            yield from self._do(Rescan(light=True))  # what was born since is asked as well
             yield from self._make_requests()
         if not (self.living or self.scanned):
             yield from self._do(Rescan())
@@ -155,24 +155,40 @@ class Escalation:
         yield from self._wait(members, until)
 
     def _make_requests(self) -> Steps:
-        before = self._meant()  # what is born later helps to clean up, and is never asked
-        until = self.start
-        for signal, seconds in self.policy.requests:
+        signal, seconds = self.policy.requests[0]
+        until = self.start + seconds
+        for _ in range(LAST_LOOKS):
+            before = self._meant()  # what is born later helps to clean up, and is never asked
+            request = yield from self._prepare(signal, before, until)
+            # Only now: a child that is born after this look is lost if its parent dies at once
+            # of the signal, and no session, group or marker shows it.
+            facts = yield from self._do(Rescan(light=True))
+            if not facts.appeared:
+                break
+        if self.living and self.now < until and not self.hurry:
+            yield from self._request(request, before)
+        for signal, seconds in self.policy.requests[1:]:
             until += seconds
             members = [member for member in before if member in self.living]
             if self.living and self.now < until and not self.hurry:
-                yield from self._request(signal, members, until)
+                request = yield from self._prepare(signal, members, until)
+                yield from self._request(request, members)
 
-    def _request(self, signal: str, members: list[Member], until: float) -> Steps:
-        """Ask these, from the top down or all at once, and wait for exits."""
+    def _prepare(
+        self, signal: str, members: list[Member], until: float
+    ) -> Generator[Step, Facts, Request]:
+        """Read what decides which of these are asked by a signal, and when."""
         top_down = self.policy.terminate == "top-down"
         parents = parents_of(self.living) if top_down else {}
         yield from self._read_responses(signal, parents)
         asked = yield from self._without_trackers(signal, members)
-        request = Request(signal, asked, parents, self.now, until)
-        self.parents |= parents
+        return Request(signal, asked, parents, self.now, until)
+
+    def _request(self, request: Request, members: list[Member]) -> Steps:
+        """Ask from the top down or all at once, and wait for exits."""
+        self.parents |= request.parents
         yield from self._ask(request)
-        unasked = {*request.waiting} | {*members}.difference(asked)
+        unasked = {*request.waiting} | {*members}.difference(request.members)
         stopped = [member for member in members if member.stopped and member in unasked]
         if stopped:
             yield from self._do(Continue(stopped))

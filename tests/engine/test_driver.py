@@ -21,7 +21,7 @@ from proctree_kill._engine.scan import scan
 from proctree_kill._engine.target import Aim
 from proctree_kill._engine.tree import Tree
 from proctree_kill._systems.contract import System
-from proctree_kill._systems.member import DESCENDANT, MARKER, SESSION
+from proctree_kill._systems.member import DESCENDANT, MARKER, SESSION, Member
 from support.capabilities import has
 from support.fake_system import TICK, FakeSystem, Process
 
@@ -413,6 +413,24 @@ def test_the_spared_and_their_descendants_are_never_signalled(system: FakeSystem
         name for verb in ("ask", "freeze", "kill") for name in system.names(verb)
     }
     assert result.ok
+
+
+def test_what_is_born_while_a_request_is_prepared_is_asked_too(
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = system.spawn("root")
+    system.spawn("child", root)
+    read = system.read_responses
+
+    def read_late(members: Iterable[Member], signal_name: str) -> None:
+        monkeypatch.setattr(system, "read_responses", read)
+        system.spawn("late", root)
+        read(members, signal_name)
+
+    monkeypatch.setattr(system, "read_responses", read_late)
+    result = kill_tree(root.pid, grace=GRACE)
+    assert fates(result) == dict.fromkeys(("root", "child", "late"), Fate.TERMINATED)
+    assert not system.living()
 
 
 def test_a_listener_that_raises_is_logged_once_and_not_called_again(
