@@ -38,7 +38,13 @@ class Request:
         self.members = dict.fromkeys(members)
         self.waiting = self.members.copy()
         self.tried: set[Member] = set()
-        self.parents = parents
+        self.parents = dict(parents)
+
+    def add(self, members: Iterable[Member], parents: Mapping[Member, Member]) -> None:
+        """Let more members be asked."""
+        self.members.update(dict.fromkeys(members))
+        self.waiting.update(dict.fromkeys(members))
+        self.parents.update(parents)
 
     def ready(
         self, now: float, living: Collection[Member], denied: Collection[Member]
