@@ -36,6 +36,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
     return code, *capsys.readouterr()
 
 
+@pytest.mark.needs("fork")  # on Windows a handle keeps what is left of a process
 def test_a_tree_that_has_ended_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     child = subprocess.Popen([sys.executable, "-I", "-S", "-c", ""])
     child.wait()

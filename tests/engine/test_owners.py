@@ -252,6 +252,25 @@ def test_a_subreaper_reaps_the_orphans_that_it_killed(grace: float) -> None:
     assert apart(scene) == []
 
 
+@pytest.mark.needs("procfs")
+def test_an_orphan_of_a_reaped_root_is_found_below_a_subreaper_above_the_caller() -> None:
+    def scene() -> tuple[list[str | None], bytes]:
+        script = "tail -fn1 /etc/passwd & read line"
+        pipe = subprocess.PIPE
+        env = {**os.environ, "PLANTED": "1"}
+        with subprocess.Popen(["sh", "-c", script], stdin=pipe, stdout=pipe, env=env) as root:
+            assert root.stdin
+            assert root.stdout
+            root.stdout.readline()
+            root.stdin.close()
+            root.wait()
+            result = kill_tree(root, grace=0, marker="PLANTED=1")
+            names = [outcome.name for outcome in result.outcomes if outcome.fate is Fate.KILLED]
+            return names, root.stdout.read()  # to its end: no process holds the pipe
+
+    assert in_subreaper(lambda: apart(scene)) == (["tail"], b"")
+
+
 @pytest.mark.needs("pid namespace")
 @pytest.mark.parametrize("grace", [PATIENCE, 0])
 def test_the_first_process_of_a_namespace_has_no_zombies_afterwards(grace: float) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.needs("chromium", "fork"), pytest.mark.timeout(120)]
 
 NAMES = [FAMILY[0], FAMILY[1], *NPX, FAMILY[2]]
-END = re.compile("^(died|ended|ended by itself|terminated .*|killed .*)$")
+END = re.compile("^(already gone|died|ended|ended by itself|terminated .*|killed .*)$")
 
 
 def test_a_page_says_that_an_agent_waits_and_names_its_processes(page: Page) -> None:
