@@ -9,6 +9,8 @@
     +-- ContainmentError     also a RuntimeError: the requested containment is not available
     +-- RecordError          also a RuntimeError: a record cannot be written, or its folder read
     +-- SessionError         also a RuntimeError: a session or its manager refuses a request
+    +-- FleetError           also a RuntimeError: a fleet refuses a request
+        +-- UnreachableError   a machine or the scheduler did not answer in time
 
 A process that survives or is denied is a value (:class:`~proctree_kill.ProcessOutcome`),
 never an exception.
@@ -18,20 +20,24 @@ from __future__ import annotations
 
 from ._models.errors import (
     ContainmentError,
+    FleetError,
     PolicyError,
     ProctreeKillError,
     RecordError,
     SessionError,
     TargetRefusedError,
+    UnreachableError,
 )
 from ._models.result import SurvivorsError
 
 __all__ = [
     "ContainmentError",
+    "FleetError",
     "PolicyError",
     "ProctreeKillError",
     "RecordError",
     "SessionError",
     "SurvivorsError",
     "TargetRefusedError",
+    "UnreachableError",
 ]

@@ -96,3 +96,24 @@ class SessionError(ProctreeKillError, RuntimeError):
     def __str__(self) -> str:
         subject = "the manager" if self.session_id is None else f"session {self.session_id!r}"
         return f"{subject}: {self.reason}"
+
+
+class FleetError(ProctreeKillError, RuntimeError):
+    """A fleet refuses a request, or a part of it does not answer.
+
+    Attributes:
+        address: the worker process, the machine or the scheduler.
+        reason: why, as the end of a sentence.
+    """
+
+    def __init__(self, address: str, reason: str) -> None:
+        """Pass all facts to the base, so that the exception pickles."""
+        super().__init__(address, reason)
+        self.address, self.reason = address, reason
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.reason}"
+
+
+class UnreachableError(FleetError):
+    """A machine of a fleet, or its scheduler, did not answer in time, or its connection broke."""

@@ -26,6 +26,8 @@ class SessionState(StrEnum):
     """The agent exited by itself, and no process of its tree is left."""
     FAILED = "failed"
     """It could not start, or a process survived its stop; another stop tries again."""
+    LOST = "lost"
+    """Its worker process is gone without a word; only a fleet says so."""
 
 
 MOVES: Mapping[SessionState, frozenset[SessionState]] = {
@@ -37,6 +39,7 @@ MOVES: Mapping[SessionState, frozenset[SessionState]] = {
     SessionState.FAILED: frozenset({SessionState.STOPPING}),
     SessionState.STOPPED: frozenset(),
     SessionState.EXITED: frozenset(),
+    SessionState.LOST: frozenset(),
 }
 """The states that may follow each state."""
 
@@ -48,8 +51,9 @@ StopMethod = Literal[
     "recovered_record",
     "nothing_to_stop",
     "not_found",
+    "unreachable",
 ]
-EventKind = Literal["started", "stopping", "stopped", "stop_failed", "exited", "recovered"]
+EventKind = Literal["started", "stopping", "stopped", "stop_failed", "exited", "recovered", "lost"]
 
 
 class StopResult(Shown, Model):
@@ -62,7 +66,8 @@ class StopResult(Shown, Model):
             ``closed_stdin`` (it exited when its input was closed),
             ``terminated`` (a signal asked it), ``killed`` (force), ``recovered_record``
             (its record led to it), ``nothing_to_stop`` (no process was left),
-            ``not_found`` (no session has this id; no success).
+            ``not_found`` (no session has this id; no success),
+            ``unreachable`` (its machine did not answer; only of a fleet, no success).
         message: what happened, as a sentence.
         error: what went wrong, or None.
         kill: the outcome of each process; None where no tree was looked for.
@@ -93,7 +98,7 @@ class SessionEvent(Model):
 
     Args:
         event: ``TOOL.session.`` and ``started``, ``stopping``, ``stopped``, ``stop_failed``,
-            ``exited`` or ``recovered``.
+            ``exited``, ``recovered`` or, in a fleet, ``lost``.
         session_id: the session.
         tool: the kind of its agent.
         state: the new state of the session.

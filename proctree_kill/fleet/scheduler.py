@@ -1,0 +1,240 @@
+"""The part of a fleet in the scheduler: it knows which session is where, and asks the workers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from .._models.errors import FleetError, UnreachableError
+from .._records.format import check_id
+from .._sessions.models import SessionEvent, SessionState, StopResult
+from .._sessions.stop import not_found, nothing_to_stop
+from .engine import NAME, Scheduler, SchedulerPlugin, Settings, answer, ask, dumps
+from .models import FleetEvent, FleetRecovery, FleetSession, HostRecovery, unreachable
+from .table import Entry, SessionTable
+from .worker import WorkerSessions
+
+
+class SchedulerSessions(SchedulerPlugin):
+    """Holds the table of the sessions. It runs in the scheduler's event loop only."""
+
+    name = NAME
+    idempotent = True  # the first client decides
+
+    def __init__(self, settings: Settings) -> None:
+        """Note the settings; this object travels to the scheduler."""
+        self._settings = settings
+
+    async def start(self, scheduler: Scheduler) -> None:
+        """Set the workers up, without waiting for them."""
+        self._scheduler = scheduler
+        self._table = SessionTable()
+        self._starts: dict[str, asyncio.Event] = {}
+        self._calls = {
+            "join": self._join,
+            "spawn": self._spawn,
+            "stop": self._stop,
+            "stop_all": self._stop_all,
+            "sessions": self._sessions,
+            "recover": self._recover,
+            "ready": self._ready,
+            "claim": self._claim,
+            "release": self._release,
+            "event": self._event,
+        }
+        scheduler.handlers[NAME] = self.handle
+        plugin = dumps(WorkerSessions(self._settings))
+        self._setup = asyncio.ensure_future(
+            scheduler.register_worker_plugin(None, plugin, NAME, idempotent=False)
+        )
+
+    async def handle(self, call: str, data: bytes) -> bytes:
+        """Do what a client or a worker asks."""
+        return await answer(self._calls, call, data)
+
+    def remove_worker(self, scheduler: Scheduler, worker: str, **_: object) -> None:
+        """Tell of the sessions that are lost with a worker process."""
+        del scheduler
+        for session in self._table.lose(worker):
+            self._publish(
+                SessionEvent(
+                    event=f"{session.tool}.session.lost",
+                    session_id=session.session_id,
+                    tool=session.tool,
+                    state=SessionState.LOST,
+                    pid=session.pid,
+                    error=f"its worker process {worker} was lost",
+                    at=time.time(),
+                ),
+                session.host,
+                worker,
+            )
+
+    def valid_workers_downscaling(
+        self, scheduler: Scheduler, workers: Collection[Any]
+    ) -> list[Any]:
+        """Keep the worker processes that have sessions."""
+        del scheduler
+        busy = self._table.load()
+        return [worker for worker in workers if worker.address not in busy]
+
+    async def _join(self, deadline: float) -> Settings:
+        # A worker that is stopped does not keep the others from being used.
+        done, _ = await asyncio.wait({self._setup}, timeout=deadline)
+        if done and not self._table.hosts:
+            for worker, reply in self._setup.result().items():
+                if reply.get("status") != "OK":
+                    raise FleetError(worker, f"it cannot take sessions: {reply['exception_text']}")
+        return self._settings
+
+    async def _spawn(
+        self, session_id: str, tool: str, host: str | None, payload: bytes, deadline: float
+    ) -> FleetSession:
+        check_id(session_id)
+        entry = self._table.reserve(session_id, tool, host)
+        begun = self._starts[session_id] = asyncio.Event()
+        worker, token = entry.session.worker, entry.token
+        try:
+            await self._ask(
+                worker, deadline, "spawn", session_id=session_id, token=token, payload=payload
+            )
+        except UnreachableError as error:
+            if entry.claimed:
+                reason = f"{error.reason}; whether session {session_id!r} started is not known"
+                raise UnreachableError(error.address, reason) from None
+            self._table.release(session_id, token)
+            raise
+        except BaseException:
+            self._table.release(session_id, token)
+            raise
+        finally:
+            begun.set()
+            del self._starts[session_id]
+        return entry.session
+
+    async def _stop(self, session_id: str, deadline: float) -> StopResult:
+        check_id(session_id)
+        if (begun := self._starts.get(session_id)) is not None:
+            await begun.wait()  # the start has its own deadline
+        entry = self._table.find(session_id)
+        if entry is None:
+            known = self._table.ended(session_id)
+            return not_found(session_id) if known is None else nothing_to_stop(session_id, known)
+        if entry.is_lost:
+            return await self._stop_lost(entry, deadline)
+        return await self._stop_on(entry.session.worker, session_id, deadline)
+
+    async def _stop_on(self, worker: str, session_id: str, deadline: float) -> StopResult:
+        limit = self._settings.stop_time + deadline
+        try:
+            result: StopResult = await self._ask(worker, limit, "stop", session_id=session_id)
+        except UnreachableError as error:
+            return unreachable(session_id, str(error))
+        return result
+
+    async def _stop_lost(self, entry: Entry, deadline: float) -> StopResult:
+        session = entry.session
+        worker = next(iter(self._table.on_host(session.host)), None)
+        if worker is None:
+            reason = f"its worker process {session.worker} was lost; {session.host} has no other"
+            return unreachable(session.session_id, reason)
+        result = await self._stop_on(worker, session.session_id, deadline)
+        if result.method == "not_found" and self._table.find(session.session_id) is entry:
+            return nothing_to_stop(session.session_id, self._table.end_lost(session.session_id))
+        return result
+
+    async def _stop_all(self, deadline: float) -> dict[str, StopResult]:
+        by_worker: dict[str, list[str]] = {}
+        lost = []
+        for session in self._table:
+            if session.state is SessionState.LOST:
+                lost.append(session.session_id)
+            else:
+                by_worker.setdefault(session.worker, []).append(session.session_id)
+        on_workers = await asyncio.gather(
+            *(self._stop_worker(worker, ids, deadline) for worker, ids in by_worker.items())
+        )
+        of_lost = await asyncio.gather(*(self._stop(session_id, deadline) for session_id in lost))
+        results = {result.session_id: result for result in of_lost}
+        for found in on_workers:
+            results |= found
+        return results
+
+    async def _stop_worker(
+        self, worker: str, ids: list[str], deadline: float
+    ) -> Mapping[str, StopResult]:
+        limit = self._settings.stop_time + deadline
+        try:
+            results: dict[str, StopResult] = await self._ask(worker, limit, "stop_all")
+        except UnreachableError as error:
+            return {session_id: unreachable(session_id, str(error)) for session_id in ids}
+        return results
+
+    async def _sessions(self, deadline: float) -> dict[str, FleetSession]:
+        del deadline  # no machine is asked
+        return {session.session_id: session for session in self._table}
+
+    async def _recover(self, *, dry_run: bool, bare: bool, deadline: float) -> FleetRecovery:
+        hosts = sorted({*self._table.hosts.values()})
+        found = await asyncio.gather(
+            *(self._recover_host(host, dry_run, bare, deadline) for host in hosts)
+        )
+        return FleetRecovery(hosts=tuple(found))
+
+    async def _recover_host(
+        self, host: str, dry_run: bool, bare: bool, deadline: float  # noqa: FBT001 - passed on
+    ) -> HostRecovery:
+        limit = self._settings.stop_time + deadline
+        try:
+            worker = await self._answering(host, deadline)
+            report = await self._ask(worker, limit, "recover", dry_run=dry_run, bare=bare)
+        except UnreachableError as error:
+            return HostRecovery(host=host, outcome="unreachable", error=str(error))
+        except Exception as error:  # noqa: BLE001 - of this host alone, such as a RecordError
+            return HostRecovery(host=host, outcome="answered", error=str(error))
+        return HostRecovery(host=host, outcome="answered", report=report)
+
+    async def _answering(self, host: str, deadline: float) -> str:
+        """Return the worker process of a machine that answers first; each could recover it."""
+        pings = [self._ping(worker, deadline) for worker in self._table.on_host(host)]
+        problem = UnreachableError(host, "it has no worker process")
+        for ping in asyncio.as_completed(pings):
+            found = await ping
+            if isinstance(found, str):
+                return found
+            problem = found
+        raise problem
+
+    async def _ping(self, worker: str, deadline: float) -> str | UnreachableError:
+        try:
+            await self._ask(worker, deadline, "ping")
+        except UnreachableError as error:
+            return error
+        return worker
+
+    async def _ready(self, worker: str, host: str, kept: list[str]) -> bool:
+        self._table.ready(worker, host, kept)
+        return True
+
+    async def _claim(self, worker: str, session_id: str, token: int) -> bool:
+        del worker
+        return self._table.claim(session_id, token)
+
+    async def _release(self, worker: str, session_id: str, token: int) -> bool:
+        del worker
+        self._table.release(session_id, token)
+        return True
+
+    async def _event(self, worker: str, event: SessionEvent) -> bool:
+        self._table.apply(event, worker)
+        self._publish(event, self._table.hosts.get(worker, ""), worker)
+        return True
+
+    def _publish(self, event: SessionEvent, host: str, worker: str) -> None:
+        told = FleetEvent(**event.model_dump(), host=host, worker=worker)
+        self._scheduler.log_event(NAME, told.model_dump(mode="json"))
+
+    async def _ask(self, worker: str, seconds: float, call: str, **arguments: object) -> Any:
+        return await ask(self._scheduler.rpc(worker), worker, seconds, call, **arguments)

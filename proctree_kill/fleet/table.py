@@ -1,0 +1,164 @@
+"""Which session is where. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
+
+from .._models.errors import FleetError, SessionError
+from .._sessions.models import SessionEvent, SessionState
+from .models import FleetSession
+
+REMEMBERED = 1024  # ids of sessions that have ended; then the oldest is forgotten
+
+
+class Entry:
+    """A session in the table.
+
+    Attributes:
+        token: tells its start from others of the same id.
+        claimed: whether its worker has begun to start it.
+    """
+
+    def __init__(self, session: FleetSession, token: int) -> None:
+        """Begin before the start."""
+        self.session = session
+        self.token = token
+        self.claimed = False
+
+    def change(self, **facts: object) -> None:
+        """Change facts of the session."""
+        self.session = self.session.model_copy(update=facts)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its worker process is lost."""
+        return self.session.state is SessionState.LOST
+
+
+class SessionTable:
+    """The sessions of a fleet by their ids, and its worker processes that are ready.
+
+    Attributes:
+        hosts: the name of the machine of each worker process, by its address.
+    """
+
+    def __init__(self) -> None:
+        """Begin without sessions."""
+        self.hosts: dict[str, str] = {}
+        self._entries: dict[str, Entry] = {}
+        self._ended: dict[str, str] = {}  # what is known of each
+        self._tokens = count()
+
+    def __iter__(self) -> Iterator[FleetSession]:
+        return (entry.session for entry in self._entries.values())
+
+    def find(self, session_id: str) -> Entry | None:
+        """Return a session."""
+        return self._entries.get(session_id)
+
+    def ended(self, session_id: str) -> str | None:
+        """Return how a session ended, if it is one of the last that did."""
+        return self._ended.get(session_id)
+
+    def reserve(self, session_id: str, tool: str, host: str | None) -> Entry:
+        """Take an id for a start on a machine or a worker process, by default the emptiest.
+
+        Raises:
+            SessionError: the id is in use.
+            FleetError: no such worker process is ready.
+        """
+        if (known := self._entries.get(session_id)) is not None:
+            where = f"it is there already, and {known.session.state} on {known.session.host}"
+            raise SessionError(session_id, where)
+        worker = self._emptiest(host)
+        session = FleetSession(
+            session_id=session_id,
+            host=self.hosts[worker],
+            worker=worker,
+            tool=tool,
+            state=SessionState.STARTING,
+        )
+        entry = self._entries[session_id] = Entry(session, next(self._tokens))
+        return entry
+
+    def claim(self, session_id: str, token: int) -> bool:
+        """Let a worker begin a start; return False where the start was given up."""
+        entry = self._entries.get(session_id)
+        if entry is None or entry.token != token:
+            return False
+        entry.claimed = True
+        return True
+
+    def release(self, session_id: str, token: int) -> None:
+        """Free the id of a start that has failed."""
+        entry = self._entries.get(session_id)
+        if entry is not None and entry.token == token:
+            del self._entries[session_id]
+
+    def apply(self, event: SessionEvent, worker: str) -> None:
+        """Change a session after an event on a worker."""
+        entry = self._entries.get(event.session_id)
+        # A lost session is ended by another worker process of its machine.
+        if entry is None or (entry.session.worker != worker and not entry.is_lost):
+            return
+        if event.state in (SessionState.STOPPED, SessionState.EXITED):
+            self._end(event.session_id, "it has ended already")
+        elif event.state is SessionState.RUNNING:
+            entry.change(state=event.state, pid=event.pid, started_at=event.at)
+        else:
+            entry.change(state=event.state)
+
+    def lose(self, worker: str) -> list[FleetSession]:
+        """Note that a worker process is lost; return the sessions that are lost with it."""
+        self.hosts.pop(worker, None)
+        lost = []
+        for entry in self._entries.values():
+            if entry.session.worker == worker and entry.claimed and not entry.is_lost:
+                entry.change(state=SessionState.LOST)
+                lost.append(entry.session)
+        return lost
+
+    def ready(self, worker: str, host: str, kept: Iterable[str]) -> None:
+        """Note that a worker process has recovered its machine.
+
+        Lost sessions of the machine have ended, but for those whose records are kept.
+        """
+        self.hosts[worker] = host
+        kept = {*kept}
+        for session_id, entry in [*self._entries.items()]:
+            if entry.is_lost and entry.session.host == host and session_id not in kept:
+                self.end_lost(session_id)
+
+    def end_lost(self, session_id: str) -> str:
+        """Free the id of a lost session of which nothing is left; return what is known of it."""
+        session = self._entries[session_id].session
+        known = f"it was lost with {session.worker}, and {session.host} has no record of it"
+        self._end(session_id, known)
+        return known
+
+    def on_host(self, host: str) -> list[str]:
+        """Return the addresses of the worker processes of a machine."""
+        return [worker for worker, name in self.hosts.items() if name == host]
+
+    def load(self) -> Mapping[str, int]:
+        """Return the number of sessions of each worker process that has some."""
+        return Counter(session.worker for session in self)
+
+    def _emptiest(self, host: str | None) -> str:
+        load = self.load()
+        workers = [
+            worker for worker, name in self.hosts.items() if host is None or host in (worker, name)
+        ]
+        if not workers:
+            known = ", ".join(sorted({*self.hosts, *self.hosts.values()})) or "none"
+            raise FleetError(host or "the fleet", f"no such host is ready; those that are: {known}")
+        return min(workers, key=lambda worker: load.get(worker, 0))
+
+    def _end(self, session_id: str, known: str) -> None:
+        del self._entries[session_id]
+        self._ended.pop(session_id, None)
+        self._ended[session_id] = known
+        for oldest in list(self._ended)[:-REMEMBERED]:
+            del self._ended[oldest]

@@ -1,0 +1,109 @@
+"""The part of a fleet in each worker process: a session manager."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from functools import partial
+
+from .._models.errors import FleetError, SessionError
+from .._records.report import RecoveryReport
+from .._running import loops
+from .._sessions.manager import OVER, SessionManager
+from .._sessions.models import SessionEvent, StopResult
+from .engine import NAME, Settings, Worker, WorkerPlugin, answer, ask, loads
+
+ANSWER_TIME = 10.0  # seconds that the scheduler has; it is busy, or lost
+
+_log = logging.getLogger("proctree_kill")
+
+
+class WorkerSessions(WorkerPlugin):
+    """Starts and stops the sessions of one worker process, and tells the scheduler of them."""
+
+    name = NAME
+
+    def __init__(self, settings: Settings) -> None:
+        """Note the settings; this object travels to the workers."""
+        self._settings = settings
+
+    async def setup(self, worker: Worker) -> None:
+        """End what dead owners left on this machine, then take sessions."""
+        self._worker = worker
+        directory, policy = self._settings
+        self._manager = SessionManager(directory, policy=policy, event_broadcaster=self._tell)
+        self._calls = {
+            "ping": self._ping,
+            "spawn": self._spawn,
+            "stop": self._stop,
+            "stop_all": self._stop_all,
+            "recover": self._recover,
+        }
+        await self._manager.__aenter__()
+        worker.handlers[NAME] = self.handle
+        report = await self._manager.arecover()
+        await self._report("ready", host=socket.gethostname(), kept=_kept(report))
+
+    async def teardown(self, worker: Worker) -> None:
+        """Stop all sessions."""
+        worker.handlers.pop(NAME, None)
+        await self._manager.__aexit__()
+
+    async def handle(self, call: str, data: bytes) -> bytes:
+        """Do what the scheduler asks."""
+        return await answer(self._calls, call, data)
+
+    async def _ping(self) -> None:
+        """Show that this process answers."""
+
+    async def _spawn(self, session_id: str, token: int, payload: bytes) -> None:
+        try:
+            # A request that waited in a stopped process may be out of date: it starts nothing.
+            if not await self._report("claim", session_id=session_id, token=token):
+                raise SessionError(session_id, "its start was given up: this host did not answer")
+            cmd, options = loads(payload)
+            await self._manager.aspawn_agent(session_id, cmd, **options)
+        except BaseException:
+            await self._report("release", session_id=session_id, token=token)
+            raise
+        await self._flush()
+
+    async def _stop(self, session_id: str) -> StopResult:
+        result = await self._manager.astop_agent(session_id)
+        await self._flush()
+        return result
+
+    async def _stop_all(self) -> dict[str, StopResult]:
+        results = await self._manager.astop_all()
+        await self._flush()
+        return results
+
+    async def _recover(self, *, dry_run: bool, bare: bool) -> RecoveryReport:
+        report = await self._manager.arecover(dry_run=dry_run, bare=bare)
+        await self._flush()
+        if not dry_run:
+            await self._report("ready", host=socket.gethostname(), kept=_kept(report))
+        return report
+
+    async def _flush(self) -> None:
+        """Wait until the scheduler knows all events, so that a caller sees what it has done."""
+        queue = self._manager._queue  # noqa: SLF001 - of this library
+        await loops.do(partial(queue.flush, ANSWER_TIME))
+
+    async def _tell(self, event: SessionEvent) -> None:
+        try:
+            await self._report("event", event=event)
+        except FleetError as error:  # the worker ends soon: a lost scheduler has no subscribers
+            _log.warning("%s was lost: %s", event.event, error)
+
+    async def _report(self, call: str, **arguments: object) -> bool:
+        worker = self._worker
+        told: bool = await ask(
+            worker.scheduler, "the scheduler", ANSWER_TIME, call, worker=worker.address, **arguments
+        )
+        return told
+
+
+def _kept(report: RecoveryReport) -> list[str]:
+    """Return the sessions whose records are left: their processes may live."""
+    return [outcome.session_id for outcome in report.outcomes if outcome.fate not in OVER]
