@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from importlib import import_module
 
-from .._models.errors import PolicyError, RecordError, SessionError, TargetRefusedError
+from .._models.errors import FleetError, PolicyError, RecordError, SessionError, TargetRefusedError
 from .exit_codes import Exit
 from .parser import parse
 from .signals import SignalCode, interrupt_code, interruptible
@@ -21,6 +21,7 @@ _MODULES = {
     "sessions": "sessions",
     "stop": "sessions",
     "recover": "sessions",
+    "fleet": "fleet",
 }
 """The module of each command, whose ``run(options, screen)`` returns the exit code."""
 
@@ -60,7 +61,7 @@ def _run_command(options: Namespace) -> int:
     except UndecidedError as problem:
         screen.error(f"{problem}; nothing was touched")
         return Exit.USAGE
-    except (PolicyError, RecordError, SessionError) as error:
+    except (FleetError, PolicyError, RecordError, SessionError) as error:
         screen.error(str(error))
         return Exit.USAGE
     return code

@@ -275,6 +275,29 @@ examples:
   proctree-kill recover ./sessions
 """,
     ),
+    "fleet": Help(
+        "list, stop and recover the sessions of a cluster",
+        """\
+List the sessions of the fleet at a scheduler of dask.distributed, stop one,
+or end what dead owners left on each of its machines. It must be there: a
+program makes it with proctree_kill.fleet. It needs the extra `fleet`.
+
+A machine that does not answer within the timeout is `unreachable`; it counts
+as alive. A stop takes the grace of the fleet besides.
+""",
+        """\
+exit codes:
+  0    the sessions are listed, or no process that should have ended lives
+  1    such a process lives, or its machine did not answer
+  2    wrong arguments, or no fleet answers at that address
+  4    no such session: it never was, or has been forgotten
+
+examples:
+  proctree-kill fleet tcp://10.0.0.1:8786 sessions
+  proctree-kill fleet tcp://10.0.0.1:8786 stop chat-7
+  proctree-kill fleet tcp://10.0.0.1:8786 recover --dry-run --json
+""",
+    ),
     "help": Help(
         "describe a command",
         "Describe a command, as its --help does, or list all commands.\n",

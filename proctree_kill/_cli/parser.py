@@ -28,6 +28,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         found.parser.reject(rest)
     if found.command == "help":
         parser.parse_args([found.topic, "--help"] if found.topic else ["--help"])
+    if found.command == "fleet" and (found.action == "stop") != (found.session_id is not None):
+        found.parser.error("stop needs the ID of a session, and the other actions take none")
     if found.command is None:
         usage = "proctree-kill COMMAND ..."
         start = Parser(usage=usage, add_help=False, description=MAIN.description, epilog=START)
@@ -135,6 +137,27 @@ def _add_recover(parser: Parser) -> None:
         action="store_true",
         help="also use bare files (a pid that another program wrote), if a process of your own "
         "has that pid and is older than the file",
+    )
+
+
+def _add_fleet(parser: Parser) -> None:
+    parser.add_argument("address", metavar="ADDRESS", help="the scheduler, as tcp://HOST:PORT")
+    parser.add_argument(
+        "action",
+        choices=("sessions", "stop", "recover"),
+        metavar="ACTION",
+        help="sessions, stop or recover",
+    )
+    parser.add_argument("session_id", nargs="?", metavar="ID", help="the session to stop")
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="recover: only show what would become of each"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=duration,
+        metavar="TIME",
+        default=10.0,
+        help="time that a machine has to answer, as 5, 0.5, 5s or 1m (default 10s)",
     )
 
 
@@ -253,5 +276,6 @@ _ARGUMENTS: Mapping[str, tuple[Callable[[Parser], None], ...]] = {
         *(_add_folder, _add_recover, _add_times, _add_terminate),
         *(_add_quiet_or_verbose, _add_json),
     ),
+    "fleet": (_add_fleet, _add_quiet_or_verbose, _add_json),
     "help": (_add_topic,),
 }

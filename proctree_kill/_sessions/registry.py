@@ -73,10 +73,9 @@ class Registry:
             SessionError: its id or its tool is not valid.
         """
         check_id(session_id)
-        if not (isinstance(tool, str) and tool and tool.isprintable()):
-            raise SessionError(session_id, f"a tool is a name, not {tool!r}")
-        recording = Recording(record_path(self.folder, session_id), tool)
-        return ManagedSession(session_id, tool, recording, options)
+        name = check_tool(session_id, tool)
+        recording = Recording(record_path(self.folder, session_id), name)
+        return ManagedSession(session_id, name, recording, options)
 
     def add(self, session: ManagedSession) -> None:
         """Put a session into the table before its start.
@@ -169,6 +168,17 @@ class Registry:
         detail = f": {error}" if error else ""
         _log.info("session %s %s%s", session_id, kind, detail, extra={"session_id": session_id})
         self.queue.send(event)
+
+
+def check_tool(session_id: str, tool: object) -> str:
+    """Return a tool.
+
+    Raises:
+        SessionError: it is not valid.
+    """
+    if not (isinstance(tool, str) and tool and tool.isprintable()):
+        raise SessionError(session_id, f"a tool is a name, not {tool!r}")
+    return tool
 
 
 def _from_entry(session_id: str, path: Path) -> ManagedSession:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .._models.errors import FleetError, SessionError
+from .._models.errors import FleetError, UnreachableError
 from .._models.policy import KillPolicy, policy_or_default
 from .._records.files import absolute
 from .._records.format import DEFAULT_TOOL
@@ -16,16 +16,20 @@ from .._running.loops import caller_here
 from .._sessions.events import EventQueue
 from .._sessions.manager import AGENT_OPTIONS
 from .._sessions.models import SessionEvent, StopResult
+from .._sessions.registry import check_tool
 from .._spawn.signature import check_names
-from .engine import NAME, Client, Settings, ask, dumps, within
+from .engine import ANSWER_TIME, NAME, SCHEDULER, Client, Remote, Settings, ask, dumps, within
 from .models import FleetEvent, FleetRecovery, FleetSession
 from .scheduler import SchedulerSessions
 
 if TYPE_CHECKING:
     from .._spawn.options import Command
 
+_T = TypeVar("_T")
+
 Broadcaster = Callable[[FleetEvent], object]
 
+CLOSED = "the client is closed"
 PIPE = -1  # subprocess.PIPE
 PIPES = ("stdin", "stdout", "stderr")
 _NO_POLICY = KillPolicy()
@@ -49,7 +53,7 @@ class Fleet:
         directory: str | os.PathLike[str] | None = None,
         *,
         policy: KillPolicy | None = None,
-        event_broadcaster: Callable[[FleetEvent], object] | None = None,
+        event_broadcaster: Broadcaster | None = None,
         deadline: float = 10.0,
     ) -> None:
         """Take a client of the cluster; nothing is sent yet.
@@ -63,8 +67,8 @@ class Fleet:
             event_broadcaster: called with each :class:`FleetEvent` from the first call on, in
                 order for each session, as that of a :class:`SessionManager`; default none.
                 A client has one: that of its last fleet.
-            deadline: the seconds that a machine, and the scheduler, has to answer; default 10.
-                A stop has the grace and the settle time of the policy besides.
+            deadline: the seconds that a machine has to answer; default 10. A stop has the grace
+                and the settle time of the policy besides, and the scheduler 10 seconds more.
 
         Raises:
             TypeError, ValueError: an argument is wrong.
@@ -195,8 +199,7 @@ class Fleet:
         self, session_id: str, cmd: Command, host: str | None, tool: str, options: dict[str, Any]
     ) -> FleetSession:
         check_names("spawn_agent", options, _OPTIONS)
-        if not (isinstance(tool, str) and tool and tool.isprintable()):
-            raise SessionError(session_id, f"a tool is a name, not {tool!r}")
+        check_tool(session_id, tool)
         for name in PIPES:
             if options.get(name) == PIPE:
                 text = f"{name} cannot be a pipe: no process on that machine uses its other end"
@@ -237,7 +240,7 @@ class Fleet:
             if self._directory is not None:
                 settings = Settings(self._directory, self._policy or _NO_POLICY)
                 await self._register(SchedulerSessions(settings))
-            found: Settings = await self._send("join", self._deadline)
+            found: Settings = await self._send("join", 0.0)
             self._check(found)
             if self._queue is not None:
                 self._subscribe(self._queue)
@@ -246,16 +249,17 @@ class Fleet:
 
     async def _register(self, plugin: SchedulerSessions) -> None:
         try:
-            await within(self._client.register_plugin(plugin, name=NAME), self._deadline)
+            await within(self._client.register_plugin(plugin, name=NAME), ANSWER_TIME)
         except (OSError, TimeoutError) as error:
-            raise FleetError("the scheduler", f"it did not answer: {error!r}") from error
+            reason = f"it did not answer: {error!r}"
+            raise UnreachableError(SCHEDULER, reason) from error
 
     def _check(self, found: Settings) -> None:
         wanted = (("directory", self._directory), ("policy", self._policy))
         for name, value in wanted:
             if value is not None and value != getattr(found, name):
                 reason = f"its fleet has the {name} {getattr(found, name)!r}, not {value!r}"
-                raise FleetError("the scheduler", reason)
+                raise FleetError(SCHEDULER, reason)
 
     def _subscribe(self, queue: EventQueue) -> None:
         # A plain client runs its loop in a thread of its own, which must not run the user's code.
@@ -264,29 +268,30 @@ class Fleet:
             NAME, lambda told: queue.send(FleetEvent.model_validate(told[1]))
         )
 
-    async def _ask(self, call: str, more: float, **arguments: object) -> Any:
+    async def _ask(self, call: str, more: float, **arguments: object) -> Any:  # noqa: ANN401 - as ask()
         await self._join()
-        return await self._send(call, more, deadline=self._deadline, **arguments)
+        return await self._send(call, more, **arguments)
 
-    async def _send(self, call: str, more: float, **arguments: object) -> Any:
-        if (scheduler := self._client.scheduler) is None:
-            raise FleetError("the scheduler", "the client is closed")
-        arguments.setdefault("deadline", self._deadline)
-        seconds = 2 * self._deadline + more  # the scheduler waits for a machine, we for both
-        return await ask(scheduler, "the scheduler", seconds, call, **arguments)
+    async def _send(self, call: str, more: float, **arguments: object) -> Any:  # noqa: ANN401 - as ask()
+        scheduler = cast("Remote | None", self._client.scheduler)
+        if scheduler is None:
+            raise FleetError(SCHEDULER, CLOSED)
+        deadline = self._deadline
+        seconds = deadline + more + ANSWER_TIME  # the scheduler waits for a machine, we for both
+        return await ask(scheduler, SCHEDULER, seconds, call, deadline=deadline, **arguments)
 
     def _is_awaited(self) -> bool:
         return bool(getattr(self._client, "_asynchronous", False))
 
-    def _run(self, call: Callable[..., Awaitable[Any]], *arguments: object) -> Any:
+    def _run(self, call: Callable[..., Coroutine[Any, Any, _T]], *arguments: object) -> _T:
         if self._client.asynchronous:
-            text = f"the client is asynchronous: await a{call.__name__[1:]}... instead"
+            text = "the client is asynchronous: use the awaited twin, whose name begins with a"
             raise RuntimeError(text)
-        return self._client.sync(call, *arguments)
+        return cast("_T", self._client.sync(call, *arguments))
 
-    async def _await(self, call: Callable[..., Awaitable[Any]], *arguments: object) -> Any:
+    async def _await(self, call: Callable[..., Coroutine[Any, Any, _T]], *arguments: object) -> _T:
         if not self._client.asynchronous:
-            text = "the client belongs to no event loop: make it with asynchronous=True"
+            text = "the client belongs to no event loop here: make it with asynchronous=True"
             raise RuntimeError(text)
         return await call(*arguments)
 

@@ -6,7 +6,7 @@ The calls are handlers of distributed's own servers: its connections, its encryp
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from .._models.errors import FleetError, UnreachableError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     def dumps(value: object) -> bytes:
         """Pickle a value, functions of the main program included."""
 
-    def loads(data: bytes) -> Any:
+    def loads(data: bytes) -> Any:  # noqa: ANN401 - any value travels
         """Return a pickled value."""
 
 else:
@@ -32,6 +32,8 @@ else:
 
 __all__ = ["SchedulerPlugin", "WorkerPlugin", "dumps", "loads"]
 
+ANSWER_TIME = 10.0  # seconds that a scheduler has to answer; it is busy, stopped or lost
+SCHEDULER = "the scheduler"
 NAME = "proctree_kill_fleet"  # of the plugins, the handlers and the topic of the events
 
 _T = TypeVar("_T")
@@ -72,23 +74,23 @@ class Client(Protocol):
     """A client of distributed."""
 
     @property
-    def asynchronous(self) -> Any:
+    def asynchronous(self) -> object:
         """Whether this thread runs its event loop."""
 
     @property
-    def scheduler(self) -> Any:
-        """Its connections to the scheduler."""
+    def scheduler(self) -> object:
+        """Its connections to the scheduler, a :class:`Remote`; None once it is closed."""
 
     @property
-    def sync(self) -> Any:
-        """Runs a coroutine function on its event loop."""
+    def sync(self) -> Callable[..., Any]:
+        """Runs a coroutine function on its event loop, and waits."""
 
     @property
-    def register_plugin(self) -> Any:
+    def register_plugin(self) -> Callable[..., Any]:
         """Sets a plugin up."""
 
     @property
-    def subscribe_topic(self) -> Any:
+    def subscribe_topic(self) -> Callable[..., Any]:
         """Calls a function with each event of a topic."""
 
 
@@ -104,7 +106,7 @@ class Settings(NamedTuple):
         return self.policy.grace + self.policy.settle
 
 
-Call = Callable[..., Awaitable[Any]]
+Call = Callable[..., Coroutine[Any, Any, object]]
 
 
 async def answer(calls: Mapping[str, Call], call: str, data: bytes) -> bytes:
@@ -119,9 +121,7 @@ async def answer(calls: Mapping[str, Call], call: str, data: bytes) -> bytes:
         return dumps((False, RuntimeError(f"{reply[1]!r} cannot be sent: {error}")))
 
 
-async def ask(
-    remote: Remote, address: str, seconds: float, call: str, **arguments: object
-) -> Any:
+async def ask(remote: Remote, address: str, seconds: float, call: str, **arguments: object) -> Any:  # noqa: ANN401 - any value travels
     """Ask the part of a fleet in another process.
 
     Raises:

@@ -9,9 +9,9 @@ from typing import Any
 
 from .._models.errors import FleetError, UnreachableError
 from .._records.format import check_id
-from .._sessions.models import SessionEvent, SessionState, StopResult
+from .._sessions.models import EventKind, SessionEvent, SessionState, StopMethod, StopResult
 from .._sessions.stop import not_found, nothing_to_stop
-from .engine import NAME, Scheduler, SchedulerPlugin, Settings, answer, ask, dumps
+from .engine import NAME, Call, Scheduler, SchedulerPlugin, Settings, answer, ask, dumps
 from .models import FleetEvent, FleetRecovery, FleetSession, HostRecovery, unreachable
 from .table import Entry, SessionTable
 from .worker import WorkerSessions
@@ -29,10 +29,11 @@ class SchedulerSessions(SchedulerPlugin):
 
     async def start(self, scheduler: Scheduler) -> None:
         """Set the workers up, without waiting for them."""
+        # No await before the handler is there: another client may register the same plugin.
         self._scheduler = scheduler
         self._table = SessionTable()
         self._starts: dict[str, asyncio.Event] = {}
-        self._calls = {
+        self._calls: dict[str, Call] = {
             "join": self._join,
             "spawn": self._spawn,
             "stop": self._stop,
@@ -58,19 +59,8 @@ class SchedulerSessions(SchedulerPlugin):
         """Tell of the sessions that are lost with a worker process."""
         del scheduler
         for session in self._table.lose(worker):
-            self._publish(
-                SessionEvent(
-                    event=f"{session.tool}.session.lost",
-                    session_id=session.session_id,
-                    tool=session.tool,
-                    state=SessionState.LOST,
-                    pid=session.pid,
-                    error=f"its worker process {worker} was lost",
-                    at=time.time(),
-                ),
-                session.host,
-                worker,
-            )
+            reason = f"its worker process {worker} was lost"
+            self._publish_of(session, "lost", SessionState.LOST, error=reason)
 
     def valid_workers_downscaling(
         self, scheduler: Scheduler, workers: Collection[Any]
@@ -142,7 +132,7 @@ class SchedulerSessions(SchedulerPlugin):
             return unreachable(session.session_id, reason)
         result = await self._stop_on(worker, session.session_id, deadline)
         if result.method == "not_found" and self._table.find(session.session_id) is entry:
-            return nothing_to_stop(session.session_id, self._table.end_lost(session.session_id))
+            return nothing_to_stop(session.session_id, self._end_lost(session))
         return result
 
     async def _stop_all(self, deadline: float) -> dict[str, StopResult]:
@@ -176,20 +166,23 @@ class SchedulerSessions(SchedulerPlugin):
         del deadline  # no machine is asked
         return {session.session_id: session for session in self._table}
 
-    async def _recover(self, *, dry_run: bool, bare: bool, deadline: float) -> FleetRecovery:
+    async def _recover(self, deadline: float, **options: bool) -> FleetRecovery:
         hosts = sorted({*self._table.hosts.values()})
         found = await asyncio.gather(
-            *(self._recover_host(host, dry_run, bare, deadline) for host in hosts)
+            *(self._recover_host(host, deadline, options) for host in hosts)
         )
         return FleetRecovery(hosts=tuple(found))
 
     async def _recover_host(
-        self, host: str, dry_run: bool, bare: bool, deadline: float  # noqa: FBT001 - passed on
+        self,
+        host: str,
+        deadline: float,
+        options: Mapping[str, bool],
     ) -> HostRecovery:
         limit = self._settings.stop_time + deadline
         try:
             worker = await self._answering(host, deadline)
-            report = await self._ask(worker, limit, "recover", dry_run=dry_run, bare=bare)
+            report = await self._ask(worker, limit, "recover", **options)
         except UnreachableError as error:
             return HostRecovery(host=host, outcome="unreachable", error=str(error))
         except Exception as error:  # noqa: BLE001 - of this host alone, such as a RecordError
@@ -215,7 +208,8 @@ class SchedulerSessions(SchedulerPlugin):
         return worker
 
     async def _ready(self, worker: str, host: str, kept: list[str]) -> bool:
-        self._table.ready(worker, host, kept)
+        for session in self._table.ready(worker, host, kept):
+            self._publish_end(session)
         return True
 
     async def _claim(self, worker: str, session_id: str, token: int) -> bool:
@@ -232,9 +226,44 @@ class SchedulerSessions(SchedulerPlugin):
         self._publish(event, self._table.hosts.get(worker, ""), worker)
         return True
 
+    def _end_lost(self, session: FleetSession) -> str:
+        known = self._table.end_lost(session)
+        self._publish_end(session)
+        return known
+
+    def _publish_end(self, session: FleetSession) -> None:
+        self._publish_of(session, "recovered", SessionState.STOPPED, method="nothing_to_stop")
+
+    def _publish_of(
+        self,
+        session: FleetSession,
+        kind: EventKind,
+        state: SessionState,
+        *,
+        method: StopMethod | None = None,
+        error: str | None = None,
+    ) -> None:
+        event = SessionEvent(
+            event=f"{session.tool}.session.{kind}",
+            session_id=session.session_id,
+            tool=session.tool,
+            state=state,
+            pid=session.pid,
+            method=method,
+            error=error,
+            at=time.time(),
+        )
+        self._publish(event, session.host, session.worker)
+
     def _publish(self, event: SessionEvent, host: str, worker: str) -> None:
         told = FleetEvent(**event.model_dump(), host=host, worker=worker)
         self._scheduler.log_event(NAME, told.model_dump(mode="json"))
 
-    async def _ask(self, worker: str, seconds: float, call: str, **arguments: object) -> Any:
-        return await ask(self._scheduler.rpc(worker), worker, seconds, call, **arguments)
+    async def _ask(self, worker: str, seconds: float, call: str, **arguments: object) -> Any:  # noqa: ANN401 - as ask()
+        try:
+            reply = await ask(self._scheduler.rpc(worker), worker, seconds, call, **arguments)
+        except UnreachableError:
+            self._table.silent.add(worker)
+            raise
+        self._table.silent.discard(worker)
+        return reply

@@ -42,11 +42,13 @@ class SessionTable:
 
     Attributes:
         hosts: the name of the machine of each worker process, by its address.
+        silent: the worker processes that did not answer; they start nothing unless told to.
     """
 
     def __init__(self) -> None:
         """Begin without sessions."""
         self.hosts: dict[str, str] = {}
+        self.silent: set[str] = set()
         self._entries: dict[str, Entry] = {}
         self._ended: dict[str, str] = {}  # what is known of each
         self._tokens = count()
@@ -113,6 +115,7 @@ class SessionTable:
     def lose(self, worker: str) -> list[FleetSession]:
         """Note that a worker process is lost; return the sessions that are lost with it."""
         self.hosts.pop(worker, None)
+        self.silent.discard(worker)
         lost = []
         for entry in self._entries.values():
             if entry.session.worker == worker and entry.claimed and not entry.is_lost:
@@ -120,22 +123,29 @@ class SessionTable:
                 lost.append(entry.session)
         return lost
 
-    def ready(self, worker: str, host: str, kept: Iterable[str]) -> None:
+    def ready(self, worker: str, host: str, kept: Iterable[str]) -> list[FleetSession]:
         """Note that a worker process has recovered its machine.
 
-        Lost sessions of the machine have ended, but for those whose records are kept.
+        Returns:
+            The lost sessions of the machine that have ended: no record of them is kept.
         """
         self.hosts[worker] = host
         kept = {*kept}
-        for session_id, entry in [*self._entries.items()]:
-            if entry.is_lost and entry.session.host == host and session_id not in kept:
-                self.end_lost(session_id)
+        ended = [
+            session
+            for session in self
+            if session.state is SessionState.LOST
+            and session.host == host
+            and session.session_id not in kept
+        ]
+        for session in ended:
+            self.end_lost(session)
+        return ended
 
-    def end_lost(self, session_id: str) -> str:
+    def end_lost(self, session: FleetSession) -> str:
         """Free the id of a lost session of which nothing is left; return what is known of it."""
-        session = self._entries[session_id].session
-        known = f"it was lost with {session.worker}, and {session.host} has no record of it"
-        self._end(session_id, known)
+        known = f"it was lost with {session.worker}, and no record of it is left on {session.host}"
+        self._end(session.session_id, known)
         return known
 
     def on_host(self, host: str) -> list[str]:
@@ -154,7 +164,7 @@ class SessionTable:
         if not workers:
             known = ", ".join(sorted({*self.hosts, *self.hosts.values()})) or "none"
             raise FleetError(host or "the fleet", f"no such host is ready; those that are: {known}")
-        return min(workers, key=lambda worker: load.get(worker, 0))
+        return min(workers, key=lambda worker: (worker in self.silent, load.get(worker, 0)))
 
     def _end(self, session_id: str, known: str) -> None:
         del self._entries[session_id]

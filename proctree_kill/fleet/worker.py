@@ -11,9 +11,18 @@ from .._records.report import RecoveryReport
 from .._running import loops
 from .._sessions.manager import OVER, SessionManager
 from .._sessions.models import SessionEvent, StopResult
-from .engine import NAME, Settings, Worker, WorkerPlugin, answer, ask, loads
-
-ANSWER_TIME = 10.0  # seconds that the scheduler has; it is busy, or lost
+from .engine import (
+    ANSWER_TIME,
+    NAME,
+    SCHEDULER,
+    Call,
+    Settings,
+    Worker,
+    WorkerPlugin,
+    answer,
+    ask,
+    loads,
+)
 
 _log = logging.getLogger("proctree_kill")
 
@@ -32,14 +41,14 @@ class WorkerSessions(WorkerPlugin):
         self._worker = worker
         directory, policy = self._settings
         self._manager = SessionManager(directory, policy=policy, event_broadcaster=self._tell)
-        self._calls = {
+        self._calls: dict[str, Call] = {
             "ping": self._ping,
             "spawn": self._spawn,
             "stop": self._stop,
             "stop_all": self._stop_all,
             "recover": self._recover,
         }
-        await self._manager.__aenter__()
+        await self._manager.__aenter__()  # teardown() leaves it
         worker.handlers[NAME] = self.handle
         report = await self._manager.arecover()
         await self._report("ready", host=socket.gethostname(), kept=_kept(report))
@@ -60,7 +69,8 @@ class WorkerSessions(WorkerPlugin):
         try:
             # A request that waited in a stopped process may be out of date: it starts nothing.
             if not await self._report("claim", session_id=session_id, token=token):
-                raise SessionError(session_id, "its start was given up: this host did not answer")
+                reason = "its start was given up: this host did not answer"
+                raise SessionError(session_id, reason)  # noqa: TRY301 - the release is harmless
             cmd, options = loads(payload)
             await self._manager.aspawn_agent(session_id, cmd, **options)
         except BaseException:
@@ -99,7 +109,7 @@ class WorkerSessions(WorkerPlugin):
     async def _report(self, call: str, **arguments: object) -> bool:
         worker = self._worker
         told: bool = await ask(
-            worker.scheduler, "the scheduler", ANSWER_TIME, call, worker=worker.address, **arguments
+            worker.scheduler, SCHEDULER, ANSWER_TIME, call, worker=worker.address, **arguments
         )
         return told
 

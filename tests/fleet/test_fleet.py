@@ -1,0 +1,215 @@
+"""Real: sessions on three worker processes of one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client
+
+from proctree_kill import KillPolicy, RecordOutcome
+from proctree_kill.errors import FleetError, SessionError
+from proctree_kill.fleet import Fleet, FleetEvent, FleetRecovery
+from support.agents import POLITE, abandon, files
+from support.fleets import SLEEP, Part, client_of, start
+from support.listener import Listener
+from support.nodes import Node, chain
+from support.planter import Planter
+from support.socket_planter import SocketPlanter
+from support.times import BOUND, PATIENCE
+
+STUBBORN = Node(name="root", on_term="ignore")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("records")
+
+
+@pytest.fixture
+def fleet(client: Client, folder: Path, listener: Listener) -> Iterator[Fleet]:
+    fleet = Fleet(
+        client,
+        folder,
+        policy=KillPolicy(grace=PATIENCE),
+        event_broadcaster=listener,
+        deadline=BOUND,
+    )
+    yield fleet
+    fleet.stop_all()
+    assert fleet.sessions() == {}
+    assert files(folder) == set()
+
+
+def test_a_session_from_its_start_to_its_end(
+    fleet: Fleet, planter: SocketPlanter, folder: Path
+) -> None:
+    session = start(fleet, planter, "a", POLITE, tool="claude")
+    assert (session.state, session.pid) == ("running", planter.pids["root"])
+    assert fleet.sessions() == {"a": session}
+    assert files(folder) == {"session_a.pid"}
+    result = fleet.stop_agent("a")
+    assert (result.success, result.method, result.error) == (True, "terminated", None)
+    assert planter.all_dead()
+    assert fleet.sessions() == {}
+    assert fleet.stop_agent("a").method == "nothing_to_stop"
+    assert fleet.stop_agent("never").method == "not_found"
+
+
+def test_the_emptiest_worker_process_starts_an_agent(fleet: Fleet) -> None:
+    sessions = [fleet.spawn_agent(name, SLEEP) for name in ("a", "b", "c")]
+    assert len({session.worker for session in sessions}) == 3
+    fleet.stop_agent("b")
+    assert fleet.spawn_agent("d", SLEEP).worker == sessions[1].worker
+
+
+def test_an_agent_starts_where_it_is_told(fleet: Fleet) -> None:
+    first = fleet.spawn_agent("a", SLEEP)
+    second = fleet.spawn_agent("b", SLEEP, host=first.worker)
+    third = fleet.spawn_agent("c", SLEEP, host=first.host)
+    assert second.worker == first.worker != third.worker
+    with pytest.raises(FleetError, match=f"nowhere: no such host is ready.*{first.host}"):
+        fleet.spawn_agent("d", SLEEP, host="nowhere")
+
+
+def test_an_id_is_used_once_in_the_whole_fleet(fleet: Fleet, cluster: Part, folder: Path) -> None:
+    with client_of(cluster.address) as other:
+        fleets = (fleet, Fleet(other, folder))
+        with ThreadPoolExecutor(6) as threads:
+            started = [
+                threads.submit(fleets[turn % 2].spawn_agent, "a", SLEEP) for turn in range(6)
+            ]
+        errors = [future.exception() for future in started]
+        assert errors.count(None) == 1
+        assert {type(error) for error in errors} == {type(None), SessionError}
+        assert [*fleet.sessions()] == ["a"]
+
+
+def test_another_client_sees_a_session_and_stops_it(
+    fleet: Fleet, cluster: Part, planter: SocketPlanter
+) -> None:
+    session = start(fleet, planter, "a", POLITE)
+    with client_of(cluster.address) as other:
+        theirs = Fleet(other)
+        assert theirs.sessions() == {"a": session}
+        assert theirs.stop_agent("a").method == "terminated"
+    assert planter.all_dead()
+    assert fleet.sessions() == {}
+
+
+def test_a_second_stop_forces(
+    fleet: Fleet, cluster: Part, planter: SocketPlanter, listener: Listener
+) -> None:
+    start(fleet, planter, "a", STUBBORN)
+    with client_of(cluster.address) as other, ThreadPoolExecutor(1) as threads:
+        first = threads.submit(fleet.stop_agent, "a")
+        listener.wait("stopping")
+        second = Fleet(other).stop_agent("a")
+        assert first.result(BOUND).method == second.method == "killed"
+
+
+def test_a_start_that_fails_frees_its_id(fleet: Fleet) -> None:
+    with pytest.raises(FileNotFoundError, match="no-such-program"):
+        fleet.spawn_agent("a", ["/no-such-program"])
+    assert fleet.sessions() == {}
+    assert fleet.spawn_agent("a", SLEEP).state == "running"
+
+
+@pytest.mark.parametrize(
+    ("error", "arguments", "options"),
+    [
+        (SessionError, ("a/b", SLEEP), {}),
+        (SessionError, ("a", SLEEP), {"tool": ""}),
+        (TypeError, ("a", SLEEP), {"no_option": 1}),
+        (ValueError, ("a", SLEEP), {"stdout": subprocess.PIPE}),
+    ],
+)
+def test_what_is_wrong_is_refused(
+    fleet: Fleet, error: type[Exception], arguments: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    with pytest.raises(error):
+        fleet.spawn_agent(*arguments, **options)
+    assert fleet.sessions() == {}
+
+
+def test_the_events_of_a_session_come_in_order(
+    fleet: Fleet, planter: SocketPlanter, listener: Listener
+) -> None:
+    names = [f"s{number}" for number in range(6)]
+    for name in names:
+        start(fleet, planter, name, Node(name=name))
+    assert {*fleet.stop_all()} == {*names}
+    for name in names:
+        stopped = listener.wait("stopped", name)
+        assert listener.names(name) == ["started", "stopping", "stopped"]
+        assert stopped.method == "terminated"
+    assert planter.all_dead()
+
+
+def test_an_agent_that_exits_by_itself_leaves_the_table(fleet: Fleet, listener: Listener) -> None:
+    fleet.spawn_agent("a", [sys.executable, "-I", "-S", "-c", ""])
+    listener.wait("exited")
+    assert fleet.sessions() == {}
+    assert fleet.stop_agent("a").method == "nothing_to_stop"
+
+
+def test_an_asynchronous_client_awaits(fleet: Fleet, cluster: Part, planter: SocketPlanter) -> None:
+    session = start(fleet, planter, "a", POLITE)
+    heard: list[str] = []
+
+    async def hear(event: FleetEvent) -> None:
+        heard.append(f"{event.session_id} {event.event}")
+
+    async def scene() -> None:
+        async with Client(cluster.address, asynchronous=True, set_as_default=False) as client:
+            awaited = Fleet(client, event_broadcaster=hear)
+            assert await awaited.asessions() == {"a": session}
+            assert (await awaited.astop_agent("a")).method == "terminated"
+            await awaited.aspawn_agent("b", SLEEP)
+            assert [*(await awaited.astop_all())] == ["b"]
+            assert (await awaited.arecover()).ok
+            with pytest.raises(RuntimeError, match="asynchronous"):
+                awaited.sessions()
+
+    asyncio.run(scene())
+    assert planter.all_dead()
+    assert "b mcp.session.started" in heard
+
+
+def test_a_plain_client_cannot_be_awaited(fleet: Fleet) -> None:
+    with pytest.raises(RuntimeError, match="asynchronous=True"):
+        asyncio.run(fleet.asessions())
+
+
+def test_what_a_dead_owner_left_is_ended(fleet: Fleet, folder: Path, plant: Planter) -> None:
+    fleet.sessions()
+    tree = abandon(plant, folder, "orphan", chain("root", "child"))
+    seen = fleet.recover(dry_run=True)
+    assert [outcome.fate for outcome in reports(seen)] == ["ended"]
+    found = fleet.recover()
+    assert (found.ok, [outcome.session_id for outcome in reports(found)]) == (True, ["orphan"])
+    assert tree.all_dead()
+    assert "orphan" in str(found)
+
+
+def reports(recovery: FleetRecovery) -> list[RecordOutcome]:
+    return [outcome for host in recovery.hosts if host.report for outcome in host.report.outcomes]
+
+
+def test_the_first_client_decides(fleet: Fleet, client: Client, folder: Path) -> None:
+    fleet.sessions()
+    for wrong in (Fleet(client, folder / "other"), Fleet(client, policy=KillPolicy(grace=1))):
+        with pytest.raises(FleetError, match="its fleet has the"):
+            wrong.sessions()
+
+
+@pytest.mark.parametrize("deadline", [0, -1.0])
+def test_a_deadline_lies_ahead(deadline: float, client: Client) -> None:
+    with pytest.raises(ValueError, match="more than 0"):
+        Fleet(client, deadline=deadline)
