@@ -34,21 +34,21 @@ def needs(*groups: str) -> tuple[str, ...]:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the suite with coverage on the Python that runs nox. Arguments go to pytest."""
-    session.install("-e", ".[cli,trio]", *needs("test"))
+    session.install("-e", ".[cli,fleet,trio]", *needs("test"))
     session.run("pytest", "--cov", *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def pythons(session: nox.Session) -> None:
     """Run the suite on every supported Python that this machine has."""
-    session.install("-e", ".[cli,trio]", *needs("test"))
+    session.install("-e", ".[cli,fleet,trio]", *needs("test"))
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
     """Run the long tests: 20 minutes at most, and a test that hangs ends the session."""
-    session.install("-e", ".[cli,trio]", *needs("test"))
+    session.install("-e", ".[cli,fleet,trio]", *needs("test"))
     limits = ("--timeout=460", "--session-timeout=1500")
     session.run("pytest", "-m", "soak", "--durations=0", *limits, *session.posargs)
 
@@ -126,7 +126,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the pages and run their examples; a warning is an error."""
-    session.install("-e", ".[cli,trio]", *needs("docs"))
+    session.install("-e", ".[cli,fleet,trio]", *needs("docs"))
     for builder in ("html", "doctest"):
         session.run("sphinx-build", "-W", "-n", "-b", builder, "docs", f"docs/_build/{builder}")
 
@@ -149,5 +149,5 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure against other tools. Arguments go to the harness."""
-    session.install("-e", ".", *needs("bench"))
+    session.install("-e", ".[fleet]", *needs("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)

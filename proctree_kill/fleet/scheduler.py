@@ -67,8 +67,7 @@ class SchedulerSessions(SchedulerPlugin):
     ) -> list[Any]:
         """Keep the worker processes that have sessions."""
         del scheduler
-        busy = self._table.load()
-        return [worker for worker in workers if worker.address not in busy]
+        return [worker for worker in workers if not self._table.is_busy(worker.address)]
 
     async def _join(self, deadline: float) -> Settings:
         # A worker that is stopped does not keep the others from being used.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import count
 
 from .._models.errors import FleetError, SessionError
@@ -50,6 +50,7 @@ class SessionTable:
         self.hosts: dict[str, str] = {}
         self.silent: set[str] = set()
         self._entries: dict[str, Entry] = {}
+        self._load: Counter[str] = Counter()
         self._ended: dict[str, str] = {}  # what is known of each
         self._tokens = count()
 
@@ -83,6 +84,7 @@ class SessionTable:
             state=SessionState.STARTING,
         )
         entry = self._entries[session_id] = Entry(session, next(self._tokens))
+        self._load[worker] += 1
         return entry
 
     def claim(self, session_id: str, token: int) -> bool:
@@ -97,7 +99,7 @@ class SessionTable:
         """Free the id of a start that has failed."""
         entry = self._entries.get(session_id)
         if entry is not None and entry.token == token:
-            del self._entries[session_id]
+            self._remove(session_id)
 
     def apply(self, event: SessionEvent, worker: str) -> None:
         """Change a session after an event on a worker."""
@@ -152,23 +154,25 @@ class SessionTable:
         """Return the addresses of the worker processes of a machine."""
         return [worker for worker, name in self.hosts.items() if name == host]
 
-    def load(self) -> Mapping[str, int]:
-        """Return the number of sessions of each worker process that has some."""
-        return Counter(session.worker for session in self)
+    def is_busy(self, worker: str) -> bool:
+        """Whether a worker process has sessions."""
+        return self._load[worker] > 0
 
     def _emptiest(self, host: str | None) -> str:
-        load = self.load()
         workers = [
             worker for worker, name in self.hosts.items() if host is None or host in (worker, name)
         ]
         if not workers:
             known = ", ".join(sorted({*self.hosts, *self.hosts.values()})) or "none"
             raise FleetError(host or "the fleet", f"no such host is ready; those that are: {known}")
-        return min(workers, key=lambda worker: (worker in self.silent, load.get(worker, 0)))
+        return min(workers, key=lambda worker: (worker in self.silent, self._load[worker]))
 
     def _end(self, session_id: str, known: str) -> None:
-        del self._entries[session_id]
+        self._remove(session_id)
         self._ended.pop(session_id, None)
         self._ended[session_id] = known
         for oldest in list(self._ended)[:-REMEMBERED]:
             del self._ended[oldest]
+
+    def _remove(self, session_id: str) -> None:
+        self._load[self._entries.pop(session_id).session.worker] -= 1

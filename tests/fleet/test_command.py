@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,10 @@ from proctree_kill._cli import main
 from proctree_kill.fleet import Fleet
 from support.fleets import SLEEP, Part
 from support.times import BOUND
+
+pytestmark = pytest.mark.timeout(120)  # seconds; the first test starts a cluster
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 Invoke = Callable[..., tuple[int, str, str]]
 
@@ -96,3 +101,16 @@ def test_nothing_else_imports_distributed(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_the_example_of_the_page_prints_what_the_page_says() -> None:
+    page = (DOCS / "fleet.md").read_text(encoding="utf-8")
+    _, _, said = page.partition("It prints:\n\n```text\n")
+    done = subprocess.run(
+        [sys.executable, DOCS / "examples" / "fleet" / "two_machines.py"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    numbers = re.compile(r"[\d.]+ s\b")
+    assert numbers.sub("", done.stdout) == numbers.sub("", said.partition("```")[0])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import uuid
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from distributed import Client
 
@@ -17,12 +20,15 @@ from proctree_kill import KillPolicy, RecordOutcome
 from proctree_kill.errors import FleetError, SessionError
 from proctree_kill.fleet import Fleet, FleetEvent, FleetRecovery
 from support.agents import POLITE, abandon, files
+from support.counts import FLEET, SOAK_FLEET
 from support.fleets import SLEEP, Part, client_of, start
 from support.listener import Listener
 from support.nodes import Node, chain
 from support.planter import Planter
 from support.socket_planter import SocketPlanter
 from support.times import BOUND, PATIENCE
+
+pytestmark = pytest.mark.timeout(120)  # seconds; the first test starts a cluster
 
 STUBBORN = Node(name="root", on_term="ignore")
 
@@ -150,6 +156,26 @@ def test_the_events_of_a_session_come_in_order(
         assert listener.names(name) == ["started", "stopping", "stopped"]
         assert stopped.method == "terminated"
     assert planter.all_dead()
+
+
+@pytest.mark.parametrize("count", [FLEET, pytest.param(SOAK_FLEET, marks=pytest.mark.soak)])
+def test_many_sessions_start_and_stop_at_once(count: int, fleet: Fleet, folder: Path) -> None:
+    token = f"fleet-{uuid.uuid4().hex}"
+    with ThreadPoolExecutor(FLEET) as threads:
+        names = [f"s{number}" for number in range(count)]
+        [*threads.map(lambda name: fleet.spawn_agent(name, [*SLEEP, token]), names)]
+    sessions = fleet.sessions()
+    assert {*sessions} == {*names}
+    loads = Counter(session.worker for session in sessions.values())
+    assert max(loads.values()) - min(loads.values()) <= 1
+    assert len(running(token)) == count == len(files(folder))
+    assert all(result.success for result in fleet.stop_all().values())
+    assert running(token) == []
+
+
+def running(token: str) -> list[psutil.Process]:
+    found = psutil.process_iter(["cmdline"])
+    return [process for process in found if token in (process.info["cmdline"] or ())]
 
 
 def test_an_agent_that_exits_by_itself_leaves_the_table(fleet: Fleet, listener: Listener) -> None:

@@ -17,11 +17,14 @@ from proctree_kill.errors import FleetError, SessionError, UnreachableError
 from proctree_kill.fleet import Fleet
 from proctree_kill.fleet import client as client_module
 from support.agents import POLITE, files
+from support.counts import SOAK_FLEET
 from support.fleets import SLEEP, Part, client_of, part, pid_of, start
 from support.listener import Listener
 from support.nodes import Node
 from support.socket_planter import SocketPlanter
 from support.times import BOUND
+
+pytestmark = pytest.mark.timeout(120)  # seconds; the first test starts a cluster
 
 HASTY = KillPolicy(grace=0.1, settle=0.5)
 HURRIED = 0.3  # seconds that a stopped process has to answer; they pass in full
@@ -184,3 +187,22 @@ def test_a_worker_that_leaves_ends_its_sessions_first(
     assert fleet.sessions() == {}
     names = listener.names()  # "lost" comes first: the scheduler lets it go before it has ended
     assert (names[0], names[-1]) == ("started", "stopped")
+
+
+@pytest.mark.soak
+def test_of_many_sessions_those_of_a_killed_worker_are_lost_and_the_others_stop(
+    tmp_path: Path, listener: Listener
+) -> None:
+    with part("cluster", "3") as cluster, client_of(cluster.address) as client:
+        fleet = Fleet(client, tmp_path, event_broadcaster=listener, deadline=BOUND)
+        names = [f"s{number}" for number in range(SOAK_FLEET)]
+        sessions = {name: fleet.spawn_agent(name, SLEEP) for name in names}
+        killed = sessions["s0"].worker
+        os.kill(pid_of(client, killed), signal.SIGKILL)
+        for name, session in sessions.items():
+            if session.worker == killed:
+                listener.wait("lost", name)
+                listener.wait("recovered", name)
+        assert all(result.success for result in fleet.stop_all().values())
+        assert fleet.sessions() == {}
+    assert files(tmp_path) == set()
