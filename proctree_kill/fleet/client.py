@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import weakref
 from collections.abc import Callable, Coroutine
@@ -13,9 +14,10 @@ from .._models.policy import KillPolicy, policy_or_default
 from .._records.files import absolute
 from .._records.format import DEFAULT_TOOL
 from .._running.loops import caller_here
+from .._sessions.events import Broadcaster as AnyBroadcaster
 from .._sessions.events import EventQueue
 from .._sessions.manager import AGENT_OPTIONS
-from .._sessions.models import SessionEvent, StopResult
+from .._sessions.models import StopResult
 from .._sessions.registry import check_tool
 from .._spawn.signature import check_names
 from .engine import ANSWER_TIME, NAME, SCHEDULER, Client, Remote, Settings, ask, dumps, within
@@ -73,8 +75,11 @@ class Fleet:
         Raises:
             TypeError, ValueError: an argument is wrong.
         """
-        if not deadline > 0:
-            text = f"deadline must be more than 0 seconds, not {deadline!r}"
+        if isinstance(deadline, bool) or not isinstance(deadline, int | float):
+            text = f"deadline is {deadline!r}, expected seconds"
+            raise TypeError(text)
+        if not 0 < deadline < math.inf:
+            text = f"deadline is {deadline!r}, expected seconds, more than 0"
             raise ValueError(text)
         self._client = client
         self._directory = None if directory is None else str(absolute("directory", directory))
@@ -82,7 +87,7 @@ class Fleet:
         self._deadline = deadline
         self._queue: EventQueue | None = None
         if event_broadcaster is not None:
-            self._queue = EventQueue(_of_fleet(event_broadcaster))
+            self._queue = EventQueue(cast("AnyBroadcaster", event_broadcaster))
             weakref.finalize(self, self._queue.close)
         self._settings: Settings | None = None
         self._joining = asyncio.Lock()
@@ -294,10 +299,3 @@ class Fleet:
             text = "the client belongs to no event loop here: make it with asynchronous=True"
             raise RuntimeError(text)
         return await call(*arguments)
-
-
-def _of_fleet(broadcaster: Broadcaster) -> Callable[[SessionEvent], object]:
-    def broadcast(event: SessionEvent) -> object:
-        return broadcaster(event) if isinstance(event, FleetEvent) else None
-
-    return broadcast

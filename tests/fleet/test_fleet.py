@@ -235,7 +235,20 @@ def test_the_first_client_decides(fleet: Fleet, client: Client, folder: Path) ->
             wrong.sessions()
 
 
-@pytest.mark.parametrize("deadline", [0, -1.0])
-def test_a_deadline_lies_ahead(deadline: float, client: Client) -> None:
-    with pytest.raises(ValueError, match="more than 0"):
-        Fleet(client, deadline=deadline)
+@pytest.mark.parametrize(
+    ("error", "name", "value"),
+    [
+        (TypeError, "directory", 1),
+        (TypeError, "policy", {"grace": 1}),
+        (TypeError, "event_broadcaster", "print"),
+        (TypeError, "deadline", "1"),
+        (ValueError, "deadline", 0),
+        (ValueError, "deadline", float("inf")),
+    ],
+)
+def test_a_wrong_argument_is_refused_by_name(
+    error: type[Exception], name: str, value: object, client: Client
+) -> None:
+    options: dict[str, Any] = {name: value}
+    with pytest.raises(error, match=name):
+        Fleet(client, **options)
