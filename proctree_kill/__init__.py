@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._engine.process import identify
     from ._engine.target import Target
     from ._models.identity import ProcessIdentity
+    from ._models.limits import Limits
     from ._models.policy import KillPolicy
     from ._models.result import Fate, KillEvent, KillResult, ProcessOutcome
     from ._models.tree import Evidence, TreeMember, TreeSnapshot
@@ -35,6 +36,7 @@ _MODULES = {
     "KillEvent": "_models.result",
     "KillPolicy": "_models.policy",
     "KillResult": "_models.result",
+    "Limits": "_models.limits",
     "ProcessIdentity": "_models.identity",
     "ProcessOutcome": "_models.result",
     "RecordOutcome": "_records.report",
@@ -68,6 +70,7 @@ __all__ = [
     "KillEvent",
     "KillPolicy",
     "KillResult",
+    "Limits",
     "ProcessIdentity",
     "ProcessOutcome",
     "RecordOutcome",

@@ -21,6 +21,7 @@ PROMISED = {
     "KillEvent",
     "KillPolicy",
     "KillResult",
+    "Limits",
     "ProcessIdentity",
     "ProcessOutcome",
     "RecordOutcome",

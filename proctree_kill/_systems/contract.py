@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self
 
 from .member import Member
+
+if TYPE_CHECKING:
+    from .._models.limits import Limits
 
 
 class Reply(NamedTuple):
@@ -126,6 +129,17 @@ class Cell(Protocol):
 
     def abandon(self) -> None:
         """Remove it now, when the next one is made, or at exit: as soon as it is empty."""
+
+    def limit(self, limits: Limits) -> None:  # noqa: ARG002 - for cells that have none yet
+        """Limit what all processes in here use together; None lifts a limit that was set here.
+
+        Nothing is changed where it raises.
+
+        Raises:
+            UnavailableError: this machine cannot limit that, and why.
+        """
+        text = "this system has no limits for a tree"
+        raise UnavailableError(text)
 
 
 class Offer(NamedTuple):
