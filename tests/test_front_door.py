@@ -29,6 +29,7 @@ PROMISED = {
     "SessionEvent",
     "SessionManager",
     "SessionState",
+    "SpareCandidate",
     "StopResult",
     "Target",
     "TreeMember",
