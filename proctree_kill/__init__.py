@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._models.policy import KillPolicy
     from ._models.result import Fate, KillEvent, KillResult, ProcessOutcome
     from ._models.tree import Evidence, TreeMember, TreeSnapshot
+    from ._models.usage import Usage
     from ._records.recover import arecover, recover
     from ._records.report import RecordOutcome, RecoveryReport
     from ._sessions.manager import SessionManager
@@ -50,6 +51,7 @@ _MODULES = {
     "TreeMember": "_models.tree",
     "TreePopen": "_spawn.popen",
     "TreeSnapshot": "_models.tree",
+    "Usage": "_models.usage",
     "akill_tree": "_engine.kill",
     "arecover": "_records.recover",
     "arun": "_spawn.run",
@@ -84,6 +86,7 @@ __all__ = [
     "TreeMember",
     "TreePopen",
     "TreeSnapshot",
+    "Usage",
     "akill_tree",
     "arecover",
     "arun",

@@ -35,6 +35,7 @@ PROMISED = {
     "TreeMember",
     "TreePopen",
     "TreeSnapshot",
+    "Usage",
     "akill_tree",
     "arecover",
     "arun",
