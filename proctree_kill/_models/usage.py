@@ -5,6 +5,7 @@ from __future__ import annotations
 from .base import Model
 
 _UNITS = ("B", "KiB", "MiB", "GiB")
+_STEP = 1024  # of the units
 _LONG = 10  # seconds; from here on hundredths tell nothing
 
 
@@ -53,7 +54,7 @@ class Usage(Model):
 def _size(count: float) -> str:
     """Return a number of bytes as text."""
     unit, *larger = _UNITS
-    while larger and count >= 1024:
-        count /= 1024
+    while larger and count >= _STEP:
+        count /= _STEP
         unit, *larger = larger
     return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
