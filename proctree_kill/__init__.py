@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from ._engine.process import identify
     from ._engine.target import Target
     from ._models.identity import ProcessIdentity
+    from ._models.limits import Limits
     from ._models.policy import KillPolicy
     from ._models.result import Fate, KillEvent, KillResult, ProcessOutcome
     from ._models.tree import Evidence, SpareCandidate, TreeMember, TreeSnapshot
+    from ._models.usage import Usage
     from ._records.recover import arecover, recover
     from ._records.report import RecordOutcome, RecoveryReport
     from ._sessions.manager import SessionManager
@@ -35,6 +37,7 @@ _MODULES = {
     "KillEvent": "_models.result",
     "KillPolicy": "_models.policy",
     "KillResult": "_models.result",
+    "Limits": "_models.limits",
     "ProcessIdentity": "_models.identity",
     "ProcessOutcome": "_models.result",
     "RecordOutcome": "_records.report",
@@ -49,6 +52,7 @@ _MODULES = {
     "TreeMember": "_models.tree",
     "TreePopen": "_spawn.popen",
     "TreeSnapshot": "_models.tree",
+    "Usage": "_models.usage",
     "akill_tree": "_engine.kill",
     "arecover": "_records.recover",
     "arun": "_spawn.run",
@@ -69,6 +73,7 @@ __all__ = [
     "KillEvent",
     "KillPolicy",
     "KillResult",
+    "Limits",
     "ProcessIdentity",
     "ProcessOutcome",
     "RecordOutcome",
@@ -83,6 +88,7 @@ __all__ = [
     "TreeMember",
     "TreePopen",
     "TreeSnapshot",
+    "Usage",
     "akill_tree",
     "arecover",
     "arun",

@@ -42,6 +42,8 @@ WRONG: dict[str, tuple[object, ...]] = {
     "leftovers": ({}, 1, "keep"),
     "linger": ({}, "1", True),
     "timeout": ({}, "1"),
+    "idle_timeout": ({}, "1", True, 0, -1, float("nan"), float("inf")),
+    "max_lifetime": ({}, "1", True, 0, -1, float("nan"), float("inf")),
     "grace": ({}, "1", True, -1, float("nan")),
     "settle": ({}, "1", True, -1),
     "terminate": ({}, "all", 1),
@@ -54,6 +56,7 @@ WRONG: dict[str, tuple[object, ...]] = {
 }
 KILL = ("policy", "spare", "on_event", "shutdown", "marker", "grace", "settle", "terminate",
         "teardown", "include_root", "helper_timeout")  # fmt: skip
+AGENT = ("tool", "shutdown", "spare", "containment", "idle_timeout", "max_lifetime")
 TREE = ("record", "spare", "containment", "leftovers", "linger")
 ENTRIES: dict[str, tuple[str, ...]] = {
     "kill_tree": KILL,
@@ -68,8 +71,8 @@ ENTRIES: dict[str, tuple[str, ...]] = {
     "arun": (*TREE, "timeout", "grace"),
     "prepare": ("containment",),
     "SessionManager": ("directory", "policy", "event_broadcaster"),
-    "spawn_agent": ("tool", "shutdown", "spare", "containment"),
-    "aspawn_agent": ("tool", "shutdown", "spare", "containment"),
+    "spawn_agent": AGENT,
+    "aspawn_agent": AGENT,
     "manager.recover": ("dry_run", "bare"),
     "manager.arecover": ("dry_run", "bare"),
     "KillPolicy": ("grace", "settle", "terminate", "teardown", "include_root", "helper_timeout"),

@@ -24,6 +24,7 @@ from .steps import (
     Facts,
     FindTrackers,
     Freeze,
+    Hold,
     Insist,
     Inspect,
     Kill,
@@ -150,7 +151,7 @@ class Driver:
         elif not self._system.hurried:
             self._hook.start()
 
-    def _act(self, step: Wait | Ask | Freeze | Kill | KillCells | Insist) -> Reply:
+    def _act(self, step: Wait | Ask | Freeze | Hold | Kill | KillCells | Insist) -> Reply:
         match step:
             case Wait(members, until):
                 for member in members:  # for the result: they die meanwhile
@@ -158,8 +159,9 @@ class Driver:
                 return Reply(self._system.wait(members, until), [])
             case Ask():
                 return self._ask(step)
-            case Freeze(members, groups):
-                return self._freeze(members, self._groups() if groups else [])
+            case Freeze() | Hold():
+                groups = self._groups() if isinstance(step, Freeze) and step.groups else []
+                return self._freeze(step.members, groups)
             case Kill(members, groups):
                 return self._kill(members, self._groups() if groups else [])
             case KillCells(members):
@@ -170,6 +172,7 @@ class Driver:
     def _ask(self, step: Ask) -> Reply:
         members, foreign = self._tree.split_by_user(step.members)
         others, _ = self._tree.split_by_user(step.others)
+        self._let_parents_notice()
         # After an error in the middle the next try asks the rest, so that none is asked twice.
         sent = [(member, len(member.signals)) for member in members]
         reply = self._retry(
@@ -180,6 +183,9 @@ class Driver:
                 others,
             )
         )
+        if self._frozen:  # the request continues what was held
+            self._frozen = [member for member in self._frozen if member not in members]
+            self._continue_parents()
         return reply._replace(denied=[*reply.denied, *foreign])
 
     def _freeze(self, members: list[Member], groups: list[Member]) -> Reply:

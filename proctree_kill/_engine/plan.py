@@ -7,11 +7,11 @@ It knows the policy; it has no clock, sends no signal and calls no system.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 
 from .._models.policy import KillPolicy
 from .._models.result import Fate
-from .._systems.member import ALIVE, ANY_KEPT, HANDLES, Member, leaves_first
+from .._systems.member import ALIVE, ANY_KEPT, DIES, HANDLES, Member, leaves_first
 from .request import Request, parents_of
 from .steps import (
     AbandonHook,
@@ -23,6 +23,7 @@ from .steps import (
     Facts,
     FindTrackers,
     Freeze,
+    Hold,
     HookState,
     Insist,
     Inspect,
@@ -39,6 +40,7 @@ from .steps import (
 from .trackers import IGNORED, may_be_tracker
 
 INPUT_SHARE = 0.25  # of the first request's time, before its signal: for hook and closed input
+LAST_LOOKS = 3  # at most, before the first request, while new members appear
 SCAN_PAUSE = 10  # times the length of the last scan: the pause before the next in the grace
 FIRST_PAUSE = 0.1  # seconds from the kill to the scan for escaped members; doubles each round
 STOP_SHARE = 0.25  # of the time until the deadline, in which members must be seen stopped
@@ -133,7 +135,6 @@ class Escalation:
         if self.has_hook or self.holds_input:
             yield from self._ask_without_signal()
         if not self.hurry:
-            yield from self._do(Rescan(light=True))  # what was born since is asked as well
             yield from self._make_requests()
         if not (self.living or self.scanned):
             yield from self._do(Rescan())
@@ -155,39 +156,88 @@ class Escalation:
         yield from self._wait(members, until)
 
     def _make_requests(self) -> Steps:
-        before = self._meant()  # what is born later helps to clean up, and is never asked
-        until = self.start
-        for signal, seconds in self.policy.requests:
+        signal, seconds = self.policy.requests[0]
+        until = self.start + seconds
+        looks = 0
+        while True:
+            before = self._meant()  # what is born later helps to clean up, and is never asked
+            request = yield from self._prepare(signal, before, until)
+            # Only now: a child that is born after this look is lost if its parent dies at once
+            # of the signal, and no session, group or marker shows it.
+            facts = yield from self._do(Rescan(light=True))
+            looks += 1
+            if not facts.appeared or looks == LAST_LOOKS:
+                break
+        if self.living and self.now < until and not self.hurry:
+            yield from self._request(request, before)
+        for signal, seconds in self.policy.requests[1:]:
             until += seconds
             members = [member for member in before if member in self.living]
             if self.living and self.now < until and not self.hurry:
-                yield from self._request(signal, members, until)
+                request = yield from self._prepare(signal, members, until)
+                yield from self._request(request, members)
 
-    def _request(self, signal: str, members: list[Member], until: float) -> Steps:
-        """Ask these, from the top down or all at once, and wait for exits."""
+    def _prepare(
+        self, signal: str, members: list[Member], until: float
+    ) -> Generator[Step, Facts, Request]:
+        """Read what decides which of these are asked by a signal, and when."""
         top_down = self.policy.terminate == "top-down"
         parents = parents_of(self.living) if top_down else {}
-        yield from self._read_responses(signal, parents)
+        yield from self._read_responses(signal, members, parents)
         asked = yield from self._without_trackers(signal, members)
-        request = Request(signal, asked, parents, self.now, until)
-        self.parents |= parents
+        return Request(signal, asked, parents, self.now, until)
+
+    def _request(self, request: Request, members: list[Member]) -> Steps:
+        """Ask from the top down or all at once, and wait for exits."""
+        self.parents |= request.parents
         yield from self._ask(request)
-        unasked = {*request.waiting} | {*members}.difference(asked)
+        unasked = {*request.waiting} | {*members}.difference(request.members)
         stopped = [member for member in members if member.stopped and member in unasked]
         if stopped:
             yield from self._do(Continue(stopped))
         yield from self._wait_for_exits(request)
 
-    def _read_responses(self, signal: str, parents: dict[Member, Member]) -> Steps:
-        if parents:
-            yield from self._do(ReadResponses(list(dict.fromkeys(parents.values())), signal))
+    def _read_responses(
+        self, signal: str, members: list[Member], parents: Mapping[Member, Member]
+    ) -> Steps:
+        exposed = [member for member in members if member.exposed]
+        if wanted := dict.fromkeys([*parents.values(), *exposed]):
+            yield from self._do(ReadResponses(list(wanted), signal))
             below = [child for child, parent in parents.items() if parent.response == HANDLES]
-            if below:
-                yield from self._do(ReadResponses(below, signal))
+            if unread := [child for child in below if child not in wanted]:
+                yield from self._do(ReadResponses(unread, signal))
+
+    def _hold(self, request: Request, ready: list[Member]) -> Steps:
+        """Stop the exposed that die of the signal; what they have started is asked as well.
+
+        It would be lost when its parent dies: no session, group or marker shows it.
+        """
+        held: set[Member] = set()
+        while stopping := [
+            member
+            for member in ready
+            if member.exposed and member.response == DIES and member not in held
+        ]:
+            held.update(stopping)
+            yield from self._do(Hold(stopping))
+            left = [m for m in stopping if m in self.living and m not in self.denied]
+            until = self.now + STOP_SHARE * max(request.until - self.now, 0)
+            yield from self._do(ProveStop(left, until))
+            facts = yield from self._do(Rescan())
+            born = [member for member in facts.appeared if member in self.living]
+            if not born or self.policy.terminate == "root":
+                return
+            parents = {m: p for m, p in parents_of(self.living).items() if m in born}
+            yield from self._read_responses(request.signal, born, parents)
+            request.add(born, parents)
+            ready += request.ready(self.now, self.living, self.denied)
 
     def _ask(self, request: Request) -> Steps:
         """Ask the members that are ready; an answer can make others ready at once."""
         while not self.hurry and (ready := request.ready(self.now, self.living, self.denied)):
+            yield from self._hold(request, ready)
+            if self.hurry:
+                return
             others = list(request.waiting)
             self.asked.update(ready)
             step = Ask(ready, request.until, request.signal, others)
@@ -398,7 +448,7 @@ class Escalation:
         if isinstance(step, Rescan):
             self.sure = facts.sure
             self.scanned = self.scanned or not step.light
-        if isinstance(step, Ask | Freeze | Kill | KillCells | Insist):
+        if isinstance(step, Ask | Freeze | Hold | Kill | KillCells | Insist):
             self.denied.difference_update(step.members)  # what was refused once may be allowed now
             self.denied.update(facts.denied)
         for member in facts.gone:

@@ -35,9 +35,16 @@ class Request:
         self.signal = signal
         self.until = until
         self.middle = (now + until) / 2
-        self.waiting = dict.fromkeys(members)
+        self.members = dict.fromkeys(members)
+        self.waiting = self.members.copy()
         self.tried: set[Member] = set()
-        self._parents = parents
+        self.parents = dict(parents)
+
+    def add(self, members: Iterable[Member], parents: Mapping[Member, Member]) -> None:
+        """Let more members be asked."""
+        self.members.update(dict.fromkeys(members))
+        self.waiting.update(dict.fromkeys(members))
+        self.parents.update(parents)
 
     def ready(
         self, now: float, living: Collection[Member], denied: Collection[Member]
@@ -45,7 +52,7 @@ class Request:
         """Return the members that are asked now; they wait no longer."""
         self.waiting = {member: None for member in self.waiting if member in living}
         ready = leaves_first(self.waiting)
-        if self._parents and now < self.middle:
+        if self.parents and now < self.middle:
             from_the_top, ready = ready[::-1], []
             for member in from_the_top:
                 if self._is_ready(member, living, denied):
@@ -63,7 +70,7 @@ class Request:
     def _is_ready(
         self, member: Member, living: Collection[Member], denied: Collection[Member]
     ) -> bool:
-        parent = self._parents.get(member)
+        parent = self.parents.get(member)
         if parent is None:
             return True
         if parent not in living:

@@ -76,6 +76,12 @@ class Freeze(NamedTuple):
     groups: bool = True
 
 
+class Hold(NamedTuple):
+    """Stop these until they are asked, so that what they start by then is known."""
+
+    members: list[Member]
+
+
 class ProveStop(NamedTuple):
     """Wait until each of these is seen stopped, at most until this time.
 
@@ -129,6 +135,7 @@ Step = (
     | Wait
     | Rescan
     | Freeze
+    | Hold
     | ProveStop
     | Kill
     | KillCells

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from .._systems.contract import System
-from .._systems.member import ALIVE, DESCENDANT, GONE, GROUP, ROOT, SESSION, Member
+from .._systems.member import ALIVE, ANY_KEPT, DESCENDANT, GONE, GROUP, ROOT, SESSION, Member
 from .target import Aim
 
 _log = logging.getLogger("proctree_kill")
@@ -230,6 +230,8 @@ class Tree:
         self.known[member.pid] = member
         self.members.append(member)
         self._note_group(member, parent)
+        shown = self.leads(member.sid) or member.pgid in self.groups or self.aim.markers
+        member.exposed = not (shown or member.evidence & ANY_KEPT)
 
     def _note_group(self, leader: Member, parent: Member | None = None) -> None:
         """Note the group of a member that leads one which is not its session."""

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import Any, Literal, Self, cast
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from .base import Model
 from .errors import PolicyError
+from .options import Options
 from .signal_names import signal_name
 from .suggestion import unknown
-
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-    from pydantic_core import ErrorDetails
 
 _CONFIG_KEYS = {
     "graceful_timeout_seconds": "grace",
@@ -29,7 +25,7 @@ Teardown = Sequence[tuple[str, float] | str]
 """Each a signal and its seconds; a policy holds the pairs."""
 
 
-class KillPolicy(Model):
+class KillPolicy(Options):
     """The six options of a kill, frozen.
 
     Args:
@@ -48,9 +44,6 @@ class KillPolicy(Model):
         PolicyError: an option is unknown, has the wrong type or is out of range.
     """
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
-    # the description is what an error says was expected
     grace: float = Field(default=2.0, ge=0, description="seconds, 0 or more")
     settle: float = Field(default=5.0, ge=0, description="seconds, 0 or more")
     terminate: Terminate = Field(default="top-down", description="'top-down', 'tree' or 'root'")
@@ -78,15 +71,6 @@ class KillPolicy(Model):
     def requests(self) -> Requests:
         """The requests, in order: each signal and the seconds that it has."""
         return cast("Requests", self.teardown) or (("SIGTERM", self.grace),)
-
-    if not TYPE_CHECKING:  # a type checker reads the fields as the signature
-
-        def __init__(self, **options: Any) -> None:
-            """Validate the options; one error names all problems."""
-            try:
-                super().__init__(**options)
-            except ValidationError as error:
-                raise PolicyError(*_sentences(error, type(self).model_fields)) from None
 
     def but(self, **options: object) -> Self:
         """Return this policy with some options replaced. None keeps the present value.
@@ -177,19 +161,6 @@ def _section(config: object, section: object) -> Mapping[str, Any]:
             value = found.get(name)
             found, path = {} if value is None else value, name
     return {str(key): value for key, value in found.items()}
-
-
-def _sentences(error: ValidationError, known: Mapping[str, FieldInfo]) -> list[str]:
-    return [_sentence(problem, known) for problem in error.errors()]
-
-
-def _sentence(problem: ErrorDetails, known: Mapping[str, FieldInfo]) -> str:
-    if not problem["loc"]:
-        return str(problem["ctx"]["error"])
-    name = str(problem["loc"][0])
-    if name not in known:
-        return unknown(name, known)
-    return f"{name} is {problem['input']!r}, expected {known[name].description}"
 
 
 def _teardown(value: object) -> Requests:

@@ -20,3 +20,5 @@ class AgentOptions(ContainedOptions, Generic[AnyStr], total=False):
     tool: str
     shutdown: Callable[[Session[TreePopen[AnyStr]]], object] | None
     spare: Spare | None
+    idle_timeout: float | None
+    max_lifetime: float | None

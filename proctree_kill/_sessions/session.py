@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
@@ -18,6 +19,7 @@ from .._records.recording import Recording
 from .._running.loops import LoopCaller
 from .._spawn.popen import TreePopen
 from .models import MOVES, SessionState, StopResult
+from .timers import IdleClock, check_seconds
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar  # that of Python 3.13, which has defaults
@@ -37,13 +39,15 @@ SessionShutdown = Callable[["Session[Any]"], object]
 
 
 class StopOptions:
-    """How one session is stopped; checked before its start."""
+    """How and when one session is stopped; checked before its start."""
 
     def __init__(
         self,
         shutdown: SessionShutdown | None = None,
         spare: Spare | None = None,
         loop: LoopCaller | None = None,
+        idle_timeout: float | None = None,
+        max_lifetime: float | None = None,
     ) -> None:
         """Take what :meth:`SessionManager.spawn_agent` was given.
 
@@ -51,6 +55,8 @@ class StopOptions:
             shutdown: called with the session before any signal.
             spare: the processes that are not touched.
             loop: makes the call on an event loop; default in a thread.
+            idle_timeout: seconds without activity after which it is stopped.
+            max_lifetime: seconds after which it is stopped in any case.
 
         Raises:
             TypeError, ValueError: one of them is wrong.
@@ -60,6 +66,8 @@ class StopOptions:
         # A stop can be tried again, and reads it again.
         self.spare = tuple(spare) if isinstance(spare, Iterator) else spare
         sparing(self.spare)
+        self.idle_timeout = check_seconds("idle_timeout", idle_timeout)
+        self.max_lifetime = check_seconds("max_lifetime", max_lifetime)
         self._shutdown = shutdown
         self._loop = loop
 
@@ -87,6 +95,7 @@ class ManagedSession:
         options: how it is stopped.
         start_over: set when the start has succeeded or failed.
         process: the agent; None before its start, and for a session of another process.
+        idle: the clock of its idle timeout, if there is one.
     """
 
     def __init__(
@@ -105,6 +114,7 @@ class ManagedSession:
         self.start_over = threading.Event()
         self.state = SessionState.STARTING
         self.process: TreePopen[Any] | None = None
+        self.idle: IdleClock | None = None
         self.identity: ProcessIdentity | None = None
         self.started_at: float | None = None
         self.exit_code: int | None = None
@@ -220,6 +230,22 @@ class Session(Contained, Generic[ProcessT_co]):
     def process(self) -> ProcessT_co:
         """The process, with its pipes; None for a session that another process started."""
         return cast("ProcessT_co", self._managed.process)  # the manager gives it its type
+
+    def touch(self) -> None:
+        """Note activity, so that the ``idle_timeout`` begins anew.
+
+        For each message from or to the agent: its pipes are not read here. It may be called from
+        any thread, an event loop and a signal handler. It does nothing where the session has no
+        ``idle_timeout``, is over, or was started by another process.
+
+        Raises:
+            SessionError: this process is a fork of the one that started the session.
+        """
+        managed = self._managed
+        if managed.process is not None and (reason := managed.process.containment.refusal):
+            raise SessionError(self.session_id, reason)
+        if managed.idle is not None:
+            managed.idle.note_activity(time.monotonic())
 
     def aim(self) -> Aim:
         """Return the claims and the markers of its tree.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from .models import SessionState
 from .registry import Registry
 from .session import ManagedSession, Session
 from .stop import SessionStop
+from .timers import Timer
 
 if TYPE_CHECKING:
     from .._spawn.options import Command
@@ -47,7 +49,7 @@ class SessionStart:
             registry.announce(session, "started")
             session.end_start()  # from now on a stop may begin, and announce itself
             stop = SessionStop(session, registry, SessionState.EXITED)
-            registry.watcher.watch(process.identity, stop.after_exit)
+            registry.watcher.watch(process.identity, stop.after_exit, self._timer())
         except BaseException:
             self.undo()
             raise
@@ -62,6 +64,14 @@ class SessionStart:
         stop = SessionStop(self._session, self._registry)
         stop.hurry()
         stop.run()
+
+    def _timer(self) -> Timer | None:
+        session = self._session
+        lifetime = session.options.max_lifetime
+        if lifetime is None and session.idle is None:
+            return None
+        end = math.inf if lifetime is None else time.monotonic() + lifetime
+        return Timer(end, session.idle, SessionStop(session, self._registry).time_out)
 
     def _start_agent(self) -> TreePopen[Any]:
         options = {KILL_ON_PARENT_EXIT: self._registry.guarded, **self._options}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self
 
 from .member import Member
+
+if TYPE_CHECKING:
+    from .._models.limits import Limits
 
 
 class Reply(NamedTuple):
@@ -62,6 +65,24 @@ class Trust(NamedTuple):
 
     why_not: str | None = None
     uid: int | None = None
+
+
+class CellUsage(NamedTuple):
+    """What the processes that were ever in a cell used; None for what is not known here.
+
+    Args:
+        user: CPU seconds in programs.
+        system: CPU seconds in the kernel on their behalf.
+        peak_memory: the bytes that they had at most.
+        processes: how many there were at most at one time.
+        out_of_memory: whether one was ended, or refused memory, for want of memory.
+    """
+
+    user: float
+    system: float
+    peak_memory: int | None = None
+    processes: int | None = None
+    out_of_memory: bool | None = None
 
 
 class UnavailableError(Exception):
@@ -126,6 +147,27 @@ class Cell(Protocol):
 
     def abandon(self) -> None:
         """Remove it now, when the next one is made, or at exit: as soon as it is empty."""
+
+    def usage(self) -> CellUsage:
+        """Return what the processes that were ever in here used.
+
+        Raises:
+            OSError: it is gone.
+            UnavailableError: this system does not tell.
+        """
+        text = "this system does not tell what a tree used"
+        raise UnavailableError(text)
+
+    def limit(self, limits: Limits) -> None:  # noqa: ARG002 - for cells that have none yet
+        """Limit what all processes in here use together; None lifts a limit that was set here.
+
+        Nothing is changed where it raises.
+
+        Raises:
+            UnavailableError: this machine cannot limit that, and why.
+        """
+        text = "this system has no limits for a tree"
+        raise UnavailableError(text)
 
 
 class Offer(NamedTuple):

@@ -45,8 +45,8 @@ class Member:
     """A process that was found, and what is known of it.
 
     The system fills in the facts, owns ``handle``, and notes in ``signals`` what was sent and in
-    ``note`` what else there is to say. The tree fills in ``evidence``, ``depth``, ``spared``, and
-    ``adopted``: whether a child of this process is known to be adopted.
+    ``note`` what else there is to say. The tree fills in ``evidence``, ``depth``, ``spared``,
+    ``exposed``, and ``adopted``: whether a child of this process is known to be adopted.
     """
 
     pid: int
@@ -69,6 +69,7 @@ class Member:
     evidence: int = 0  # a mask
     spared: str | None = None  # why it is spared
     note: str | None = None
+    exposed: bool = False  # whether nothing shows what it started once it is dead
     signals: list[str] = field(default_factory=list)
     unreachable: bool = False  # whether no polite request reaches it
     is_tracker: bool | None = None  # whether it is a resource tracker, if its arguments were read

@@ -21,7 +21,7 @@ from proctree_kill._engine.scan import scan
 from proctree_kill._engine.target import Aim
 from proctree_kill._engine.tree import Tree
 from proctree_kill._systems.contract import System
-from proctree_kill._systems.member import DESCENDANT, MARKER, SESSION
+from proctree_kill._systems.member import DESCENDANT, DIES, MARKER, SESSION, Member
 from support.capabilities import has
 from support.fake_system import TICK, FakeSystem, Process
 
@@ -413,6 +413,54 @@ def test_the_spared_and_their_descendants_are_never_signalled(system: FakeSystem
         name for verb in ("ask", "freeze", "kill") for name in system.names(verb)
     }
     assert result.ok
+
+
+@pytest.mark.parametrize("leads", [False, True])
+def test_what_a_member_starts_as_the_signal_comes_is_asked_too(
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch, *, leads: bool
+) -> None:
+    root = system.spawn("root", leads=leads)
+
+    def die(members: Iterable[Member], _: str) -> None:
+        for member in members:
+            member.response = DIES
+
+    def after_a_fork(act: Callable[..., Any]) -> Callable[..., Any]:
+        def do(*arguments: Any) -> Any:  # noqa: ANN401 - that of the call
+            if root.death is None and "late" not in system.living():
+                system.spawn("late", root)
+            return act(*arguments)
+
+        return do
+
+    monkeypatch.setattr(system, "read_responses", die)
+    for call in ("freeze", "ask"):
+        monkeypatch.setattr(system, call, after_a_fork(getattr(system, call)))
+    result = kill_tree(root.pid, grace=GRACE)
+    assert result.ok
+    assert not system.living()
+    stops = [] if leads else ["SIGSTOP"]  # a session shows an orphan
+    assert result.root
+    assert result.root.signals == (*stops, "SIGTERM")
+    assert fates(result)["late"] is (Fate.KILLED if leads else Fate.TERMINATED)
+
+
+def test_what_is_born_while_a_request_is_prepared_is_asked_too(
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = system.spawn("root")
+    system.spawn("child", root)
+    read = system.read_responses
+
+    def read_late(members: Iterable[Member], signal_name: str) -> None:
+        monkeypatch.setattr(system, "read_responses", read)
+        system.spawn("late", root)
+        read(members, signal_name)
+
+    monkeypatch.setattr(system, "read_responses", read_late)
+    result = kill_tree(root.pid, grace=GRACE)
+    assert fates(result) == dict.fromkeys(("root", "child", "late"), Fate.TERMINATED)
+    assert not system.living()
 
 
 def test_a_listener_that_raises_is_logged_once_and_not_called_again(

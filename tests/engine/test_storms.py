@@ -13,6 +13,7 @@ from support.capabilities import has
 from support.counts import FORKERS, STORMS
 from support.planter import Planter
 from support.storms import TRACEABLE, VFORK, Kind, build, end_storm, plant_forker
+from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork", "cc")
 
@@ -37,11 +38,12 @@ def test_no_evidence_is_claimed_against_successors_in_new_sessions(
 
 @pytest.mark.parametrize("run", range(FORKERS))
 @pytest.mark.parametrize("thread", ["main", "other"])
+@pytest.mark.parametrize("grace", [0, BOUND], ids=["forced", "asked"])
 def test_a_fork_under_way_leaves_no_child_behind(
-    plant: Planter, thread: Literal["main", "other"], run: int
+    plant: Planter, thread: Literal["main", "other"], run: int, grace: float
 ) -> None:
     tree = plant_forker(plant, 50, run, thread)
-    result = kill_tree(tree.root.pid, grace=0)
+    result = kill_tree(tree.root.pid, grace=grace)
     assert result.ok, result.summary()
     assert tree.all_dead()
     assert result.verified == (Evidence.DESCENDANT,)

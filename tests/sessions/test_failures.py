@@ -125,7 +125,7 @@ def test_without_a_thread_to_be_had_the_watcher_ends_what_an_exit_left(
 
     def refuse(thread: threading.Thread) -> None:
         caller = threading.current_thread().name
-        if (caller, thread.name) == ("proctree_kill watch", "proctree_kill exit"):
+        if (caller, thread.name) == ("proctree_kill watch", "proctree_kill stop"):
             text = "can't start new thread"
             raise RuntimeError(text)
         start_thread(thread)

@@ -19,6 +19,7 @@ from support.storms import (
     end_storm,
     plant_forker,
 )
+from support.times import BOUND
 
 pytestmark = [pytest.mark.soak, pytest.mark.needs("fork", "cc")]
 
@@ -55,7 +56,7 @@ def test_no_child_of_a_fork_under_way_survives(
     survived = []
     for run in range(SOAK_FORKERS):
         tree = plant_forker(plant, megabytes, run, thread)
-        result = kill_tree(tree.root.pid, grace=0)
+        result = kill_tree(tree.root.pid, grace=BOUND * (run % 2))
         if not (result.ok and tree.all_dead() and Evidence.DESCENDANT in result.verified):
             survived.append((run, result.summary()))
         plant.end()

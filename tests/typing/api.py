@@ -246,6 +246,9 @@ def sessions(broadcaster: Callable[[SessionEvent], object], *, guess: bool) -> N
         manager.spawn_agent("c", "cat", shutdown=ask_text, text=True)
         manager.spawn_agent("c", "cat", shutdown=ask_text)  # pyright: ignore[reportArgumentType] -- its pipes are bytes
         manager.spawn_agent("b", "cat", shutdown=ask_session, spare=[4321])
+        assert_type(
+            manager.spawn_agent("b", "cat", idle_timeout=600, max_lifetime=8.5).touch(), None
+        )
         assert_type(manager.stop_agent("a"), StopResult)
         assert_type(manager.stop_all(), dict[str, StopResult])
         assert_type(manager.recover(dry_run=True), RecoveryReport)

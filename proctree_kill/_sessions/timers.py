@@ -1,0 +1,85 @@
+"""When a session is stopped without a call: it was idle for a time, or its lifetime is over."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+from .models import TimeoutReason
+
+
+class IdleClock(Protocol):
+    """Knows when a tree was idle for a time."""
+
+    @property
+    def due(self) -> float:
+        """When to look next, on the monotonic clock; activity moves it."""
+
+    def note_activity(self, now: float) -> None:
+        """Note what proves that the tree is not idle; from any thread."""
+
+    def look(self, now: float) -> bool:
+        """Return whether the tree was idle for the timeout; a busy one begins a new period."""
+
+
+class Timer:
+    """The timeouts of one session, for the thread that watches all of them.
+
+    Activity moves the idle timeout, but not :attr:`due`, so that it wakes no thread: a timer that
+    rings too early is set anew.
+
+    Attributes:
+        due: when to call :meth:`ring`, on the monotonic clock; infinity: never.
+    """
+
+    def __init__(
+        self,
+        end: float,
+        idle: IdleClock | None,
+        timed_out: Callable[[TimeoutReason], object],
+    ) -> None:
+        """Set it.
+
+        Args:
+            end: when the lifetime is over, on the monotonic clock; infinity: never.
+            idle: the clock of the idle timeout, if there is one.
+            timed_out: called once, by :meth:`ring`.
+        """
+        self._end = end
+        self._idle = idle
+        self._timed_out = timed_out
+        self.due = end if idle is None else min(end, idle.due)
+
+    def ring(self, now: float) -> None:
+        """Call ``timed_out`` if it is time, or set :attr:`due` anew."""
+        if now >= self._end:
+            self._fire("max_lifetime")
+            return
+        self.due = self._end  # also where the look raises
+        if self._idle is None:
+            return
+        if now >= self._idle.due and self._idle.look(now):
+            self._fire("idle_timeout")
+        else:
+            self.due = min(self._end, self._idle.due)
+
+    def _fire(self, reason: TimeoutReason) -> None:
+        self.due = math.inf
+        self._timed_out(reason)
+
+
+def check_seconds(name: str, seconds: float | None) -> float | None:
+    """Return a timeout as it was given.
+
+    Raises:
+        TypeError, ValueError: it is neither None nor a positive number.
+    """
+    if seconds is None:
+        return None
+    text = f"{name} is {seconds!r}, expected seconds, more than 0, or None"
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(text)
+    if not 0 < seconds < math.inf:
+        raise ValueError(text)
+    return seconds

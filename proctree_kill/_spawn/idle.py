@@ -1,0 +1,105 @@
+"""Whether a tree is idle: its silence, and the CPU that it used meanwhile. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping
+from numbers import Real
+from typing import NamedTuple
+
+SHARE = 0.02  # of one core; a server with a timer uses up to 0.005
+SAMPLES = 20  # at most in one timeout, for bytes that come in it
+
+
+class CpuReading(NamedTuple):
+    """The CPU that a tree had used at one time.
+
+    Args:
+        at: when the reading ended, on the monotonic clock.
+        used: seconds of its cell, and of each member that is read by itself; None if unknown.
+    """
+
+    at: float
+    used: Mapping[Hashable, float] | None
+
+    def since(self, earlier: CpuReading) -> float | None:
+        """Return the seconds used since an earlier reading; None if unknown.
+
+        What is new counts whole. A child that was reaped counts once more, with its parent.
+        """
+        if self.used is None or earlier.used is None:
+            return None
+        before = earlier.used
+        return sum(max(used - before.get(key, 0.0), 0.0) for key, used in self.used.items())
+
+
+class IdleClock:
+    """Knows when a tree was idle for a time: no activity was noted and it used less than 2 % CPU.
+
+    A tree whose CPU is unknown is busy. It is looked at only when the time is over; one that is
+    found busy begins a new period. No lock is held: a signal handler may note activity too.
+    """
+
+    def __init__(
+        self,
+        timeout: float,
+        cpu: Callable[[], CpuReading],
+        start: float,
+        sample: Callable[[CpuReading], CpuReading] | None = None,
+    ) -> None:
+        """Begin at the start of a tree, which has used no CPU by then.
+
+        Args:
+            timeout: seconds, more than 0.
+            cpu: reads the CPU of the tree.
+            start: now, on the monotonic clock.
+            sample: brings an earlier reading up to date as far as that is cheap, at a byte.
+                Without it a period may begin long before the last byte: a tree that was busy
+                until then is found busy once more.
+        """
+        self._timeout = timeout
+        self._cpu = cpu
+        self._sample = sample
+        self._activity = start
+        self._reading = CpuReading(start, {})
+
+    @property
+    def due(self) -> float:
+        """When to look next, on the monotonic clock; activity moves it."""
+        return max(self._activity, self._reading.at) + self._timeout
+
+    def note_activity(self, now: float) -> None:
+        """Note a byte, or what else proves that the tree is not idle; from any thread."""
+        self._activity = max(now, self._activity)
+        reading = self._reading
+        if self._sample is not None and now - reading.at >= self._timeout / SAMPLES:
+            self._reading = self._sample(reading)
+
+    def look(self, now: float) -> bool:
+        """Return whether the tree was idle for the timeout; a busy one begins a new period."""
+        # In this order: activity that is noted in between makes it too early to look.
+        before, activity = self._reading, self._activity
+        start = max(activity, before.at)
+        if now < start + self._timeout:
+            return False
+        reading = self._cpu()
+        used = reading.since(before)
+        if used is not None and used < SHARE * (now - start) and self._activity == activity:
+            return True
+        self._reading = reading
+        return False
+
+
+def check_idle_timeout(seconds: object) -> None:
+    """Check the option.
+
+    Raises:
+        TypeError, ValueError: it is neither None nor a positive number.
+    """
+    if seconds is None:
+        return
+    text = f"idle_timeout is {seconds!r}, expected seconds, more than 0, or None"
+    if isinstance(seconds, bool) or not isinstance(seconds, Real):
+        raise TypeError(text)
+    if math.isnan(seconds) or seconds <= 0:
+        raise ValueError(text)
