@@ -32,7 +32,7 @@ from .start import ProcessStart
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from .._engine.target import Spare
+    from .._engine.spare import Spare
     from .._models.limits import LimitChanges, Limits
     from .options import Command, KillOptions, Place, TreeOptions
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from ..contract import Cell, UnavailableError
+from ..contract import Cell, CellUsage, UnavailableError
 from . import cgroupfs, controllers, pidfd, procfs
 from .cgroupfs import ENTRY_SUFFIX, ParentCgroup
 
@@ -150,6 +150,10 @@ class TreeCgroup(Cell):
         if "cpu" in self._limited:  # the dying need the processor as well
             controllers.lift_cpu(self.name)
         return cgroupfs.kill(self.name)
+
+    def usage(self) -> CellUsage:
+        """Return what the processes in here used, those in cgroups below included."""
+        return cgroupfs.usage(self.name)
 
     def remove(self) -> bool:
         """Remove it if it is empty; return whether it is gone."""

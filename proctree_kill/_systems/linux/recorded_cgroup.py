@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..._models.identity import ProcessIdentity
+from ..contract import CellUsage
 from . import cgroupfs, controllers, procfs
 from .cgroup import TreeCgroup
 
@@ -76,6 +77,10 @@ class RecordedCgroup(TreeCgroup):
             return False
         controllers.lift_cpu(self._beneath)  # the dying need the processor as well
         return cgroupfs.kill(self._beneath)
+
+    def usage(self) -> CellUsage:
+        """Return what the processes in here used."""
+        return cgroupfs.usage(self._beneath)
 
     def remove(self) -> bool:
         """Remove it if it is empty; return whether it is gone, or its living owner's to remove."""
