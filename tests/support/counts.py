@@ -33,6 +33,7 @@ WATCHED_STARTS = 150
 SOAK_WATCHED_STARTS = 1500
 STOPPED_STARTS = 40
 SOAK_STOPPED_STARTS = 300
+TIMERS = 1000  # of sessions without processes
 RACES = 16  # of a stop, an exit and a timeout of a session
 SOAK_RACES = 1000
 SCARCE = range(40)  # how many descriptors are free when something is started
