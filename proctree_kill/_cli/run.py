@@ -27,7 +27,7 @@ from .stdin import InputError, InputRelay
 from .values import is_duration
 
 if TYPE_CHECKING:
-    from .._engine.target import Spare
+    from .._engine.spare import Spare
     from .screen import Screen
 
 LEAST_STATUS = 1 << 31

@@ -21,7 +21,7 @@ from .transfer import Transfer, decoded
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from .._engine.target import Spare
+    from .._engine.spare import Spare
     from .._models.policy import Teardown, Terminate
     from .leftovers import Choice
     from .options import Command, RunOptions

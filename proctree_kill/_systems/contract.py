@@ -67,6 +67,24 @@ class Trust(NamedTuple):
     uid: int | None = None
 
 
+class CellUsage(NamedTuple):
+    """What the processes that were ever in a cell used; None for what is not known here.
+
+    Args:
+        user: CPU seconds in programs.
+        system: CPU seconds in the kernel on their behalf.
+        peak_memory: the bytes that they had at most.
+        processes: how many there were at most at one time.
+        out_of_memory: whether one was ended, or refused memory, for want of memory.
+    """
+
+    user: float
+    system: float
+    peak_memory: int | None = None
+    processes: int | None = None
+    out_of_memory: bool | None = None
+
+
 class UnavailableError(Exception):
     """There is no cell here, and why; the message is the end of a sentence."""
 
@@ -129,6 +147,16 @@ class Cell(Protocol):
 
     def abandon(self) -> None:
         """Remove it now, when the next one is made, or at exit: as soon as it is empty."""
+
+    def usage(self) -> CellUsage:
+        """Return what the processes that were ever in here used.
+
+        Raises:
+            OSError: it is gone.
+            UnavailableError: this system does not tell.
+        """
+        text = "this system does not tell what a tree used"
+        raise UnavailableError(text)
 
     def limit(self, limits: Limits) -> None:  # noqa: ARG002 - for cells that have none yet
         """Limit what all processes in here use together; None lifts a limit that was set here.

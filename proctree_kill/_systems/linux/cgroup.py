@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from ..contract import Cell, UnavailableError
+from ..contract import Cell, CellUsage, UnavailableError
 from . import cgroupfs, pidfd, procfs
 from .cgroupfs import ENTRY_SUFFIX, ParentCgroup
 
@@ -135,6 +135,10 @@ class TreeCgroup(Cell):
     def kill(self) -> bool:
         """Kill every process in here at once; return whether the kernel accepted it."""
         return cgroupfs.kill(self.name)
+
+    def usage(self) -> CellUsage:
+        """Return what the processes in here used, those in cgroups below included."""
+        return cgroupfs.usage(self.name)
 
     def remove(self) -> bool:
         """Remove it if it is empty; return whether it is gone."""

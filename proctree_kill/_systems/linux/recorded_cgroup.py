@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..._models.identity import ProcessIdentity
+from ..contract import CellUsage
 from . import cgroupfs, procfs
 from .cgroup import TreeCgroup
 
@@ -73,6 +74,10 @@ class RecordedCgroup(TreeCgroup):
         The entry is a threaded cgroup, which refuses ``cgroup.kill``.
         """
         return self._may_kill and not self._entering() and cgroupfs.kill(self._beneath)
+
+    def usage(self) -> CellUsage:
+        """Return what the processes in here used."""
+        return cgroupfs.usage(self._beneath)
 
     def remove(self) -> bool:
         """Remove it if it is empty; return whether it is gone, or its living owner's to remove."""
