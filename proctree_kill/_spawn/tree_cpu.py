@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 from .._engine.kill import look
+from .._engine.target import sparing
 from .._systems import current
 from .._systems.contract import Cell
 from .._systems.member import ANY_KEPT, Member, identity_of
-from .idle import CpuReading
+from .idle import CpuReading, IdleClock
 
 if TYPE_CHECKING:
-    from .._engine.target import Aim
+    from .._engine.target import Contained, Spare
+
 
 LOOK_TIME = 1.0  # seconds that a look may take; in a storm it could take many
 
@@ -27,13 +29,10 @@ class TreeCpu:
     With spared processes, which do not count, it is read from each other member instead.
     """
 
-    def __init__(self, aim: Callable[[], Aim]) -> None:
-        """Read nothing yet.
-
-        Args:
-            aim: returns what belongs to the tree now, and what of it is spared.
-        """
-        self._aim = aim
+    def __init__(self, tree: Contained, spare: Spare | None) -> None:
+        """Read nothing yet."""
+        self._tree = tree
+        self._spared = sparing(spare)
 
     def read(self) -> CpuReading:
         """Look at the tree, and read all that it has used.
@@ -41,8 +40,8 @@ class TreeCpu:
         Raises:
             TargetRefusedError: the tree must not be touched by this process.
         """
-        aim = self._aim()
-        whole = aim.spared is None and bool(aim.cells)
+        aim = self._tree.aim()._replace(spared=self._spared)
+        whole = self._spared is None and bool(aim.cells)
         with current() as system:
             tree = look(system, aim, system.now() + LOOK_TIME)
             counted = [
@@ -60,14 +59,26 @@ class TreeCpu:
 
     def sample(self, reading: CpuReading) -> CpuReading:
         """Bring the figures of the cell in a reading up to date; without a cell, return it."""
-        aim = self._aim()
-        if aim.spared is not None or not aim.cells:
+        cells = self._tree.aim().cells
+        if self._spared is not None or not cells:
             return reading
         try:
-            cells: dict[Hashable, float] = {cell.name: cell_cpu(cell) for cell in aim.cells}
+            used: dict[Hashable, float] = {cell.name: cell_cpu(cell) for cell in cells}
         except OSError:
             return reading._replace(used=None)
-        return CpuReading(time.monotonic(), {**(reading.used or {}), **cells})
+        return CpuReading(time.monotonic(), {**(reading.used or {}), **used})
+
+
+def idle_clock(tree: Contained, timeout: float, spare: Spare | None) -> IdleClock:
+    """Start the idle clock of a tree that has just started.
+
+    Args:
+        tree: the tree.
+        timeout: seconds, more than 0.
+        spare: its processes that do not count.
+    """
+    cpu = TreeCpu(tree, spare)
+    return IdleClock(timeout, cpu.read, time.monotonic(), cpu.sample)
 
 
 def cell_cpu(cell: Cell) -> float:
