@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._models.limits import Limits
     from ._models.policy import KillPolicy
     from ._models.result import Fate, KillEvent, KillResult, ProcessOutcome
-    from ._models.tree import Evidence, TreeMember, TreeSnapshot
+    from ._models.tree import Evidence, SpareCandidate, TreeMember, TreeSnapshot
     from ._models.usage import Usage
     from ._records.recover import arecover, recover
     from ._records.report import RecordOutcome, RecoveryReport
@@ -46,6 +46,7 @@ _MODULES = {
     "SessionEvent": "_sessions.models",
     "SessionManager": "_sessions.manager",
     "SessionState": "_sessions.models",
+    "SpareCandidate": "_models.tree",
     "StopResult": "_sessions.models",
     "Target": "_engine.target",
     "TreeMember": "_models.tree",
@@ -81,6 +82,7 @@ __all__ = [
     "SessionEvent",
     "SessionManager",
     "SessionState",
+    "SpareCandidate",
     "StopResult",
     "Target",
     "TreeMember",

@@ -30,6 +30,7 @@ PROMISED = {
     "SessionEvent",
     "SessionManager",
     "SessionState",
+    "SpareCandidate",
     "StopResult",
     "Target",
     "TreeMember",

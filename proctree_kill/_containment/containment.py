@@ -12,7 +12,8 @@ from typing import Any, Literal, Self, get_args
 
 from .._engine import markers
 from .._engine.kill import look
-from .._engine.target import Aim, Claim, Contained, HasPid, member_claims, started_pid
+from .._engine.pids import HasPid, started_pid
+from .._engine.target import Aim, Claim, Contained, member_claims
 from .._models.errors import ContainmentError
 from .._models.identity import ProcessIdentity
 from .._models.tree import TreeMember

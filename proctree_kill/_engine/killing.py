@@ -16,8 +16,9 @@ from .gather import Gathered, gather, refuse_caller
 from .owners import CallSoon
 from .plan import Escalation
 from .shutdown import ShutdownHook
+from .spare import Spare
 from .steps import Outcome, Way
-from .target import Spare, Target, aim
+from .target import Target, aim
 from .tree import Tree
 
 

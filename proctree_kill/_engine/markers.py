@@ -39,6 +39,23 @@ def new() -> str:
     return f"{MARKER_PREFIX}{secrets.token_hex(16)}=1"
 
 
+def check_marker(marker: object) -> bytes:
+    """Return the marker that a caller passes.
+
+    Raises:
+        TypeError: it is no string.
+        ValueError: it is no ``NAME=VALUE``.
+    """
+    if not isinstance(marker, str):
+        text = f"marker must be a string NAME=VALUE, not {marker!r}"
+        raise TypeError(text)
+    name, _, value = marker.partition("=")
+    if not name or not value or "\0" in marker:
+        text = f"marker is {marker!r}, expected NAME=VALUE with both parts"
+        raise ValueError(text)
+    return os.fsencode(marker)
+
+
 def note_child(child: _Child, env: Mapping[Any, Any]) -> None:
     """Note a child that was just started with this environment."""
     variables = (os.fsencode(name) + b"=" + os.fsencode(value) for name, value in env.items())

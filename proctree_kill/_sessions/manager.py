@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from .._engine.target import Spare
+from .._engine.spare import Spare
 from .._models.errors import SessionError
 from .._models.policy import KillPolicy, policy_or_default
 from .._records.files import absolute

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 
 from .._engine.killing import Hurry
 from .._engine.shutdown import ShutdownHook, check_hook
-from .._engine.target import Aim, Claim, Contained, Spare, sparing
+from .._engine.spare import Spare, sparing
+from .._engine.target import Aim, Claim, Contained
 from .._models.errors import SessionError
 from .._models.identity import ProcessIdentity
 from .._records.recording import Recording

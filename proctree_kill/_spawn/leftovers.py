@@ -14,7 +14,7 @@ from .._containment.guard import KILL_ON_PARENT_EXIT
 from .._engine.killing import Killing
 from .._engine.process import ExitWaiter
 from .._engine.rest import RestWaiter
-from .._engine.target import sparing
+from .._engine.spare import sparing
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult
 from .time_limit import TimeLimit
@@ -22,9 +22,10 @@ from .transfer import Transfer
 
 if TYPE_CHECKING:
     from .._containment.containment import Containment
-    from .._engine.target import Aim, Spare
+    from .._engine.spare import Spare
+    from .._engine.target import Aim
     from .._models.identity import ProcessIdentity
-    from .._models.tree import TreeMember
+    from .._models.tree import SpareCandidate
 
 Choice = Literal["end", "wait", "leave"]
 LINGER = 1.0
@@ -85,7 +86,7 @@ def _asked_once(spare: Spare | None) -> Spare | None:
         return list(spare)
     answers: dict[ProcessIdentity, object] = {}
 
-    def ask(member: TreeMember) -> object:
+    def ask(member: SpareCandidate) -> object:
         if member.identity not in answers:
             try:
                 answers[member.identity] = spare(member)

@@ -9,7 +9,7 @@ from typing import IO, Any, Literal, TypedDict
 from .._containment.containment import Requested
 from .._engine.events import Listener
 from .._engine.shutdown import Shutdown
-from .._engine.target import Spare
+from .._engine.spare import Spare
 from .._models.policy import KillPolicy, Teardown, Terminate
 from .leftovers import Choice
 

@@ -32,7 +32,7 @@ from .start import ProcessStart
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from .._engine.target import Spare
+    from .._engine.spare import Spare
     from .options import Command, KillOptions, Place, TreeOptions
 
 FORCE = getattr(signal, "SIGKILL", signal.SIGTERM)

@@ -25,7 +25,7 @@ from .tree_cpu import idle_clock
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from .._engine.target import Spare
+    from .._engine.spare import Spare
     from .._models.policy import Teardown, Terminate
     from .leftovers import Choice
     from .options import Command, RunOptions

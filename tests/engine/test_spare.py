@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from proctree_kill import Evidence, ProcessIdentity, TreeMember
-from proctree_kill._engine.target import Spare, Sparing, sparing
+from proctree_kill import Evidence, ProcessIdentity, SpareCandidate
+from proctree_kill._engine.spare import Spare, Sparing, sparing
 from proctree_kill._systems.member import DESCENDANT, SESSION, Member, model_of
 
 BOOT = "boot"
@@ -63,22 +63,22 @@ def test_all_that_is_said_of_a_number_counts() -> None:
 
 
 def test_a_predicate_is_shown_the_member() -> None:
-    shown: list[TreeMember] = []
+    shown: list[SpareCandidate] = []
 
-    def has_that_name(member: TreeMember) -> bool:
+    def has_that_name(member: SpareCandidate) -> bool:
         shown.append(member)
         return member.name == "name"
 
     asked = rule(has_that_name)
     assert asked(member()) == "by the predicate"
-    assert shown == [
-        TreeMember(
+    assert [candidate.model_dump() for candidate in shown] == [
+        SpareCandidate(
             identity=ProcessIdentity(pid=7, boot_id=BOOT, start=70),
             name="name",
             ppid=1,
             depth=2,
             evidence=(Evidence.DESCENDANT, Evidence.SESSION),
-        )
+        ).model_dump()
     ]
 
 
@@ -88,7 +88,7 @@ def test_whatever_is_true_spares(answer: object, *, spared: bool) -> None:
 
 
 def test_what_a_predicate_raises_is_not_hidden() -> None:
-    def broken(_: TreeMember) -> bool:
+    def broken(_: SpareCandidate) -> bool:
         raise LookupError
 
     with pytest.raises(LookupError):

@@ -27,6 +27,7 @@ from proctree_kill import (
     SessionEvent,
     SessionManager,
     SessionState,
+    SpareCandidate,
     StopResult,
     Target,
     TreeMember,
@@ -114,11 +115,18 @@ def every_option(policy: KillPolicy, tell: Callable[[KillEvent], None]) -> KillR
     )
 
 
+def is_gradle_daemon(candidate: SpareCandidate) -> bool:
+    """Read the arguments."""
+    assert_type(candidate.command_line(), tuple[str, ...] | None)
+    return "GradleDaemon" in (candidate.command_line() or ())
+
+
 def what_to_spare(identity: ProcessIdentity) -> None:
     """Numbers, identities, or a predicate over a member."""
     kill_tree(1234, spare=[4321, identity])
     kill_tree(1234, spare={4321})
     kill_tree(1234, spare=lambda member: member.name == "sshd")
+    kill_tree(1234, spare=is_gradle_daemon)
     snapshot_tree(1234, spare=[identity], marker="NAME=VALUE", include_root=False)
 
 
