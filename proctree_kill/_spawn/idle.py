@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping
-from numbers import Real
 from typing import NamedTuple
 
 SHARE = 0.02  # of one core; a server with a timer uses up to 0.005
@@ -107,7 +106,7 @@ def check_seconds(name: str, seconds: object) -> None:
     if seconds is None:
         return
     text = f"{name} is {seconds!r}, expected seconds, more than 0, or None"
-    if isinstance(seconds, bool) or not isinstance(seconds, Real):
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(text)
-    if math.isnan(seconds) or seconds <= 0:
+    if not 0 < seconds < math.inf:
         raise ValueError(text)

@@ -72,8 +72,8 @@ class Running:
         if timeout is not None and max_lifetime is not None:
             text = "max_lifetime is another word for timeout: give one of the two"
             raise ValueError(text)
-        _check_timeout("timeout", timeout)
-        _check_timeout("max_lifetime", max_lifetime)
+        _check_timeout(timeout)
+        check_seconds("max_lifetime", max_lifetime)
         check_seconds("idle_timeout", idle_timeout)
         if capture_output:
             _add_pipes(popen, "capture_output", "stdout", "stderr")
@@ -194,10 +194,10 @@ def _check_input(data: object, popen: dict[str, Any]) -> None:
             raise TypeError(error) from None
 
 
-def _check_timeout(name: str, timeout: object) -> None:
+def _check_timeout(timeout: object) -> None:
     if timeout is None:
         return
-    text = f"{name} is {timeout!r}, expected a number of seconds or None"
+    text = f"timeout is {timeout!r}, expected a number of seconds or None"
     if not isinstance(timeout, Real):
         raise TypeError(text)
     if math.isnan(timeout):
@@ -236,7 +236,8 @@ def run(args: Command, *, text: bool | None, encoding: str | None = None,
 def run(args: Command, **options: Any) -> CompletedTree[Any]:
     """Run a command as ``subprocess.run`` does, and leave none of its processes behind.
 
-    At the timeout, an interrupt (Ctrl-C) or any other exception the whole tree is ended.
+    At the timeout, an interrupt (Ctrl-C) or any other exception the whole tree is ended, and with
+    ``idle_timeout`` also when it hangs.
     After the root has exited by itself, the rest of the tree has ``linger`` seconds to exit as
     well, counted anew from each byte of output; then it is asked to, then forced.
     So no output is cut off that is still coming, and a process that holds a pipe in silence does
@@ -247,8 +248,14 @@ def run(args: Command, **options: Any) -> CompletedTree[Any]:
         input: what is written to its standard input; default nothing.
         capture_output: whether standard output and standard error are captured; default False.
         timeout: seconds after which the tree is ended; default None waits without limit.
+        max_lifetime: another word for ``timeout``, as sessions have it.
+        idle_timeout: seconds after which an idle tree is ended, more than 0; default None: never.
+            Idle: no byte was read from its pipes and it used less than 2 % of one core since then.
+            That is looked at when the time is over, and a tree that is found busy has as long once
+            more. Without captured output only the CPU counts. Spared processes do not use any, and
+            where the CPU cannot be known the tree is busy.
         check: whether an exit code other than 0, or an unknown one, raises; default False.
-        grace: seconds between the polite request and the force at the timeout;
+        grace: seconds between the polite request and the force at either timeout;
             default 0: force at once, as ``subprocess.run`` does to the root alone.
             What is left when the command has ended by itself has 2 seconds, whatever this is.
             With a teardown, leave it out.
@@ -270,9 +277,10 @@ def run(args: Command, **options: Any) -> CompletedTree[Any]:
         reaped the root and the kernel does not tell its exit code (before Linux 6.15).
 
     Raises:
-        subprocess.TimeoutExpired: the time was over, and the root lived, a process that it left
-            was still writing, or the whole tree was waited for.
-            It holds the output until then, and ``kill``.
+        subprocess.TimeoutExpired: the time was over, or the tree was idle, and the root lived,
+            a process that it left was still writing, or the whole tree was waited for.
+            It holds the output until then, ``kill``, and ``reason``: ``"timeout"`` or
+            ``"idle_timeout"``, which its text says as well.
         subprocess.CalledProcessError: ``check`` is set and the exit code is not 0, or unknown,
             which its text says; it has ``kill``.
         TypeError, ValueError: an option is unknown or wrong; nothing was run.

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Hashable
-from pathlib import Path
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
 import psutil
 
 from .._engine.kill import look
-from .._engine.target import sparing
+from .._engine.spare import sparing
 from .._systems import current
-from .._systems.contract import Cell
+from .._systems.contract import UnavailableError
 from .._systems.member import ANY_KEPT, Member, identity_of
 from .idle import CpuReading, IdleClock
 
 if TYPE_CHECKING:
-    from .._engine.target import Contained, Spare
+    from .._engine.spare import Spare
+    from .._engine.target import Contained
 
+_log = logging.getLogger("proctree_kill")
 
 LOOK_TIME = 1.0  # seconds that a look may take; in a storm it could take many
 
@@ -35,27 +37,32 @@ class TreeCpu:
         self._spared = sparing(spare)
 
     def read(self) -> CpuReading:
-        """Look at the tree, and read all that it has used.
+        """Look at the tree, and read all that it has used; without a free descriptor, nothing.
 
         Raises:
             TargetRefusedError: the tree must not be touched by this process.
         """
+        try:
+            used = self._used_by_members()
+        except OSError as error:
+            _log.warning("the CPU of a tree cannot be read, so that it counts as busy: %s", error)
+            used = None
+        reading = CpuReading(time.monotonic(), used)
+        return reading if used is None else self.sample(reading)
+
+    def _used_by_members(self) -> Mapping[Hashable, float] | None:
+        """Read the members that no cell sums up; None if the CPU of one is unknown."""
         aim = self._tree.aim()._replace(spared=self._spared)
-        whole = self._spared is None and bool(aim.cells)
+        summed = ANY_KEPT if self._spared is None else 0
+        found: dict[Hashable, float] = {}
         with current() as system:
             tree = look(system, aim, system.now() + LOOK_TIME)
-            counted = [
-                member
-                for member in tree.members
-                if member.spared is None and not (whole and ANY_KEPT & member.evidence)
-            ]
-            found = {identity_of(member): cpu_of(member) for member in counted}
-        used: dict[Hashable, float] = {
-            identity: seconds for identity, seconds in found.items() if seconds is not None
-        }
-        if not tree.sure or len(used) < len(found):
-            return CpuReading(time.monotonic(), None)
-        return self.sample(CpuReading(time.monotonic(), used))
+            for member in tree.members:
+                if member.spared is None and not summed & member.evidence:
+                    if (used := cpu_of(member)) is None:
+                        return None
+                    found[identity_of(member)] = used
+            return found if tree.sure else None
 
     def sample(self, reading: CpuReading) -> CpuReading:
         """Bring the figures of the cell in a reading up to date; without a cell, return it."""
@@ -63,9 +70,10 @@ class TreeCpu:
         if self._spared is not None or not cells:
             return reading
         try:
-            used: dict[Hashable, float] = {cell.name: cell_cpu(cell) for cell in cells}
-        except OSError:
+            usages = {cell.name: cell.usage() for cell in cells}
+        except (OSError, UnavailableError):
             return reading._replace(used=None)
+        used: dict[Hashable, float] = {name: sum(usage[:2]) for name, usage in usages.items()}
         return CpuReading(time.monotonic(), {**(reading.used or {}), **used})
 
 
@@ -79,16 +87,6 @@ def idle_clock(tree: Contained, timeout: float, spare: Spare | None) -> IdleCloc
     """
     cpu = TreeCpu(tree, spare)
     return IdleClock(timeout, cpu.read, time.monotonic(), cpu.sample)
-
-
-def cell_cpu(cell: Cell) -> float:
-    """Return the CPU seconds of a cell.
-
-    Raises:
-        OSError: it is gone, or does not tell.
-    """
-    lines = Path(cell.name, "cpu.stat").read_text(encoding="ascii").splitlines()
-    return int(dict(map(str.split, lines))["usage_usec"]) / 1e6
 
 
 def cpu_of(member: Member) -> float | None:

@@ -192,7 +192,7 @@ def test_use_between_two_readings(
     assert CpuReading(1.0, after).since(CpuReading(0.0, before)) == expected
 
 
-@pytest.mark.parametrize("seconds", [None, 1, 0.5, float("inf")])
+@pytest.mark.parametrize("seconds", [None, 1, 0.5])
 def test_a_timeout_that_can_be(seconds: object) -> None:
     check_seconds("idle_timeout", seconds)
 
@@ -203,6 +203,7 @@ def test_a_timeout_that_can_be(seconds: object) -> None:
         (0, ValueError),
         (-1, ValueError),
         (float("nan"), ValueError),
+        (float("inf"), ValueError),
         ("10m", TypeError),
         (True, TypeError),
     ],
