@@ -7,8 +7,8 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple
 
 SHARE = 0.02  # of one core; a server with a timer uses up to 0.005
-LATE = 1.0  # seconds after which a look comes too late to prove anything
-SAMPLES = 20  # at most in one timeout, for bytes that come in it
+PART = 0.05  # of a timeout; so often the CPU is read at a byte
+LATE = 1.0  # seconds, or that part: a look that comes later proves nothing
 
 
 class CpuReading(NamedTuple):
@@ -77,7 +77,7 @@ class IdleClock:
         """Note a byte, or what else proves that the tree is not idle; from any thread."""
         self._activity = max(now, self._activity)
         reading = self._reading
-        if self._sample is not None and now - reading.at >= self.timeout / SAMPLES:
+        if self._sample is not None and now - reading.at >= self.timeout * PART:
             self._reading = self._sample(reading)
 
     def look(self, now: float) -> bool:
@@ -90,7 +90,7 @@ class IdleClock:
             return False
         reading = self._cpu()
         used = reading.since(before)
-        is_silent = late < LATE and self._activity == activity
+        is_silent = late < max(LATE, self.timeout * PART) and self._activity == activity
         if is_silent and used is not None and used < SHARE * (now - start):
             return True
         self._reading = reading
