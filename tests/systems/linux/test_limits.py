@@ -291,6 +291,8 @@ def test_all_ways_to_start_take_them(tmp_path: Path) -> None:
         assert ask(session.process, "0") == "refused"
         session.process.limit(processes=None)
         assert ask(session.process, "0") == "forked"
+        manager.stop_agent("a")
+        session.process.close_pipes()
 
 
 def test_a_stranger_beside_the_owner_is_named_and_nothing_is_moved() -> None:
