@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
-assert sys.platform == "win32" or not TYPE_CHECKING  # what follows is for Windows
 
 from ..._models.limits import Limits
 from ..contract import Offer, UnavailableError
