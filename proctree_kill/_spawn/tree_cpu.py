@@ -53,7 +53,7 @@ class TreeCpu:
     def _used_by_members(self) -> Mapping[Hashable, float] | None:
         """Read the members that no cell sums up; None if the CPU of one is unknown."""
         aim = self._tree.aim()._replace(spared=self._spared)
-        summed = 0 if self._cells() == {} else ANY_KEPT
+        summed = ANY_KEPT if self._spared is None else 0
         found: dict[Hashable, float] = {}
         with current() as system:
             tree = look(system, aim, system.now() + LOOK_TIME)
@@ -66,23 +66,15 @@ class TreeCpu:
 
     def sample(self, reading: CpuReading) -> CpuReading:
         """Bring the figures of the cell in a reading up to date; without a cell, return it."""
-        used = self._cells()
-        if used is None:
-            return reading._replace(used=None)
-        return CpuReading(time.monotonic(), {**(reading.used or {}), **used}) if used else reading
-
-    def _cells(self) -> Mapping[Hashable, float] | None:
-        """Read the cells that sum up what is in them; None if one is gone.
-
-        With spared processes, or on a system that does not tell (Wine), no cell does that.
-        """
-        cells = self._tree.aim().cells if self._spared is None else ()
+        cells = self._tree.aim().cells
+        if self._spared is not None or not cells:
+            return reading
         try:
-            return {cell.name: sum(cell.usage()[:2]) for cell in cells}
-        except UnavailableError:
-            return {}
-        except OSError:
-            return None
+            usages = {cell.name: cell.usage() for cell in cells}
+        except (OSError, UnavailableError):
+            return reading._replace(used=None)
+        used: dict[Hashable, float] = {name: sum(usage[:2]) for name, usage in usages.items()}
+        return CpuReading(time.monotonic(), {**(reading.used or {}), **used})
 
 
 def idle_clock(tree: Contained, timeout: float, spare: Spare | None) -> IdleClock:

@@ -57,17 +57,6 @@ def test_the_silent_are_ended_and_named() -> None:
     assert [outcome for outcome in done.kill.outcomes if outcome.signals]
 
 
-def test_a_tree_that_neither_computes_nor_writes_is_idle() -> None:
-    with pytest.raises(subprocess.TimeoutExpired, match="was idle for 1 second") as raised:
-        run([*PYTHON, SILENT], idle_timeout=1, timeout=BOUND)
-    assert getattr(raised.value, "reason", None) == "idle_timeout"
-
-
-def test_a_tree_that_computes_is_not_idle() -> None:
-    code = "import time\nwhile time.process_time() < 2: pass"
-    assert run([*PYTHON, code], idle_timeout=1, timeout=BOUND).returncode == 0
-
-
 def test_a_timeout_ends_the_tree() -> None:
     with pytest.raises(subprocess.TimeoutExpired) as expired:
         run([*PYTHON, f"print('early', flush=True); {SILENT}"], timeout=3, capture_output=True)

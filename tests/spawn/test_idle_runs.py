@@ -17,7 +17,6 @@ from proctree_kill._engine.spare import Spare
 from proctree_kill._spawn.leftovers import Leftovers, Rest
 from proctree_kill._spawn.time_limit import TimeLimit
 from proctree_kill._spawn.tree_cpu import TreeCpu, idle_clock
-from proctree_kill._systems.contract import Cell
 from support.cgroups import usable_cgroup
 from support.times import BOUND, LONG
 
@@ -229,20 +228,6 @@ def test_a_cell_that_is_gone_does_not_tell() -> None:
         assert cpu.read().used
         tree.stop(grace=0)
         assert cpu.read().used is None
-
-
-@pytest.mark.needs("cgroup")
-def test_where_a_cell_does_not_tell_each_process_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    script = f"sleep {LONG} & echo; exec sleep {LONG}"
-    with TreePopen(["sh", "-c", script], containment="kernel", stdout=subprocess.PIPE) as tree:
-        assert tree.stdout
-        tree.stdout.read(1)
-        (cell,) = tree.containment.aim().cells
-        monkeypatch.setattr(type(cell), "usage", Cell.usage)
-        reading = TreeCpu(tree, None).read()
-        tree.stop(grace=0)
-    assert reading.used is not None
-    assert len(reading.used) == 2
 
 
 class TestOptions:
