@@ -254,7 +254,7 @@ class Containment(Contained):
         """Name the root, the members that were left when it died, and the marker."""
         process = None if self._process is None else self._process()
         root = self.identity
-        claims = [] if root is None else [Claim(root.pid, root, owner=process)]
+        claims = [] if root is None else [Claim(root.pid, root, owner=process, command=True)]
         cell = self._cell.kernel
         return Aim(
             [*claims, *member_claims(self._leftovers or ())],

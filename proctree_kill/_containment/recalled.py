@@ -53,7 +53,7 @@ class RecalledTree(Contained):
         """Name the root, and the marker, which an orphan of any process may carry."""
         root = self._identity
         return Aim(
-            [] if root is None else [Claim(root.pid, root)],
+            [] if root is None else [Claim(root.pid, root, command=True)],
             markers=[os.fsencode(self._marker)],
             everywhere=True,
             cells=[] if self._cell is None else [self._cell],

@@ -14,7 +14,7 @@ from .._containment.guard import KILL_ON_PARENT_EXIT
 from .._engine.killing import Killing
 from .._engine.process import ExitWaiter
 from .._engine.rest import RestWaiter
-from .._engine.spare import sparing
+from .._engine.spare import check_spare, sparing
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult
 from .transfer import Transfer
@@ -76,13 +76,13 @@ def _asked_once(spare: Spare | None) -> Spare | None:
     """Return the same, to be used for several looks at a tree.
 
     Raises:
-        TypeError, ValueError: as for ``kill_tree``.
+        TypeError, ValueError, TargetRefusedError: as for ``kill_tree``.
     """
-    sparing(spare)
-    if spare is None:
-        return None
+    if isinstance(spare, Iterator):
+        spare = list(spare)
+    check_spare(spare)
     if not callable(spare):
-        return list(spare)
+        return spare
     answers: dict[ProcessIdentity, object] = {}
 
     def ask(member: SpareCandidate) -> object:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from proctree_kill import Evidence, Fate, KillEvent, KillResult, TreeMember, kill_tree
 from proctree_kill._engine import killing
-from proctree_kill._engine.orphans import HIDDEN_TIME
+from proctree_kill._engine.markers import HIDDEN_TIME
 from proctree_kill._engine.scan import scan
 from proctree_kill._engine.target import Aim
 from proctree_kill._engine.tree import Tree
