@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
@@ -18,6 +18,8 @@ from .process import command_line
 Predicate = Callable[[SpareCandidate], object]
 Spare = Predicate | Iterable[int | str | ProcessIdentity | HasPid]
 
+SPARED_PATTERN = r"^([^=/\x00]*[^=/\x000-9][^=/\x00]*|[^=\x00]+=[^\x00]+)$"
+"""The pattern of names and of markers, as a record holds them."""
 NO_NAME = "its name cannot be read"
 NO_ENVIRONMENT = "its environment cannot be read"
 
@@ -117,17 +119,20 @@ def sparing(spare: Spare | None) -> Sparing | None:
     )
 
 
-def check_spare(spare: Spare | None) -> None:
-    """Check what a caller passes for a tree that is not started yet.
+def check_spare(spare: Spare | None) -> Spare | None:
+    """Check what a caller passes for a tree that is not started yet; return it for several reads.
 
     Raises:
         TypeError, ValueError: as for :func:`sparing`.
         TargetRefusedError: this process carries a marker, and so would all that it starts.
     """
+    if isinstance(spare, Iterator):
+        spare = list(spare)
     found = sparing(spare)
     if found is not None and found.markers:
         with current() as system:
             refuse_carried(system, found.markers, "all that it starts would be spared")
+    return spare
 
 
 def refuse_carried(system: System, markers: Iterable[bytes], detail: str | None = None) -> None:
@@ -143,6 +148,20 @@ def refuse_carried(system: System, markers: Iterable[bytes], detail: str | None 
         if os.environ.get(name, "") == value or system.carries(caller, [marker]):
             text = f"the caller itself carries the marker {name}"
             raise TargetRefusedError(caller, ", so ".join(filter(None, [text, detail])))
+
+
+def check_texts(spare: Iterable[str]) -> tuple[str, ...]:
+    """Check names and markers, as :func:`check_spare`.
+
+    Raises:
+        TypeError, ValueError, TargetRefusedError: as there; or another thing is among them.
+    """
+    checked = check_spare(spare)
+    found = sparing(checked)
+    if found is not None and (found.predicate or found.processes):
+        text = f"only names and NAME=VALUE can be spared by another process, not {checked!r}"
+        raise TypeError(text)
+    return texts_of(checked)
 
 
 def texts_of(spare: Spare | None) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, cast
@@ -64,8 +64,7 @@ class StopOptions:
         if shutdown is not None:
             check_hook(shutdown, awaited=loop is not None)
         # A stop can be tried again, and reads it again.
-        self.spare = tuple(spare) if isinstance(spare, Iterator) else spare
-        check_spare(self.spare)
+        self.spare = check_spare(spare)
         self.idle_timeout = check_seconds("idle_timeout", idle_timeout)
         self.max_lifetime = check_seconds("max_lifetime", max_lifetime)
         self._shutdown = shutdown

@@ -78,9 +78,7 @@ def _asked_once(spare: Spare | None) -> Spare | None:
     Raises:
         TypeError, ValueError, TargetRefusedError: as for ``kill_tree``.
     """
-    if isinstance(spare, Iterator):
-        spare = list(spare)
-    check_spare(spare)
+    spare = check_spare(spare)
     if not callable(spare):
         return spare
     answers: dict[ProcessIdentity, object] = {}
@@ -118,6 +116,9 @@ class Root(Protocol):
 
     def forget(self) -> None:
         """Remove the record."""
+
+    def end_kill(self, result: KillResult) -> KillResult:
+        """Let what was spared be, and remove the record, if nothing else is left."""
 
     def leave(self) -> None:
         """Let what is left of the tree be."""
@@ -206,9 +207,7 @@ class Rest:
         killing = Killing(process, policy, spare=self._spare)
         with self._woken_by(killing.hurry):
             result = killing.run()
-        if result.ok:
-            process.forget()
-        return result
+        return process.end_kill(result)
 
     def finish(self, policy: KillPolicy) -> KillResult | None:
         """End or leave the rest of a root that has ended; return None if nothing was ended."""
