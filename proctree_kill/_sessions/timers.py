@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
 
+from .._spawn.idle import IdleClock
 from .models import TimeoutReason
 
-
-class IdleClock(Protocol):
-    """Knows when a tree was idle for a time."""
-
-    @property
-    def due(self) -> float:
-        """When to look next, on the monotonic clock; activity moves it."""
-
-    def note_activity(self, now: float) -> None:
-        """Note what proves that the tree is not idle; from any thread."""
-
-    def look(self, now: float) -> bool:
-        """Return whether the tree was idle for the timeout; a busy one begins a new period."""
+AGAIN = 60.0  # seconds until the next look after one that failed
 
 
 class Timer:
@@ -56,9 +44,9 @@ class Timer:
         if now >= self._end:
             self._fire("max_lifetime")
             return
-        self.due = self._end  # also where the look raises
         if self._idle is None:
             return
+        self.due = min(self._end, now + AGAIN)  # where the look raises
         if now >= self._idle.due and self._idle.look(now):
             self._fire("idle_timeout")
         else:
@@ -67,19 +55,3 @@ class Timer:
     def _fire(self, reason: TimeoutReason) -> None:
         self.due = math.inf
         self._timed_out(reason)
-
-
-def check_seconds(name: str, seconds: float | None) -> float | None:
-    """Return a timeout as it was given.
-
-    Raises:
-        TypeError, ValueError: it is neither None nor a positive number.
-    """
-    if seconds is None:
-        return None
-    text = f"{name} is {seconds!r}, expected seconds, more than 0, or None"
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(text)
-    if not 0 < seconds < math.inf:
-        raise ValueError(text)
-    return seconds

@@ -17,7 +17,7 @@ from pathlib import Path
 from proctree_kill._systems.lock import lock
 
 from . import seccomp
-from .cgroups import usable_cgroup
+from .cgroups import can_limit, usable_cgroup
 from .sshd import can_serve
 from .users import ordinary_user
 
@@ -142,7 +142,7 @@ def _limits_of_a_job() -> bool:
 
     job = TreeJob.make(dies_with_owner=False)
     try:
-        job.limit(Limits(memory="1G", processes=100))
+        job.limit(Limits(memory="1G", processes=100, cpu=0.5))
     except UnavailableError:
         return False
     finally:
@@ -155,6 +155,7 @@ PROBES: dict[str, Callable[[], bool]] = {
     "pidfd inode": _pidfd_inode,
     "exit status of the reaped": _exit_status_of_the_reaped,
     "cgroup": lambda: usable_cgroup() is not None,
+    "limits": can_limit,
     "fork": lambda: hasattr(os, "fork"),
     "console events": lambda: hasattr(signal, "CTRL_BREAK_EVENT"),
     "windows": lambda: hasattr(ctypes, "WinDLL"),
