@@ -30,6 +30,7 @@ from .tables import idle_line
 from .values import is_duration
 
 if TYPE_CHECKING:
+    from .._engine.spare import Spare
     from .screen import Screen
 
 LEAST_STATUS = 1 << 31
