@@ -80,8 +80,14 @@ class SessionStart:
 
     def _start_agent(self) -> TreePopen[Any]:
         options = {KILL_ON_PARENT_EXIT: self._registry.guarded, **self._options}
+        session = self._session
         try:
-            return TreePopen(self._command, record=self._session.recording, **options)
+            return TreePopen(
+                self._command,
+                record=session.recording,
+                spare=session.options.spare,
+                **options,
+            )
         except ContainmentError as error:
             if error.requested != KILL_ON_PARENT_EXIT or KILL_ON_PARENT_EXIT in self._options:
                 raise
