@@ -99,7 +99,7 @@ def setup(app: Sphinx) -> None:
 
 # The build works offline, so what other projects document gets no link.
 nitpick_ignore = [
-    ("py:class", "proctree_kill._engine.target.HasPid"),  # a protocol for type checkers
+    ("py:class", "proctree_kill._engine.pids.HasPid"),  # a protocol for type checkers
     ("py:class", "proctree_kill._sessions.session.ProcessT_co"),  # the type of Session.process
     ("py:class", "proctree_kill._records.report.RecordFate"),  # a string
 ]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ._models.limits import Limits
     from ._models.policy import KillPolicy
     from ._models.result import Fate, KillEvent, KillResult, ProcessOutcome
-    from ._models.tree import Evidence, TreeMember, TreeSnapshot
+    from ._models.tree import Evidence, SpareCandidate, TreeMember, TreeSnapshot
+    from ._models.usage import Usage
     from ._records.recover import arecover, recover
     from ._records.report import RecordOutcome, RecoveryReport
     from ._sessions.manager import SessionManager
@@ -45,11 +46,13 @@ _MODULES = {
     "SessionEvent": "_sessions.models",
     "SessionManager": "_sessions.manager",
     "SessionState": "_sessions.models",
+    "SpareCandidate": "_models.tree",
     "StopResult": "_sessions.models",
     "Target": "_engine.target",
     "TreeMember": "_models.tree",
     "TreePopen": "_spawn.popen",
     "TreeSnapshot": "_models.tree",
+    "Usage": "_models.usage",
     "akill_tree": "_engine.kill",
     "arecover": "_records.recover",
     "arun": "_spawn.run",
@@ -79,11 +82,13 @@ __all__ = [
     "SessionEvent",
     "SessionManager",
     "SessionState",
+    "SpareCandidate",
     "StopResult",
     "Target",
     "TreeMember",
     "TreePopen",
     "TreeSnapshot",
+    "Usage",
     "akill_tree",
     "arecover",
     "arun",

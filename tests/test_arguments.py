@@ -12,6 +12,7 @@ import pytest
 from proctree_kill import (
     Containment,
     KillPolicy,
+    Limits,
     SessionManager,
     TreePopen,
     akill_tree,
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.needs("fork")
 WORDS_OF_PYDANTIC = ("Input should", "validation error", "pydantic", "type=")
 WRONG: dict[str, tuple[object, ...]] = {
     "policy": ({}, {"grace": 1}, "1", 1, True, KillPolicy),
-    "spare": (1, "1", b"1", [None], ["1"], {"grace": 1}),
+    "spare": (1, "1", b"1", [None], ["1"], ["a/b"], ["=1"], {1.0: 1}),
     "on_event": ({}, "print", 1),
     "shutdown": ({}, "print", 1),
     "event_broadcaster": ({}, "print", 1),
@@ -39,9 +40,12 @@ WRONG: dict[str, tuple[object, ...]] = {
     "dry_run": (None, "no", 1),
     "bare": (None, "no", 1),
     "containment": ({}, 1, "cgroup", None),
+    "limits": ({}, {"memory": "2G"}, "2G", 1, True, Limits),
     "leftovers": ({}, 1, "keep"),
     "linger": ({}, "1", True),
     "timeout": ({}, "1"),
+    "idle_timeout": ({}, "1", True, 0, -1, float("nan"), float("inf")),
+    "max_lifetime": ({}, "1", True, 0, -1, float("nan"), float("inf")),
     "grace": ({}, "1", True, -1, float("nan")),
     "settle": ({}, "1", True, -1),
     "terminate": ({}, "all", 1),
@@ -54,7 +58,8 @@ WRONG: dict[str, tuple[object, ...]] = {
 }
 KILL = ("policy", "spare", "on_event", "shutdown", "marker", "grace", "settle", "terminate",
         "teardown", "include_root", "helper_timeout")  # fmt: skip
-TREE = ("record", "spare", "containment", "leftovers", "linger")
+AGENT = ("tool", "shutdown", "spare", "containment", "limits", "idle_timeout", "max_lifetime")
+TREE = ("record", "spare", "containment", "limits", "leftovers", "linger")
 ENTRIES: dict[str, tuple[str, ...]] = {
     "kill_tree": KILL,
     "akill_tree": KILL,
@@ -64,12 +69,12 @@ ENTRIES: dict[str, tuple[str, ...]] = {
     "recover": ("directory", "policy", "dry_run", "bare"),
     "arecover": ("directory", "policy", "dry_run", "bare"),
     "TreePopen": TREE,
-    "run": (*TREE, "timeout", "grace"),
-    "arun": (*TREE, "timeout", "grace"),
-    "prepare": ("containment",),
+    "run": (*TREE, "timeout", "max_lifetime", "idle_timeout", "grace"),
+    "arun": (*TREE, "timeout", "max_lifetime", "idle_timeout", "grace"),
+    "prepare": ("containment", "limits"),
     "SessionManager": ("directory", "policy", "event_broadcaster"),
-    "spawn_agent": ("tool", "shutdown", "spare", "containment"),
-    "aspawn_agent": ("tool", "shutdown", "spare", "containment"),
+    "spawn_agent": AGENT,
+    "aspawn_agent": AGENT,
     "manager.recover": ("dry_run", "bare"),
     "manager.arecover": ("dry_run", "bare"),
     "KillPolicy": ("grace", "settle", "terminate", "teardown", "include_root", "helper_timeout"),

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import errno
+import math
+import time
 from argparse import Namespace
-from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from .._models.errors import ContainmentError
+from .._models.errors import ContainmentError, PolicyError
 from .._models.exit_code import LOST
+from .._models.limits import Limits
 from .._models.policy import KillPolicy
 from .._models.result import KillResult, SurvivorsError
-from .._models.tree import Evidence, TreeMember
 from .._spawn.leftovers import Leftovers
 from .._spawn.popen import TreePopen
-from .._systems import named
+from .._spawn.time_limit import TimeLimit
+from .._spawn.tree_cpu import idle_clock
 from .._systems import terminal as own_terminal
 from .._systems.contract import Terminal
 from .command_run import INPUT_ENDED, PASSED_ON, CommandRun
@@ -24,10 +26,11 @@ from .exit_codes import Exit
 from .kill import policy_of
 from .signals import SignalCode, SignalQueue, keep_exit_codes, signal_queue
 from .stdin import InputError, InputRelay
+from .tables import idle_line
 from .values import is_duration
 
 if TYPE_CHECKING:
-    from .._engine.target import Spare
+    from .._engine.spare import Spare
     from .screen import Screen
 
 LEAST_STATUS = 1 << 31
@@ -38,15 +41,14 @@ def run(options: Namespace, screen: Screen) -> int:
     """Run a command, end what it left behind, and return the exit code."""
     try:
         policy = policy_of(options)
+        limits = Limits(memory=options.memory, processes=options.processes, cpu=options.cpu)
         leftovers = Leftovers.read(
             options.leftovers,
             options.linger,
-            None,
+            options.spare,
             kill_on_parent_exit=options.kill_on_parent_exit,
         )
-        # asked anew at each look: a process has the name of its parent until it calls exec
-        leftovers = leftovers._replace(spare=_sparing(options.spare))
-    except ValueError as error:  # a PolicyError too
+    except ValueError as error:  # a PolicyError and a TargetRefusedError too
         screen.error(str(error))
         return Exit.FAILED
     keep_exit_codes()  # as timeout(1)
@@ -58,22 +60,25 @@ def run(options: Namespace, screen: Screen) -> int:
                 terminal,
                 containment=options.containment,
                 kill_on_parent_exit=options.kill_on_parent_exit,
+                spare=options.spare,
+                limits=limits,
                 stdin=relay and relay.reader,
             )
-        except (InputError, ContainmentError, OSError) as error:
+        except (InputError, ContainmentError, PolicyError, OSError) as error:
             screen.error(failure_text(error, options.argv[0]))
             return start_failure(error)
         if relay is not None:
             relay.close_reader()
         say = partial(screen.error, start="\n")  # below the ^C
+        limit = time_limit(options, process, leftovers.spare)
         command = CommandRun(
-            process, policy, leftovers, signals, terminal, say=say, show=screen.waiting
+            process, policy, leftovers, signals, terminal, limit=limit, say=say, show=screen.waiting
         )
         # the streams are the command's
         lines = options.verbose or screen.has_terminal
         try:
             with screen.grace(policy.grace, lines=lines, pauses=ask_times(policy)):
-                result = command.finish(options.timeout)
+                result = command.finish()
         except BaseException:
             process.stop(grace=0, spare=leftovers.spare)
             terminal.reclaim(modes=True)
@@ -83,6 +88,14 @@ def run(options: Namespace, screen: Screen) -> int:
     if relay is not None and command.reason == Exit.INPUT_ENDED:
         screen.error(relay.text)
     return report(command, process, result, options, screen)
+
+
+def time_limit(options: Namespace, process: TreePopen[Any], spare: Spare | None) -> TimeLimit:
+    """Return the time of a command that has just started."""
+    end = math.inf if options.timeout is None else time.monotonic() + options.timeout
+    if options.idle_timeout is None:
+        return TimeLimit(end)
+    return TimeLimit(end, idle_clock(process, options.idle_timeout, spare))
 
 
 def report(
@@ -95,30 +108,18 @@ def report(
     """Write how a command ended, and return our exit code."""
     if options.verbose:
         command.report(result, screen)
+    elif command.idle_for is not None:
+        screen.error(idle_line(command.idle_for, result))
     elif result is not None and command.reason is None:
         screen.ended(result)
     survivors = result is not None and not result.ok
     if result is not None and survivors:
         screen.error(str(SurvivorsError(result)))
-    elif options.spare:
-        process.containment.abandon()  # else the guard ends what was spared
     code = process.exit_code
     if code is None and command.reason is None and not survivors:
         screen.error(f"the exit code of the command is unknown: {LOST}")
     reason = None if options.preserve_status else command.reason
     return exit_code(code, reason, survivors=survivors)
-
-
-def _sparing(names: Sequence[str] | None) -> Spare | None:
-    """Spare the processes of these programs, except for the command itself."""
-    if names is None:
-        return None
-
-    def is_spared(member: TreeMember) -> bool:
-        pid = member.identity.pid
-        return Evidence.ROOT not in member.evidence and any(named(name, [pid]) for name in names)
-
-    return is_spared
 
 
 def input_relay(options: Namespace, signals: SignalQueue) -> InputRelay | None:
@@ -158,7 +159,7 @@ def ask_times(policy: KillPolicy) -> list[float]:
     return ends + [end - time / 2 for end, time in zip(ends, seconds, strict=True)]
 
 
-def failure_text(error: InputError | ContainmentError | OSError, program: str) -> str:
+def failure_text(error: Exception, program: str) -> str:
     """Say why a command could not be started."""
     if isinstance(error, InputError):
         return f"{error}; nothing was started"
@@ -169,7 +170,7 @@ def failure_text(error: InputError | ContainmentError | OSError, program: str) -
     return text
 
 
-def start_failure(error: InputError | ContainmentError | OSError) -> Exit:
+def start_failure(error: Exception) -> Exit:
     """Return the exit code for a command that could not be started."""
     if isinstance(error, FileNotFoundError):
         return Exit.NOT_FOUND

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .base_parser import Parser
 from .exit_codes import Exit
-from .values import duration, program, time_limit
+from .values import duration, number, program, time_limit
 
 
 def add_run(parser: Parser) -> None:
@@ -15,9 +15,17 @@ def add_run(parser: Parser) -> None:
     parser.usage_code = Exit.FAILED  # 2 may be the command's own
     parser.add_argument(
         "--timeout",
+        "--max-lifetime",
         type=time_limit,
         metavar="TIME",
         help="time for the command, as 5, 0.5, 5s, 1m, 2h or 5d (default 0: no limit)",
+    )
+    parser.add_argument(
+        "--idle-timeout",
+        type=time_limit,
+        metavar="TIME",
+        help="end the tree when all of it used less than 2 %% of a core for that time, whatever it "
+        "printed (default 0: no limit)",
     )
     parser.add_argument(
         "--preserve-status",
@@ -50,8 +58,9 @@ def add_run(parser: Parser) -> None:
         type=program,
         action="append",
         metavar="NAME",
-        help="leave the processes of this program, except for the command itself, and their "
-        "descendants alone; repeat it for several",
+        help="leave the processes of this program, or with a variable in their environment "
+        "(NAME=VALUE), and their descendants alone, but not the command itself; repeat it for "
+        "several",
     )
     parser.add_argument(
         "--containment",
@@ -60,6 +69,23 @@ def add_run(parser: Parser) -> None:
         help="what keeps the tree together: the best that this machine offers (auto, the "
         "default); a session and a marker (session); a cgroup or a job object, or nothing is "
         "started (kernel)",
+    )
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="memory that the whole tree may use, as 2G, 512M or a number of bytes; more ends it",
+    )
+    parser.add_argument(
+        "--processes",
+        type=number,
+        metavar="N",
+        help="processes that may live at one time; on Linux threads count",
+    )
+    parser.add_argument(
+        "--cpu",
+        type=number,
+        metavar="CORES",
+        help="cores that the whole tree may use, as 0.5 or 2",
     )
     parser.add_argument(
         "--kill-on-parent-exit",

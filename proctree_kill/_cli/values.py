@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import re
 from pathlib import Path
@@ -27,9 +28,12 @@ def pid(text: str) -> int:
     return number
 
 
-def pids(text: str) -> list[int]:
-    """Read pids with commas between them."""
-    return [pid(part) for part in text.split(",")]
+def spared(text: str) -> list[int | str]:
+    """Read pids with commas between them, the name of a program, or a marker."""
+    first = text.split(",", maxsplit=1)[0].removeprefix("-")
+    if first.isascii() and first.isdecimal():
+        return [pid(part) for part in text.split(",")]
+    return [program(text)]
 
 
 def duration(text: str) -> float:
@@ -50,6 +54,15 @@ def is_duration(text: str) -> bool:
 def time_limit(text: str) -> float | None:
     """Read a duration of which 0 is no limit."""
     return duration(text) or None
+
+
+def number(text: str) -> int | float:
+    """Read a number. Its bounds are the library's business."""
+    for read in (int, float):
+        with contextlib.suppress(ValueError):
+            return read(text)
+    message = f"{text!r} is not a number"
+    raise argparse.ArgumentTypeError(message)
 
 
 def signal(text: str) -> str:
@@ -88,8 +101,13 @@ def _step(text: str) -> tuple[str, float]:
 
 
 def program(text: str) -> str:
-    """Read the name of a program."""
-    if not text or text.isdecimal():
+    """Read the name of a program, or a marker."""
+    if "=" in text:
+        return marker(text)
+    if not text or "/" in text:
+        message = f"{text!r} is not the name of a program without its folder"
+        raise argparse.ArgumentTypeError(message)
+    if text.isdecimal():
         message = f"{text!r} is not the name of a program; what is to be started has no pid yet"
         raise argparse.ArgumentTypeError(message)
     return text

@@ -17,7 +17,8 @@ from .events import Listener
 from .gather import gather, refuse_caller
 from .killing import Killing
 from .shutdown import Shutdown, ShutdownHook
-from .target import Aim, Spare, Target, aim
+from .spare import Spare
+from .target import Aim, Target, aim
 from .tree import Tree
 
 

@@ -17,6 +17,10 @@ MARKER_PREFIX = "PROCTREE_MARK_"
 MARKER_PATTERN = rf"{MARKER_PREFIX}[0-9a-f]{{32}}=1"
 """The pattern of our markers: a record with a common variable would end unrelated processes."""
 
+# A process hides its environment while it calls exec, and in most uninterruptible sleeps.
+HIDDEN_TIME = 0.25  # seconds for which hidden environments are read again
+HIDDEN_PAUSE = 0.005  # seconds between two reads
+
 
 class _Child(Protocol):
     """A ``Popen``: its pid is its own until it has a ``returncode``."""
@@ -37,6 +41,23 @@ _children: dict[weakref.ref[Any], _Started] = {}
 def new() -> str:
     """Return a marker that no other tree has."""
     return f"{MARKER_PREFIX}{secrets.token_hex(16)}=1"
+
+
+def check_marker(marker: object) -> bytes:
+    """Return the marker that a caller passes.
+
+    Raises:
+        TypeError: it is no string.
+        ValueError: it is no ``NAME=VALUE``.
+    """
+    if not isinstance(marker, str):
+        text = f"marker must be a string NAME=VALUE, not {marker!r}"
+        raise TypeError(text)
+    name, _, value = marker.partition("=")
+    if not name or not value or "\0" in marker:
+        text = f"marker is {marker!r}, expected NAME=VALUE with both parts"
+        raise ValueError(text)
+    return os.fsencode(marker)
 
 
 def note_child(child: _Child, env: Mapping[Any, Any]) -> None:

@@ -13,7 +13,7 @@ from .._models.identity import ProcessIdentity
 from .._systems import current
 from .._systems.contract import Details
 from .._systems.member import ALIVE, identity_of, is_same
-from .target import check_pid
+from .pids import check_pid
 
 
 def identify(pid: int) -> ProcessIdentity:
@@ -46,6 +46,16 @@ def details(identity: ProcessIdentity) -> Details:
             return Details()
         found = system.details(member)
         return found if system.owns_number(member) else Details()
+
+
+def command_line(identity: ProcessIdentity) -> tuple[str, ...] | None:
+    """Read the arguments of a process; None where it is gone, hides them, or is in execve(2)."""
+    with current() as system:
+        member = system.bind(identity.pid)
+        if member is None or is_same(member, identity) is False:
+            return None
+        found = tuple(system.arguments(member))
+        return found if any(found) and system.owns_number(member) else None
 
 
 class ExitWaiter:

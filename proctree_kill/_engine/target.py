@@ -1,33 +1,17 @@
-"""Reading what a caller passes: targets, markers, and what is to be spared."""
+"""Reading what a caller passes for a target."""
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
-from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
 from .._models.tree import TreeMember, TreeSnapshot
 from .._systems.contract import Cell
-from .._systems.member import Member, is_same, model_of
-
-LARGEST_PID = 2**32 - 1  # Windows' are 32 bits wide; other systems have smaller ones
-
-
-class HasPid(Protocol):
-    """Anything that names a process by an integer ``pid``."""
-
-    @property
-    def pid(self) -> int | None:
-        """The number; None while it is not started."""
-
-
-Predicate = Callable[[TreeMember], object]
-Spare = Predicate | Iterable[int | ProcessIdentity | HasPid]
-Sparing = Callable[[Member], str | None]
-"""Returns why a member is spared, or None."""
+from .markers import check_marker
+from .pids import HasPid, check_pid, started_pid
+from .spare import Spare, Sparing, sparing
 
 
 class Claim(NamedTuple):
@@ -40,6 +24,7 @@ class Claim(NamedTuple):
         owner: the object that may be asked how the process ended.
         found: the member of a snapshot that this is.
         excluded: whether a snapshot meant only the descendants of this one.
+        command: whether a contained tree began with it: no name and no marker spares it.
     """
 
     pid: int
@@ -48,6 +33,7 @@ class Claim(NamedTuple):
     owner: Any = None
     found: TreeMember | None = None
     excluded: bool = False
+    command: bool = False
 
     @property
     def known(self) -> ProcessIdentity:
@@ -69,6 +55,7 @@ class Aim(NamedTuple):
         uid: the real uid that each process of it has; None: any.
         since: the start, as :attr:`Member.start`, before which no process carries such a marker.
         spared: which members are not touched; None spares none.
+        unshared: markers of those that the caller must not carry itself.
         ownerless: whether no object stands for those of them that are children of this process.
     """
 
@@ -82,6 +69,7 @@ class Aim(NamedTuple):
     uid: int | None = None
     since: int = 0
     spared: Sparing | None = None
+    unshared: Collection[bytes] = ()
     ownerless: bool = False
 
 
@@ -118,8 +106,9 @@ def aim(target: Target, marker: str | None = None, spare: Spare | None = None) -
     markers = dict.fromkeys(marker for aimed in aims for marker in aimed.markers)
     since = min((aimed.since for aimed in aims if aimed.markers), default=0)
     if marker is not None:
-        markers[_check_marker(marker)] = None
+        markers[check_marker(marker)] = None
         since = 0  # the caller's marker is of any age
+    spared = sparing(spare)
     return Aim(
         claims=list(claims.values()),
         markers=list(markers),
@@ -130,7 +119,8 @@ def aim(target: Target, marker: str | None = None, spare: Spare | None = None) -
         bystanders=[identity for aimed in aims for identity in aimed.bystanders],
         uid=next((aimed.uid for aimed in aims if aimed.uid is not None), None),
         since=since,
-        spared=sparing(spare),
+        spared=spared or next((aimed.spared for aimed in aims if aimed.spared is not None), None),
+        unshared=() if spared is None else spared.markers,
         ownerless=all(aimed.ownerless for aimed in aims),
     )
 
@@ -145,22 +135,6 @@ def _claims(target: object) -> Sequence[Claim]:
     return [Claim(started_pid(target), owner=target)]
 
 
-def started_pid(process: object) -> int:
-    """Return the number of a process by the object that stands for it.
-
-    Raises:
-        TypeError: it is no such object.
-        ValueError: it is not started, or its number is no process's.
-    """
-    if not hasattr(process, "pid"):
-        text = f"a target must be a pid or have one, not {type(process).__name__} ({process!r})"
-        raise TypeError(text)
-    if process.pid is None:
-        text = f"{process!r} has no pid: it is not started"
-        raise ValueError(text)
-    return check_pid(process.pid)
-
-
 def _snapshot_claims(snapshot: TreeSnapshot) -> list[Claim]:
     members = member_claims(snapshot.members)
     numbers = {claim.pid for claim in members}
@@ -171,60 +145,3 @@ def _snapshot_claims(snapshot: TreeSnapshot) -> list[Claim]:
 def member_claims(members: Iterable[TreeMember]) -> list[Claim]:
     """Name members that an earlier scan found."""
     return [Claim(member.identity.pid, member.identity, found=member) for member in members]
-
-
-def _check_marker(marker: object) -> bytes:
-    if not isinstance(marker, str):
-        text = f"marker must be a string NAME=VALUE, not {marker!r}"
-        raise TypeError(text)
-    name, _, value = marker.partition("=")
-    if not name or not value or "\0" in marker:
-        text = f"marker is {marker!r}, expected NAME=VALUE with both parts"
-        raise ValueError(text)
-    return os.fsencode(marker)
-
-
-def check_pid(pid: object) -> int:
-    """Return a number that may be a process's.
-
-    Raises:
-        TypeError: it is no integer.
-        TargetRefusedError: no process has such a number (zero and less mean groups).
-    """
-    if isinstance(pid, bool) or not isinstance(pid, int):
-        text = f"a pid must be an int, not {type(pid).__name__} ({pid!r})"
-        raise TypeError(text)
-    if not 0 < pid <= LARGEST_PID:
-        raise TargetRefusedError(pid, f"the numbers of processes are from 1 to {LARGEST_PID}")
-    return pid
-
-
-def sparing(spare: Spare | None) -> Sparing | None:
-    """Return the question that is put once to each member.
-
-    Raises:
-        TypeError: it is neither a predicate nor processes.
-        ValueError: a number is no process's.
-    """
-    if spare is None:
-        return None
-    if callable(spare):
-        return lambda member: "by the predicate" if spare(model_of(member)) else None
-    if isinstance(spare, str | bytes) or not isinstance(spare, Iterable):
-        text = f"spare must be pids, identities or a predicate, not {spare!r}"
-        raise TypeError(text)
-    wanted = [_identity(process) for process in spare]
-    return lambda member: "by the caller" if _is_wanted(member, wanted) else None
-
-
-def _identity(process: object) -> ProcessIdentity:
-    if isinstance(process, ProcessIdentity):
-        return process
-    return ProcessIdentity(pid=check_pid(getattr(process, "pid", process)))
-
-
-def _is_wanted(member: Member, wanted: Iterable[ProcessIdentity]) -> bool:
-    # Where identities are too weak to compare, the process is spared.
-    return any(
-        identity.pid == member.pid and is_same(member, identity) is not False for identity in wanted
-    )

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import groupby
+from typing import Any
+
+from pydantic import PrivateAttr
 
 from .base import Model
 from .identity import ProcessIdentity
@@ -51,6 +54,28 @@ class TreeMember(Model):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
+
+
+class SpareCandidate(TreeMember):
+    """A member as a predicate that was passed as ``spare`` sees it."""
+
+    _read: Any = PrivateAttr(default=None)  # a function of the identity
+
+    def model_post_init(self, context: object) -> None:
+        """Take what reads the arguments."""
+        self._read = context
+
+    def command_line(self) -> tuple[str, ...] | None:
+        """Read the arguments of the process now.
+
+        They may hold secrets, and are stored nowhere.
+
+        Returns:
+            The program as it was called, and its arguments; None where the process is gone, hides
+            them, or is just becoming another program.
+        """
+        found: tuple[str, ...] | None = self._read and self._read(self.identity)
+        return found
 
 
 class TreeSnapshot(Shown, Model):

@@ -1,21 +1,36 @@
-"""One thread that notices the exits of all agents."""
+"""One thread that notices the exits of all agents, and when their time is over."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from .._models.identity import ProcessIdentity
 from .._running.threads import SIGNALS, blocking
 from .._systems import current
 from .._systems.contract import System
 from .._systems.member import ALIVE, Member, is_same
+from .timers import Timer
 
 RECHECK = 60.0  # seconds; a process that got no descriptor is noticed by such a check only
 
 _log = logging.getLogger("proctree_kill")
+
+
+class Watch(NamedTuple):
+    """A process that is watched.
+
+    Args:
+        identity: the process.
+        ended: called when it has ended.
+        timer: what rings while it lives, if anything does.
+    """
+
+    identity: ProcessIdentity
+    ended: Callable[[], object]
+    timer: Timer | None
 
 
 class ExitWatcher:
@@ -24,14 +39,19 @@ class ExitWatcher:
     def __init__(self) -> None:
         """Watch no process yet."""
         self._changing = threading.Lock()
-        self._new: list[tuple[ProcessIdentity, Callable[[], object]]] = []
+        self._new: list[Watch] = []
         self._system: System | None = None
-        self._watched: dict[Member, Callable[[], object]] = {}
+        self._watched: dict[Member, Watch] = {}
 
-    def watch(self, identity: ProcessIdentity, ended: Callable[[], object]) -> None:
-        """Call a function, in the thread, when a process has ended; it is not reaped."""
+    def watch(
+        self, identity: ProcessIdentity, ended: Callable[[], object], timer: Timer | None = None
+    ) -> None:
+        """Call a function, in the thread, when a process has ended; it is not reaped.
+
+        Until then the timer rings in the thread, whenever it is due.
+        """
         with self._changing:
-            self._new.append((identity, ended))
+            self._new.append(Watch(identity, ended, timer))
             if self._system is not None:
                 self._system.hurry()
                 return
@@ -47,10 +67,21 @@ class ExitWatcher:
 
     def _run(self) -> None:
         while (system := self._bind_new()) is not None:
-            for member in system.wait(list(self._watched), time.monotonic() + RECHECK):
-                ended = self._watched.pop(member)
+            for member in system.wait(list(self._watched), self._next(system.now())):
+                watch = self._watched.pop(member)
                 system.drop(member)
-                _call_logged(ended)
+                _call_logged(watch.ended)
+            now = system.now()
+            for timer in self._timers():
+                if timer.due <= now:
+                    _call_logged(timer.ring, now)
+
+    def _next(self, now: float) -> float:
+        # The wait looks at each process as well: a heap would save little, and keep what is over.
+        return min([now + RECHECK, *(timer.due for timer in self._timers())])
+
+    def _timers(self) -> list[Timer]:
+        return [watch.timer for watch in self._watched.values() if watch.timer is not None]
 
     def _bind_new(self) -> System | None:
         """Bind what is to be watched; return the system, or None once no process is watched."""
@@ -63,30 +94,30 @@ class ExitWatcher:
                     return None
             if not new:
                 return system
-            for identity, ended in new:
-                _call_logged(self._bind, system, identity, ended)
+            for watch in new:
+                _call_logged(self._bind, system, watch)
 
     def _close_system(self) -> None:
         if self._system is not None:
             self._system.close()
             self._system = None
 
-    def _bind(self, system: System, identity: ProcessIdentity, ended: Callable[[], object]) -> None:
+    def _bind(self, system: System, watch: Watch) -> None:
         """Begin to watch a process; call ``ended`` at once if it is gone."""
-        member = system.bind(identity.pid)
+        member = system.bind(watch.identity.pid)
         if member is not None:
             try:
-                if is_same(member, identity) is not False and member.state == ALIVE:
-                    self._watched[member] = ended
+                if is_same(member, watch.identity) is not False and member.state == ALIVE:
+                    self._watched[member] = watch
                     return
             finally:
                 if member not in self._watched:
                     system.drop(member)
-        ended()
+        watch.ended()
 
 
 def _call_logged(call: Callable[..., object], *args: object) -> None:
     try:
         call(*args)
     except Exception:  # noqa: BLE001 - the thread goes on to watch the other processes
-        _log.exception("the exit of a session could not be handled")
+        _log.exception("the exit or the timeout of a session could not be handled")

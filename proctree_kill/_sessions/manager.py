@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from .._engine.target import Spare
+from .._engine.spare import Spare
 from .._models.errors import SessionError
 from .._models.policy import KillPolicy, policy_or_default
 from .._records.files import absolute
@@ -136,6 +136,8 @@ class SessionManager:
         tool: str = DEFAULT_TOOL,
         shutdown: SessionShutdown | None = None,
         spare: Spare | None = None,
+        idle_timeout: float | None = None,
+        max_lifetime: float | None = None,
         **popen: Any,
     ) -> Session[TreePopen[Any]]:
         """Start an agent, as :class:`TreePopen` does, and record it before it runs.
@@ -150,6 +152,12 @@ class SessionManager:
                 ``shutdown`` of :func:`kill_tree`; default none.
                 A guard and a stop by record do not call it.
             spare: the processes that a stop leaves alone, as for :func:`kill_tree`; default none.
+            idle_timeout: seconds after which an idle session is stopped; default None: never.
+                Idle: its tree used under 2 % of a core since its start or the last
+                :meth:`Session.touch`; this is looked at when the time is up.
+                A tree found busy starts a new period.
+            max_lifetime: seconds after which the session is stopped, busy or not; default None:
+                never.
             popen: all other options of :class:`TreePopen` except ``record``, ``leftovers`` and
                 ``linger``.
 
@@ -162,10 +170,10 @@ class SessionManager:
             RecordError: the record cannot be written, or there is one for this id.
             OSError, ValueError, subprocess.SubprocessError, ContainmentError:
                 as for :class:`TreePopen`. No process is left after any exception.
-            TypeError: ``shutdown`` or ``spare`` is wrong, or an option is unknown; nothing was
-                started.
+            TypeError: an option is unknown or has the wrong type; nothing was started.
         """
-        start = self._start(session_id, cmd, tool, StopOptions(shutdown, spare), popen)
+        options = StopOptions(shutdown, spare, idle_timeout=idle_timeout, max_lifetime=max_lifetime)
+        start = self._start(session_id, cmd, tool, options, popen)
         try:
             return threads.do(start.run)
         except BaseException:
@@ -208,6 +216,8 @@ class SessionManager:
         tool: str = DEFAULT_TOOL,
         shutdown: SessionShutdown | None = None,
         spare: Spare | None = None,
+        idle_timeout: float | None = None,
+        max_lifetime: float | None = None,
         **popen: Any,
     ) -> Session[TreePopen[Any]]:
         """Like :meth:`spawn_agent`, awaited.
@@ -215,7 +225,13 @@ class SessionManager:
         ``shutdown`` is a coroutine function, called on this event loop, and cancelled when its
         time is over. Cancelled, it ends what it started, then raises the cancellation.
         """
-        options = StopOptions(shutdown, spare, None if shutdown is None else caller_here())
+        options = StopOptions(
+            shutdown,
+            spare,
+            None if shutdown is None else caller_here(),
+            idle_timeout,
+            max_lifetime,
+        )
         start = self._start(session_id, cmd, tool, options, popen)
         try:
             return await loops.do(start.run)

@@ -48,12 +48,23 @@ StopMethod = Literal[
     "closed_stdin",
     "terminated",
     "killed",
+    "timed_out",
     "recovered_record",
     "nothing_to_stop",
     "not_found",
     "unreachable",
 ]
-EventKind = Literal["started", "stopping", "stopped", "stop_failed", "exited", "recovered", "lost"]
+EventKind = Literal[
+    "started",
+    "timed_out",
+    "stopping",
+    "stopped",
+    "stop_failed",
+    "exited",
+    "recovered",
+    "lost",
+]
+TimeoutReason = Literal["idle_timeout", "max_lifetime"]
 
 
 class StopResult(Shown, Model):
@@ -64,8 +75,10 @@ class StopResult(Shown, Model):
         session_id: the session.
         method: what ended the tree: ``shutdown`` (it exited because of the session's hook),
             ``closed_stdin`` (it exited when its input was closed),
-            ``terminated`` (a signal asked it), ``killed`` (force), ``recovered_record``
-            (its record led to it), ``nothing_to_stop`` (no process was left),
+            ``terminated`` (a signal asked it), ``killed`` (force),
+            ``timed_out`` (any of these, after its ``idle_timeout`` or ``max_lifetime``),
+            ``recovered_record`` (its record led to it),
+            ``nothing_to_stop`` (no process was left),
             ``not_found`` (no session has this id; no success),
             ``unreachable`` (its machine did not answer; only of a fleet, no success).
         message: what happened, as a sentence.
@@ -97,14 +110,15 @@ class SessionEvent(Model):
     """An event in the life of a session.
 
     Args:
-        event: ``TOOL.session.`` and ``started``, ``stopping``, ``stopped``, ``stop_failed``,
-            ``exited``, ``recovered`` or, in a fleet, ``lost``.
+        event: ``TOOL.session.`` and ``started``, ``timed_out``, ``stopping``, ``stopped``,
+            ``stop_failed``, ``exited``, ``recovered`` or, in a fleet, ``lost``.
         session_id: the session.
         tool: the kind of its agent.
         state: the new state of the session.
         pid: the root of its tree; None where that is unknown.
         method: what ended the tree; None before it has ended.
         error: what went wrong, or None.
+        reason: ``idle_timeout`` or ``max_lifetime`` where it timed out, else None.
         at: seconds since the epoch.
     """
 
@@ -115,4 +129,5 @@ class SessionEvent(Model):
     pid: int | None
     method: StopMethod | None = None
     error: str | None = None
+    reason: TimeoutReason | None = None
     at: float

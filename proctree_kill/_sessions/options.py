@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import AnyStr, Generic
 
-from .._engine.target import Spare
+from .._engine.spare import Spare
 from .._spawn.options import ContainedOptions
 from .._spawn.popen import TreePopen
 from .session import Session
@@ -20,3 +20,5 @@ class AgentOptions(ContainedOptions, Generic[AnyStr], total=False):
     tool: str
     shutdown: Callable[[Session[TreePopen[AnyStr]]], object] | None
     spare: Spare | None
+    idle_timeout: float | None
+    max_lifetime: float | None

@@ -25,7 +25,7 @@ from .._records.recording import Recording
 from .._records.trusted_files import Opened, is_trusted
 from .events import EventQueue
 from .exits import ExitWatcher
-from .models import EventKind, SessionEvent, SessionState, StopMethod
+from .models import EventKind, SessionEvent, SessionState, StopMethod, TimeoutReason
 from .session import ManagedSession, StopOptions
 
 REMEMBERED = 1024  # ids of sessions that have ended; then the oldest is forgotten
@@ -136,11 +136,18 @@ class Registry:
         *,
         method: StopMethod | None = None,
         error: str | None = None,
+        reason: TimeoutReason | None = None,
     ) -> None:
         """Log and broadcast an event of a session."""
-        pid = None if session.identity is None else session.identity.pid
         self.send(
-            session.session_id, session.tool, kind, session.state, pid, method=method, error=error
+            session.session_id,
+            session.tool,
+            kind,
+            session.state,
+            None if session.identity is None else session.identity.pid,
+            method=method,
+            error=error,
+            reason=reason,
         )
 
     def send(
@@ -153,6 +160,7 @@ class Registry:
         *,
         method: StopMethod | None,
         error: str | None,
+        reason: TimeoutReason | None = None,
     ) -> None:
         """Log and broadcast an event of a session that may be in no table."""
         event = SessionEvent(
@@ -163,9 +171,10 @@ class Registry:
             pid=pid,
             method=method,
             error=error,
+            reason=reason,
             at=time.time(),
         )
-        detail = f": {error}" if error else ""
+        detail = f": {error or reason}" if error or reason else ""
         _log.info("session %s %s%s", session_id, kind, detail, extra={"session_id": session_id})
         self.queue.send(event)
 

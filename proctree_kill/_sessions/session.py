@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 from .._engine.killing import Hurry
 from .._engine.shutdown import ShutdownHook, check_hook
-from .._engine.target import Aim, Claim, Contained, Spare, sparing
+from .._engine.spare import Spare, check_spare
+from .._engine.target import Aim, Claim, Contained
 from .._models.errors import SessionError
 from .._models.identity import ProcessIdentity
 from .._records.recording import Recording
 from .._running.loops import LoopCaller
+from .._running.threads import blocked_signals
+from .._spawn.idle import IdleClock, check_seconds
 from .._spawn.popen import TreePopen
 from .models import MOVES, SessionState, StopResult
 
@@ -36,13 +40,15 @@ SessionShutdown = Callable[["Session[Any]"], object]
 
 
 class StopOptions:
-    """How one session is stopped; checked before its start."""
+    """How and when one session is stopped; checked before its start."""
 
     def __init__(
         self,
         shutdown: SessionShutdown | None = None,
         spare: Spare | None = None,
         loop: LoopCaller | None = None,
+        idle_timeout: float | None = None,
+        max_lifetime: float | None = None,
     ) -> None:
         """Take what :meth:`SessionManager.spawn_agent` was given.
 
@@ -50,6 +56,8 @@ class StopOptions:
             shutdown: called with the session before any signal.
             spare: the processes that are not touched.
             loop: makes the call on an event loop; default in a thread.
+            idle_timeout: seconds without activity after which it is stopped.
+            max_lifetime: seconds after which it is stopped in any case.
 
         Raises:
             TypeError, ValueError: one of them is wrong.
@@ -57,16 +65,19 @@ class StopOptions:
         if shutdown is not None:
             check_hook(shutdown, awaited=loop is not None)
         # A stop can be tried again, and reads it again.
-        self.spare = tuple(spare) if isinstance(spare, Iterator) else spare
-        sparing(self.spare)
+        self.spare = check_spare(spare)
+        self.idle_timeout = check_seconds("idle_timeout", idle_timeout)
+        self.max_lifetime = check_seconds("max_lifetime", max_lifetime)
         self._shutdown = shutdown
         self._loop = loop
+        # Not those of the thread that calls the hook, which may be ours.
+        self._blocked = blocked_signals()
 
     def hook(self, session: ManagedSession) -> ShutdownHook | None:
         """Return the hook of one stop."""
         if self._shutdown is None:
             return None
-        return ShutdownHook(partial(self._shutdown, Session(session)), self._loop)
+        return ShutdownHook(partial(self._shutdown, Session(session)), self._loop, self._blocked)
 
 
 class OngoingStop:
@@ -86,6 +97,7 @@ class ManagedSession:
         options: how it is stopped.
         start_over: set when the start has succeeded or failed.
         process: the agent; None before its start, and for a session of another process.
+        idle: the clock of its idle timeout, if there is one.
     """
 
     def __init__(
@@ -104,6 +116,7 @@ class ManagedSession:
         self.start_over = threading.Event()
         self.state = SessionState.STARTING
         self.process: TreePopen[Any] | None = None
+        self.idle: IdleClock | None = None
         self.identity: ProcessIdentity | None = None
         self.started_at: float | None = None
         self.exit_code: int | None = None
@@ -219,6 +232,22 @@ class Session(Contained, Generic[ProcessT_co]):
     def process(self) -> ProcessT_co:
         """The process, with its pipes; None for a session that another process started."""
         return cast("ProcessT_co", self._managed.process)  # the manager gives it its type
+
+    def touch(self) -> None:
+        """Note activity, so that the ``idle_timeout`` begins anew.
+
+        For each message from or to the agent: its pipes are not read here. It may be called from
+        any thread, an event loop and a signal handler. It does nothing where the session has no
+        ``idle_timeout``, is over, or was started by another process.
+
+        Raises:
+            SessionError: this process is a fork of the one that started the session.
+        """
+        managed = self._managed
+        if managed.process is not None and (reason := managed.process.containment.refusal):
+            raise SessionError(self.session_id, reason)
+        if managed.idle is not None:
+            managed.idle.note_activity(time.monotonic())
 
     def aim(self) -> Aim:
         """Return the claims and the markers of its tree.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from .._containment.guard import KILL_ON_PARENT_EXIT
 from .._models.errors import ContainmentError
 from .._spawn.popen import TreePopen
+from .._spawn.tree_cpu import idle_clock
 from .models import SessionState
 from .registry import Registry
 from .session import ManagedSession, Session
 from .stop import SessionStop
+from .timers import Timer
 
 if TYPE_CHECKING:
     from .._spawn.options import Command
@@ -44,10 +47,11 @@ class SessionStart:
             registry.add(session)
             session.process = process = self._start_agent()
             session.set_running(process.identity, time.time())
+            timer = self._timer(process)
             registry.announce(session, "started")
             session.end_start()  # from now on a stop may begin, and announce itself
             stop = SessionStop(session, registry, SessionState.EXITED)
-            registry.watcher.watch(process.identity, stop.after_exit)
+            registry.watcher.watch(process.identity, stop.after_exit, timer)
         except BaseException:
             self.undo()
             raise
@@ -63,10 +67,27 @@ class SessionStart:
         stop.hurry()
         stop.run()
 
+    def _timer(self, process: TreePopen[Any]) -> Timer | None:
+        session, options, now = self._session, self._session.options, time.monotonic()
+        if options.idle_timeout is not None:
+            # A predicate is the caller's, and could block the thread that watches all agents.
+            spare = None if callable(options.spare) else options.spare
+            session.idle = idle_clock(process, options.idle_timeout, spare)
+        elif options.max_lifetime is None:
+            return None
+        end = math.inf if options.max_lifetime is None else now + options.max_lifetime
+        return Timer(end, session.idle, SessionStop(session, self._registry).time_out)
+
     def _start_agent(self) -> TreePopen[Any]:
         options = {KILL_ON_PARENT_EXIT: self._registry.guarded, **self._options}
+        session = self._session
         try:
-            return TreePopen(self._command, record=self._session.recording, **options)
+            return TreePopen(
+                self._command,
+                record=session.recording,
+                spare=session.options.spare,
+                **options,
+            )
         except ContainmentError as error:
             if error.requested != KILL_ON_PARENT_EXIT or KILL_ON_PARENT_EXIT in self._options:
                 raise

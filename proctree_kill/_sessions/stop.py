@@ -12,7 +12,7 @@ from .._models.errors import TargetRefusedError
 from .._models.result import Fate, KillResult, SurvivorsError
 from .._records.recover_record import RecordRecovery
 from .._records.report import RecordFate, RecordOutcome
-from .models import SessionState, StopMethod, StopResult
+from .models import SessionState, StopMethod, StopResult, TimeoutReason
 from .registry import Registry
 from .session import ManagedSession, OngoingStop
 
@@ -42,6 +42,7 @@ class SessionStop:
         self._registry = registry
         self._success = success
         self._ongoing: OngoingStop | None = None
+        self._reason: TimeoutReason | None = None
         self._hurried = threading.Event()
 
     def hurry(self) -> None:
@@ -75,9 +76,22 @@ class SessionStop:
         if process.containment.is_empty:
             self._finish(ongoing, nothing_to_stop(self._session.session_id))
             return
+        self._carry_out_in_thread(ongoing)
+
+    def time_out(self, reason: TimeoutReason) -> None:
+        """Stop a session whose time is over; do nothing beside another stop."""
+        ongoing, is_new = self._session.begin_stop()
+        if ongoing is None or not is_new:
+            return
+        self._reason = reason
+        self._registry.announce(self._session, "timed_out", reason=reason)
+        self._registry.announce(self._session, "stopping")
+        self._carry_out_in_thread(ongoing)
+
+    def _carry_out_in_thread(self, ongoing: OngoingStop) -> None:
         # It may take long, and the thread that calls this watches the other agents.
         thread = threading.Thread(
-            target=self._carry_out, args=(ongoing,), name="proctree_kill exit", daemon=True
+            target=self._carry_out, args=(ongoing,), name="proctree_kill stop", daemon=True
         )
         try:
             thread.start()
@@ -95,7 +109,15 @@ class SessionStop:
             _log.exception("a stop failed", extra={"session_id": session.session_id})
             result = _failed(session, f"{type(error).__name__}: {error}")
         finally:  # also after an interrupt: other stops wait for the result
-            self._finish(ongoing, result)
+            self._finish(ongoing, self._with_reason(result))
+
+    def _with_reason(self, result: StopResult) -> StopResult:
+        """Say that its time was over; ``kill`` has what ended the tree."""
+        if self._reason is None:
+            return result
+        seconds = getattr(self._session.options, self._reason)
+        message = f"{result.message}; its {self._reason} of {seconds:g} s was over"
+        return result.model_copy(update={"method": "timed_out", "message": message})
 
     def _end_tree(self, hurry: Hurry) -> StopResult:
         session, policy = self._session, self._registry.policy
@@ -127,7 +149,7 @@ class SessionStop:
             if result.success or session.recovered:
                 registry.remove(session)
             if not result.success:
-                if exited:  # no caller gets this result
+                if exited or self._reason:  # no caller gets this result
                     _log.warning("%s", result.message, extra=extra)
                 registry.announce(session, "stop_failed", method=result.method, error=result.error)
             elif exited:

@@ -9,7 +9,8 @@ from typing import IO, Any, Literal, TypedDict
 from .._containment.containment import Requested
 from .._engine.events import Listener
 from .._engine.shutdown import Shutdown
-from .._engine.target import Spare
+from .._engine.spare import Spare
+from .._models.limits import Limits
 from .._models.policy import KillPolicy, Teardown, Terminate
 from .leftovers import Choice
 
@@ -69,6 +70,7 @@ class ContainedOptions(PopenOptions, total=False):
 
     containment: Requested
     kill_on_parent_exit: bool
+    limits: Limits | None
 
 
 class TreeOptions(ContainedOptions, total=False):
@@ -85,6 +87,8 @@ class RunOptions(TreeOptions, total=False):
 
     capture_output: bool
     timeout: float | None
+    max_lifetime: float | None
+    idle_timeout: float | None
     check: bool
     grace: float
     settle: float | None

@@ -16,11 +16,12 @@ from .._containment.containment import Containment, Requested
 from .._engine import markers
 from .._engine.kill import akill_tree, kill_tree, signal_tree, snapshot_tree
 from .._engine.process import ExitWaiter
+from .._engine.spare import texts_of
 from .._engine.target import Aim, Contained
 from .._models.errors import TargetRefusedError
 from .._models.exit_code import LOST, UNKNOWN, known
 from .._models.identity import ProcessIdentity
-from .._models.result import KillResult
+from .._models.result import Fate, KillResult
 from .._models.tree import TreeSnapshot
 from .._records.recording import Recording
 from .._running import threads
@@ -32,7 +33,8 @@ from .start import ProcessStart
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from .._engine.target import Spare
+    from .._engine.spare import Spare
+    from .._models.limits import LimitChanges, Limits
     from .options import Command, KillOptions, Place, TreeOptions
 
 FORCE = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -90,6 +92,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         *,
         containment: Requested = "auto",
         kill_on_parent_exit: bool = False,
+        limits: Limits | None = None,
         record: Place = None,
         leftovers: Choice = "end",
         linger: float = LINGER,
@@ -109,6 +112,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             kill_on_parent_exit: whether the tree ends when this process ends in any way, or
                 replaces itself (``os.execv``); default False.
                 A small process, the guard, ends it; on Windows the job object does.
+            limits: the memory, processes and cores that the whole tree may use; default no limit.
+                A limit requires a cgroup with the controllers for it, or a job object.
             record: the path of the record, ``.../session_ID.pid``; default none.
                 It is on disk before this call returns,
                 so that :func:`recover` can end the tree after a crash of this process.
@@ -127,10 +132,10 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             popen: all other options of ``subprocess.Popen``.
 
         Raises:
-            ContainmentError: the requested containment is not available.
+            ContainmentError: the requested containment is not available, or the limits are not.
             RecordError: the record cannot be written.
             TypeError, ValueError: an option is unknown or wrong, or ``"leave"`` is given together
-                with ``kill_on_parent_exit``; nothing was run.
+                with ``kill_on_parent_exit``, or ``"session"`` with limits; nothing was run.
             OSError, subprocess.SubprocessError: as for ``subprocess.Popen``.
                 No process is left after any exception, also after that of a signal handler.
         """
@@ -154,6 +159,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 containment,
                 start_new_session=start_new_session,
                 kill_on_parent_exit=kill_on_parent_exit,
+                spare=texts_of(self._leftovers.spare),
+                limits=limits,
             )
             return self.containment
 
@@ -196,6 +203,10 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def aim(self) -> Aim:
         """Return the root, the members that remained at its death, and the marker."""
         return self.containment.aim()
+
+    def limit(self, **changes: Unpack[LimitChanges]) -> None:
+        """Change what the tree may use while it runs, as :meth:`Containment.limit` does."""
+        self.containment.limit(**changes)
 
     def snapshot(self) -> TreeSnapshot:
         """Return the current members of the tree; none of them is touched."""
@@ -258,11 +269,11 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         if there is one.
         The record is removed when the whole tree has ended.
         """
-        return self._ended(kill_tree(self, **options))
+        return self.end_kill(kill_tree(self, **options))
 
     async def astop(self, **options: Unpack[KillOptions]) -> KillResult:
         """Like :meth:`stop`, awaited."""
-        return self._ended(await akill_tree(self, **options))
+        return self.end_kill(await akill_tree(self, **options))
 
     def __enter__(self) -> Self:
         return self
@@ -301,9 +312,12 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             self.stop(grace=0, spare=self._leftovers.spare)
             raise
 
-    def _ended(self, result: KillResult) -> KillResult:
+    def end_kill(self, result: KillResult) -> KillResult:
+        """Remove the record, and have the guard let what was spared be, if nothing else is left."""
         if result.ok:
             self.forget()
+            if any(outcome.fate is Fate.SPARED for outcome in result.outcomes):
+                self.containment.abandon()
         return result
 
     def leave(self) -> None:

@@ -67,6 +67,24 @@ class Trust(NamedTuple):
     uid: int | None = None
 
 
+class CellUsage(NamedTuple):
+    """What the processes that were ever in a cell used; None for what is not known here.
+
+    Args:
+        user: CPU seconds in programs.
+        system: CPU seconds in the kernel on their behalf.
+        peak_memory: the bytes that they had at most.
+        processes: how many there were at most at one time.
+        out_of_memory: whether one was ended, or refused memory, for want of memory.
+    """
+
+    user: float
+    system: float
+    peak_memory: int | None = None
+    processes: int | None = None
+    out_of_memory: bool | None = None
+
+
 class UnavailableError(Exception):
     """There is no cell here, and why; the message is the end of a sentence."""
 
@@ -130,7 +148,17 @@ class Cell(Protocol):
     def abandon(self) -> None:
         """Remove it now, when the next one is made, or at exit: as soon as it is empty."""
 
-    def limit(self, limits: Limits) -> None:  # noqa: ARG002 - for cells that have none yet
+    def usage(self) -> CellUsage:
+        """Return what the processes that were ever in here used.
+
+        Raises:
+            OSError: it is gone.
+            UnavailableError: this system does not tell.
+        """
+        text = "this system does not tell what a tree used"
+        raise UnavailableError(text)
+
+    def limit(self, limits: Limits) -> None:
         """Limit what all processes in here use together; None lifts a limit that was set here.
 
         Nothing is changed where it raises.
@@ -138,8 +166,6 @@ class Cell(Protocol):
         Raises:
             UnavailableError: this machine cannot limit that, and why.
         """
-        text = "this system has no limits for a tree"
-        raise UnavailableError(text)
 
 
 class Offer(NamedTuple):
@@ -363,6 +389,14 @@ class System(Protocol):
     def arguments(self, member: Member) -> Sequence[str]:  # noqa: ARG002 - not shown here
         """Return the arguments of a process; nothing where they are hidden or a read may block."""
         return ()
+
+    def name_among(self, member: Member, names: Collection[str]) -> str | None:
+        """Return which of these exact names the program of a process has; "" where it has none.
+
+        A name is that of its file, of its script, or as it was called; on Windows in any case, and
+        without ``.exe`` too. None where it cannot be read.
+        """
+        return None if member.name is None else member.name if member.name in names else ""
 
     def details(self, member: Member) -> Details:
         """Read what may be shown of a process to a person; it is never stored."""

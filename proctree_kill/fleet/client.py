@@ -16,10 +16,8 @@ from .._records.format import DEFAULT_TOOL
 from .._running.loops import caller_here
 from .._sessions.events import Broadcaster as AnyBroadcaster
 from .._sessions.events import EventQueue
-from .._sessions.manager import AGENT_OPTIONS
 from .._sessions.models import StopResult
 from .._sessions.registry import check_tool
-from .._spawn.signature import check_names
 from .engine import ANSWER_TIME, NAME, SCHEDULER, Client, Remote, Settings, ask, dumps, within
 from .models import FleetEvent, FleetRecovery, FleetSession
 from .scheduler import SchedulerSessions
@@ -35,7 +33,6 @@ CLOSED = "the client is closed"
 PIPE = -1  # subprocess.PIPE
 PIPES = ("stdin", "stdout", "stderr")
 _NO_POLICY = KillPolicy()
-_OPTIONS = AGENT_OPTIONS | {"shutdown", "spare"}
 
 
 class Fleet:
@@ -203,7 +200,6 @@ class Fleet:
     async def _spawn(
         self, session_id: str, cmd: Command, host: str | None, tool: str, options: dict[str, Any]
     ) -> FleetSession:
-        check_names("spawn_agent", options, _OPTIONS)
         check_tool(session_id, tool)
         for name in PIPES:
             if options.get(name) == PIPE:

@@ -109,7 +109,7 @@ class SessionTable:
             return
         if event.state in (SessionState.STOPPED, SessionState.EXITED):
             self._end(event.session_id, "it has ended already")
-        elif event.state is SessionState.RUNNING:
+        elif entry.session.state is SessionState.STARTING:
             entry.change(state=event.state, pid=event.pid, started_at=event.at)
         else:
             entry.change(state=event.state)

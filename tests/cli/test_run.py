@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from proctree_kill import Containment, TreePopen
@@ -24,9 +25,11 @@ from proctree_kill._cli.parser import parse
 from proctree_kill._cli.run import exit_code, start_failure
 from proctree_kill._cli.signals import signal_queue
 from proctree_kill.errors import ContainmentError
+from support import daemons
 from support.callers import in_namespace, in_subreaper
 from support.counts import ORPHANS, SAVES
 from support.nodes import Node, chain
+from support.owners import has_ended
 from support.planter import Planter
 from support.runs import (
     HASTE,
@@ -282,6 +285,28 @@ class TestCommand:
         assert (command.returncode, out, err) == (124, "", "")
         assert tree.all_dead()
 
+    def test_another_name_of_the_time(self) -> None:
+        assert run("sleep", "1000", options=["--max-lifetime", "0.2"]).returncode == 124
+
+    def test_a_command_that_is_idle_is_ended_and_that_is_said(self) -> None:
+        script = "sleep 1000 & exec sleep 1000"
+        done = run("sh", "-c", script, options=["--idle-timeout", "2"])
+        assert (done.returncode, done.stdout) == (124, "")
+        said = r"proctree-kill: the command was idle for 2 s; ended: sleep \(\d+\), sleep \(\d+\)\n"
+        assert re.fullmatch(said, done.stderr)
+
+    def test_an_idle_command_that_has_to_be_killed(self) -> None:
+        options = ["--idle-timeout", "0.2", "--force", "-v"]
+        said = run("sleep", "1000", options=options).stderr.splitlines()
+        assert said[0].startswith(
+            "proctree-kill: the command was idle for 0.2 s, and was ended after"
+        )
+
+    def test_a_silent_command_that_computes_is_not_idle(self) -> None:
+        compute = "import time\nwhile time.process_time() < 2.5: pass"
+        done = run(sys.executable, "-I", "-S", "-c", compute, options=["--idle-timeout", "2"])
+        assert (done.returncode, done.stderr) == (0, "")
+
     def test_a_polite_command_says_goodbye_when_its_time_is_over(self) -> None:
         polite = [sys.executable, "-I", "-S", "-c", POLITE]
         done = run(*polite, options=["--timeout", "1", "--grace", PATIENCE])
@@ -371,6 +396,44 @@ class TestCommand:
             assert found
             os.kill(int(found[1]), signal.SIGTERM)  # it lives
             assert pipe.read() == ""
+
+    @pytest.mark.needs("procfs", "pidfd")
+    @pytest.mark.parametrize("spare", ["planted-daemon", daemons.MARKER])
+    def test_a_daemon_that_is_spared_outlives_a_run_that_is_killed(
+        self, plant: Planter, tmp_path: Path, spare: str
+    ) -> None:
+        with plant.prepare() as prepared:
+            given = ["--kill-on-parent-exit", "--spare", "no-such", "--spare", spare]
+            argv = [sys.executable, "-m", "proctree_kill", "run", *given, "--"]
+            env = {**os.environ, **prepared.options.pop("env")}
+            prepared.tree.root = command = subprocess.Popen(
+                [*argv, *daemons.command(tmp_path)],
+                stdin=subprocess.DEVNULL,
+                env=env,
+                **prepared.options,
+            )
+        prepared.tree.await_started("daemon")
+        started = psutil.Process(command.pid).children()  # the command and the guard
+        descriptors = [os.pidfd_open(process.pid) for process in started]
+        command.kill()
+        assert has_ended(*descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        assert daemons.daemon_lives(prepared.tree)
+
+    @pytest.mark.parametrize("spare", ["A=", "a/b", "12"])
+    def test_what_cannot_be_spared_is_a_usage_error(self, spare: str) -> None:
+        done = run("true", options=["--spare", spare])
+        assert done.returncode == 125
+        assert repr(spare) in done.stderr
+
+    def test_a_marker_that_run_itself_carries_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PLANTED_DAEMON", "1")
+        done = run("echo", "ran", options=["--spare", daemons.MARKER])
+        assert (done.returncode, done.stdout) == (125, "")
+        assert "so all that it starts would be spared" in done.stderr
 
     @pytest.mark.needs("pidfd")
     def test_the_tree_ends_when_run_is_killed(self, plant: Planter) -> None:

@@ -7,11 +7,13 @@ import os
 import signal
 import uuid
 
+import psutil
 import pytest
 
 from proctree_kill import (
     Evidence,
     Fate,
+    SpareCandidate,
     akill_tree,
     errors,
     identify,
@@ -56,6 +58,27 @@ def test_a_middle_that_restarts_its_worker_leaves_no_process(planter: SocketPlan
     result = kill_tree(root, grace=0)
     assert planter.all_dead()
     assert result.ok
+
+
+def test_a_predicate_reads_the_command_line_of_each_process_now(planter: SocketPlanter) -> None:
+    root = planter.plant(chain("root", "child"))
+    read = {}
+
+    def is_child(candidate: SpareCandidate) -> bool:
+        read[candidate.identity.pid] = candidate.command_line()
+        assert not {"command_line", "_read"} & {*candidate.model_dump()}
+        return candidate.identity.pid == planter.pids["child"]
+
+    found = snapshot_tree(root, spare=is_child)
+    assert {member.identity.pid for member in found.members if member.spared} == {
+        planter.pids["child"]
+    }
+    expected = {pid: tuple(psutil.Process(pid).cmdline()) for pid in planter.pids.values()}
+    assert read == expected
+    kept: list[SpareCandidate] = []
+    kill_tree(root, grace=0, spare=kept.append)
+    assert planter.all_dead()
+    assert [candidate.command_line() for candidate in kept] == [None, None]
 
 
 def test_twenty_at_once_are_ended(planter: SocketPlanter) -> None:

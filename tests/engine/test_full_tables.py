@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proctree_kill import identify
-from proctree_kill._sessions.exits import ExitWatcher
+from proctree_kill._sessions.exits import ExitWatcher, Watch
 from proctree_kill._systems import current, machine
 from proctree_kill._systems.linux import pidfd, pidfd_handles, procfs
 from proctree_kill._systems.linux import system as linux_system
@@ -123,7 +123,7 @@ def test_a_process_whose_identity_cannot_be_built_is_let_go(
     before = open_files()
     monkeypatch.setattr("proctree_kill._sessions.exits.is_same", full)
     with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
-        watcher._bind(system, identify(os.getpid()), lambda: None)
+        watcher._bind(system, Watch(identify(os.getpid()), lambda: None, None))
     assert open_files() == before
     system.close()
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from proctree_kill import Evidence, ProcessIdentity, TreeMember, TreeSnapshot
-from proctree_kill._engine.target import LARGEST_PID, Claim, Target, aim
+from proctree_kill._engine.pids import LARGEST_PID
+from proctree_kill._engine.target import Claim, Target, aim
 from proctree_kill._models.errors import TargetRefusedError
 
 IDENTITY = ProcessIdentity(pid=7, boot_id="boot", start=70)

@@ -109,6 +109,13 @@ def test_another_client_sees_a_session_and_stops_it(
     assert fleet.sessions() == {}
 
 
+def test_an_agent_that_is_timed_out_leaves_the_table(fleet: Fleet, listener: Listener) -> None:
+    fleet.spawn_agent("a", SLEEP, max_lifetime=0.01)
+    assert listener.wait("stopped").method == "timed_out"
+    assert listener.names() == ["started", "timed_out", "stopping", "stopped"]
+    assert fleet.sessions() == {}
+
+
 def test_a_second_stop_forces(
     fleet: Fleet, cluster: Part, planter: SocketPlanter, listener: Listener
 ) -> None:

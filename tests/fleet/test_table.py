@@ -48,6 +48,7 @@ def run(table: SessionTable, host: str | None = None, session_id: str = "s") -> 
 def test_a_session_runs_and_ends_with_its_events(table: SessionTable) -> None:
     session = run(table)
     assert (session.state, session.pid, session.started_at) == ("running", 4711, 1.0)
+    table.apply(event("timed_out", "running").model_copy(update={"at": 9.0}), session.worker)
     assert [*table] == [session]
     table.apply(event("stopping", "stopping"), session.worker)
     assert [known.state for known in table] == ["stopping"]

@@ -17,6 +17,7 @@ from proctree_kill import (
     KillResult,
     ProcessIdentity,
     ProcessOutcome,
+    SpareCandidate,
     TreeMember,
     TreeSnapshot,
 )
@@ -114,6 +115,7 @@ def test_values_are_hashable(value: BaseModel) -> None:
     [
         ONE,
         TreeMember(identity=ONE),
+        SpareCandidate(identity=ONE),
         outcome(Fate.KILLED),
         KillEvent(kind="asked", seconds=0, remaining=1),
         TreeSnapshot(target=(ONE,), members=()),

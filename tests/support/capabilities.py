@@ -17,7 +17,7 @@ from pathlib import Path
 from proctree_kill._systems.lock import lock
 
 from . import seccomp
-from .cgroups import usable_cgroup
+from .cgroups import can_limit, usable_cgroup
 from .sshd import can_serve
 from .users import ordinary_user
 
@@ -132,15 +132,35 @@ def _holders_of_ports() -> bool:
         return any(os.getpid() in holders.pids for holders in found)
 
 
+def _limits_of_a_job() -> bool:
+    """Probe whether a job keeps its limits: Wine's does not."""
+    if not has("job objects"):
+        return False
+    from proctree_kill import Limits  # noqa: PLC0415 - slow to import
+    from proctree_kill._systems.contract import UnavailableError  # noqa: PLC0415 - as above
+    from proctree_kill._systems.windows.job import TreeJob  # noqa: PLC0415 - as above
+
+    job = TreeJob.make(dies_with_owner=False)
+    try:
+        job.limit(Limits(memory="1G", processes=100, cpu=0.5))
+    except UnavailableError:
+        return False
+    finally:
+        job.abandon()
+    return True
+
+
 PROBES: dict[str, Callable[[], bool]] = {
     "pidfd": _pidfd,
     "pidfd inode": _pidfd_inode,
     "exit status of the reaped": _exit_status_of_the_reaped,
     "cgroup": lambda: usable_cgroup() is not None,
+    "limits": can_limit,
     "fork": lambda: hasattr(os, "fork"),
     "console events": lambda: hasattr(signal, "CTRL_BREAK_EVENT"),
     "windows": lambda: hasattr(ctypes, "WinDLL"),
     "job objects": lambda: hasattr(ctypes, "WinDLL"),
+    "limits of a job": _limits_of_a_job,
     "subinterpreters": lambda: any(map(importlib.util.find_spec, SUBINTERPRETERS)),
     "waitid": lambda: hasattr(os, "waitid"),
     "procfs": lambda: has("fork") and Path("/proc/self/stat").exists(),

@@ -19,6 +19,7 @@ from proctree_kill import (
     KillEvent,
     KillPolicy,
     KillResult,
+    Limits,
     ProcessIdentity,
     ProcessOutcome,
     RecordOutcome,
@@ -27,6 +28,7 @@ from proctree_kill import (
     SessionEvent,
     SessionManager,
     SessionState,
+    SpareCandidate,
     StopResult,
     Target,
     TreeMember,
@@ -114,11 +116,18 @@ def every_option(policy: KillPolicy, tell: Callable[[KillEvent], None]) -> KillR
     )
 
 
+def is_gradle_daemon(candidate: SpareCandidate) -> bool:
+    """Read the arguments."""
+    assert_type(candidate.command_line(), tuple[str, ...] | None)
+    return "GradleDaemon" in (candidate.command_line() or ())
+
+
 def what_to_spare(identity: ProcessIdentity) -> None:
     """Numbers, identities, or a predicate over a member."""
     kill_tree(1234, spare=[4321, identity])
     kill_tree(1234, spare={4321})
     kill_tree(1234, spare=lambda member: member.name == "sshd")
+    kill_tree(1234, spare=is_gradle_daemon)
     snapshot_tree(1234, spare=[identity], marker="NAME=VALUE", include_root=False)
 
 
@@ -238,6 +247,9 @@ def sessions(broadcaster: Callable[[SessionEvent], object], *, guess: bool) -> N
         manager.spawn_agent("c", "cat", shutdown=ask_text, text=True)
         manager.spawn_agent("c", "cat", shutdown=ask_text)  # pyright: ignore[reportArgumentType] -- its pipes are bytes
         manager.spawn_agent("b", "cat", shutdown=ask_session, spare=[4321])
+        assert_type(
+            manager.spawn_agent("b", "cat", idle_timeout=600, max_lifetime=8.5).touch(), None
+        )
         assert_type(manager.stop_agent("a"), StopResult)
         assert_type(manager.stop_all(), dict[str, StopResult])
         assert_type(manager.recover(dry_run=True), RecoveryReport)
@@ -342,6 +354,8 @@ def ran() -> None:
     done = run(["true"], leftovers="wait", linger=0.5, spare=[7], record="session_a.pid")
     assert_type(done, CompletedTree[bytes])
     run(["true"], teardown=["INT 3", ("TERM", 2)], terminate="tree", settle=1)
+    run(["true"], idle_timeout=600, max_lifetime=3600.5)
+    run(["true"], idle_timeout="10m")  # pyright: ignore[reportArgumentType] -- must be refused
     assert_type(done.kill, KillResult | None)
     assert_type(done.ok, bool)
     completed: subprocess.CompletedProcess[bytes] = done
@@ -367,5 +381,23 @@ def contained(process: asyncio.subprocess.Process) -> None:
     assert_type(containment.identity, ProcessIdentity | None)
     assert_type(containment.notes, tuple[str, ...])
     assert_type(containment.kernel, bool)
+    assert_type(containment.limits, Limits)
     assert_type(kill_tree(containment), KillResult)
     assert_type(snapshot_tree(containment), TreeSnapshot)
+
+
+def limits(manager: SessionManager, process: TreePopen[bytes]) -> None:
+    """What a tree may use, at its start and later."""
+    some = Limits(memory="2G", processes=200, cpu=1.5)
+    assert_type(some.memory, int | None)
+    Limits(memory=2**31, cpu=2)
+    Limits(memory=1.5)  # pyright: ignore[reportArgumentType] -- must be refused
+    Limits(swap="1G")  # pyright: ignore[reportCallIssue] -- must be refused
+    TreePopen(["true"], limits=some)
+    TreePopen(["true"], limits={"memory": "2G"})  # pyright: ignore[reportArgumentType] -- must be refused
+    run(["true"], limits=some, text=True)
+    manager.spawn_agent("a", ["true"], limits=some)
+    Containment.prepare(limits=some)
+    process.limit(memory="4G", processes=None)
+    process.limit(disk="4G")  # pyright: ignore[reportCallIssue] -- must be refused
+    process.containment.limit(cpu=0.5)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from ..contract import UnavailableError
+from ..contract import CellUsage, UnavailableError
 from . import procfs
 from .image import addresses
 
@@ -236,6 +236,36 @@ def is_populated(folder: str) -> bool:
         if error.errno == errno.ENODEV:  # removed meanwhile
             return False
         raise
+
+
+def usage(folder: str) -> CellUsage:
+    """Return what the processes in a cgroup and below used; ``cpu.stat`` needs no controller.
+
+    Raises:
+        OSError: it is gone.
+    """
+    cpu = _counts(f"{folder}/cpu.stat")
+    if not cpu:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+    events = _counts(f"{folder}/memory.events")
+    kills = events.get(b"oom_kill", 0) + events.get(b"oom_group_kill", 0)
+    return CellUsage(
+        cpu[b"user_usec"] / 1e6,
+        cpu[b"system_usec"] / 1e6,
+        _number(f"{folder}/memory.peak"),  # Linux 5.19
+        _number(f"{folder}/pids.peak"),  # Linux 6.8
+        kills > 0 if events else None,
+    )
+
+
+def _counts(path: str) -> dict[bytes, int]:
+    """Read a file of names and numbers; nothing where there is none."""
+    fields = procfs.read(path).split()
+    return dict(zip(fields[::2], map(int, fields[1::2]), strict=True))
+
+
+def _number(path: str) -> int | None:
+    return int(data) if (data := procfs.read(path)) else None
 
 
 def below(folder: str) -> list[str]:

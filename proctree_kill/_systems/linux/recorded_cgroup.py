@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Self
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..._models.identity import ProcessIdentity
-from . import cgroupfs, procfs
+from ..contract import CellUsage
+from . import cgroupfs, controllers, procfs
 from .cgroup import TreeCgroup
 
 _SHORTAGE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -72,7 +73,14 @@ class RecordedCgroup(TreeCgroup):
 
         The entry is a threaded cgroup, which refuses ``cgroup.kill``.
         """
-        return self._may_kill and not self._entering() and cgroupfs.kill(self._beneath)
+        if not self._may_kill or self._entering():
+            return False
+        controllers.lift_cpu(self._beneath)  # the dying need the processor as well
+        return cgroupfs.kill(self._beneath)
+
+    def usage(self) -> CellUsage:
+        """Return what the processes in here used."""
+        return cgroupfs.usage(self._beneath)
 
     def remove(self) -> bool:
         """Remove it if it is empty; return whether it is gone, or its living owner's to remove."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fcntl", reason="what is for Linux needs POSIX to be imported")
 
-from proctree_kill._systems.contract import UnavailableError
+from proctree_kill._systems.contract import CellUsage, UnavailableError
 from proctree_kill._systems.linux import cgroupfs, procfs
 from proctree_kill._systems.linux.cgroupfs import (
     above_ours,
@@ -137,3 +138,28 @@ class TestTheOwner:
         boot, namespace, _, _ = owner_of(owner_name()) or ("", 0, 0, 0)
         monkeypatch.setattr(procfs, "stat", lambda _: None)
         assert not is_deserted(f"proctree-{boot}-{namespace}-1-1")
+
+
+def test_what_a_cgroup_used_is_read_as_far_as_its_kernel_tells(tmp_path: Path) -> None:
+    (tmp_path / "cpu.stat").write_text(
+        "usage_usec 3500000\nuser_usec 2500000\nsystem_usec 1000000\n"
+    )
+    assert cgroupfs.usage(str(tmp_path)) == CellUsage(2.5, 1.0)
+    (tmp_path / "memory.peak").write_text("4096\n")
+    (tmp_path / "pids.peak").write_text("12\n")
+    (tmp_path / "memory.events").write_text(
+        "low 0\nhigh 0\nmax 7\noom 1\noom_kill 0\noom_group_kill 0\n"
+    )
+    assert cgroupfs.usage(str(tmp_path)) == CellUsage(2.5, 1.0, 4096, 12, out_of_memory=False)
+
+
+@pytest.mark.parametrize("events", ["oom 1\noom_kill 1\n", "oom_kill 0\noom_group_kill 1\n"])
+def test_a_kill_for_want_of_memory_is_told(tmp_path: Path, events: str) -> None:
+    (tmp_path / "cpu.stat").write_text("user_usec 0\nsystem_usec 0\n")
+    (tmp_path / "memory.events").write_text(events)
+    assert cgroupfs.usage(str(tmp_path)).out_of_memory is True
+
+
+def test_a_cgroup_that_is_gone_tells_nothing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="gone"):
+        cgroupfs.usage(str(tmp_path / "gone"))
