@@ -137,8 +137,9 @@ class SchedulerSessions(SchedulerPlugin):
     async def _stop_all(self, deadline: float) -> dict[str, StopResult]:
         by_worker: dict[str, list[str]] = {}
         lost = []
-        for session in self._table:
-            if session.state is SessionState.LOST:
+        for entry in self._table.entries():
+            session = entry.session
+            if entry.is_lost:
                 lost.append(session.session_id)
             else:
                 by_worker.setdefault(session.worker, []).append(session.session_id)
@@ -226,7 +227,7 @@ class SchedulerSessions(SchedulerPlugin):
         return True
 
     def _end_lost(self, session: FleetSession) -> str:
-        known = self._table.end_lost(session)
+        known = self._table.end(session.session_id)
         self._publish_end(session)
         return known
 

@@ -19,22 +19,24 @@ class Entry:
     Attributes:
         token: tells its start from others of the same id.
         claimed: whether its worker has begun to start it.
+        is_lost: whether its worker process is gone; another of its machine may end it.
     """
 
     def __init__(self, session: FleetSession, token: int) -> None:
         """Begin before the start."""
         self.session = session
         self.token = token
-        self.claimed = False
+        self.claimed = self.is_lost = False
 
     def change(self, **facts: object) -> None:
         """Change facts of the session."""
         self.session = self.session.model_copy(update=facts)
 
-    @property
-    def is_lost(self) -> bool:
-        """Whether its worker process is lost."""
-        return self.session.state is SessionState.LOST
+    def how_ended(self) -> str:
+        """Return what is known of its end."""
+        if not self.is_lost:
+            return "it has ended already"
+        return f"it was lost with {self.session.worker}, and {self.session.host} has recovered"
 
 
 class SessionTable:
@@ -56,6 +58,10 @@ class SessionTable:
 
     def __iter__(self) -> Iterator[FleetSession]:
         return (entry.session for entry in self._entries.values())
+
+    def entries(self) -> list[Entry]:
+        """Return all sessions."""
+        return list(self._entries.values())
 
     def find(self, session_id: str) -> Entry | None:
         """Return a session."""
@@ -104,11 +110,10 @@ class SessionTable:
     def apply(self, event: SessionEvent, worker: str) -> None:
         """Change a session after an event on a worker."""
         entry = self._entries.get(event.session_id)
-        # A lost session is ended by another worker process of its machine.
         if entry is None or (entry.session.worker != worker and not entry.is_lost):
             return
         if event.state in (SessionState.STOPPED, SessionState.EXITED):
-            self._end(event.session_id, "it has ended already")
+            self.end(event.session_id)
         elif entry.session.state is SessionState.STARTING:
             entry.change(state=event.state, pid=event.pid, started_at=event.at)
         else:
@@ -121,6 +126,7 @@ class SessionTable:
         lost = []
         for entry in self._entries.values():
             if entry.session.worker == worker and entry.claimed and not entry.is_lost:
+                entry.is_lost = True
                 entry.change(state=SessionState.LOST)
                 lost.append(entry.session)
         return lost
@@ -134,20 +140,22 @@ class SessionTable:
         self.hosts[worker] = host
         kept = {*kept}
         ended = [
-            session
-            for session in self
-            if session.state is SessionState.LOST
-            and session.host == host
-            and session.session_id not in kept
+            entry.session
+            for session_id, entry in self._entries.items()
+            if entry.is_lost and entry.session.host == host and session_id not in kept
         ]
         for session in ended:
-            self.end_lost(session)
+            self.end(session.session_id)
         return ended
 
-    def end_lost(self, session: FleetSession) -> str:
-        """Free the id of a lost session of which nothing is left; return what is known of it."""
-        known = f"it was lost with {session.worker}, and no record of it is left on {session.host}"
-        self._end(session.session_id, known)
+    def end(self, session_id: str) -> str:
+        """Free the id of a session that has ended; return what is known of its end."""
+        known = self._entries[session_id].how_ended()
+        self._remove(session_id)
+        self._ended.pop(session_id, None)
+        self._ended[session_id] = known
+        for oldest in list(self._ended)[:-REMEMBERED]:
+            del self._ended[oldest]
         return known
 
     def on_host(self, host: str) -> list[str]:
@@ -166,13 +174,6 @@ class SessionTable:
             known = ", ".join(sorted({*self.hosts, *self.hosts.values()})) or "none"
             raise FleetError(host or "the fleet", f"no such host is ready; those that are: {known}")
         return min(workers, key=lambda worker: (worker in self.silent, self._load[worker]))
-
-    def _end(self, session_id: str, known: str) -> None:
-        self._remove(session_id)
-        self._ended.pop(session_id, None)
-        self._ended[session_id] = known
-        for oldest in list(self._ended)[:-REMEMBERED]:
-            del self._ended[oldest]
 
     def _remove(self, session_id: str) -> None:
         self._load[self._entries.pop(session_id).session.worker] -= 1

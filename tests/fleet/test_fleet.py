@@ -194,12 +194,14 @@ def test_an_agent_that_exits_by_itself_leaves_the_table(fleet: Fleet, listener: 
 
 def test_an_asynchronous_client_awaits(fleet: Fleet, cluster: Part, planter: SocketPlanter) -> None:
     session = start(fleet, planter, "a", POLITE)
-    heard: list[str] = []
-
-    async def hear(event: FleetEvent) -> None:
-        heard.append(f"{event.session_id} {event.event}")
 
     async def scene() -> None:
+        heard = asyncio.Event()
+
+        async def hear(event: FleetEvent) -> None:
+            if (event.session_id, event.event) == ("b", "mcp.session.started"):
+                heard.set()
+
         async with Client(cluster.address, asynchronous=True, set_as_default=False) as client:
             awaited = Fleet(client, event_broadcaster=hear)
             assert await awaited.asessions() == {"a": session}
@@ -207,12 +209,12 @@ def test_an_asynchronous_client_awaits(fleet: Fleet, cluster: Part, planter: Soc
             await awaited.aspawn_agent("b", SLEEP)
             assert [*(await awaited.astop_all())] == ["b"]
             assert (await awaited.arecover()).ok
+            await asyncio.wait_for(heard.wait(), BOUND)
             with pytest.raises(RuntimeError, match="asynchronous"):
                 awaited.sessions()
 
     asyncio.run(scene())
     assert planter.all_dead()
-    assert "b mcp.session.started" in heard
 
 
 def test_a_plain_client_cannot_be_awaited(fleet: Fleet) -> None:

@@ -126,6 +126,7 @@ def test_a_stopped_worker_is_unreachable(
         listener.wait("stopped", "a")
         assert planter.all_dead()
         assert fleet.stop_all() == {}
+        listener.wait("stopped", "c")
         assert listener.names("c") == ["started", "stopping", "stopped"]
 
 

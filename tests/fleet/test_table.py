@@ -7,7 +7,6 @@ import pickle
 import pytest
 
 from proctree_kill import RecoveryReport, SessionEvent, SessionState
-from proctree_kill._sessions.models import EventKind
 from proctree_kill.errors import FleetError, SessionError, UnreachableError
 from proctree_kill.fleet import FleetEvent, FleetRecovery, FleetSession, HostRecovery
 from proctree_kill.fleet.models import unreachable
@@ -26,7 +25,7 @@ def table() -> SessionTable:
     return table
 
 
-def event(kind: EventKind, state: str, session_id: str = "s") -> SessionEvent:
+def event(kind: str, state: str, session_id: str = "s") -> SessionEvent:
     return SessionEvent(
         event=f"mcp.session.{kind}",
         session_id=session_id,
@@ -104,6 +103,20 @@ def test_a_lost_session_holds_its_id_until_its_machine_has_recovered(table: Sess
     assert [ended.session_id for ended in table.ready("tcp://a:2", "a", [])] == ["s"]
     assert session.worker in str(table.ended("s"))
     assert not table.is_busy("tcp://a:1")
+
+
+def test_another_worker_process_of_the_machine_ends_a_lost_session(table: SessionTable) -> None:
+    session = run(table, "tcp://a:1")
+    table.lose("tcp://a:1")
+    for kind, state in (
+        ("stopping", "stopping"),
+        ("stop_failed", "failed"),
+        ("stopped", "stopped"),
+    ):
+        assert [known.session_id for known in table] == ["s"]
+        table.apply(event(kind, state), "tcp://a:2")
+    assert [*table] == []
+    assert session.worker in str(table.ended("s"))
 
 
 def test_a_start_that_no_worker_has_claimed_is_not_lost(table: SessionTable) -> None:
