@@ -49,9 +49,11 @@ class Remote(Protocol):
 class Scheduler(Protocol):
     """A scheduler of distributed."""
 
-    address: str
     handlers: dict[str, Any]
-    rpc: Callable[[str], Remote]
+
+    @property
+    def rpc(self) -> Callable[[str], Remote]:
+        """Returns the handlers of another process, by its address."""
 
     def log_event(self, topic: str, msg: object) -> None:
         """Send an event to the subscribers of a topic."""

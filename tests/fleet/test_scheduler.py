@@ -1,0 +1,179 @@
+"""Seam: the scheduler's part with a fake scheduler, whose workers answer what a test says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import pytest
+
+from proctree_kill import KillPolicy
+from proctree_kill.errors import FleetError, RecordError, SessionError, UnreachableError
+from proctree_kill.fleet.engine import NAME, Settings, answer, ask, dumps, loads, within
+from proctree_kill.fleet.scheduler import SchedulerSessions
+from support.times import BOUND, LONG
+
+WORKER = "tcp://a:1"
+MOMENT = 0.01  # seconds of a deadline that passes in full
+Answer = Callable[..., Coroutine[Any, Any, object]]
+
+
+class Remote:
+    """A process that answers calls."""
+
+    def __init__(self, handle: Callable[[str, bytes], Coroutine[Any, Any, bytes | None]]) -> None:
+        self._handle = handle
+
+    async def proctree_kill_fleet(self, *, call: str, data: bytes) -> bytes | None:
+        return await self._handle(call, data)
+
+
+class Scheduler:
+    """What a plugin uses of a scheduler; its one worker answers these calls."""
+
+    def __init__(self, **calls: Answer) -> None:
+        self.handlers: dict[str, Any] = {}
+        self.events: list[Any] = []
+        self.rpc = lambda _: Remote(lambda call, data: answer(calls, call, data))
+        self.setups: dict[str, Mapping[str, Any]] = {}
+
+    def log_event(self, _topic: str, msg: object) -> None:
+        self.events.append(msg)
+
+    async def register_worker_plugin(
+        self,
+        comm: None,
+        plugin: bytes,
+        name: str,
+        *,
+        idempotent: bool,
+    ) -> Mapping[str, Mapping[str, Any]]:
+        del comm, plugin, name, idempotent
+        return self.setups
+
+    async def begin(self) -> None:
+        """Start the plugin, with a worker that is ready."""
+        await SchedulerSessions(Settings("/records", KillPolicy(grace=0, settle=0))).start(self)
+        await self.ask("ready", worker=WORKER, host="a", kept=[])
+
+    async def ask(self, call: str, **arguments: object) -> Any:  # noqa: ANN401 - any value travels
+        return await ask(Remote(self.handlers[NAME]), "the scheduler", BOUND, call, **arguments)
+
+
+def spawn(scheduler: Scheduler) -> Coroutine[Any, Any, Any]:
+    return scheduler.ask(
+        "spawn", session_id="s", tool="mcp", host=None, payload=b"", deadline=MOMENT
+    )
+
+
+async def silent(**_: object) -> None:
+    await asyncio.sleep(LONG)
+
+
+def test_a_start_that_was_claimed_and_then_not_answered_keeps_its_id() -> None:
+    async def scene() -> None:
+        async def claimed(session_id: str, token: int, payload: bytes) -> None:
+            del payload
+            assert await scheduler.ask("claim", worker=WORKER, session_id=session_id, token=token)
+            await silent()
+
+        scheduler = Scheduler(spawn=claimed)
+        await scheduler.begin()
+        with pytest.raises(UnreachableError, match="whether session 's' started is not known"):
+            await spawn(scheduler)
+        with pytest.raises(SessionError, match="starting on a"):
+            await spawn(scheduler)
+
+    asyncio.run(scene())
+
+
+def test_a_start_that_was_not_claimed_frees_its_id() -> None:
+    async def scene() -> None:
+        scheduler = Scheduler(spawn=silent)
+        await scheduler.begin()
+        for _ in range(2):
+            with pytest.raises(UnreachableError, match=f"{WORKER}: it did not answer within"):
+                await spawn(scheduler)
+        assert await scheduler.ask("sessions", deadline=MOMENT) == {}
+
+    asyncio.run(scene())
+
+
+def test_a_stop_waits_for_the_start_of_its_session() -> None:
+    async def scene() -> None:
+        released = asyncio.Event()
+
+        async def slow(**_: object) -> None:
+            released.set()
+            await silent()
+
+        scheduler = Scheduler(spawn=slow)
+        await scheduler.begin()
+        start = asyncio.ensure_future(spawn(scheduler))
+        await released.wait()
+        stop = await scheduler.ask("stop", session_id="s", deadline=MOMENT)
+        assert stop.method == "not_found"
+        with pytest.raises(UnreachableError):
+            await start
+
+    asyncio.run(scene())
+
+
+def test_a_machine_that_cannot_recover_says_why() -> None:
+    async def ping() -> None: ...
+
+    async def recover(**_: object) -> None:
+        raise RecordError("/records", "it is a file")  # noqa: EM101 - as the library
+
+    async def scene() -> None:
+        scheduler = Scheduler(ping=ping, recover=recover)
+        await scheduler.begin()
+        found = await scheduler.ask("recover", dry_run=False, bare=False, deadline=BOUND)
+        assert [(host.outcome, host.ok) for host in found.hosts] == [("answered", False)]
+        assert "it is a file" in str(found)
+
+    asyncio.run(scene())
+
+
+def test_a_value_that_cannot_travel_is_an_error() -> None:
+    async def odd() -> object:
+        return (number for number in range(3))
+
+    succeeded, error = loads(asyncio.run(answer({"odd": odd}, "odd", dumps({}))))
+    assert not succeeded
+    assert "cannot be sent" in str(error)
+
+
+def test_a_connection_that_breaks_is_unreachable_and_a_process_without_a_fleet_is_told() -> None:
+    async def broken(_call: str, _data: bytes) -> bytes:
+        raise ConnectionResetError
+
+    async def none(_call: str, _data: bytes) -> None:
+        return None
+
+    with pytest.raises(UnreachableError, match="its connection broke"):
+        asyncio.run(ask(Remote(broken), WORKER, BOUND, "stop"))
+    with pytest.raises(FleetError, match="it has no fleet"):
+        asyncio.run(ask(Remote(none), WORKER, BOUND, "stop"))
+
+
+def test_a_cancelled_wait_cancels_its_work() -> None:
+    async def scene() -> None:
+        cancelled, begun = asyncio.Event(), asyncio.Event()
+
+        async def work() -> None:
+            begun.set()
+            try:
+                await silent()
+            finally:
+                cancelled.set()
+
+        waiting = asyncio.ensure_future(within(work(), LONG))
+        await begun.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await cancelled.wait()
+
+    asyncio.run(scene())
