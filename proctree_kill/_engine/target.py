@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._models.identity import ProcessIdentity
 from .._models.tree import TreeMember, TreeSnapshot
-from .._systems.contract import Cell
+from .._models.usage import Usage
+from .._systems.contract import Cell, CpuSeconds
 from .markers import check_marker
 from .pids import HasPid, check_pid, started_pid
 from .spare import Spare, Sparing, sparing
@@ -54,6 +55,8 @@ class Aim(NamedTuple):
         since: the start, as :attr:`Member.start`, before which no process carries such a marker.
         spared: which members are not touched; None spares none.
         ownerless: whether no object stands for those of them that are children of this process.
+        spent: what roots used that are reaped by now, by their numbers.
+        note_usage: takes what a kill found that the tree used, and returns all that is known.
     """
 
     claims: Sequence[Claim]
@@ -67,6 +70,8 @@ class Aim(NamedTuple):
     since: int = 0
     spared: Sparing | None = None
     ownerless: bool = False
+    spent: Mapping[int, CpuSeconds] = {}
+    note_usage: Callable[[Usage | None], Usage | None] | None = None
 
 
 class Contained(ABC):
@@ -116,6 +121,8 @@ def aim(target: Target, marker: str | None = None, spare: Spare | None = None) -
         since=since,
         spared=sparing(spare),
         ownerless=all(aimed.ownerless for aimed in aims),
+        spent={pid: cpu for aimed in aims for pid, cpu in aimed.spent.items()},
+        note_usage=aims[0].note_usage if len(aims) == 1 else None,
     )
 
 

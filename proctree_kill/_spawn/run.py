@@ -107,16 +107,18 @@ class Running:
             finally:
                 transfer.stop()
                 process.close_pipes()
+        used = process.usage()
         if not ended.in_time:
             # As in subprocess: bytes, which may end within a character; None if empty.
             out, err = ended.stdout or None, ended.stderr or None
             expired = TimeoutExpired(self._args, self._timeout or 0, out, err)
             expired.kill = ended.kill  # type: ignore[attr-defined] # ours
+            expired.usage = used  # type: ignore[attr-defined] # ours
             raise expired
         stdout = decoded(ended.stdout, process.stdout)
         stderr = decoded(ended.stderr, process.stderr)
         done: CompletedTree[Any] = CompletedTree(
-            self._args, process.returncode, stdout, stderr, kill=ended.kill
+            self._args, process.returncode, stdout, stderr, kill=ended.kill, usage=used
         )
         if self._check:
             done.check_returncode()
@@ -238,16 +240,17 @@ def run(args: Command, **options: Any) -> CompletedTree[Any]:
         options: all other options of :class:`TreePopen`.
 
     Returns:
-        As ``subprocess.run``; ``kill`` is what was ended after the root, or None.
+        As ``subprocess.run``; ``kill`` is what was ended after the root, or None, and ``usage``
+        what the command and all that it started used.
         ``exit_code`` is None, and ``returncode`` 255, where another part of this program has
         reaped the root and the kernel does not tell its exit code (before Linux 6.15).
 
     Raises:
         subprocess.TimeoutExpired: the time was over, and the root lived, a process that it left
             was still writing, or the whole tree was waited for.
-            It holds the output until then, and ``kill``.
+            It holds the output until then, ``kill`` and ``usage``.
         subprocess.CalledProcessError: ``check`` is set and the exit code is not 0, or unknown,
-            which its text says; it has ``kill``.
+            which its text says; it has ``kill`` and ``usage``.
         TypeError, ValueError: an option is unknown or wrong; nothing was run.
         ContainmentError, OSError: as for :class:`TreePopen`.
     """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from ..contract import Details, Reply, System
+from ..contract import CpuSeconds, Details, Reply, System
 from ..member import ALIVE, DESCENDANT, GONE, GROUP, MARKER, SESSION, Member
 from ..pid import may_signal
 from ..signals import number_of
@@ -310,6 +310,20 @@ class LinuxSystem(System):
     def inspect(self, members: Iterable[Member]) -> None:
         """Ask waitid(2) for our children, the descriptor for other processes."""
         self._handles.inspect(members)
+
+    def look_again(self, members: Iterable[Member]) -> None:
+        """Read the stat lines; a zombie has one until its parent reaps it."""
+        for member in members:
+            if (found := self._handles.with_room(lambda: procfs.stat(member.pid))) is not None:  # noqa: B023 - called at once
+                procfs.look_again(member, found)
+
+    def cpu_used(self, members: Iterable[Member]) -> CpuSeconds | None:
+        """Add up the stat lines."""
+        return procfs.cpu_used(members)
+
+    def memory_used(self, members: Iterable[Member]) -> int | None:
+        """Add up the stat lines."""
+        return procfs.memory_used(members)
 
     def holds(self, member: Member, files: Collection[tuple[int, int]]) -> bool:
         """Read ``/proc/PID/fd`` (proc_pid_fd(5))."""
