@@ -132,6 +132,24 @@ def _holders_of_ports() -> bool:
         return any(os.getpid() in holders.pids for holders in found)
 
 
+def _limits_of_a_job() -> bool:
+    """Probe whether a job keeps its limits: Wine's does not."""
+    if not has("job objects"):
+        return False
+    from proctree_kill import Limits  # noqa: PLC0415 - slow to import
+    from proctree_kill._systems.contract import UnavailableError  # noqa: PLC0415 - as above
+    from proctree_kill._systems.windows.job import TreeJob  # noqa: PLC0415 - as above
+
+    job = TreeJob.make(dies_with_owner=False)
+    try:
+        job.limit(Limits(memory="1G", processes=100))
+    except UnavailableError:
+        return False
+    finally:
+        job.abandon()
+    return True
+
+
 PROBES: dict[str, Callable[[], bool]] = {
     "pidfd": _pidfd,
     "pidfd inode": _pidfd_inode,
@@ -141,6 +159,7 @@ PROBES: dict[str, Callable[[], bool]] = {
     "console events": lambda: hasattr(signal, "CTRL_BREAK_EVENT"),
     "windows": lambda: hasattr(ctypes, "WinDLL"),
     "job objects": lambda: hasattr(ctypes, "WinDLL"),
+    "limits of a job": _limits_of_a_job,
     "subinterpreters": lambda: any(map(importlib.util.find_spec, SUBINTERPRETERS)),
     "waitid": lambda: hasattr(os, "waitid"),
     "procfs": lambda: has("fork") and Path("/proc/self/stat").exists(),

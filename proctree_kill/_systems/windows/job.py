@@ -9,92 +9,29 @@ which is one more process between this one and the program.
 from __future__ import annotations
 
 import ctypes
-import functools
 import secrets
-import sys
-from collections.abc import Mapping
-from ctypes import c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p, c_wchar_p
-from typing import Any, Self
+from ctypes import c_size_t, c_uint32
+from typing import TYPE_CHECKING, Self
 
-from ..contract import Cell, UnavailableError
-from . import win32
+from ..contract import Cell, CellUsage, UnavailableError
+from . import job_handle, job_limits, job_usage, win32
 from .handles import FORCE_CODE
+from .job_handle import Handle
+
+if TYPE_CHECKING:
+    from ..._models.limits import Limits
 
 CREATE_SUSPENDED = 0x4
 """A process creation flag that ``subprocess`` does not name."""
-KILL_ON_JOB_CLOSE = 0x2000
-PROCESS_IDS, EXTENDED_LIMITS = 3, 9
-"""Classes of JOBOBJECTINFOCLASS (winnt.h)."""
+PROCESS_IDS = 3
+"""A class of JOBOBJECTINFOCLASS (winnt.h)."""
 FIRST_ROOM = 64
 """How many numbers are listed before more room is made."""
 MORE_DATA = 234
 ASSIGN = win32.PROCESS_TERMINATE | 0x0100  # PROCESS_SET_QUOTA
 
-_P = ctypes.POINTER
-_KERNEL32: Mapping[str, tuple[Any, ...]] = {
-    "AssignProcessToJobObject": (c_int32, c_void_p, c_void_p),
-    "CreateJobObjectW": (c_void_p, c_void_p, c_wchar_p),
-    "QueryInformationJobObject": (c_int32, c_void_p, c_int32, c_void_p, c_uint32, c_void_p),
-    "SetInformationJobObject": (c_int32, c_void_p, c_int32, c_void_p, c_uint32),
-    "TerminateJobObject": (c_int32, c_void_p, c_uint32),
-}
-
-
-class BasicLimits(ctypes.Structure):
-    """JOBOBJECT_BASIC_LIMIT_INFORMATION (winnt.h)."""
-
-    _fields_ = (
-        ("process_time", c_int64),
-        ("job_time", c_int64),
-        ("flags", c_uint32),
-        ("smallest_set", c_size_t),
-        ("largest_set", c_size_t),
-        ("processes", c_uint32),
-        ("affinity", c_size_t),
-        ("priority", c_uint32),
-        ("scheduling", c_uint32),
-    )
-
-
-class ExtendedLimits(ctypes.Structure):
-    """JOBOBJECT_EXTENDED_LIMIT_INFORMATION (winnt.h): 144 bytes with pointers of 64 bits."""
-
-    _fields_ = (
-        ("basic", BasicLimits),
-        ("counters", c_uint64 * 6),
-        ("process_memory", c_size_t),
-        ("job_memory", c_size_t),
-        ("peak_process_memory", c_size_t),
-        ("peak_job_memory", c_size_t),
-    )
-
-
-@functools.cache
-def _kernel32() -> Any:  # noqa: ANN401 - as load()
-    """Return what is about jobs."""
-    return win32.load("kernel32", _KERNEL32)
-
-
 _abandoned: set[TreeJob] = set()
 """Jobs without an owning object, whose processes would die if they were closed."""
-
-
-class _Handle:
-    """A handle that is closed when the last thread that uses it has let go of it.
-
-    Its number may mean another object once it is closed, also another job.
-    A lock would do as well, but must not be held in the main thread, where signal handlers run.
-    """
-
-    __slots__ = ("is_unwanted", "value")
-
-    def __init__(self, value: int) -> None:
-        self.value = value
-        self.is_unwanted = False  # else it stays open: closing it may end processes
-
-    def __del__(self) -> None:
-        if self.is_unwanted and not sys.is_finalizing():
-            win32.close(self.value)
 
 
 class TreeJob(Cell):
@@ -121,20 +58,17 @@ class TreeJob(Cell):
         """
         self.name = f"proctree_kill-{secrets.token_hex(8)}"
         self.dies_with_owner = dies_with_owner
-        handle: int | None = _kernel32().CreateJobObjectW(None, self.name)
-        if handle is None:
-            raise win32.error()
-        self._handle: _Handle | None = _Handle(handle)
-        if dies_with_owner:
-            limits = ExtendedLimits()
-            limits.basic.flags = KILL_ON_JOB_CLOSE
-            size = ctypes.sizeof(limits)
-            if not _kernel32().SetInformationJobObject(
-                handle, EXTENDED_LIMITS, ctypes.byref(limits), size
-            ):
-                error = win32.error()
-                self._close()
-                raise error
+        self._bounds = job_limits.Bounds(job_limits.KILL_ON_JOB_CLOSE if dies_with_owner else 0)
+        self._refusals: job_usage.Refusals | None = None
+        self._handle: Handle | None = Handle(
+            job_handle.kernel32().CreateJobObjectW(None, self.name)
+        )
+        if dies_with_owner and not self._handle.write(
+            job_limits.EXTENDED_LIMITS, self._bounds.extended()
+        ):
+            error = win32.error()  # closing it may replace the error
+            self._close()
+            raise error
 
     @classmethod
     def make(cls, *, dies_with_owner: bool) -> Self:
@@ -172,7 +106,7 @@ class TreeJob(Cell):
         with win32.closing(_open(pid, ASSIGN)) as process:
             handle = self._handle
             value = None if handle is None else handle.value
-            if not _kernel32().AssignProcessToJobObject(value, process):
+            if not job_handle.kernel32().AssignProcessToJobObject(value, process):
                 raise win32.error()
 
     def pids(self) -> list[int]:
@@ -184,11 +118,8 @@ class TreeJob(Cell):
         room = FIRST_ROOM
         while (handle := self._handle) is not None:
             found = (c_size_t * (room + 1))()  # two counts of 32 bits, then the numbers
-            size = ctypes.sizeof(found)
-            if _kernel32().QueryInformationJobObject(
-                handle.value, PROCESS_IDS, ctypes.byref(found), size, None
-            ):
-                count = ctypes.cast(found, _P(c_uint32))[1]
+            if handle.read(PROCESS_IDS, found):
+                count = ctypes.cast(found, ctypes.POINTER(c_uint32))[1]
                 begin = 8 // ctypes.sizeof(c_size_t)
                 return list(found[begin : begin + count])
             if win32.last_error() != MORE_DATA:
@@ -199,7 +130,9 @@ class TreeJob(Cell):
     def kill(self) -> bool:
         """End all processes in here at once; return whether the system accepted it."""
         handle = self._handle
-        return handle is None or bool(_kernel32().TerminateJobObject(handle.value, FORCE_CODE))
+        return handle is None or bool(
+            job_handle.kernel32().TerminateJobObject(handle.value, FORCE_CODE)
+        )
 
     def remove(self) -> bool:
         """Close it if it is empty; return whether it is closed."""
@@ -215,10 +148,46 @@ class TreeJob(Cell):
         else:
             self._close()
 
+    def limit(self, limits: Limits) -> None:
+        """Limit what the processes in here use together; None lifts a limit.
+
+        Raises:
+            UnavailableError: this system cannot limit that, and why; nothing is changed.
+        """
+        handle = self._handle
+        if handle is None:
+            text = "the job object is closed"
+            raise UnavailableError(text)
+        bounds = self._bounds.but(limits)
+        if bounds.memory and self._refusals is None:
+            try:
+                self._refusals = job_usage.Refusals(handle)
+            except OSError as error:
+                text = f"Windows does not say when a job refuses memory: {error}"
+                raise UnavailableError(text) from error
+        job_limits.change(handle, self._bounds, bounds)
+        self._bounds = bounds
+
+    def usage(self) -> CellUsage:
+        """Return what the processes used that are or were in here.
+
+        Raises:
+            OSError: it is closed, or the system refuses.
+            UnavailableError: this system does not tell.
+        """
+        handle = self._handle
+        if handle is None:
+            text = "the job object is closed"
+            raise OSError(text)
+        return job_usage.read(handle, self._refusals)
+
     def _close(self) -> None:
         handle, self._handle = self._handle, None
         if handle is not None:
             handle.is_unwanted = True
+        refusals, self._refusals = self._refusals, None
+        if refusals is not None:
+            refusals.port.is_unwanted = True
 
 
 def _open(pid: int, rights: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proctree_kill._systems.contract import UnavailableError
-from proctree_kill._systems.windows import job, win32
+from proctree_kill._systems.windows import job_handle, win32
 from proctree_kill._systems.windows.job import TreeJob
 
 HANDLE = 77
@@ -66,7 +66,7 @@ def test_a_handle_that_a_call_uses_is_closed_after_it(
         thread.join()
         during.append(closed[:])
 
-    monkeypatch.setattr(job, "_kernel32", lambda: Kernel(close_in_another_thread))
+    monkeypatch.setattr(job_handle, "kernel32", lambda: Kernel(close_in_another_thread))
     made = TreeJob.make(dies_with_owner=False)
     use(made)
     assert (during, closed) == ([[]], [HANDLE])
@@ -78,7 +78,7 @@ def test_a_handle_that_a_call_uses_is_closed_after_it(
 def test_a_job_that_is_only_forgotten_keeps_its_processes(
     closed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "_kernel32", lambda: Kernel(list))
+    monkeypatch.setattr(job_handle, "kernel32", lambda: Kernel(list))
     made = TreeJob.make(dies_with_owner=True)
     del made
     assert closed == []
@@ -87,7 +87,7 @@ def test_a_job_that_is_only_forgotten_keeps_its_processes(
 def test_a_job_that_takes_no_limits_is_closed(
     closed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "_kernel32", lambda: Kernel(list, takes_limits=False))
+    monkeypatch.setattr(job_handle, "kernel32", lambda: Kernel(list, takes_limits=False))
     with pytest.raises(UnavailableError, match="refused"):
         TreeJob.make(dies_with_owner=True)
     assert closed == [HANDLE]

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from proctree_kill._systems.windows import process_table, win32
-from proctree_kill._systems.windows.job import BasicLimits, ExtendedLimits
+from proctree_kill._systems.windows.job_limits import BasicLimits, CpuRate, ExtendedLimits
+from proctree_kill._systems.windows.job_usage import Accounting, Message, PortOfJob
 from proctree_kill._systems.windows.process_table import Row
 
 ADDRESS = 0x7FFE0000
@@ -68,6 +69,10 @@ def table(*rows: Row) -> bytes:
     [
         (BasicLimits, 64),
         (ExtendedLimits, 144),
+        (CpuRate, 8),
+        (Accounting, 48),
+        (PortOfJob, 16),
+        (Message, 32),
         (win32.BasicInformation, 48),
         (win32.ObjectInformation, 56),
         (win32.UnicodeString, 16),
@@ -82,6 +87,8 @@ def test_sizes_are_those_of_the_headers(layout: type[ctypes.Structure], size: in
 def test_offsets_are_those_of_the_headers() -> None:
     assert (ProcessInformation.created.offset, ProcessInformation.name.offset) == (32, 56)
     assert (ProcessInformation.pid.offset, ProcessInformation.ppid.offset) == (80, 88)
+    assert (ExtendedLimits.job_memory.offset, ExtendedLimits.peak_job_memory.offset) == (120, 136)
+    assert (Accounting.processes.offset, Message.message.offset) == (36, 24)
 
 
 def test_a_table_is_read_to_its_end() -> None:
