@@ -58,11 +58,7 @@ class Stat(NamedTuple):
     flags: int
     threads: int
     start: int
-    used: Sequence[bytes] = ()
-    """CPU time in programs and in the kernel, those of reaped children (ticks), and pages.
-
-    They are numbers, which are read once the tree was ended.
-    """
+    fields: Sequence[bytes] = ()  # from the state to the memory
 
 
 class Table(NamedTuple):
@@ -158,7 +154,7 @@ def stat(pid: int | str) -> Stat | None:
         int(fields[6]),
         int(fields[17]),
         int(fields[19]),
-        (*fields[11:15], fields[21]),
+        fields,
     )
 
 
@@ -170,7 +166,8 @@ def from_stat(pid: int, found: Stat) -> Member:
     member.start, member.threads = found.start, found.threads
     member.kernel = bool(found.flags & PF_KTHREAD)
     member.stopped = found.state == b"T"
-    member.used = found.used
+    if fields := found.fields:
+        member.used = (fields[11], fields[12], fields[13], fields[14], fields[21])
     return member
 
 
@@ -180,22 +177,23 @@ def look_again(member: Member, found: Stat) -> None:
     Not its children: those that died since then may be members, which are counted by themselves.
     """
     if member.used and found.start == member.start:
-        member.used = (*found.used[:2], *member.used[2:])
+        member.used = (*found.fields[11:13], *member.used[2:])
 
 
 def cpu_used(members: Iterable[Member]) -> CpuSeconds | None:
     """Add up what these and the children that they had reaped used; None if none told."""
     if not (told := [member.used for member in members if member.used]):
         return None
-    user, system, children_user, children_system, _ = (
-        sum(map(int, column)) / os.sysconf("SC_CLK_TCK") for column in zip(*told, strict=True)
+    user, system, children_user, children_system = (
+        sum(map(int, column)) for column in list(zip(*told, strict=True))[:4]
     )
-    return CpuSeconds(user + children_user, system + children_system)
+    hertz = os.sysconf("SC_CLK_TCK")
+    return CpuSeconds((user + children_user) / hertz, (system + children_system) / hertz)
 
 
 def memory_used(members: Iterable[Member]) -> int | None:
     """Add up the memory that these have resident; None if none told."""
-    pages = sum(int(member.used[4]) for member in members if member.used)
+    pages = sum(map(int, [member.used[4] for member in members if member.used]))
     return pages * os.sysconf("SC_PAGE_SIZE") or None
 
 
@@ -248,15 +246,16 @@ def tasks(pid: int) -> list[str]:
         return []
 
 
-def may_fork(member: Member) -> bool:
+def may_fork(member: Member, *, looks_again: bool = False) -> bool:
     """Whether a thread of a process that was sent SIGSTOP may still be in fork(2).
 
-    The member's threads are noted where none can be added.
+    The member's threads are noted where none can be added, and what it used if it ``looks_again``.
     """
     found = stat(member.pid)
     if found is None:  # gone or hidden
         return True
-    look_again(member, found)
+    if looks_again:
+        look_again(member, found)
     if found.threads == 1 and found.state in STOPPED:
         member.threads = 1
         return False

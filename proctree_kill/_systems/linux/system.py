@@ -27,6 +27,8 @@ NOTHING_SEEN = DESCENDANT | SESSION | GROUP | MARKER
 """What cannot be looked for where ``/proc`` does not show it."""
 FIRST_STOP_POLL, STOP_POLL = 0.00002, 0.0005
 """Seconds between two looks at members that are to stop; the pause doubles up to the second."""
+FRESH = 0.1
+"""Seconds for which what a process told of its use is as good as now."""
 FEW = 32
 """Parents that are asked one by one in any case."""
 CHILDREN_FILE = os.path.exists("/proc/thread-self/children")
@@ -49,6 +51,7 @@ class LinuxSystem(System):
         self._everywhere = False
         self._zombies: set[tuple[int, int | None]] = set()  # children that were found dead
         self._killed: list[Member] = []
+        self._begun = self.now()
         self._frozen: set[str] = set()  # the cgroups of version 1 in which members are frozen
 
     def start_clock(self) -> int:
@@ -257,11 +260,14 @@ class LinuxSystem(System):
     def prove_stopped(self, members: Iterable[Member], until: float) -> None:
         """Read the states of all threads until none may be in fork(2)."""
         pause = FIRST_STOP_POLL
+        looks_again = self.now() > self._begun + FRESH
         for member in members:
             if member.start is None:  # unseen already
                 continue
             while (
-                procfs.may_fork(member) and self.owns_number(member) and not self._is_frozen(member)
+                procfs.may_fork(member, looks_again=looks_again)
+                and self.owns_number(member)
+                and not self._is_frozen(member)
             ):
                 if self.now() >= until:
                     self.unseen |= DESCENDANT
