@@ -19,7 +19,11 @@ CODE = ("proctree_kill", "tests", "benchmarks", "noxfile.py", "hatch_build.py", 
 PLATFORMS = ("linux", "darwin", "win32")
 WINDOWS_FILES = "*/_systems/windows/*.py"  # no other system executes them
 # The kernels of the lab, and what their machines must have, so that no test of it is skipped.
-KERNELS = {"5.10": "pidfd", "6.1": "pidfd,cgroup", "6.12": "pidfd,cgroup,pidfd inode,next pid"}
+KERNELS = {
+    "5.10": "pidfd",
+    "6.1": "pidfd,cgroup,limits",
+    "6.12": "pidfd,cgroup,limits,pidfd inode,next pid",
+}
 
 nox.needs_version = ">=2025.11"
 nox.options.sessions = ["lint", "types", "docs", "tests"]

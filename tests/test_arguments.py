@@ -12,6 +12,7 @@ import pytest
 from proctree_kill import (
     Containment,
     KillPolicy,
+    Limits,
     SessionManager,
     TreePopen,
     akill_tree,
@@ -39,6 +40,7 @@ WRONG: dict[str, tuple[object, ...]] = {
     "dry_run": (None, "no", 1),
     "bare": (None, "no", 1),
     "containment": ({}, 1, "cgroup", None),
+    "limits": ({}, {"memory": "2G"}, "2G", 1, True, Limits),
     "leftovers": ({}, 1, "keep"),
     "linger": ({}, "1", True),
     "timeout": ({}, "1"),
@@ -56,8 +58,8 @@ WRONG: dict[str, tuple[object, ...]] = {
 }
 KILL = ("policy", "spare", "on_event", "shutdown", "marker", "grace", "settle", "terminate",
         "teardown", "include_root", "helper_timeout")  # fmt: skip
-AGENT = ("tool", "shutdown", "spare", "containment", "idle_timeout", "max_lifetime")
-TREE = ("record", "spare", "containment", "leftovers", "linger")
+AGENT = ("tool", "shutdown", "spare", "containment", "limits", "idle_timeout", "max_lifetime")
+TREE = ("record", "spare", "containment", "limits", "leftovers", "linger")
 ENTRIES: dict[str, tuple[str, ...]] = {
     "kill_tree": KILL,
     "akill_tree": KILL,
@@ -69,7 +71,7 @@ ENTRIES: dict[str, tuple[str, ...]] = {
     "TreePopen": TREE,
     "run": (*TREE, "timeout", "grace"),
     "arun": (*TREE, "timeout", "grace"),
-    "prepare": ("containment",),
+    "prepare": ("containment", "limits"),
     "SessionManager": ("directory", "policy", "event_broadcaster"),
     "spawn_agent": AGENT,
     "aspawn_agent": AGENT,

@@ -9,8 +9,9 @@ from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from .._models.errors import ContainmentError
+from .._models.errors import ContainmentError, PolicyError
 from .._models.exit_code import LOST
+from .._models.limits import Limits
 from .._models.policy import KillPolicy
 from .._models.result import KillResult, SurvivorsError
 from .._models.tree import Evidence, TreeMember
@@ -38,6 +39,7 @@ def run(options: Namespace, screen: Screen) -> int:
     """Run a command, end what it left behind, and return the exit code."""
     try:
         policy = policy_of(options)
+        limits = Limits(memory=options.memory, processes=options.processes, cpu=options.cpu)
         leftovers = Leftovers.read(
             options.leftovers,
             options.linger,
@@ -58,9 +60,10 @@ def run(options: Namespace, screen: Screen) -> int:
                 terminal,
                 containment=options.containment,
                 kill_on_parent_exit=options.kill_on_parent_exit,
+                limits=limits,
                 stdin=relay and relay.reader,
             )
-        except (InputError, ContainmentError, OSError) as error:
+        except (InputError, ContainmentError, PolicyError, OSError) as error:
             screen.error(failure_text(error, options.argv[0]))
             return start_failure(error)
         if relay is not None:
@@ -158,7 +161,7 @@ def ask_times(policy: KillPolicy) -> list[float]:
     return ends + [end - time / 2 for end, time in zip(ends, seconds, strict=True)]
 
 
-def failure_text(error: InputError | ContainmentError | OSError, program: str) -> str:
+def failure_text(error: Exception, program: str) -> str:
     """Say why a command could not be started."""
     if isinstance(error, InputError):
         return f"{error}; nothing was started"
@@ -169,7 +172,7 @@ def failure_text(error: InputError | ContainmentError | OSError, program: str) -
     return text
 
 
-def start_failure(error: InputError | ContainmentError | OSError) -> Exit:
+def start_failure(error: Exception) -> Exit:
     """Return the exit code for a command that could not be started."""
     if isinstance(error, FileNotFoundError):
         return Exit.NOT_FOUND

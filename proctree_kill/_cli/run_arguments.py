@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .base_parser import Parser
 from .exit_codes import Exit
-from .values import duration, program, time_limit
+from .values import duration, number, program, time_limit
 
 
 def add_run(parser: Parser) -> None:
@@ -60,6 +60,23 @@ def add_run(parser: Parser) -> None:
         help="what keeps the tree together: the best that this machine offers (auto, the "
         "default); a session and a marker (session); a cgroup or a job object, or nothing is "
         "started (kernel)",
+    )
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="memory that the whole tree may use, as 2G, 512M or a number of bytes; more ends it",
+    )
+    parser.add_argument(
+        "--processes",
+        type=number,
+        metavar="N",
+        help="processes that may live at one time; on Linux threads count",
+    )
+    parser.add_argument(
+        "--cpu",
+        type=number,
+        metavar="CORES",
+        help="cores that the whole tree may use, as 0.5 or 2",
     )
     parser.add_argument(
         "--kill-on-parent-exit",

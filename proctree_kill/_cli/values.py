@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import re
 from pathlib import Path
@@ -50,6 +51,15 @@ def is_duration(text: str) -> bool:
 def time_limit(text: str) -> float | None:
     """Read a duration of which 0 is no limit."""
     return duration(text) or None
+
+
+def number(text: str) -> int | float:
+    """Read a number. Its bounds are the library's business."""
+    for read in (int, float):
+        with contextlib.suppress(ValueError):
+            return read(text)
+    message = f"{text!r} is not a number"
+    raise argparse.ArgumentTypeError(message)
 
 
 def signal(text: str) -> str:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .._engine.kill import look
 from .._engine.target import Aim
 from .._models.errors import ContainmentError
+from .._models.limits import LimitChanges, Limits
 from .._running import threads
 from .._systems import cell
 from .._systems.contract import Cell, CellUsage, System, UnavailableError
 from .._systems.member import ANY_KEPT
 from .guard import KILL_ON_PARENT_EXIT
 
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .._systems.member import Member
+
 MOVED = "the root was moved there after its start: what it had lost by then may be outside"
+LIMITS = "limits"
 SWEEPS = 5
 """How often members outside the cell are looked for; each sweep moves all that it finds."""
 
@@ -27,16 +34,19 @@ class TreeCell:
     Attributes:
         kernel: the cell; None while the tree has none.
         notes: why the tree has none, or how its root got in late.
+        limits: what the tree may use.
     """
 
-    def __init__(self, requested: str) -> None:
+    def __init__(self, requested: str, limits: Limits) -> None:
         """Begin without a cell.
 
         Args:
             requested: the containment that was asked for; ``"kernel"`` insists on a cell.
+            limits: what the tree may use; a limit insists on a cell as well.
         """
         self.kernel: Cell | None = None
         self.notes: tuple[str, ...] = ()
+        self.limits = limits
         self._usage: CellUsage | None = None
         self._requested = requested
         self._entered = self._suspends = False
@@ -45,12 +55,15 @@ class TreeCell:
         """Make a cell, unless no more than a session was asked for.
 
         Raises:
-            ContainmentError: one was insisted on, and this process may have none.
+            ContainmentError: one was insisted on, and this process may have none, or cannot
+                limit it.
         """
         if self._requested != "session":
             try:
                 self.kernel = cell(dies_with_owner=dies_with_owner)
                 weakref.finalize(self, self.kernel.abandon)
+                if self.limits.given:
+                    self.kernel.limit(self.limits)
             except UnavailableError as error:
                 self._do_without(str(error))
 
@@ -100,8 +113,31 @@ class TreeCell:
             kernel.start(pid)
         elif kernel.creation_flags or not self._entered:
             kernel.is_whole = False
-            _move_in(kernel, system, aim)
+            outside = _move_in(kernel, system, aim)
             self.notes = (*self.notes, MOVED)
+            if outside and self.limits.given:
+                pids = ", ".join(str(member.pid) for member in outside)
+                text = f"processes that cannot be moved into {kernel.name} have none: {pids}"
+                raise ContainmentError(LIMITS, text)
+
+    def limit(self, **changes: Unpack[LimitChanges]) -> None:
+        """Change what the tree may use.
+
+        Raises:
+            ContainmentError: this tree or this machine cannot have that; nothing is changed.
+            PolicyError: a limit is wrong; nothing is changed.
+        """
+        limits = self.limits.but(**changes)
+        if limits == self.limits:
+            return
+        if self.kernel is None:
+            reason = "; ".join(["the tree has no cgroup or job object", *self.notes])
+            raise ContainmentError(LIMITS, reason)
+        try:
+            self.kernel.limit(limits)
+        except UnavailableError as error:
+            raise ContainmentError(LIMITS, str(error)) from error
+        self.limits = limits
 
     def usage(self) -> CellUsage | None:
         """Return what the tree used, or what was read last; None where no cell tells."""
@@ -125,19 +161,25 @@ class TreeCell:
         """Give the cell up.
 
         Raises:
-            ContainmentError: it was insisted on, or was to end the tree with this process.
+            ContainmentError: it was insisted on, or was to limit the tree, or to end it with this
+                process.
         """
-        needed = self.kernel is not None and self.kernel.dies_with_owner
+        needed = self._requested if self._requested == "kernel" else None
+        if self.limits.given:
+            needed = LIMITS
+        elif self.kernel is not None and self.kernel.dies_with_owner:
+            needed = KILL_ON_PARENT_EXIT
         self.remove()
         self.kernel = None
-        if self._requested == "kernel" or needed:
-            raise ContainmentError(KILL_ON_PARENT_EXIT if needed else self._requested, reason)
+        if needed is not None:
+            raise ContainmentError(needed, reason)
         self.notes = (*self.notes, reason)
 
 
-def _move_in(kernel: Cell, system: System, aim: Aim) -> None:
-    """Move every known member into the cell, until none is outside."""
+def _move_in(kernel: Cell, system: System, aim: Aim) -> list[Member]:
+    """Move every known member into the cell, until none is outside; return those that are."""
     aim = aim._replace(markers=())  # environments are not read: MOVED warns of lost daemons
+    outside: list[Member] = []
     for _ in range(SWEEPS):
         outside = [member for member in look(system, aim).members if not ANY_KEPT & member.evidence]
         for member in outside:
@@ -147,3 +189,4 @@ def _move_in(kernel: Cell, system: System, aim: Aim) -> None:
                     kernel.move_back(member.pid)
         if not outside:
             break
+    return outside

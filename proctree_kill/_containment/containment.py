@@ -8,15 +8,16 @@ import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from .._engine import markers, usage
 from .._engine.kill import look
 from .._engine.pids import HasPid, started_pid
 from .._engine.target import Aim, Claim, Contained, member_claims
 from .._engine.tree import Tree
-from .._models.errors import ContainmentError
+from .._models.errors import ContainmentError, PolicyError
 from .._models.identity import ProcessIdentity
+from .._models.limits import LimitChanges, Limits, limits_or_none
 from .._models.tree import TreeMember
 from .._models.usage import Usage
 from .._running import threads
@@ -25,6 +26,9 @@ from .._systems.contract import CpuSeconds, System
 from .._systems.member import identity_of, leaves_first, model_of
 from .cell import TreeCell
 from .guard import guard
+
+if TYPE_CHECKING:
+    from typing import Unpack
 
 Requested = Literal["auto", "session", "kernel"]
 
@@ -55,7 +59,14 @@ class Containment(Contained):
         identity: the root, as it was when it was attached.
     """
 
-    def __init__(self, requested: Requested, marker: str, *, start_new_session: bool) -> None:
+    def __init__(
+        self,
+        requested: Requested,
+        marker: str,
+        limits: Limits | None = None,
+        *,
+        start_new_session: bool,
+    ) -> None:
         """Begin with nothing attached; :meth:`prepare` is the way to make one."""
         self.requested = requested
         self.session = False
@@ -63,7 +74,7 @@ class Containment(Contained):
         self.parent_exit = False
         self.records: tuple[Path, ...] = ()
         self.identity: ProcessIdentity | None = None
-        self._cell = TreeCell(requested)
+        self._cell = TreeCell(requested, limits or Limits())
         self._guarded = False
         self._new_session = start_new_session
         self._process: weakref.ref[HasPid] | None = None
@@ -79,6 +90,7 @@ class Containment(Contained):
         *,
         start_new_session: bool = True,
         kill_on_parent_exit: bool = False,
+        limits: Limits | None = None,
     ) -> Self:
         """Get ready to contain one tree; nothing runs yet.
 
@@ -92,15 +104,22 @@ class Containment(Contained):
                 orphans are known by the marker alone, and on Windows CTRL_BREAK cannot be sent.
             kill_on_parent_exit: whether the tree ends when this process does, however it ends,
                 or replaces itself (``os.execv``); default False.
+            limits: what the tree may use; default no limit. A limit requires a cgroup or a job
+                object, whatever ``containment`` is.
 
         Raises:
             ContainmentError: this system or this process cannot have what was asked for.
-            ValueError: ``containment`` is none of the three.
+            ValueError: ``containment`` is none of the three, or ``"session"`` with limits.
+            TypeError: ``limits`` is no :class:`Limits`.
         """
         if containment not in get_args(Requested):
             text = f"containment is {containment!r}, expected 'auto', 'session' or 'kernel'"
             raise ValueError(text)
-        prepared = cls(containment, markers.new(), start_new_session=start_new_session)
+        limits = limits_or_none(limits)
+        if limits is not None and containment == "session":
+            text = "containment is 'session', expected 'auto' or 'kernel' where there are limits"
+            raise PolicyError(text)
+        prepared = cls(containment, markers.new(), limits, start_new_session=start_new_session)
         try:
             threads.do(lambda: prepared._make(dies_with_owner=kill_on_parent_exit))
         except BaseException:  # a signal handler's too, which may come when all is there
@@ -128,6 +147,29 @@ class Containment(Contained):
     def notes(self) -> tuple[str, ...]:
         """What this process could not have, and why."""
         return self._cell.notes
+
+    @property
+    def limits(self) -> Limits:
+        """What the tree may use."""
+        return self._cell.limits
+
+    def limit(self, **changes: Unpack[LimitChanges]) -> None:
+        """Change what the tree may use, also while it runs.
+
+        Where the tree uses more memory than a new limit allows and the kernel cannot reclaim it,
+        the kernel ends the tree (Linux).
+        Memory that was taken before there was any limit of memory is not counted.
+
+        Args:
+            changes: ``memory``, ``processes`` and ``cpu``, as for :class:`Limits`; None lifts a
+                limit, and what is not given stays.
+
+        Raises:
+            ContainmentError: this tree or this machine cannot have that; nothing is changed.
+            PolicyError: a limit is unknown or wrong; nothing is changed.
+        """
+        self._refuse_forked()
+        self._cell.limit(**changes)
 
     def popen_kwargs(self, env: Mapping[Any, Any] | None = None) -> dict[str, Any]:
         """Return the options for ``subprocess.Popen``, and for what hands them on to it.

@@ -7,9 +7,10 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from .._running.loops import LoopCall, LoopCaller, close_unawaited
+from .._running.threads import blocked_signals, blocking
 from .steps import HookState
 
 Shutdown = Callable[[], object]
@@ -26,13 +27,20 @@ class ShutdownHook:
         woken: called in its thread when it has ended, unless it was abandoned before.
     """
 
-    def __init__(self, call: Shutdown, loop: LoopCaller | None = None) -> None:
+    def __init__(
+        self,
+        call: Shutdown,
+        loop: LoopCaller | None = None,
+        blocked: Collection[int] | None = None,
+    ) -> None:
         """Call nothing yet.
 
         Args:
             call: the hook.
             loop: calls a coroutine function on an event loop, and awaits what any other hook
                 returns; that one is called in the thread, for it could block the loop.
+            blocked: the signals that the thread blocks, and what the hook starts in it; default
+                those of the thread that calls this.
 
         Raises:
             TypeError: it cannot be called, or must be awaited and there is no loop.
@@ -46,6 +54,7 @@ class ShutdownHook:
         if loop is not None and _is_coroutine_function(call):
             self._loop_call = loop(call)
         self._call = call
+        self._blocked = blocked_signals() if blocked is None else blocked
         self._changing = threading.Lock()
         self._start = 0.0
 
@@ -58,7 +67,8 @@ class ShutdownHook:
             target=context.run, args=[self._run], name="proctree_kill shutdown", daemon=True
         )
         try:
-            thread.start()
+            with blocking(self._blocked):
+                thread.start()
         except RuntimeError as error:  # the system has no thread left, or the interpreter exits
             self._end(error)
 

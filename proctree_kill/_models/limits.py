@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from pydantic import Field, field_validator
 
@@ -14,6 +14,14 @@ MAX_PROCESSES = 4_194_304
 MAX_MEMORY = 2**63 - 1  # bytes
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([KMGT]?)(?:(?<=[KMGT])I)?B?", re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}  # of 1,024
+
+
+class LimitChanges(TypedDict, total=False):
+    """Limits of a tree that runs; None lifts one."""
+
+    memory: int | str | None
+    processes: int | None
+    cpu: float | None
 
 
 class Limits(Options):

@@ -17,9 +17,11 @@ from .._models.errors import SessionError
 from .._models.identity import ProcessIdentity
 from .._records.recording import Recording
 from .._running.loops import LoopCaller
+from .._running.threads import blocked_signals
+from .._spawn.idle import IdleClock
 from .._spawn.popen import TreePopen
 from .models import MOVES, SessionState, StopResult
-from .timers import IdleClock, check_seconds
+from .timers import check_seconds
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar  # that of Python 3.13, which has defaults
@@ -70,12 +72,14 @@ class StopOptions:
         self.max_lifetime = check_seconds("max_lifetime", max_lifetime)
         self._shutdown = shutdown
         self._loop = loop
+        # Not those of the thread that calls the hook, which may be ours.
+        self._blocked = blocked_signals()
 
     def hook(self, session: ManagedSession) -> ShutdownHook | None:
         """Return the hook of one stop."""
         if self._shutdown is None:
             return None
-        return ShutdownHook(partial(self._shutdown, Session(session)), self._loop)
+        return ShutdownHook(partial(self._shutdown, Session(session)), self._loop, self._blocked)
 
 
 class OngoingStop:

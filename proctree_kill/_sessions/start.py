@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from .._containment.guard import KILL_ON_PARENT_EXIT
 from .._models.errors import ContainmentError
+from .._spawn.idle import IdleClock
 from .._spawn.popen import TreePopen
+from .._spawn.tree_cpu import TreeCpu
 from .models import SessionState
 from .registry import Registry
 from .session import ManagedSession, Session
@@ -46,10 +48,11 @@ class SessionStart:
             registry.add(session)
             session.process = process = self._start_agent()
             session.set_running(process.identity, time.time())
+            timer = self._timer(process)
             registry.announce(session, "started")
             session.end_start()  # from now on a stop may begin, and announce itself
             stop = SessionStop(session, registry, SessionState.EXITED)
-            registry.watcher.watch(process.identity, stop.after_exit, self._timer())
+            registry.watcher.watch(process.identity, stop.after_exit, timer)
         except BaseException:
             self.undo()
             raise
@@ -65,12 +68,14 @@ class SessionStart:
         stop.hurry()
         stop.run()
 
-    def _timer(self) -> Timer | None:
-        session = self._session
-        lifetime = session.options.max_lifetime
-        if lifetime is None and session.idle is None:
+    def _timer(self, process: TreePopen[Any]) -> Timer | None:
+        session, options, now = self._session, self._session.options, time.monotonic()
+        if options.idle_timeout is not None:
+            cpu = TreeCpu(process.aim)
+            session.idle = IdleClock(options.idle_timeout, cpu.read, now, cpu.sample)
+        elif options.max_lifetime is None:
             return None
-        end = math.inf if lifetime is None else time.monotonic() + lifetime
+        end = math.inf if options.max_lifetime is None else now + options.max_lifetime
         return Timer(end, session.idle, SessionStop(session, self._registry).time_out)
 
     def _start_agent(self) -> TreePopen[Any]:

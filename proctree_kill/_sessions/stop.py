@@ -153,7 +153,7 @@ class SessionStop:
             if result.success or session.recovered:
                 registry.remove(session)
             if not result.success:
-                if exited:  # no caller gets this result
+                if exited or self._reason:  # no caller gets this result
                     _log.warning("%s", result.message, extra=extra)
                 registry.announce(session, "stop_failed", method=result.method, error=result.error)
             elif exited:

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
 
+from .._spawn.idle import IdleClock
 from .models import TimeoutReason
 
-
-class IdleClock(Protocol):
-    """Knows when a tree was idle for a time."""
-
-    @property
-    def due(self) -> float:
-        """When to look next, on the monotonic clock; activity moves it."""
-
-    def note_activity(self, now: float) -> None:
-        """Note what proves that the tree is not idle; from any thread."""
-
-    def look(self, now: float) -> bool:
-        """Return whether the tree was idle for the timeout; a busy one begins a new period."""
+AGAIN = 60.0  # seconds until the next look after one that failed
 
 
 class Timer:
@@ -56,9 +44,9 @@ class Timer:
         if now >= self._end:
             self._fire("max_lifetime")
             return
-        self.due = self._end  # also where the look raises
         if self._idle is None:
             return
+        self.due = min(self._end, now + AGAIN)  # where the look raises
         if now >= self._idle.due and self._idle.look(now):
             self._fire("idle_timeout")
         else:

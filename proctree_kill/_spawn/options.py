@@ -10,6 +10,7 @@ from .._containment.containment import Requested
 from .._engine.events import Listener
 from .._engine.shutdown import Shutdown
 from .._engine.spare import Spare
+from .._models.limits import Limits
 from .._models.policy import KillPolicy, Teardown, Terminate
 from .leftovers import Choice
 
@@ -69,6 +70,7 @@ class ContainedOptions(PopenOptions, total=False):
 
     containment: Requested
     kill_on_parent_exit: bool
+    limits: Limits | None
 
 
 class TreeOptions(ContainedOptions, total=False):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from .._engine.spare import Spare
+    from .._models.limits import LimitChanges, Limits
     from .options import Command, KillOptions, Place, TreeOptions
 
 FORCE = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -91,6 +92,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         *,
         containment: Requested = "auto",
         kill_on_parent_exit: bool = False,
+        limits: Limits | None = None,
         record: Place = None,
         leftovers: Choice = "end",
         linger: float = LINGER,
@@ -110,6 +112,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             kill_on_parent_exit: whether the tree ends when this process ends in any way, or
                 replaces itself (``os.execv``); default False.
                 A small process, the guard, ends it; on Windows the job object does.
+            limits: the memory, processes and cores that the whole tree may use; default no limit.
+                A limit requires a cgroup with the controllers for it, or a job object.
             record: the path of the record, ``.../session_ID.pid``; default none.
                 It is on disk before this call returns,
                 so that :func:`recover` can end the tree after a crash of this process.
@@ -128,10 +132,10 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             popen: all other options of ``subprocess.Popen``.
 
         Raises:
-            ContainmentError: the requested containment is not available.
+            ContainmentError: the requested containment is not available, or the limits are not.
             RecordError: the record cannot be written.
             TypeError, ValueError: an option is unknown or wrong, or ``"leave"`` is given together
-                with ``kill_on_parent_exit``; nothing was run.
+                with ``kill_on_parent_exit``, or ``"session"`` with limits; nothing was run.
             OSError, subprocess.SubprocessError: as for ``subprocess.Popen``.
                 No process is left after any exception, also after that of a signal handler.
         """
@@ -155,6 +159,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 containment,
                 start_new_session=start_new_session,
                 kill_on_parent_exit=kill_on_parent_exit,
+                limits=limits,
             )
             return self.containment
 
@@ -197,6 +202,10 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def aim(self) -> Aim:
         """Return the root, the members that remained at its death, and the marker."""
         return self.containment.aim()
+
+    def limit(self, **changes: Unpack[LimitChanges]) -> None:
+        """Change what the tree may use while it runs, as :meth:`Containment.limit` does."""
+        self.containment.limit(**changes)
 
     def snapshot(self) -> TreeSnapshot:
         """Return the current members of the tree; none of them is touched."""

@@ -167,7 +167,7 @@ class Cell(Protocol):
         text = "this system does not tell what a tree used"
         raise UnavailableError(text)
 
-    def limit(self, limits: Limits) -> None:  # noqa: ARG002 - for cells that have none yet
+    def limit(self, limits: Limits) -> None:
         """Limit what all processes in here use together; None lifts a limit that was set here.
 
         Nothing is changed where it raises.
@@ -175,8 +175,6 @@ class Cell(Protocol):
         Raises:
             UnavailableError: this machine cannot limit that, and why.
         """
-        text = "this system has no limits for a tree"
-        raise UnavailableError(text)
 
 
 class Offer(NamedTuple):

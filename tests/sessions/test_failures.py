@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from proctree_kill import (
-    Fate,
     KillResult,
-    ProcessOutcome,
     SessionManager,
     SessionState,
-    TreePopen,
     identify,
 )
-from proctree_kill._engine.killing import Hurry
 from proctree_kill._models.errors import TargetRefusedError
 from proctree_kill._records.recording import Recording
 from support.agents import POLITE, files, start
+from support.failures import fail_once, refuse_threads, survivor
 from support.listener import Listener
 from support.planter import Planter
 
 pytestmark = pytest.mark.needs("fork")
 
 AGENT = ["sleep", "1000"]
-
-
-def fail_once(monkeypatch: pytest.MonkeyPatch, answer: Callable[[Any], KillResult]) -> None:
-    """Replace the next kill of a session."""
-    kill = Hurry.kill
-
-    def failing(_: Hurry, target: TreePopen[Any], *__: object) -> KillResult:
-        monkeypatch.setattr(Hurry, "kill", kill)
-        return answer(target)
-
-    monkeypatch.setattr(Hurry, "kill", failing)
-
-
-def survivor(target: TreePopen[Any]) -> KillResult:
-    """Report that the root lives."""
-    outcome = ProcessOutcome(
-        identity=target.identity, name="sleep", fate=Fate.SURVIVED, signals=("SIGKILL",)
-    )
-    return KillResult(target=(target.identity,), outcomes=(outcome,), seconds=0.0, verified=())
 
 
 def test_a_survivor_is_a_value_and_its_stop_can_be_tried_again(
@@ -121,16 +96,7 @@ def test_a_record_that_cannot_be_removed_is_logged(
 def test_without_a_thread_to_be_had_the_watcher_ends_what_an_exit_left(
     manager: SessionManager, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start_thread = threading.Thread.start
-
-    def refuse(thread: threading.Thread) -> None:
-        caller = threading.current_thread().name
-        if (caller, thread.name) == ("proctree_kill watch", "proctree_kill stop"):
-            text = "can't start new thread"
-            raise RuntimeError(text)
-        start_thread(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    refuse_threads(monkeypatch)
     session = manager.spawn_agent("a", ["sh", "-c", "sleep 1000 & exit 3"])
     listener.wait("exited")
     assert session.exit_code == 3

@@ -17,7 +17,7 @@ from pathlib import Path
 from proctree_kill._systems.lock import lock
 
 from . import seccomp
-from .cgroups import usable_cgroup
+from .cgroups import can_limit, usable_cgroup
 from .sshd import can_serve
 from .users import ordinary_user
 
@@ -155,6 +155,7 @@ PROBES: dict[str, Callable[[], bool]] = {
     "pidfd inode": _pidfd_inode,
     "exit status of the reaped": _exit_status_of_the_reaped,
     "cgroup": lambda: usable_cgroup() is not None,
+    "limits": can_limit,
     "fork": lambda: hasattr(os, "fork"),
     "console events": lambda: hasattr(signal, "CTRL_BREAK_EVENT"),
     "windows": lambda: hasattr(ctypes, "WinDLL"),

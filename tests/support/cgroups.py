@@ -73,6 +73,15 @@ def usable_cgroup() -> Path | None:
         cgroup.remove()
 
 
+def can_limit() -> bool:
+    """Whether cgroups that are made beside this process have the controllers of all limits."""
+    parent = usable_cgroup()
+    if parent is None:
+        return False
+    passed_on = (parent / "cgroup.subtree_control").read_text().split()
+    return {"memory", "pids", "cpu"} <= {*passed_on}
+
+
 def is_empty(cgroup: Path, within: float) -> bool:
     """Whether no process lives in a cgroup, at the latest after ``within`` seconds."""
     deadline = time.monotonic() + within

@@ -46,6 +46,7 @@ class JobKernel:
         queue: the messages that were not read yet, if there is a port.
         open: the open handles.
         written: the kinds that were set, in order.
+        rate_of_the_dying: the rate at the last kill.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +58,7 @@ class JobKernel:
         self.queue: deque[int] | None = None
         self.open: set[int] = set()
         self.written: list[int] = []
+        self.rate_of_the_dying: int | None = None
         self._numbers = itertools.count(8, 4)
         self._error = 0
         monkeypatch.setattr(job_handle, "kernel32", lambda: self)
@@ -86,8 +88,8 @@ class JobKernel:
             return self._fail(87)
         self.written.append(kind)
         if kind == COMPLETION_PORT:
-            assert place._obj.port in self.open
-            self.queue = deque()
+            assert place._obj.port in {0, *self.open}
+            self.queue = deque() if place._obj.port else None
         elif self.keeps_limits:
             kept = {EXTENDED_LIMITS: self.limits, CPU_RATE: self.rate}[kind]
             memory = memoryview(kept).cast("B")
@@ -109,6 +111,12 @@ class JobKernel:
         memoryview(place._obj).cast("B")[:size] = found[kind]
         if kind == EXTENDED_LIMITS:
             place._obj.peak_job_memory = self.peak
+        return True
+
+    def TerminateJobObject(self, job: int, _: int) -> bool:  # noqa: N802 - as above
+        """Note the rate that the dying have."""
+        assert job in self.open
+        self.rate_of_the_dying = self.rate.rate
         return True
 
     def GetQueuedCompletionStatusEx(  # noqa: N802 - as above

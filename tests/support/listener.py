@@ -21,10 +21,11 @@ class Listener:
             self.events.append(event)
             self._arrived.notify_all()
 
-    def wait(self, name: str, session_id: str = "a") -> SessionEvent:
+    def wait(self, name: str | tuple[str, ...], session_id: str = "a") -> SessionEvent:
         def found() -> SessionEvent | None:
             same = (event for event in self.events if event.session_id == session_id)
-            return next((event for event in same if event.event.endswith(f".{name}")), None)
+            names = (name,) if isinstance(name, str) else name
+            return next((event for event in same if event.event.rpartition(".")[2] in names), None)
 
         with self._arrived:
             event = self._arrived.wait_for(found, BOUND)

@@ -19,6 +19,7 @@ from proctree_kill import (
     KillEvent,
     KillPolicy,
     KillResult,
+    Limits,
     ProcessIdentity,
     ProcessOutcome,
     RecordOutcome,
@@ -378,5 +379,23 @@ def contained(process: asyncio.subprocess.Process) -> None:
     assert_type(containment.identity, ProcessIdentity | None)
     assert_type(containment.notes, tuple[str, ...])
     assert_type(containment.kernel, bool)
+    assert_type(containment.limits, Limits)
     assert_type(kill_tree(containment), KillResult)
     assert_type(snapshot_tree(containment), TreeSnapshot)
+
+
+def limits(manager: SessionManager, process: TreePopen[bytes]) -> None:
+    """What a tree may use, at its start and later."""
+    some = Limits(memory="2G", processes=200, cpu=1.5)
+    assert_type(some.memory, int | None)
+    Limits(memory=2**31, cpu=2)
+    Limits(memory=1.5)  # pyright: ignore[reportArgumentType] -- must be refused
+    Limits(swap="1G")  # pyright: ignore[reportCallIssue] -- must be refused
+    TreePopen(["true"], limits=some)
+    TreePopen(["true"], limits={"memory": "2G"})  # pyright: ignore[reportArgumentType] -- must be refused
+    run(["true"], limits=some, text=True)
+    manager.spawn_agent("a", ["true"], limits=some)
+    Containment.prepare(limits=some)
+    process.limit(memory="4G", processes=None)
+    process.limit(disk="4G")  # pyright: ignore[reportCallIssue] -- must be refused
+    process.containment.limit(cpu=0.5)

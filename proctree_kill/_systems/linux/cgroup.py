@@ -8,14 +8,17 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..contract import Cell, CellUsage, UnavailableError
-from . import cgroupfs, pidfd, procfs
+from . import cgroupfs, controllers, pidfd, procfs
 from .cgroupfs import ENTRY_SUFFIX, ParentCgroup
+
+if TYPE_CHECKING:
+    from ..._models.limits import Limits
 
 ROUNDS_BEFORE_FREEZE = 4
 """How often an entry cgroup is emptied before it is frozen, because its processes fork faster."""
@@ -49,6 +52,7 @@ class TreeCgroup(Cell):
         self._owner_folder = owner_folder
         self._entries = entries
         self._maker = os.getpid()
+        self._limited: Collection[str] = ()
 
     @classmethod
     def make(cls) -> Self:
@@ -132,8 +136,19 @@ class TreeCgroup(Cell):
         """List the processes in here and in cgroups below."""
         return cgroupfs.pids_below(self.name)
 
+    def limit(self, limits: Limits) -> None:
+        """Limit what the processes in here use together; None lifts a limit that was set here.
+
+        Raises:
+            UnavailableError: the kernel cannot limit that here; nothing is changed.
+        """
+        controllers.limit(self.name, {**dict.fromkeys(self._limited), **limits.given})
+        self._limited = limits.given
+
     def kill(self) -> bool:
         """Kill every process in here at once; return whether the kernel accepted it."""
+        if "cpu" in self._limited:  # the dying need the processor as well
+            controllers.lift_cpu(self.name)
         return cgroupfs.kill(self.name)
 
     def usage(self) -> CellUsage:
@@ -319,5 +334,6 @@ def tidy() -> None:
     """Leave the cgroup of the dead owner that started this process, and sweep beside it."""
     with contextlib.suppress(OSError, UnavailableError):
         folder = cgroupfs.find_parent().folder
-        cgroupfs.write(f"{folder}/cgroup.procs", b"0")
+        with contextlib.suppress(OSError):  # EBUSY once limits were enabled there
+            cgroupfs.write(f"{folder}/cgroup.procs", b"0")
         cgroupfs.sweep(folder)

@@ -12,7 +12,7 @@ assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..._models.identity import ProcessIdentity
 from ..contract import CellUsage
-from . import cgroupfs, procfs
+from . import cgroupfs, controllers, procfs
 from .cgroup import TreeCgroup
 
 _SHORTAGE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -75,7 +75,10 @@ class RecordedCgroup(TreeCgroup):
 
         The entry is a threaded cgroup, which refuses ``cgroup.kill``.
         """
-        return self._may_kill and not self._entering() and cgroupfs.kill(self._beneath)
+        if not self._may_kill or self._entering():
+            return False
+        controllers.lift_cpu(self._beneath)  # the dying need the processor as well
+        return cgroupfs.kill(self._beneath)
 
     def usage(self) -> CellUsage:
         """Return what the processes in here used."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import secrets
+from contextlib import suppress
 from ctypes import c_size_t, c_uint32
 from typing import TYPE_CHECKING, Self
 
@@ -130,9 +131,12 @@ class TreeJob(Cell):
     def kill(self) -> bool:
         """End all processes in here at once; return whether the system accepted it."""
         handle = self._handle
-        return handle is None or bool(
-            job_handle.kernel32().TerminateJobObject(handle.value, FORCE_CODE)
-        )
+        if handle is None:
+            return True
+        if self._bounds.rate:  # the dying need the processor as well
+            with suppress(UnavailableError):
+                self._change(handle, self._bounds._replace(rate=0))
+        return bool(job_handle.kernel32().TerminateJobObject(handle.value, FORCE_CODE))
 
     def remove(self) -> bool:
         """Close it if it is empty; return whether it is closed."""
@@ -165,8 +169,7 @@ class TreeJob(Cell):
             except OSError as error:
                 text = f"Windows does not say when a job refuses memory: {error}"
                 raise UnavailableError(text) from error
-        job_limits.change(handle, self._bounds, bounds)
-        self._bounds = bounds
+        self._change(handle, bounds)
 
     def usage(self) -> CellUsage:
         """Return what the processes used that are or were in here.
@@ -181,13 +184,17 @@ class TreeJob(Cell):
             raise OSError(text)
         return job_usage.read(handle, self._refusals)
 
+    def _change(self, handle: Handle, bounds: job_limits.Bounds) -> None:
+        job_limits.change(handle, self._bounds, bounds)
+        self._bounds = bounds
+
     def _close(self) -> None:
         handle, self._handle = self._handle, None
-        if handle is not None:
-            handle.is_unwanted = True
         refusals, self._refusals = self._refusals, None
-        if refusals is not None:
-            refusals.port.is_unwanted = True
+        if handle is not None:
+            if refusals is not None:
+                refusals.close(handle)
+            handle.is_unwanted = True
 
 
 def _open(pid: int, rights: int) -> int:

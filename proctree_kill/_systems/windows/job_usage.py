@@ -59,7 +59,7 @@ class Refusals:
     so only a job with a limit of memory has a queue.
 
     Attributes:
-        port: the handle of the queue.
+        port: the queue.
     """
 
     def __init__(self, job: Handle) -> None:
@@ -96,6 +96,11 @@ class Refusals:
             if count.value < BATCH:
                 break
         return self._seen
+
+    def close(self, job: Handle) -> None:
+        """Take the queue from the job: it may live on, and would fill it for ever."""
+        job.write(COMPLETION_PORT, PortOfJob())  # Wine refuses that
+        self.port.is_unwanted = True
 
 
 def read(job: Handle, refusals: Refusals | None) -> CellUsage:

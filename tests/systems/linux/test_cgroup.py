@@ -7,21 +7,19 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 import pytest
 
 from proctree_kill import Containment, Evidence, Fate, TreePopen, errors, kill_tree
 from proctree_kill._containment.recalled import RecalledTree
-from support.callers import apart, unprivileged
+from support.callers import apart
 from support.capabilities import has
 from support.cgroups import is_empty, usable_cgroup
 from support.counts import SPAWNS
-from support.delegation import delegated, enter
+from support.delegation import as_delegate, as_user, delegated, warm_up
 from support.times import BOUND
 from support.users import Account, ordinary_user
 
@@ -29,38 +27,9 @@ pytestmark = pytest.mark.needs("cgroup", "fork")
 
 # A daemon that is known by nothing but its cgroup, once the shell is dead.
 SCRUBBED = "env -i setsid sh -c 'echo $$; exec sleep 1000' & wait"
-T = TypeVar("T")
 ROOT = pytest.param(None, id="root", marks=pytest.mark.needs("root"))
 USER = pytest.param(ordinary_user(), id="user", marks=pytest.mark.needs("ordinary user", "root"))
 ACCOUNTS = pytest.mark.parametrize("account", [ROOT, USER])
-
-
-def as_delegate(account: Account | None, scene: Callable[[], T]) -> T:
-    """Play a scene as a user with a delegated subtree."""
-    warm_up()
-    with delegated(account) as folder:
-
-        def call() -> T:
-            enter(folder)
-            return as_user(account, scene)()
-
-        return apart(call)
-
-
-def as_user(account: Account | None, scene: Callable[[], T]) -> Callable[[], T]:
-    """Return the scene as an ordinary user plays it."""
-
-    def call() -> T:
-        with unprivileged(account):
-            return scene()
-
-    return call
-
-
-def warm_up() -> None:
-    """Import everything: an ordinary user may not look where our packages are."""
-    with TreePopen(["true"]) as process:
-        process.snapshot()
 
 
 def end_scrubbed() -> tuple[list[Evidence], bool]:

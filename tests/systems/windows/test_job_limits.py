@@ -149,6 +149,21 @@ def test_a_number_that_is_too_wide_for_python_is_refused(
     assert kernel.written == []
 
 
+@pytest.mark.parametrize("refuses", [False, True])
+def test_dying_processes_have_the_whole_machine_if_windows_allows_it(
+    kernel: JobKernel,
+    refuses: bool,  # noqa: FBT001 - a case of the test
+) -> None:
+    job = TreeJob.make(dies_with_owner=False)
+    job.limit(ALL)
+    kernel.refuses = {CPU_RATE} if refuses else set()
+    assert job.kill()
+    assert kernel.rate_of_the_dying == (10_000 // PROCESSORS if refuses else 0)
+    kernel.refuses.clear()
+    job.limit(ALL)  # a process that starts meanwhile is limited again
+    assert state(kernel)[3:] == (ENABLE_AND_HARD_CAP, 10_000 // PROCESSORS)
+
+
 def test_a_closed_job_takes_no_limits(kernel: JobKernel) -> None:
     job = TreeJob.make(dies_with_owner=False)
     job.limit(ALL)

@@ -133,6 +133,7 @@ class TestRefusedMemory:
         assert len(kernel.open) == 2
         assert job.remove()
         assert kernel.open == set()
+        assert kernel.queue is None  # the job does not hold it any more
 
     def test_without_memory_for_a_queue_there_is_no_limit(
         self, kernel: JobKernel, monkeypatch: pytest.MonkeyPatch
@@ -171,5 +172,5 @@ def test_the_messages_of_a_job_are_read_without_waiting() -> None:
     kernel32 = win32.load("kernel32", {"PostQueuedCompletionStatus": result})
     assert kernel32.PostQueuedCompletionStatus(refusals.port.value, JOB_MEMORY_LIMIT, 0, None)
     assert refusals.seen()
-    refusals.port.is_unwanted = True
+    refusals.close(handle)
     job.abandon()
