@@ -137,6 +137,16 @@ def no_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(cgroup, "_parents", {})  # as before the first question
 
 
+@pytest.fixture
+def no_controllers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let cgroups of version 2 have no controllers, as where those are on version 1."""
+    if has("procfs"):
+        from proctree_kill._systems.linux import controllers  # noqa: PLC0415 - not on every system
+
+        monkeypatch.setattr(controllers, "_enabled", lambda _: [])
+        monkeypatch.setattr(controllers, "_offers", lambda *_: False)
+
+
 @pytest.fixture(scope="session")
 def open_folder() -> Iterator[Path]:
     """Make a folder that every user may look into."""

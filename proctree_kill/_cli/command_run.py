@@ -17,6 +17,7 @@ from .._models.result import KillResult, closing_line, outcome_table, without_go
 from .._running.threads import Act, WorkThread
 from .._spawn.leftovers import Leftovers, Rest, any_ended
 from .._spawn.popen import TreePopen
+from .._spawn.time_limit import TimeLimit
 from .._systems.contract import Terminal
 from .exit_codes import Exit
 from .keys import RepeatedKeys
@@ -57,6 +58,7 @@ class CommandRun:
         signals: SignalQueue,
         terminal: Terminal,
         *,
+        limit: TimeLimit,
         say: Callable[[str], object],
         show: Callable[[Callable[[], Sequence[str]]], AbstractContextManager[object]] = nullcontext,
     ) -> None:
@@ -68,6 +70,7 @@ class CommandRun:
             leftovers: what becomes of the processes that it leaves behind.
             signals: the signals that this process gets.
             terminal: the terminal that it shares with the command.
+            limit: the time of the command.
             say: writes a line for the user at the terminal, after a key.
             show: shows in a block what it waits for, the longest form that fits.
         """
@@ -77,6 +80,7 @@ class CommandRun:
         self._leftovers = leftovers
         self._signals = signals
         self._terminal = terminal
+        self._limit = limit
         self._start = time.monotonic()
         self._seconds = 0.0
         self._has_ended = False  # the command itself
@@ -88,23 +92,20 @@ class CommandRun:
         self._exit_signals = signal_numbers(EXIT_SIGNALS)
         self._terminal_signals = signal_numbers(TERMINAL_SIGNALS)
 
-    def finish(self, timeout: float | None) -> KillResult | None:
+    def finish(self) -> KillResult | None:
         """Wait for the command, then for what is left of its tree, and end that.
-
-        Args:
-            timeout: seconds for the command; None is no limit.
 
         Returns:
             The result of the kill; None if no process was left, or all were to be left.
         """
         self._reaper.start()
         try:
-            return self._finish(math.inf if timeout is None else self._start + timeout)
+            return self._finish()
         finally:
             self._reaper.stop()
 
-    def _finish(self, until: float) -> KillResult | None:
-        policy = self._wait(lambda rest: rest.await_root(until))
+    def _finish(self) -> KillResult | None:
+        policy = self._wait(lambda rest: rest.await_root(self._limit))
         self._seconds = time.monotonic() - self._start
         if policy is not None:
             return self._end(policy)
@@ -117,8 +118,8 @@ class CommandRun:
             self._process.leave()
             return None
         if self._key is None or self._process.returncode not in (-self._key, 128 + self._key):
-            with self._show(self._lingering(until)):
-                policy = self._wait(lambda rest: rest.wait(until))
+            with self._show(self._lingering(self._limit.end)):
+                policy = self._wait(lambda rest: rest.wait(self._limit))
         return self._end(policy or self._policy)
 
     def _lingering(self, until: float) -> Callable[[], Sequence[str]]:
@@ -139,6 +140,13 @@ class CommandRun:
         """Whether a signal ended the command, or a process that its exit code (128 + n) is of."""
         return self.reason is not None or (self._process.returncode or 0) not in range(129)
 
+    @property
+    def idle_for(self) -> float | None:
+        """Seconds for which its tree was idle, if it was ended for that."""
+        limit = self._limit
+        was_idle = self.reason == Exit.TIMEOUT and limit.reason == "idle_timeout"
+        return limit.idle.timeout if limit.idle is not None and was_idle else None
+
     def report(self, result: KillResult | None, screen: Screen) -> None:
         """Write how it ended, and what became of the processes that were left."""
         screen.error(f"{self._why_ended()} after {self._seconds:.2f} s")
@@ -155,7 +163,8 @@ class CommandRun:
 
     def _why_ended(self) -> str:
         if self.reason == Exit.TIMEOUT:
-            return "the time was over"
+            idle = self.idle_for and f"the command was idle for {self.idle_for:g} s, and was ended"
+            return idle or "the time was over"
         if self.reason == Exit.INPUT_ENDED:
             return "standard input ended"
         if self.reason is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import math
+import time
 from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
@@ -17,6 +19,8 @@ from .._models.result import KillResult, SurvivorsError
 from .._models.tree import Evidence, TreeMember
 from .._spawn.leftovers import Leftovers
 from .._spawn.popen import TreePopen
+from .._spawn.time_limit import TimeLimit
+from .._spawn.tree_cpu import idle_clock
 from .._systems import named
 from .._systems import terminal as own_terminal
 from .._systems.contract import Terminal
@@ -25,6 +29,7 @@ from .exit_codes import Exit
 from .kill import policy_of
 from .signals import SignalCode, SignalQueue, keep_exit_codes, signal_queue
 from .stdin import InputError, InputRelay
+from .tables import idle_line
 from .values import is_duration
 
 if TYPE_CHECKING:
@@ -69,14 +74,15 @@ def run(options: Namespace, screen: Screen) -> int:
         if relay is not None:
             relay.close_reader()
         say = partial(screen.error, start="\n")  # below the ^C
+        limit = time_limit(options, process, leftovers.spare)
         command = CommandRun(
-            process, policy, leftovers, signals, terminal, say=say, show=screen.waiting
+            process, policy, leftovers, signals, terminal, limit=limit, say=say, show=screen.waiting
         )
         # the streams are the command's
         lines = options.verbose or screen.has_terminal
         try:
             with screen.grace(policy.grace, lines=lines, pauses=ask_times(policy)):
-                result = command.finish(options.timeout)
+                result = command.finish()
         except BaseException:
             process.stop(grace=0, spare=leftovers.spare)
             terminal.reclaim(modes=True)
@@ -86,6 +92,14 @@ def run(options: Namespace, screen: Screen) -> int:
     if relay is not None and command.reason == Exit.INPUT_ENDED:
         screen.error(relay.text)
     return report(command, process, result, options, screen)
+
+
+def time_limit(options: Namespace, process: TreePopen[Any], spare: Spare | None) -> TimeLimit:
+    """Return the time of a command that has just started."""
+    end = math.inf if options.timeout is None else time.monotonic() + options.timeout
+    if options.idle_timeout is None:
+        return TimeLimit(end)
+    return TimeLimit(end, idle_clock(process, options.idle_timeout, spare))
 
 
 def report(
@@ -98,6 +112,8 @@ def report(
     """Write how a command ended, and return our exit code."""
     if options.verbose:
         command.report(result, screen)
+    elif command.idle_for is not None:
+        screen.error(idle_line(command.idle_for, result))
     elif result is not None and command.reason is None:
         screen.ended(result)
     survivors = result is not None and not result.ok

@@ -15,9 +15,17 @@ def add_run(parser: Parser) -> None:
     parser.usage_code = Exit.FAILED  # 2 may be the command's own
     parser.add_argument(
         "--timeout",
+        "--max-lifetime",
         type=time_limit,
         metavar="TIME",
         help="time for the command, as 5, 0.5, 5s, 1m, 2h or 5d (default 0: no limit)",
+    )
+    parser.add_argument(
+        "--idle-timeout",
+        type=time_limit,
+        metavar="TIME",
+        help="end the tree when all of it used less than 2 %% of a core for that time, whatever it "
+        "printed (default 0: no limit)",
     )
     parser.add_argument(
         "--preserve-status",

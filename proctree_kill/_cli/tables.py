@@ -15,14 +15,24 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def ended_line(result: KillResult) -> str:
-    """Name the processes that were ended; empty if there are none."""
+    """Name the processes that a command left and that were ended; empty if there are none."""
+    ended = _ended(result)
+    return f"the command left processes, which were ended: {ended}" if ended else ""
+
+
+def idle_line(seconds: float, result: KillResult | None) -> str:
+    """Say how long a command was idle, and name the processes that were ended for that."""
+    ended = _ended(result) if result is not None else ""
+    return f"the command was idle for {seconds:g} s" + (f"; ended: {ended}" if ended else "")
+
+
+def _ended(result: KillResult) -> str:
     fates = {Fate.TERMINATED: "", Fate.KILLED: " by force"}
-    ended = [
+    return ", ".join(
         f"{printable(outcome.name or '?')} ({outcome.identity.pid}){fates[outcome.fate]}"
         for outcome in result.outcomes
         if outcome.fate in fates
-    ]
-    return f"the command left processes, which were ended: {', '.join(ended)}" if ended else ""
+    )
 
 
 def tree_table(

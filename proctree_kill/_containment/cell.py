@@ -20,8 +20,6 @@ from .guard import KILL_ON_PARENT_EXIT
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from .._systems.member import Member
-
 MOVED = "the root was moved there after its start: what it had lost by then may be outside"
 LIMITS = "limits"
 SWEEPS = 5
@@ -113,10 +111,10 @@ class TreeCell:
             kernel.start(pid)
         elif kernel.creation_flags or not self._entered:
             kernel.is_whole = False
-            outside = _move_in(kernel, system, aim)
+            refused = _move_in(kernel, system, aim)
             self.notes = (*self.notes, MOVED)
-            if outside and self.limits.given:
-                pids = ", ".join(str(member.pid) for member in outside)
+            if refused and self.limits.given:
+                pids = ", ".join(map(str, refused))
                 text = f"processes that cannot be moved into {kernel.name} have none: {pids}"
                 raise ContainmentError(LIMITS, text)
 
@@ -176,17 +174,22 @@ class TreeCell:
         self.notes = (*self.notes, reason)
 
 
-def _move_in(kernel: Cell, system: System, aim: Aim) -> list[Member]:
-    """Move every known member into the cell, until none is outside; return those that are."""
+def _move_in(kernel: Cell, system: System, aim: Aim) -> list[int]:
+    """Move every known member into the cell, until none is outside; return the refused pids."""
     aim = aim._replace(markers=())  # environments are not read: MOVED warns of lost daemons
-    outside: list[Member] = []
+    refused: list[int] = []
     for _ in range(SWEEPS):
         outside = [member for member in look(system, aim).members if not ANY_KEPT & member.evidence]
+        refused.clear()
         for member in outside:
-            with suppress(OSError):
+            try:
                 kernel.adopt(member.pid)
                 if not system.owns_number(member):  # another process has the number by now
                     kernel.move_back(member.pid)
+            except ProcessLookupError:
+                continue
+            except OSError:
+                refused.append(member.pid)
         if not outside:
             break
-    return outside
+    return refused

@@ -18,10 +18,9 @@ from .._models.identity import ProcessIdentity
 from .._records.recording import Recording
 from .._running.loops import LoopCaller
 from .._running.threads import blocked_signals
-from .._spawn.idle import IdleClock
+from .._spawn.idle import IdleClock, check_seconds
 from .._spawn.popen import TreePopen
 from .models import MOVES, SessionState, StopResult
-from .timers import check_seconds
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar  # that of Python 3.13, which has defaults

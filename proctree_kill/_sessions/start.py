@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._containment.guard import KILL_ON_PARENT_EXIT
 from .._models.errors import ContainmentError
-from .._spawn.idle import IdleClock
 from .._spawn.popen import TreePopen
-from .._spawn.tree_cpu import TreeCpu
+from .._spawn.tree_cpu import idle_clock
 from .models import SessionState
 from .registry import Registry
 from .session import ManagedSession, Session
@@ -71,8 +70,7 @@ class SessionStart:
     def _timer(self, process: TreePopen[Any]) -> Timer | None:
         session, options, now = self._session, self._session.options, time.monotonic()
         if options.idle_timeout is not None:
-            cpu = TreeCpu(process.aim)
-            session.idle = IdleClock(options.idle_timeout, cpu.read, now, cpu.sample)
+            session.idle = idle_clock(process, options.idle_timeout, options.spare)
         elif options.max_lifetime is None:
             return None
         end = math.inf if options.max_lifetime is None else now + options.max_lifetime

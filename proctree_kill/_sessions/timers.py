@@ -55,19 +55,3 @@ class Timer:
     def _fire(self, reason: TimeoutReason) -> None:
         self.due = math.inf
         self._timed_out(reason)
-
-
-def check_seconds(name: str, seconds: float | None) -> float | None:
-    """Return a timeout as it was given.
-
-    Raises:
-        TypeError, ValueError: it is neither None nor a positive number.
-    """
-    if seconds is None:
-        return None
-    text = f"{name} is {seconds!r}, expected seconds, more than 0, or None"
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(text)
-    if not 0 < seconds < math.inf:
-        raise ValueError(text)
-    return seconds

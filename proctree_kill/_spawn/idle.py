@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping
-from numbers import Real
 from typing import NamedTuple
 
 SHARE = 0.02  # of one core; a server with a timer uses up to 0.005
-SAMPLES = 20  # at most in one timeout, for bytes that come in it
+PART = 0.05  # of a timeout; so often the CPU is read at a byte
+LATE = 1.0  # seconds, or that part: a look that comes later proves nothing
 
 
 class CpuReading(NamedTuple):
@@ -37,7 +37,12 @@ class IdleClock:
     """Knows when a tree was idle for a time: no activity was noted and it used less than 2 % CPU.
 
     A tree whose CPU is unknown is busy. It is looked at only when the time is over; one that is
-    found busy begins a new period. No lock is held: a signal handler may note activity too.
+    found busy begins a new period, and so does a look that comes much too late: the machine or
+    this process slept, and might have read a byte.
+    No lock is held: a signal handler may note activity too.
+
+    Attributes:
+        timeout: seconds of a period.
     """
 
     def __init__(
@@ -57,7 +62,7 @@ class IdleClock:
                 Without it a period may begin long before the last byte: a tree that was busy
                 until then is found busy once more.
         """
-        self._timeout = timeout
+        self.timeout = timeout
         self._cpu = cpu
         self._sample = sample
         self._activity = start
@@ -66,13 +71,13 @@ class IdleClock:
     @property
     def due(self) -> float:
         """When to look next, on the monotonic clock; activity moves it."""
-        return max(self._activity, self._reading.at) + self._timeout
+        return max(self._activity, self._reading.at) + self.timeout
 
     def note_activity(self, now: float) -> None:
         """Note a byte, or what else proves that the tree is not idle; from any thread."""
         self._activity = max(now, self._activity)
         reading = self._reading
-        if self._sample is not None and now - reading.at >= self._timeout / SAMPLES:
+        if self._sample is not None and now - reading.at >= self.timeout * PART:
             self._reading = self._sample(reading)
 
     def look(self, now: float) -> bool:
@@ -80,26 +85,29 @@ class IdleClock:
         # In this order: activity that is noted in between makes it too early to look.
         before, activity = self._reading, self._activity
         start = max(activity, before.at)
-        if now < start + self._timeout:
+        late = now - start - self.timeout
+        if late < 0:
             return False
         reading = self._cpu()
         used = reading.since(before)
-        if used is not None and used < SHARE * (now - start) and self._activity == activity:
+        is_silent = late < max(LATE, self.timeout * PART) and self._activity == activity
+        if is_silent and used is not None and used < SHARE * (now - start):
             return True
         self._reading = reading
         return False
 
 
-def check_idle_timeout(seconds: object) -> None:
-    """Check the option.
+def check_seconds(name: str, seconds: float | None) -> float | None:
+    """Return a timeout as it was given.
 
     Raises:
         TypeError, ValueError: it is neither None nor a positive number.
     """
     if seconds is None:
-        return
-    text = f"idle_timeout is {seconds!r}, expected seconds, more than 0, or None"
-    if isinstance(seconds, bool) or not isinstance(seconds, Real):
+        return None
+    text = f"{name} is {seconds!r}, expected seconds, more than 0, or None"
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(text)
-    if math.isnan(seconds) or seconds <= 0:
+    if not 0 < seconds < math.inf:
         raise ValueError(text)
+    return seconds

@@ -17,6 +17,7 @@ from .._engine.rest import RestWaiter
 from .._engine.spare import sparing
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult
+from .time_limit import TimeLimit
 from .transfer import Transfer
 
 if TYPE_CHECKING:
@@ -165,23 +166,26 @@ class Rest:
             if self._wake is not None:
                 self._wake()
 
-    def await_root(self, until: float = math.inf) -> bool:
-        """Wait for the end of the root; return False after this time or a hurry."""
+    def await_root(self, limit: TimeLimit) -> bool:
+        """Wait for the end of the root; return False after its time or a hurry."""
         process = self._process
         with ExitWaiter(process.pid, process.identity) as waiter, self._woken_by(waiter.wake):
-            left = None if until == math.inf else max(until - time.monotonic(), 0)
-            return waiter.wait(left)
+            while not waiter.wait(max(limit() - time.monotonic(), 0)):
+                if self.hurried or limit.reason is not None:
+                    return False
+            return True
 
-    def wait(self, until: float = math.inf) -> bool:
+    def wait(self, limit: TimeLimit | None = None) -> bool:
         """Give the rest the time to leave by itself, when the root has ended.
 
         Args:
-            until: the end of the time for the whole command, on the monotonic clock.
+            limit: the time of the whole command; default none.
 
         Returns:
             Whether the command has ended in this time. It has not if it is still writing, or if
             the whole tree is waited for.
         """
+        until = limit or TimeLimit()
         self._transfer.catch_up()
         self._process.wait()  # it may only have looked dead
         if self._choice == "leave" or self.hurried:
@@ -193,9 +197,11 @@ class Rest:
                 self._ended = time.monotonic()
             with self._woken_by(self._transfer.wake):
                 gone = self._transfer.wait(lambda: self._silence_end(until))
-        if gone or time.monotonic() < until:
+        if gone or time.monotonic() < until():
             return True
-        return self._choice != "wait" and self._last_byte is None
+        # What was idle had no byte to write in all this time: the linger ends early.
+        silent = self._last_byte is None or until.reason == "idle_timeout"
+        return self._choice != "wait" and silent
 
     def end(self, policy: KillPolicy) -> KillResult | None:
         """End what is left; return None if no process was left."""
@@ -218,12 +224,12 @@ class Rest:
         result = self.end(policy)
         return result if result and any_ended(result) else None
 
-    def _await_rest(self, until: float) -> bool:
+    def _await_rest(self, until: TimeLimit) -> bool:
         """Wait for the end of all members that are not spared; return whether they ended."""
 
         def silence_end() -> float:
             if self._choice == "wait":
-                return until
+                return until()
             return self._silence_end(until, may_write=waiter.may_write)
 
         aim = self._process.aim()._replace(spared=sparing(self._spare))
@@ -234,14 +240,14 @@ class Rest:
 
     def _silence_end(
         self,
-        until: float,
+        until: TimeLimit,
         may_write: Callable[[Collection[tuple[int, int]]], bool] = lambda _: True,
     ) -> float:
         """Return when the rest will have been silent for the linger, or the time is over."""
         last_byte = self._transfer.last_byte
         if last_byte is not None and may_write(self._transfer.files):
             self._last_byte = last_byte
-        return min(until, (self._last_byte or self._ended) + self._linger)
+        return min(until(), (self._last_byte or self._ended) + self._linger)
 
     @contextmanager
     def _woken_by(self, wake: Callable[[], object]) -> Iterator[None]:

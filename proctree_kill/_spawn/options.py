@@ -87,6 +87,8 @@ class RunOptions(TreeOptions, total=False):
 
     capture_output: bool
     timeout: float | None
+    max_lifetime: float | None
+    idle_timeout: float | None
     check: bool
     grace: float
     settle: float | None

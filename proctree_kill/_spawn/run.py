@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult
+from .._models.usage import Usage
 from .._running import loops, threads
 from .completed import CompletedTree
+from .expired import IdleTimeoutExpired
+from .idle import check_seconds
 from .leftovers import FORCE, LINGER, Leftovers, Rest
 from .popen import TreePopen
 from .signature import check_names, options_of, with_options
+from .time_limit import Reason, TimeLimit
 from .transfer import Transfer, decoded
+from .tree_cpu import idle_clock
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -30,9 +35,9 @@ DRAIN = 1.0  # seconds to read the rest of an output after the tree was ended
 
 
 class _End(NamedTuple):
-    """The end of a command: whether its time was enough, what was ended, and its output."""
+    """The end of a command: why it was ended, what was ended, and its output."""
 
-    in_time: bool
+    reason: Reason | None
     kill: KillResult | None
     stdout: bytes | None
     stderr: bytes | None
@@ -48,6 +53,8 @@ class Running:
         input: str | bytes | None = None,  # noqa: A002 - the name that subprocess.run has
         capture_output: bool = False,
         timeout: float | None = None,
+        max_lifetime: float | None = None,
+        idle_timeout: float | None = None,
         check: bool = False,
         grace: float = 0.0,
         settle: float | None = None,
@@ -63,13 +70,19 @@ class Running:
         if input is not None:
             _add_pipes(popen, "input", "stdin")
             _check_input(input, popen)
+        if timeout is not None and max_lifetime is not None:
+            text = "max_lifetime is another word for timeout: give one of the two"
+            raise ValueError(text)
         _check_timeout(timeout)
+        check_seconds("max_lifetime", max_lifetime)
+        check_seconds("idle_timeout", idle_timeout)
         if capture_output:
             _add_pipes(popen, "capture_output", "stdout", "stderr")
         self._args = args
         self._popen = popen
         self._input = input
-        self._timeout = timeout
+        self._timeout = max_lifetime if timeout is None else timeout
+        self._idle_timeout = idle_timeout
         self._check = check
         at_end = {"settle": settle, "terminate": terminate, "teardown": teardown}
         self._at_end = KillPolicy().but(**at_end)
@@ -89,7 +102,7 @@ class Running:
         """Run the command to its end or its timeout.
 
         Raises:
-            TimeoutExpired: the time was over.
+            TimeoutExpired: the time was over, or the tree was idle.
             CalledProcessError: the exit code is not 0, and that is checked.
         """
         if self._hurried:
@@ -100,7 +113,7 @@ class Running:
         with Transfer(needed=subprocess.PIPE in pipes) as transfer:
             process = TreePopen[Any](self._args, **self._popen)
             try:
-                ended = self._finish(process, transfer, until)
+                ended = self._finish(process, transfer, self._limit(process, transfer, until))
             except BaseException:
                 process.stop(grace=0, spare=self._leftovers.spare)
                 raise
@@ -108,13 +121,8 @@ class Running:
                 transfer.stop()
                 process.close_pipes()
         used = process.usage()
-        if not ended.in_time:
-            # As in subprocess: bytes, which may end within a character; None if empty.
-            out, err = ended.stdout or None, ended.stderr or None
-            expired = TimeoutExpired(self._args, self._timeout or 0, out, err)
-            expired.kill = ended.kill  # type: ignore[attr-defined] # ours
-            expired.usage = used  # type: ignore[attr-defined] # ours
-            raise expired
+        if ended.reason is not None:
+            raise self._expired(ended, used)
         stdout = decoded(ended.stdout, process.stdout)
         stderr = decoded(ended.stderr, process.stderr)
         done: CompletedTree[Any] = CompletedTree(
@@ -130,13 +138,32 @@ class Running:
         if self._rest is not None:
             self._rest.hurry()
 
-    def _finish(self, process: TreePopen[Any], transfer: Transfer, until: float) -> _End:
+    def _limit(self, process: TreePopen[Any], transfer: Transfer, until: float) -> TimeLimit:
+        if self._idle_timeout is None:
+            return TimeLimit(until)
+        idle = idle_clock(process, self._idle_timeout, self._leftovers.spare)
+        transfer.note_byte = idle.note_activity
+        return TimeLimit(until, idle)
+
+    def _expired(self, ended: _End, used: Usage) -> TimeoutExpired:
+        # As in subprocess: bytes, which may end within a character; None if empty.
+        out, err = ended.stdout or None, ended.stderr or None
+        expired: Any
+        if ended.reason == "idle_timeout":
+            expired = IdleTimeoutExpired(self._args, self._idle_timeout or 0, out, err)
+        else:
+            expired = TimeoutExpired(self._args, self._timeout or 0, out, err)
+        expired.reason, expired.kill, expired.usage = ended.reason, ended.kill, used
+        error: TimeoutExpired = expired
+        return error
+
+    def _finish(self, process: TreePopen[Any], transfer: Transfer, limit: TimeLimit) -> _End:
         """Wait for the end of the command, or end it."""
         rest = self._rest = Rest(process, self._leftovers, transfer)
         if self._hurried:
             rest.hurry()
         transfer.begin(process, self._input)
-        in_time = rest.await_root(until) and rest.wait(until)
+        in_time = rest.await_root(limit) and rest.wait(limit)
         if rest.hurried or not in_time:
             kill = rest.end(FORCE if rest.hurried else self._at_timeout)
         else:
@@ -144,7 +171,8 @@ class Running:
         if kill is not None and all(outcome.fate != Fate.SPARED for outcome in kill.outcomes):
             drained = time.monotonic() + DRAIN  # a survivor may hold a pipe
             transfer.wait(lambda: drained)
-        return _End(in_time, kill, *transfer.finish())
+        reason = None if in_time else limit.reason or "timeout"  # a hurry: the caller raises
+        return _End(reason, kill, *transfer.finish())
 
 
 def _add_pipes(popen: dict[str, Any], option: str, *names: str) -> None:
@@ -171,11 +199,10 @@ def _check_input(data: object, popen: dict[str, Any]) -> None:
 def _check_timeout(timeout: object) -> None:
     if timeout is None:
         return
+    text = f"timeout is {timeout!r}, expected a number of seconds or None"
     if not isinstance(timeout, Real):
-        text = f"timeout is {timeout!r}, expected a number of seconds or None"
         raise TypeError(text)
     if math.isnan(timeout):
-        text = f"timeout is {timeout!r}, expected a number of seconds or None"
         raise ValueError(text)
 
 
@@ -211,7 +238,8 @@ def run(args: Command, *, text: bool | None, encoding: str | None = None,
 def run(args: Command, **options: Any) -> CompletedTree[Any]:
     """Run a command as ``subprocess.run`` does, and leave none of its processes behind.
 
-    At the timeout, an interrupt (Ctrl-C) or any other exception the whole tree is ended.
+    At the timeout, an interrupt (Ctrl-C) or any other exception the whole tree is ended, and with
+    ``idle_timeout`` also when it hangs.
     After the root has exited by itself, the rest of the tree has ``linger`` seconds to exit as
     well, counted anew from each byte of output; then it is asked to, then forced.
     So no output is cut off that is still coming, and a process that holds a pipe in silence does
@@ -222,8 +250,14 @@ def run(args: Command, **options: Any) -> CompletedTree[Any]:
         input: what is written to its standard input; default nothing.
         capture_output: whether standard output and standard error are captured; default False.
         timeout: seconds after which the tree is ended; default None waits without limit.
+        max_lifetime: another word for ``timeout``, as sessions have it.
+        idle_timeout: seconds after which an idle tree is ended, more than 0; default None: never.
+            Idle: no byte was read from its pipes and it used less than 2 % of one core since then.
+            That is looked at when the time is over, and a tree that is found busy has as long once
+            more. Without captured output only the CPU counts. Spared processes do not use any, and
+            where the CPU cannot be known the tree is busy.
         check: whether an exit code other than 0, or an unknown one, raises; default False.
-        grace: seconds between the polite request and the force at the timeout;
+        grace: seconds between the polite request and the force at either timeout;
             default 0: force at once, as ``subprocess.run`` does to the root alone.
             What is left when the command has ended by itself has 2 seconds, whatever this is.
             With a teardown, leave it out.
@@ -246,9 +280,10 @@ def run(args: Command, **options: Any) -> CompletedTree[Any]:
         reaped the root and the kernel does not tell its exit code (before Linux 6.15).
 
     Raises:
-        subprocess.TimeoutExpired: the time was over, and the root lived, a process that it left
-            was still writing, or the whole tree was waited for.
-            It holds the output until then, ``kill`` and ``usage``.
+        subprocess.TimeoutExpired: the time was over, or the tree was idle, and the root lived,
+            a process that it left was still writing, or the whole tree was waited for.
+            It holds the output until then, ``kill``, ``usage`` and ``reason``: ``"timeout"`` or
+            ``"idle_timeout"``, which its text says as well.
         subprocess.CalledProcessError: ``check`` is set and the exit code is not 0, or unknown,
             which its text says; it has ``kill`` and ``usage``.
         TypeError, ValueError: an option is unknown or wrong; nothing was run.

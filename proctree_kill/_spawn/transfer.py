@@ -26,12 +26,14 @@ class Transfer:
     Attributes:
         over: whether all pipes have come to their end.
         last_byte: when a byte was read last since :meth:`catch_up`, on the monotonic clock.
+        note_byte: called with that time, in the thread; to be set before :meth:`begin`.
     """
 
     def __init__(self, *, needed: bool) -> None:
         """Prepare the thread; none is needed for a command without pipes."""
         self.over = not needed
         self.last_byte: float | None = None
+        self.note_byte: Callable[[float], object] | None = None
         self._needed = needed
         self._begun = threading.Event()  # set once there is a root, or there will be none
         self._stirred = threading.Event()  # set at the end, and by a wake
@@ -172,8 +174,8 @@ class Transfer:
         for fd in ready:
             if fd in writable:
                 self._write(fd)
-            elif self._read(fd, PIECE):
-                self.last_byte = time.monotonic()
+            else:
+                self._read(fd, PIECE)
 
     def _answer(self, requests: list[threading.Event]) -> None:
         for request in requests:
@@ -190,6 +192,9 @@ class Transfer:
         data = os.read(fd, size)
         if data:
             self._output[fd].append(data)
+            self.last_byte = time.monotonic()
+            if self.note_byte is not None:
+                self.note_byte(self.last_byte)
         else:
             self._open.remove(fd)
         return len(data)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Hashable
-from pathlib import Path
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
 import psutil
 
 from .._engine.kill import look
+from .._engine.spare import sparing
 from .._systems import current
-from .._systems.contract import Cell
+from .._systems.contract import UnavailableError
 from .._systems.member import ANY_KEPT, Member, identity_of
-from .idle import CpuReading
+from .idle import CpuReading, IdleClock
 
 if TYPE_CHECKING:
-    from .._engine.target import Aim
+    from .._engine.spare import Spare
+    from .._engine.target import Contained
+
+_log = logging.getLogger("proctree_kill")
 
 LOOK_TIME = 1.0  # seconds that a look may take; in a storm it could take many
 
@@ -27,57 +31,62 @@ class TreeCpu:
     With spared processes, which do not count, it is read from each other member instead.
     """
 
-    def __init__(self, aim: Callable[[], Aim]) -> None:
-        """Read nothing yet.
-
-        Args:
-            aim: returns what belongs to the tree now, and what of it is spared.
-        """
-        self._aim = aim
+    def __init__(self, tree: Contained, spare: Spare | None) -> None:
+        """Read nothing yet."""
+        self._tree = tree
+        self._spared = sparing(spare)
 
     def read(self) -> CpuReading:
-        """Look at the tree, and read all that it has used.
+        """Look at the tree, and read all that it has used; without a free descriptor, nothing.
 
         Raises:
             TargetRefusedError: the tree must not be touched by this process.
         """
-        aim = self._aim()
-        whole = aim.spared is None and bool(aim.cells)
+        try:
+            used = self._used_by_members()
+        except OSError as error:
+            _log.warning("the CPU of a tree cannot be read, so that it counts as busy: %s", error)
+            used = None
+        reading = CpuReading(time.monotonic(), used)
+        return reading if used is None else self.sample(reading)
+
+    def _used_by_members(self) -> Mapping[Hashable, float] | None:
+        """Read the members that no cell sums up; None if the CPU of one is unknown."""
+        aim = self._tree.aim()._replace(spared=self._spared)
+        summed = ANY_KEPT if self._spared is None else 0
+        found: dict[Hashable, float] = {}
         with current() as system:
             tree = look(system, aim, system.now() + LOOK_TIME)
-            counted = [
-                member
-                for member in tree.members
-                if member.spared is None and not (whole and ANY_KEPT & member.evidence)
-            ]
-            found = {identity_of(member): cpu_of(member) for member in counted}
-        used: dict[Hashable, float] = {
-            identity: seconds for identity, seconds in found.items() if seconds is not None
-        }
-        if not tree.sure or len(used) < len(found):
-            return CpuReading(time.monotonic(), None)
-        return self.sample(CpuReading(time.monotonic(), used))
+            for member in tree.members:
+                if member.spared is None and not summed & member.evidence:
+                    if (used := cpu_of(member)) is None:
+                        return None
+                    found[identity_of(member)] = used
+            return found if tree.sure else None
 
     def sample(self, reading: CpuReading) -> CpuReading:
         """Bring the figures of the cell in a reading up to date; without a cell, return it."""
-        aim = self._aim()
-        if aim.spared is not None or not aim.cells:
+        cells = self._tree.aim().cells
+        if self._spared is not None or not cells:
             return reading
         try:
-            cells: dict[Hashable, float] = {cell.name: cell_cpu(cell) for cell in aim.cells}
-        except OSError:
+            usages = {cell.name: cell.usage() for cell in cells}
+        except (OSError, UnavailableError):
             return reading._replace(used=None)
-        return CpuReading(time.monotonic(), {**(reading.used or {}), **cells})
+        used: dict[Hashable, float] = {name: sum(usage[:2]) for name, usage in usages.items()}
+        return CpuReading(time.monotonic(), {**(reading.used or {}), **used})
 
 
-def cell_cpu(cell: Cell) -> float:
-    """Return the CPU seconds of a cell.
+def idle_clock(tree: Contained, timeout: float, spare: Spare | None) -> IdleClock:
+    """Start the idle clock of a tree that has just started.
 
-    Raises:
-        OSError: it is gone, or does not tell.
+    Args:
+        tree: the tree.
+        timeout: seconds, more than 0.
+        spare: its processes that do not count.
     """
-    lines = Path(cell.name, "cpu.stat").read_text(encoding="ascii").splitlines()
-    return int(dict(map(str.split, lines))["usage_usec"]) / 1e6
+    cpu = TreeCpu(tree, spare)
+    return IdleClock(timeout, cpu.read, time.monotonic(), cpu.sample)
 
 
 def cpu_of(member: Member) -> float | None:

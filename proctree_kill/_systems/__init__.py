@@ -119,13 +119,21 @@ def offers() -> Iterable[Offer]:
         from .linux.offers import offers  # noqa: PLC0415 - other systems lack it
 
         return offers()
+    if sys.platform == "win32":
+        from .windows.offers import offers as windows_offers  # noqa: PLC0415 - as above
+
+        return windows_offers()
     from .contract import Offer  # noqa: PLC0415 - few need it
 
-    if sys.platform == "win32":
-        text = "processes are held by handles, which reserve their numbers"
-        return [Offer("handles", text, available=True)]
     text = "this system has none; processes are identified by start times"
-    return [Offer("pidfd", text, available=False)]
+    limits = "this system cannot limit a tree"
+    return [
+        Offer("pidfd", text, available=False),
+        *(
+            Offer(f"limits: {name}", limits, available=False)
+            for name in ("memory", "processes", "cpu")
+        ),
+    ]
 
 
 def listeners(port: int, among: Collection[int] | None = None) -> list[Listener]:

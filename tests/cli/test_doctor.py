@@ -37,6 +37,21 @@ def test_it_agrees_with_the_probes(
     assert findings(capsys)[name]["available"] == has(capability)
 
 
+@pytest.mark.needs("limits")
+@pytest.mark.parametrize("name", ["memory", "processes", "cpu"])
+def test_it_knows_of_limits(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert findings(capsys)[f"limits: {name}"]["available"] is True
+
+
+@pytest.mark.needs("cgroup")
+@pytest.mark.usefixtures("no_controllers")
+def test_it_says_why_a_tree_cannot_be_limited(capsys: pytest.CaptureFixture[str]) -> None:
+    found = findings(capsys)
+    for name in ("memory", "processes", "cpu"):
+        assert found[f"limits: {name}"]["available"] is False
+        assert f"{name} cannot be limited: " in str(found[f"limits: {name}"]["detail"])
+
+
 def test_it_tries_the_guard_and_leaves_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert findings(capsys)["guard"]["available"] is True
     assert guard.guard().pid is None

@@ -282,6 +282,28 @@ class TestCommand:
         assert (command.returncode, out, err) == (124, "", "")
         assert tree.all_dead()
 
+    def test_another_name_of_the_time(self) -> None:
+        assert run("sleep", "1000", options=["--max-lifetime", "0.2"]).returncode == 124
+
+    def test_a_command_that_is_idle_is_ended_and_that_is_said(self) -> None:
+        script = "sleep 1000 & exec sleep 1000"
+        done = run("sh", "-c", script, options=["--idle-timeout", "2"])
+        assert (done.returncode, done.stdout) == (124, "")
+        said = r"proctree-kill: the command was idle for 2 s; ended: sleep \(\d+\), sleep \(\d+\)\n"
+        assert re.fullmatch(said, done.stderr)
+
+    def test_an_idle_command_that_has_to_be_killed(self) -> None:
+        options = ["--idle-timeout", "0.2", "--force", "-v"]
+        said = run("sleep", "1000", options=options).stderr.splitlines()
+        assert said[0].startswith(
+            "proctree-kill: the command was idle for 0.2 s, and was ended after"
+        )
+
+    def test_a_silent_command_that_computes_is_not_idle(self) -> None:
+        compute = "import time\nwhile time.process_time() < 2.5: pass"
+        done = run(sys.executable, "-I", "-S", "-c", compute, options=["--idle-timeout", "2"])
+        assert (done.returncode, done.stderr) == (0, "")
+
     def test_a_polite_command_says_goodbye_when_its_time_is_over(self) -> None:
         polite = [sys.executable, "-I", "-S", "-c", POLITE]
         done = run(*polite, options=["--timeout", "1", "--grace", PATIENCE])

@@ -191,6 +191,11 @@ class TestTerminal:
         terminal.expect("proctree-kill: the command left processes, which were ended: sleep (")
         assert terminal.wait() == 3
 
+    def test_a_command_that_is_idle_is_ended(self, terminal: Terminal) -> None:
+        terminal.run(*RUN, "--idle-timeout", "1", "--", "sleep", "1000")
+        terminal.expect("proctree-kill: the command was idle for 1 s; ended: sleep (")
+        assert terminal.wait() == 124
+
     def test_ctrl_c_ends_the_linger(self, terminal: Terminal) -> None:
         # It is there when the command was reaped, and so is awaited no more.
         awaited = "while kill -0 $$ 2>/dev/null; do sleep 0.01; done"

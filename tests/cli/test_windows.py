@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from proctree_kill._cli.command_run import CommandRun
 from proctree_kill._cli.run import start
 from proctree_kill._cli.signals import signal_queue
 from proctree_kill._spawn.leftovers import Leftovers
+from proctree_kill._spawn.time_limit import TimeLimit
 from proctree_kill._systems import terminal as own_terminal
 from support.nodes import Node, chain
 from support.socket_planter import SocketPlanter
@@ -137,8 +140,9 @@ def finish(planter: SocketPlanter, node: Node, timeout: float | None) -> KillRes
         assert isinstance(process, TreePopen)
         leftovers = Leftovers.read("end", 0, None, kill_on_parent_exit=False)
         policy = KillPolicy(grace=float(PATIENCE))
-        command = CommandRun(process, policy, leftovers, signals, terminal, say=print)
-        return command.finish(timeout)
+        limit = TimeLimit(math.inf if timeout is None else time.monotonic() + timeout)
+        command = CommandRun(process, policy, leftovers, signals, terminal, limit=limit, say=print)
+        return command.finish()
 
 
 def test_a_command_whose_time_is_over_is_asked(planter: SocketPlanter) -> None:

@@ -13,13 +13,16 @@ import pytest
 from proctree_kill import (
     Containment,
     Evidence,
+    Limits,
     SessionManager,
     TreePopen,
     errors,
     kill_tree,
     recover,
+    run,
 )
 from proctree_kill._systems.windows.job import TreeJob
+from support.capabilities import has
 from support.nodes import chain
 from support.socket_planter import SocketPlanter
 from support.times import BOUND
@@ -183,6 +186,63 @@ def test_to_forget_a_tree_ends_nothing(planter: SocketPlanter, dies: bool) -> No
     assert len(planter.living()) == 2
     assert kill_tree(pids[0], grace=0).ok
     assert planter.all_dead()
+
+
+@pytest.mark.skipif(has("limits of a job"), reason="the jobs of this machine have limits")
+class TestWithoutLimits:
+    """A system whose jobs keep no limits, as Wine."""
+
+    @pytest.mark.parametrize(
+        "limits", [Limits(memory="1G"), Limits(processes=9), Limits(cpu=0.5)], ids=str
+    )
+    @pytest.mark.parametrize("dies", [False, True])
+    def test_nothing_runs(self, tmp_path: Path, limits: Limits, dies: bool) -> None:  # noqa: FBT001 - a case
+        (name,) = limits.given
+        with pytest.raises(errors.ContainmentError, match=f"'limits': {name} cannot be limited"):
+            run([*PYTHON, TOUCH, str(tmp_path / "ran")], limits=limits, kill_on_parent_exit=dies)
+        assert not (tmp_path / "ran").exists()
+
+    def test_a_tree_whose_use_is_unknown_is_never_idle(self) -> None:
+        sleep = [*PYTHON, "import time; time.sleep(2)"]
+        assert run(sleep, idle_timeout=0.2, timeout=BOUND).returncode == 0
+
+    def test_as_many_cores_as_there_are_need_no_limit(self) -> None:
+        assert run([*PYTHON, ""], limits=Limits(cpu=100_000)).returncode == 0
+
+    def test_a_tree_that_runs_keeps_what_it_has(self) -> None:
+        with TreePopen([*PYTHON, "input()"], stdin=subprocess.PIPE) as process:
+            with pytest.raises(errors.ContainmentError, match="memory and processes cannot be"):
+                process.limit(memory="1G", processes=9)
+            process.limit(cpu=100_000)
+            assert process.containment.limits == Limits(cpu=100_000)
+            process.stop(grace=0)
+
+
+@pytest.mark.needs("limits of a job")
+class TestLimits:
+    """A system whose jobs keep limits."""
+
+    def test_memory_over_the_limit_is_refused(self) -> None:
+        code = "try: bytearray(1 << 30)\nexcept MemoryError: print('refused')"
+        done = run([*PYTHON, code], limits=Limits(memory="256M"), capture_output=True)
+        assert done.stdout.strip() == b"refused"
+
+    def test_a_tree_that_computes_is_not_idle(self) -> None:
+        compute = [*PYTHON, "import time\nwhile time.process_time() < 2: pass"]
+        assert run(compute, idle_timeout=1, timeout=BOUND).returncode == 0
+
+    def test_a_tree_that_does_nothing_is_idle(self) -> None:
+        with pytest.raises(subprocess.TimeoutExpired, match="was idle for 1 second"):
+            run([*PYTHON, "import time; time.sleep(1000)"], idle_timeout=1, timeout=BOUND)
+
+    def test_a_limit_is_lifted_while_the_tree_runs(self) -> None:
+        code = "input()\nbytearray(1 << 29)"
+        limits = Limits(memory="256M")
+        with TreePopen([*PYTHON, code], stdin=subprocess.PIPE, limits=limits) as process:
+            process.limit(memory=None, cpu=0.5)
+            process.communicate(b"\n")
+            assert process.returncode == 0
+            assert process.containment.limits == Limits(cpu=0.5)
 
 
 class TestByHand:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,13 @@ from proctree_kill import Containment, Limits, SessionManager, TreePopen, errors
 from proctree_kill._containment.containment import Requested
 from proctree_kill._systems.contract import UnavailableError
 from support.callers import apart
-from support.capabilities import has
 
 pytestmark = pytest.mark.needs("fork")
 
 LIMITS = Limits(memory="64M", processes=100, cpu=0.5)
 
 
-@pytest.mark.skipif(has("limits"), reason="this machine has limits")
+@pytest.mark.usefixtures("no_controllers")
 class TestWhereThereAreNone:
     """Containment that was not asked for does not replace them."""
 
@@ -115,6 +116,14 @@ class TestAttachedByHand:
             refusal = pytest.raises(errors.ContainmentError, match=rf"have none: {process.pid}$")
             with refusal:
                 containment.attach(process)
+        assert containment.release()
+
+    def test_a_root_that_is_dead_already_needs_none(self) -> None:
+        containment = Containment.prepare(limits=LIMITS)
+        process = subprocess.Popen(["true"], **containment.popen_kwargs())
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        containment.attach(process)
+        assert process.wait() == 0
         assert containment.release()
 
     def test_a_limit_that_fails_leaves_no_cgroup(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from proctree_kill import run
@@ -18,19 +18,29 @@ from .times import BOUND
 T = TypeVar("T")
 
 
-def by_a_thread() -> None:
+@contextmanager
+def by_a_thread() -> Iterator[None]:
     """Have a thread wait for any child."""
-    # It always has a child to wait for, which ends with this process.
-    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    # It always has a child to wait for, and is the only one that reaps that.
+    child, ended = subprocess.Popen(["cat"], stdin=subprocess.PIPE), threading.Event()
 
     def reap() -> None:
-        while child.returncode is None:
-            os.waitpid(-1, 0)
+        while os.waitpid(-1, 0)[0] != child.pid:
+            pass
+        ended.set()
 
     threading.Thread(target=reap, daemon=True).start()
+    try:
+        yield
+    finally:
+        assert child.stdin
+        child.stdin.close()
+        ended.wait()
+        child.returncode = 0
 
 
-def by_a_handler() -> None:
+@contextmanager
+def by_a_handler() -> Iterator[None]:
     """Reap every dead child whenever SIGCHLD comes."""
 
     def reap(*_: object) -> None:
@@ -39,11 +49,14 @@ def by_a_handler() -> None:
                 pass
 
     signal.signal(signal.SIGCHLD, reap)
+    yield
 
 
-def by_the_kernel() -> None:
+@contextmanager
+def by_the_kernel() -> Iterator[None]:
     """Ignore SIGCHLD: the kernel reaps."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    yield
 
 
 WHEN_TOLD = ["sh", "-c", "read line; exit 7"]
@@ -65,8 +78,8 @@ def beside(reaper: str, call: Callable[[], T], *, told: bool = True, within: flo
 
         if not told:
             pidfd.PIDFD_GET_INFO = 0
-        REAPERS[reaper]()
-        return call()
+        with REAPERS[reaper]():
+            return call()
 
     return apart(scene, within)
 

@@ -354,6 +354,8 @@ def ran() -> None:
     done = run(["true"], leftovers="wait", linger=0.5, spare=[7], record="session_a.pid")
     assert_type(done, CompletedTree[bytes])
     run(["true"], teardown=["INT 3", ("TERM", 2)], terminate="tree", settle=1)
+    run(["true"], idle_timeout=600, max_lifetime=3600.5)
+    run(["true"], idle_timeout="10m")  # pyright: ignore[reportArgumentType] -- must be refused
     assert_type(done.kill, KillResult | None)
     assert_type(done.ok, bool)
     completed: subprocess.CompletedProcess[bytes] = done

@@ -16,6 +16,7 @@ assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..contract import UnavailableError
 from . import cgroupfs, procfs
+from .cgroupfs import ParentCgroup
 
 CONTROLLERS = {"memory": "memory", "processes": "pids", "cpu": "cpu"}
 """The controller of each limit."""
@@ -74,7 +75,7 @@ def enable(parent: str, names: Iterable[str]) -> None:
     """
     path = f"{parent}/cgroup.subtree_control"
     try:
-        enabled = procfs.read(path).decode().split()
+        enabled = _enabled(parent)
         wanted = [name for name in names if CONTROLLERS[name] not in enabled]
         if missing := [reason for name in wanted if (reason := why_missing(parent, name))]:
             raise UnavailableError("; ".join(missing))
@@ -88,6 +89,16 @@ def enable(parent: str, names: Iterable[str]) -> None:
         elif error.errno in (errno.EACCES, errno.EPERM):
             reason = f"{path} is not delegated to this user"
         raise UnavailableError(_cannot(" and ".join(names), reason)) from error
+
+
+def why_not(parent: ParentCgroup, name: str) -> str | None:
+    """Tell why a limit cannot be had; None if it can. Nothing is changed."""
+    if CONTROLLERS[name] in _enabled(parent.folder):
+        return None
+    if reason := why_missing(parent.folder, name):
+        return reason
+    busy = None if parent.is_root else why_busy(parent.folder)
+    return busy and _cannot(name, busy)
 
 
 def why_missing(parent: str, name: str) -> str | None:
@@ -122,6 +133,10 @@ def why_busy(parent: str) -> str | None:
 def _named(pid: int) -> str:
     found = procfs.stat(pid)
     return str(pid) if found is None else f"{pid} ({found.name})"
+
+
+def _enabled(folder: str) -> list[str]:
+    return procfs.read(f"{folder}/cgroup.subtree_control").decode().split()
 
 
 def _offers(folder: str, controller: str) -> bool:

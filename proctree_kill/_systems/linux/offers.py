@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..contract import Offer, UnavailableError
-from . import cgroupfs, pidfd, procfs
+from . import cgroupfs, controllers, pidfd, procfs
 from . import system as linux_system
+
+TREE_LIMITS = {
+    "memory": "the memory of a tree can be limited; a tree that wants more is ended",
+    "processes": "the processes of a tree can be limited; each thread counts",
+    "cpu": "the processor time of a tree can be limited",
+}
 
 
 def offers() -> Iterator[Offer]:
@@ -71,15 +77,25 @@ def _cgroups() -> Iterator[Offer]:
         folder = cgroupfs.folder_of("self")
     except UnavailableError as error:
         yield Offer("cgroup v2", str(error), available=False)
+        yield from _no_tree_limits(error)
         return
     yield Offer("cgroup v2", f"this process is in {folder}", available=True)
     try:
         parent = cgroupfs.find_parent()
     except UnavailableError as error:
         yield Offer("delegation", str(error), available=False)
+        yield from _no_tree_limits(error)
         return
     where = "the root of the hierarchy" if parent.is_root else "a subtree; this process moves aside"
     yield Offer("delegation", f"cgroups may be made here: {where}", available=True)
+    for name, detail in TREE_LIMITS.items():
+        reason = controllers.why_not(parent, name)
+        yield Offer(f"limits: {name}", reason or detail, available=reason is None)
+
+
+def _no_tree_limits(error: UnavailableError) -> Iterator[Offer]:
+    for name in TREE_LIMITS:
+        yield Offer(f"limits: {name}", str(error), available=False)
 
 
 def _limits() -> Iterator[Offer]:

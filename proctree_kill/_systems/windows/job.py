@@ -162,14 +162,15 @@ class TreeJob(Cell):
         if handle is None:
             text = "the job object is closed"
             raise UnavailableError(text)
-        bounds = self._bounds.but(limits)
-        if bounds.memory and self._refusals is None:
+        before = self._bounds
+        self._change(handle, before.but(limits))
+        if limits.memory and self._refusals is None:
             try:
                 self._refusals = job_usage.Refusals(handle)
             except OSError as error:
-                text = f"Windows does not say when a job refuses memory: {error}"
+                self._change(handle, before)
+                text = f"memory cannot be limited: Windows does not tell of refusals: {error}"
                 raise UnavailableError(text) from error
-        self._change(handle, bounds)
 
     def usage(self) -> CellUsage:
         """Return what the processes used that are or were in here.

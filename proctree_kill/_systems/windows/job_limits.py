@@ -84,8 +84,7 @@ class Bounds(NamedTuple):
         """
         memory, processes = limits.memory or 0, limits.processes or 0
         if c_size_t(memory).value != memory:
-            text = f"a Python of 32 bits cannot set a limit of {memory} bytes"
-            raise UnavailableError(text)
+            raise UnavailableError(_cannot("memory", f"{memory} bytes need a Python of 64 bits"))
         given = (JOB_MEMORY if memory else 0) | (ACTIVE_PROCESS if processes else 0)
         return Bounds(self.flags & ~LIMITED | given, memory, processes, _rate(limits.cpu))
 
@@ -118,17 +117,21 @@ def _write(job: Handle, before: Bounds, after: Bounds) -> None:
     if after.rate != before.rate:
         rate = CpuRate(ENABLE | HARD_CAP, after.rate) if after.rate else CpuRate()
         if not job.write(CPU_RATE, rate):
-            text = f"Windows refuses a limit of processor time: {win32.error()}"
-            raise UnavailableError(text)
+            raise UnavailableError(_cannot("cpu", f"Windows refuses it: {win32.error()}"))
     if after[:3] == before[:3]:
         return
-    wanted, found = after.extended(), ExtendedLimits()
-    if not (job.write(EXTENDED_LIMITS, wanted) and job.read(EXTENDED_LIMITS, found)):
-        text = f"Windows refuses a limit of memory or processes: {win32.error()}"
-        raise UnavailableError(text)
+    found = ExtendedLimits()
+    names = {"memory": after.memory, "processes": after.processes}
+    name = " and ".join(name for name in names if names[name]) or "a job"
+    if not (job.write(EXTENDED_LIMITS, after.extended()) and job.read(EXTENDED_LIMITS, found)):
+        raise UnavailableError(_cannot(name, f"Windows refuses it: {win32.error()}"))
     if after.flags & LIMITED & ~found.basic.flags:  # Wine ignores them
-        text = "this system accepts limits of memory and processes, but does not keep them"
-        raise UnavailableError(text)
+        text = "this system accepts that for a job, but does not keep it"
+        raise UnavailableError(_cannot(name, text))
+
+
+def _cannot(name: str, reason: str) -> str:
+    return f"{name} cannot be limited: {reason}"
 
 
 def _rate(cores: float | None) -> int:

@@ -165,13 +165,13 @@ def closing(handle: int) -> Iterator[int]:
 def created(process: int) -> int | None:
     """Return when a process was created, as a FILETIME: 100 ns since 1601."""
     times = _times(process)
-    return times and times[0]
+    return None if times is None else times[0]
 
 
 def cpu(process: int) -> tuple[int, int] | None:
     """Return the time that a process used in programs and in the kernel, in 100 ns."""
     times = _times(process)
-    return times and (times[3], times[2])
+    return None if times is None else (times[3], times[2])
 
 
 def _times(process: int) -> Sequence[int] | None:

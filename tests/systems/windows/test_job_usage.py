@@ -140,7 +140,7 @@ class TestRefusedMemory:
     ) -> None:
         monkeypatch.setattr(kernel, "CreateIoCompletionPort", lambda *_: None)
         job = TreeJob.make(dies_with_owner=False)
-        with pytest.raises(UnavailableError, match=r"when a job refuses memory: .*refuses"):
+        with pytest.raises(UnavailableError, match=r"memory cannot be limited: .*refuses"):
             job.limit(Limits(memory="1M"))
         assert kernel.limits.job_memory == 0
 
