@@ -9,6 +9,7 @@ from typing import TypeVar
 from .. import psutil_facts as _facts
 from ..contract import Details, Reply, System
 from ..member import GONE, Member
+from ..psutil_lookup import name_among
 from . import console, process_table, win32
 from .handles import FORCE_CODE, PID_STEP, WindowsHandles
 from .helper import Helper
@@ -198,6 +199,10 @@ class WindowsSystem(System):
         """Ask psutil, which reads the memory of the process."""
         process = _facts.find(member.pid)
         return () if process is None else _read(process.cmdline) or ()
+
+    def name_among(self, member: Member, names: Collection[str]) -> str | None:
+        """Compare the name in the process table: a process has one program here."""
+        return None if member.name is None else name_among(member.name, names)
 
     def details(self, member: Member) -> Details:
         """Ask psutil."""
