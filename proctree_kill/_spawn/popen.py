@@ -123,7 +123,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 asks them, then forces; ``"wait"`` waits for the whole tree; ``"leave"`` leaves
                 them, and forgets the tree and its record.
             linger: seconds, default 1.
-            spare: processes that the block leaves alone, as for :func:`kill_tree`.
+            spare: what the block leaves alone, as for :func:`kill_tree`; no name and no marker
+                spares the root. Names and markers also hold for the guard and a recovery.
             env: the environment; the marker is added to it. Default: that of this process.
             process_group: as for Popen; the root then has no session of its own.
             start_new_session: default True unless ``process_group`` is given.
