@@ -23,6 +23,7 @@ from .._models.exit_code import LOST, UNKNOWN, known
 from .._models.identity import ProcessIdentity
 from .._models.result import Fate, KillResult
 from .._models.tree import TreeSnapshot
+from .._models.usage import Usage
 from .._records.recording import Recording
 from .._running import threads
 from .._systems import child_exit
@@ -123,7 +124,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 asks them, then forces; ``"wait"`` waits for the whole tree; ``"leave"`` leaves
                 them, and forgets the tree and its record.
             linger: seconds, default 1.
-            spare: processes that the block leaves alone, as for :func:`kill_tree`.
+            spare: what the block leaves alone, as for :func:`kill_tree`; no name and no marker
+                spares the root. Names and markers also hold for the guard and a recovery.
             env: the environment; the marker is added to it. Default: that of this process.
             process_group: as for Popen; the root then has no session of its own.
             start_new_session: default True unless ``process_group`` is given.
@@ -211,6 +213,14 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def snapshot(self) -> TreeSnapshot:
         """Return the current members of the tree; none of them is touched."""
         return snapshot_tree(self)
+
+    def usage(self) -> Usage:
+        """Return what the tree used so far; after its end, what was known last.
+
+        Raises:
+            TargetRefusedError: this process is a fork of the one that started the tree.
+        """
+        return self.containment.usage()
 
     def poll(self) -> int | None:
         """Return the exit code of the root; None while it runs, and always None in a fork."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .._models.errors import FleetError, UnreachableError
 from .._models.policy import KillPolicy, policy_or_default
+from .._models.usage import Usage
 from .._records.files import absolute
 from .._records.format import DEFAULT_TOOL
 from .._running.loops import caller_here
@@ -181,6 +182,20 @@ class Fleet:
         """Like :meth:`sessions`, awaited."""
         return await self._await(self._sessions)
 
+    def usage(self, session_id: str) -> Usage:
+        """Return what the tree of a session used so far, as :meth:`SessionManager.usage` does there.
+
+        Raises:
+            SessionError: the id is not valid, or no running session has it.
+            UnreachableError: its machine did not answer in time, or is lost.
+            FleetError: the scheduler did not answer, or has no fleet.
+        """
+        return self._run(self._usage, session_id)
+
+    async def ausage(self, session_id: str) -> Usage:
+        """Like :meth:`usage`, awaited."""
+        return await self._await(self._usage, session_id)
+
     def recover(self, *, dry_run: bool = False, bare: bool = False) -> FleetRecovery:
         """End what dead owners left on each machine, as :meth:`SessionManager.recover` does there.
 
@@ -226,6 +241,10 @@ class Fleet:
     async def _sessions(self) -> dict[str, FleetSession]:
         sessions: dict[str, FleetSession] = await self._ask("sessions", 0.0)
         return sessions
+
+    async def _usage(self, session_id: str) -> Usage:
+        usage: Usage = await self._ask("usage", 0.0, session_id=session_id)
+        return usage
 
     async def _recover(self, dry_run: bool, bare: bool) -> FleetRecovery:  # noqa: FBT001 - passed on
         settings = await self._join()

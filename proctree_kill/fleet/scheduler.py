@@ -7,7 +7,8 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from .._models.errors import FleetError, UnreachableError
+from .._models.errors import FleetError, SessionError, UnreachableError
+from .._models.usage import Usage
 from .._records.format import check_id
 from .._sessions.models import EventKind, SessionEvent, SessionState, StopMethod, StopResult
 from .._sessions.stop import not_found, nothing_to_stop
@@ -40,6 +41,7 @@ class SchedulerSessions(SchedulerPlugin):
             "stop_all": self._stop_all,
             "sessions": self._sessions,
             "recover": self._recover,
+            "usage": self._usage,
             "ready": self._ready,
             "claim": self._claim,
             "release": self._release,
@@ -165,6 +167,18 @@ class SchedulerSessions(SchedulerPlugin):
     async def _sessions(self, deadline: float) -> dict[str, FleetSession]:
         del deadline  # no machine is asked
         return {session.session_id: session for session in self._table}
+
+    async def _usage(self, session_id: str, deadline: float) -> Usage:
+        check_id(session_id)
+        entry = self._table.find(session_id)
+        if entry is None:
+            raise SessionError(session_id, "not found in the fleet")
+        if entry.is_lost:
+            raise UnreachableError(entry.session.worker, f"it was lost with session {session_id!r}")
+        usage: Usage = await self._ask(
+            entry.session.worker, deadline, "usage", session_id=session_id
+        )
+        return usage
 
     async def _recover(self, deadline: float, **options: bool) -> FleetRecovery:
         hosts = sorted({*self._table.hosts.values()})

@@ -7,6 +7,7 @@ import socket
 from functools import partial
 
 from .._models.errors import FleetError, SessionError
+from .._models.usage import Usage
 from .._records.report import RecoveryReport
 from .._running import loops
 from .._sessions.manager import OVER, SessionManager
@@ -47,6 +48,7 @@ class WorkerSessions(WorkerPlugin):
             "stop": self._stop,
             "stop_all": self._stop_all,
             "recover": self._recover,
+            "usage": self._usage,
         }
         await self._manager.__aenter__()  # teardown() leaves it
         worker.handlers[NAME] = self.handle
@@ -94,6 +96,9 @@ class WorkerSessions(WorkerPlugin):
         if not dry_run:
             await self._report("ready", host=socket.gethostname(), kept=_kept(report))
         return report
+
+    async def _usage(self, session_id: str) -> Usage:
+        return await loops.do(partial(self._manager.usage, session_id))  # it may read a whole tree
 
     async def _flush(self) -> None:
         """Wait until the scheduler knows all events, so that a caller sees what it has done."""

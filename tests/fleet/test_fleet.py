@@ -97,6 +97,13 @@ def test_an_id_is_used_once_in_the_whole_fleet(fleet: Fleet, cluster: Part, fold
         assert [*fleet.sessions()] == ["a"]
 
 
+def test_what_a_session_used_is_told_by_its_machine(fleet: Fleet) -> None:
+    fleet.spawn_agent("a", SLEEP)
+    assert fleet.usage("a").processes >= 1
+    with pytest.raises(SessionError, match="not found in the fleet"):
+        fleet.usage("b")
+
+
 def test_another_client_sees_a_session_and_stops_it(
     fleet: Fleet, cluster: Part, planter: SocketPlanter
 ) -> None:

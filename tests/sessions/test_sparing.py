@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NoReturn
 
+import psutil
 import pytest
 
 from proctree_kill import (
     Containment,
     Fate,
     SessionManager,
+    SpareCandidate,
+    TreePopen,
     errors,
     recover,
     run,
@@ -79,6 +82,39 @@ def test_the_guard_of_a_dead_owner_leaves_the_daemon(
     tree = abandoned(plant, tmp_path, spare, guarded=True)
     assert daemon_lives(tree)
     assert files(tmp_path / "sessions") == set()
+
+
+def test_what_a_block_has_spared_outlives_its_owner(plant: Planter, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with plant.prepare() as prepared:
+        _, _, _, daemon = argv = command(tmp_path, NAME)
+
+        def is_daemon(candidate: SpareCandidate) -> bool:
+            return (candidate.command_line() or ())[-1:] == (daemon,) and candidate.depth > 0
+
+        def start() -> None:
+            options = {**prepared.options, "spare": is_daemon, "kill_on_parent_exit": True}
+            with TreePopen(argv, **options) as process:
+                os.write(writing, b"%d" % (guard().pid or 0))
+                process.wait()
+            os.write(writing, b"over")
+            signal.pause()
+
+        owner = os.fork()
+        if not owner:
+            _run(start)
+    try:
+        prepared.tree.await_started("daemon")
+        guarding = os.pidfd_open(int(os.read(reading, 16)))
+        os.kill(psutil.Process(prepared.tree.pids["daemon"]).ppid(), signal.SIGTERM)  # the root
+        assert os.read(reading, 16) == b"over"
+    finally:
+        os.kill(owner, signal.SIGKILL)
+        os.waitpid(owner, 0)
+    assert has_ended(guarding)
+    for descriptor in (reading, writing, guarding):
+        os.close(descriptor)
+    assert daemon_lives(prepared.tree)
 
 
 @BOTH
