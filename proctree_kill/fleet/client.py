@@ -183,7 +183,7 @@ class Fleet:
         return await self._await(self._sessions)
 
     def usage(self, session_id: str) -> Usage:
-        """Return what the tree of a session used so far, as :meth:`SessionManager.usage` does there.
+        """Return what the tree of a session used so far, as :meth:`SessionManager.usage` does.
 
         Raises:
             SessionError: the id is not valid, or no running session has it.

@@ -145,7 +145,7 @@ def test_a_value_that_cannot_travel_is_an_error() -> None:
     assert "cannot be sent" in str(error)
 
 
-def test_a_connection_that_breaks_is_unreachable_and_a_process_without_a_fleet_is_told() -> None:
+def test_a_broken_connection_is_unreachable_and_a_missing_fleet_is_told() -> None:
     async def broken(_call: str, _data: bytes) -> bytes:
         raise ConnectionResetError
 

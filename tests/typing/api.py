@@ -45,6 +45,7 @@ from proctree_kill import (
     run,
     snapshot_tree,
 )
+from proctree_kill.fleet import Fleet, FleetEvent, FleetRecovery, FleetSession
 
 
 def whatever_has_a_pid(
@@ -401,3 +402,27 @@ def limits(manager: SessionManager, process: TreePopen[bytes]) -> None:
     process.limit(memory="4G", processes=None)
     process.limit(disk="4G")  # pyright: ignore[reportCallIssue] -- must be refused
     process.containment.limit(cpu=0.5)
+
+
+class ClusterClient:
+    """A client of distributed, which has no types where it is not installed."""
+
+    asynchronous: Any
+    scheduler: Any
+    sync: Any
+    register_plugin: Any
+    subscribe_topic: Any
+
+
+def sessions_on_many_machines(client: ClusterClient) -> None:
+    """A fleet returns values of its own."""
+
+    def broadcast(event: FleetEvent) -> None:
+        assert_type(event.host, str)
+
+    fleet = Fleet(client, "/var/lib/agents", policy=KillPolicy(), event_broadcaster=broadcast)
+    assert_type(fleet.spawn_agent("a", ["agent"], host="machine", cwd="/"), FleetSession)
+    assert_type(fleet.stop_agent("a"), StopResult)
+    assert_type(fleet.stop_all(), dict[str, StopResult])
+    assert_type(fleet.sessions(), dict[str, FleetSession])
+    assert_type(fleet.recover(dry_run=True), FleetRecovery)
