@@ -53,7 +53,7 @@ def part(*role: str) -> Iterator[Part]:
     try:
         yield running
     finally:
-        running.process.communicate(timeout=BOUND)
+        running.process.communicate(timeout=2 * BOUND)  # workers that hang are killed first
 
 
 @contextmanager
