@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from .._engine import markers
 from .._engine.kill import look
 from .._engine.pids import HasPid, started_pid
+from .._engine.spare import check_texts
 from .._engine.target import Aim, Claim, Contained, member_claims
 from .._models.errors import ContainmentError, PolicyError
 from .._models.identity import ProcessIdentity
@@ -54,6 +55,7 @@ class Containment(Contained):
         marker: the ``NAME=VALUE`` in the environment of each member.
         parent_exit: whether the tree ends when this process does.
         records: files that the guard removes when it has ended the tree.
+        spare: names and markers of processes that the guard leaves alone.
         identity: the root, as it was when it was attached.
     """
 
@@ -71,6 +73,7 @@ class Containment(Contained):
         self.marker = marker
         self.parent_exit = False
         self.records: tuple[Path, ...] = ()
+        self.spare: tuple[str, ...] = ()
         self.identity: ProcessIdentity | None = None
         self._cell = TreeCell(requested, limits or Limits())
         self._guarded = False
@@ -86,6 +89,7 @@ class Containment(Contained):
         *,
         start_new_session: bool = True,
         kill_on_parent_exit: bool = False,
+        spare: Iterable[str] = (),
         limits: Limits | None = None,
     ) -> Self:
         """Get ready to contain one tree; nothing runs yet.
@@ -100,22 +104,26 @@ class Containment(Contained):
                 orphans are known by the marker alone, and on Windows CTRL_BREAK cannot be sent.
             kill_on_parent_exit: whether the tree ends when this process does, however it ends,
                 or replaces itself (``os.execv``); default False.
+            spare: names of programs and ``NAME=VALUE`` that are left alone then, as for
+                :func:`kill_tree`; default none. A job object spares nothing.
             limits: what the tree may use; default no limit. A limit requires a cgroup or a job
                 object, whatever ``containment`` is.
 
         Raises:
             ContainmentError: this system or this process cannot have what was asked for.
-            ValueError: ``containment`` is none of the three, or ``"session"`` with limits.
-            TypeError: ``limits`` is no :class:`Limits`.
+            TypeError, ValueError: ``spare`` or ``limits`` is wrong, or ``containment`` is none of
+                the three, or ``"session"`` with limits.
         """
         if containment not in get_args(Requested):
             text = f"containment is {containment!r}, expected 'auto', 'session' or 'kernel'"
             raise ValueError(text)
+        texts = check_texts(spare)
         limits = limits_or_none(limits)
         if limits is not None and containment == "session":
             text = "containment is 'session', expected 'auto' or 'kernel' where there are limits"
             raise PolicyError(text)
         prepared = cls(containment, markers.new(), limits, start_new_session=start_new_session)
+        prepared.spare = texts
         try:
             threads.do(lambda: prepared._make(dies_with_owner=kill_on_parent_exit))
         except BaseException:  # a signal handler's too, which may come when all is there
@@ -296,7 +304,7 @@ class Containment(Contained):
         """Name the root, the members that were left when it died, and the marker."""
         process = None if self._process is None else self._process()
         root = self.identity
-        claims = [] if root is None else [Claim(root.pid, root, owner=process)]
+        claims = [] if root is None else [Claim(root.pid, root, owner=process, command=True)]
         cell = self._cell.kernel
         return Aim(
             [*claims, *member_claims(self._leftovers or ())],
@@ -337,6 +345,7 @@ class Containment(Contained):
                 cgroup=self._cell.named("cgroup"),
                 identity=self.identity,
                 records=self.records,
+                spare=self.spare,
             )
         except BaseException:
             if self.identity is None:

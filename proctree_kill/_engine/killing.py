@@ -7,7 +7,6 @@ import threading
 from .._models.policy import KillPolicy
 from .._models.result import KillResult
 from .._systems import current
-from .._systems.member import Member
 from . import owners as engine_owners
 from . import report
 from .driver import Driver
@@ -119,7 +118,7 @@ class Killing:
             )
             refuse_caller(gathered)
             tree = gathered.tree
-            tree.spared = self._aim.spared and self._ask_spared
+            tree.interrupt = self._interrupt
             to_end = {member.pid for member in tree.members if member.spared is None}
             owners = [claim.owner for claim in claims if claim.pid in to_end]
             close_inputs = engine_owners.input_closer(owners, self._call_soon)
@@ -170,16 +169,6 @@ class Killing:
         with self._ending:
             if not self._ended:
                 self._system.wake()
-
-    def _ask_spared(self, member: Member) -> str | None:
-        assert self._aim.spared is not None  # noqa: S101 - called in its place
-        try:
-            return self._aim.spared(member)
-        except Exception:
-            raise  # the tree logs it, and spares the process
-        except BaseException as error:  # noqa: BLE001 - raised when the tree has ended
-            self._interrupt(error)
-            return "the predicate raised"
 
     def _interrupt(self, error: BaseException) -> None:
         self._interruption = self._interruption or error  # raised when the tree has ended

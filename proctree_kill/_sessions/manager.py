@@ -151,7 +151,9 @@ class SessionManager:
             shutdown: called with the session when it is stopped, before any signal, as the
                 ``shutdown`` of :func:`kill_tree`; default none.
                 A guard and a stop by record do not call it.
-            spare: the processes that a stop leaves alone, as for :func:`kill_tree`; default none.
+            spare: what a stop leaves alone, as for :func:`kill_tree`; default nothing. No name
+                and no marker spares the agent itself. They are recorded, so that the guard, a
+                recovery and a stop by record spare them too; pids and predicates are not.
             idle_timeout: seconds after which an idle session is stopped; default None: never.
                 Idle: its tree used under 2 % of a core since its start or the last
                 :meth:`Session.touch`; this is looked at when the time is up.

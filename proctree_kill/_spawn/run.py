@@ -110,7 +110,7 @@ class Running:
         until = math.inf if self._timeout is None else time.monotonic() + self._timeout
         pipes = [self._popen.get(name) for name in ("stdin", "stdout", "stderr")]
         with Transfer(needed=subprocess.PIPE in pipes) as transfer:
-            process = TreePopen[Any](self._args, **self._popen)
+            process = TreePopen[Any](self._args, spare=self._leftovers.spare, **self._popen)
             try:
                 ended = self._finish(process, transfer, self._limit(process, transfer, until))
             except BaseException:

@@ -393,6 +393,14 @@ class System(Protocol):
         """Return the arguments of a process; nothing where they are hidden or a read may block."""
         return ()
 
+    def name_among(self, member: Member, names: Collection[str]) -> str | None:
+        """Return which of these exact names the program of a process has; "" where it has none.
+
+        A name is that of its file, of its script, or as it was called; on Windows in any case, and
+        without ``.exe`` too. None where it cannot be read.
+        """
+        return None if member.name is None else member.name if member.name in names else ""
+
     def details(self, member: Member) -> Details:
         """Read what may be shown of a process to a person; it is never stored."""
 

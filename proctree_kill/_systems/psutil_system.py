@@ -17,6 +17,7 @@ from . import psutil_facts as _facts
 from .contract import Details, Reply, System
 from .member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
 from .pid import exit_code, peek
+from .psutil_lookup import name_among
 from .signals import number_of
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
@@ -180,6 +181,12 @@ class PsutilSystem(System):
     def arguments(self, member: Member) -> Sequence[str]:
         """Ask psutil."""
         return _facts.arguments(self._bound[member])
+
+    def name_among(self, member: Member, names: Collection[str]) -> str | None:
+        """Ask psutil anew: it keeps the first name that it has read of a process."""
+        process = _facts.find(member.pid)
+        found = process and _facts.read(process.name)
+        return name_among(found, names) if found else None
 
     def details(self, member: Member) -> Details:
         """Ask psutil."""

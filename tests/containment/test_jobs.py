@@ -202,6 +202,10 @@ class TestWithoutLimits:
             run([*PYTHON, TOUCH, str(tmp_path / "ran")], limits=limits, kill_on_parent_exit=dies)
         assert not (tmp_path / "ran").exists()
 
+    def test_a_tree_whose_use_is_unknown_is_never_idle(self) -> None:
+        sleep = [*PYTHON, "import time; time.sleep(2)"]
+        assert run(sleep, idle_timeout=0.2, timeout=BOUND).returncode == 0
+
     def test_as_many_cores_as_there_are_need_no_limit(self) -> None:
         assert run([*PYTHON, ""], limits=Limits(cpu=100_000)).returncode == 0
 
@@ -222,6 +226,14 @@ class TestLimits:
         code = "try: bytearray(1 << 30)\nexcept MemoryError: print('refused')"
         done = run([*PYTHON, code], limits=Limits(memory="256M"), capture_output=True)
         assert done.stdout.strip() == b"refused"
+
+    def test_a_tree_that_computes_is_not_idle(self) -> None:
+        compute = [*PYTHON, "import time\nwhile time.process_time() < 2: pass"]
+        assert run(compute, idle_timeout=1, timeout=BOUND).returncode == 0
+
+    def test_a_tree_that_does_nothing_is_idle(self) -> None:
+        with pytest.raises(subprocess.TimeoutExpired, match="was idle for 1 second"):
+            run([*PYTHON, "import time; time.sleep(1000)"], idle_timeout=1, timeout=BOUND)
 
     def test_a_limit_is_lifted_while_the_tree_runs(self) -> None:
         code = "input()\nbytearray(1 << 29)"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from proctree_kill import KillPolicy, SessionManager, identify, recover
+from support.listener import Listener
 from support.nodes import Node, chain
 from support.socket_planter import SocketPlanter, Start
 from support.times import BOUND, LONG
@@ -51,6 +52,24 @@ def test_a_session_from_its_start_to_its_end(planter: SocketPlanter, tmp_path: P
     assert planter.all_dead()
     assert files(manager.directory) == set()
     assert dict(manager.sessions) == {}
+
+
+@pytest.mark.parametrize(
+    # Wine does not tell what a job used.
+    "name",
+    ["max_lifetime", pytest.param("idle_timeout", marks=pytest.mark.needs("fork"))],
+)
+def test_a_session_whose_time_is_over_is_stopped(
+    tmp_path: Path, listener: Listener, name: str
+) -> None:
+    agent = [sys.executable, "-I", "-S", "-c", f"import time; time.sleep({LONG})"]
+    limit: Any = {name: 0.3}
+    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
+        session = manager.spawn_agent("a", agent, **limit)
+        assert listener.wait("timed_out").reason == name
+        assert listener.wait("stopped").method == "timed_out"
+        assert session.process.poll() is not None
+        assert files(manager.directory) == set()
 
 
 def test_leaving_the_block_stops_every_session(planter: SocketPlanter, tmp_path: Path) -> None:

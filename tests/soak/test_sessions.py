@@ -15,13 +15,21 @@ from proctree_kill import KillPolicy, SessionManager, recover
 from support.agents import HASTY, PATIENT, files
 from support.cancellations import cancel_at_random
 from support.churn import churn, hang
-from support.counts import SOAK_CANCELLATIONS, SOAK_CHURN, SOAK_DEATHS, SOAK_HUNG, SOAK_OTHERS
+from support.counts import (
+    SOAK_CANCELLATIONS,
+    SOAK_CHURN,
+    SOAK_DEATHS,
+    SOAK_HUNG,
+    SOAK_OTHERS,
+    SOAK_RACES,
+)
 from support.deaths import NEVER, die_at
 from support.listener import Listener
 from support.loops import on_asyncio, on_trio
 from support.memory import open_files, resident
 from support.planter import Planter
 from support.threads import in_thread, running_threads, wait_for_new_threads
+from support.timeouts import Timers, race
 
 pytestmark = [pytest.mark.soak, pytest.mark.needs("fork")]
 
@@ -103,6 +111,14 @@ def test_a_hung_session_that_is_stopped_delays_no_other(tmp_path: Path) -> None:
     manager.stop_agent("hung-0")
     assert stopping().method == "killed"
     assert beside < 2 * alone + 0.01
+
+
+def test_stops_exits_and_timeouts_at_once_agree(
+    manager: SessionManager, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timers = Timers(monkeypatch)
+    for number in range(SOAK_RACES):
+        race(manager, listener, timers, number)
 
 
 def test_cancellations_at_any_moment_leave_no_process(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def _limits_of_a_job() -> bool:
 
     job = TreeJob.make(dies_with_owner=False)
     try:
-        job.limit(Limits(memory="1G", processes=100))
+        job.limit(Limits(memory="1G", processes=100, cpu=0.5))
     except UnavailableError:
         return False
     finally:

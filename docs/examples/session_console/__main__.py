@@ -47,10 +47,12 @@ def bind(port: int) -> socket.socket:
     return listening
 
 
-def serve(listening: socket.socket, directory: Path, grace: float) -> None:
+def serve(
+    listening: socket.socket, directory: Path, grace: float, idle_timeout: float | None
+) -> None:
     """Serve until a signal comes, then stop every session."""
     port = listening.getsockname()[1]
-    console = Console(directory, KillPolicy(grace=grace))
+    console = Console(directory, KillPolicy(grace=grace), idle_timeout)
     app = Application(console).starlette([f"{HOST}:{port}", f"localhost:{port}"])
     config = uvicorn.Config(app, log_level="warning", lifespan="on")
     print(f"session console: http://{HOST}:{port}/  (Ctrl-C ends it)", flush=True)
@@ -65,6 +67,9 @@ def main() -> None:
         "--grace", type=float, default=5.0, help="seconds between the polite request and force"
     )
     parser.add_argument(
+        "--idle-timeout", type=float, help="seconds after which an idle agent is stopped"
+    )
+    parser.add_argument(
         "--directory",
         type=Path,
         default=FOLDER / "proctree-kill-console",
@@ -72,7 +77,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     with bind(options.port) as listening, contextlib.suppress(KeyboardInterrupt):
-        serve(listening, options.directory, options.grace)
+        serve(listening, options.directory, options.grace, options.idle_timeout)
 
 
 if __name__ == "__main__":

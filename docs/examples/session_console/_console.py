@@ -47,11 +47,14 @@ class Console:
         feed: the events for the browsers.
     """
 
-    def __init__(self, directory: Path, policy: KillPolicy) -> None:
-        """Choose the folder of the records and the policy of each stop."""
+    def __init__(
+        self, directory: Path, policy: KillPolicy, idle_timeout: float | None = None
+    ) -> None:
+        """Choose the folder of the records, the policy of each stop, and when an agent is idle."""
         self.cards: dict[str, Card] = {}
         self.feed = Feed()
         self._grace = policy.grace
+        self._idle_timeout = idle_timeout
         self._manager = SessionManager(
             directory / "records", policy=policy, event_broadcaster=self._on_event
         )
@@ -100,6 +103,7 @@ class Console:
                 card.id,
                 [*AGENT, *(["--stubborn"] if stubborn else []), "--", repository],
                 tool="github",
+                idle_timeout=self._idle_timeout,
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -138,9 +142,10 @@ class Console:
         card = self._card(session_id)
         session = self._manager.sessions.get(session_id)
         process = session.process if session else None
-        if card.question is None or process is None or process.stdin is None:
+        if card.question is None or not session or process is None or process.stdin is None:
             return False
         card.question = None
+        session.touch()
         with contextlib.suppress(OSError, ValueError):  # the agent has exited: an event follows
             process.stdin.write(json.dumps(answer).encode() + b"\n")
             process.stdin.flush()
@@ -212,6 +217,7 @@ class Console:
 
     def _on_output(self, card: Card, output: dict[str, Any]) -> None:
         if not card.over:
+            self._sessions[card.id].touch()
             card.add_output(output)
             self._send(card)
 
@@ -227,11 +233,14 @@ class Console:
         self._send(card)
 
     def _show_exit(self, card: Card) -> None:
-        """Show what an agent left behind that ended by itself."""
+        """Show the end of an agent that no user stopped, and of what it left behind."""
         session = self._sessions.get(card.id)
-        by_itself = card.state == "exited" or (card.state == "failed" and card.left_behind)
-        if by_itself and session and session.result:
+        if session is None or session.result is None:
+            return
+        if card.state == "exited" or (card.state == "failed" and card.left_behind):
             card.close_exit(session.result, session.exit_code)
+        elif card.state in {"stopped", "failed"} and session.result.method == "timed_out":
+            card.close(session.result.kill, session.result.message)
 
     def _send(self, card: Card) -> None:
         self._notes.update(card)

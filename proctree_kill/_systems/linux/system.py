@@ -323,6 +323,13 @@ class LinuxSystem(System):
         """Read ``cmdline`` (proc_pid_cmdline(5))."""
         return procfs.arguments(member.pid)
 
+    def name_among(self, member: Member, names: Collection[str]) -> str | None:
+        """Read ``stat``, ``exe`` and ``cmdline``: the kernel cuts a name after 15 bytes."""
+        from . import lookup  # noqa: PLC0415 - few kills need it
+
+        found = self._handles.with_room(lambda: lookup.names_of(member.pid))
+        return next((name for name in names if name in found), "") if found else None
+
     def details(self, member: Member) -> Details:
         """Read ``/proc``."""
         return procfs.details(member)

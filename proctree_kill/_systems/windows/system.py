@@ -9,8 +9,9 @@ from typing import TypeVar
 from .. import psutil_facts as _facts
 from ..contract import Details, Reply, System
 from ..member import GONE, Member
+from ..psutil_lookup import name_among
 from . import console, process_table, win32
-from .handles import FORCE_CODE, PID_STEP, WindowsHandles
+from .handles import FORCE_CODE, PID_STEP, WindowsHandles, may_end
 from .helper import Helper
 from .process_table import ProcessTable, Row
 from .taskkill import Answer, batches
@@ -107,12 +108,14 @@ class WindowsSystem(System):
         """Return the time as a FILETIME."""
         return win32.now()
 
-    def carries(self, pid: int, markers: Collection[bytes], since: int = 0) -> bool:
+    def carries(self, pid: int, markers: Collection[bytes], since: int = 0) -> bool | None:
         """Look into the environment; psutil shows its names in upper case."""
         row = self._read_table().rows.get(pid) if since else None
         if row is not None and row.start < since - CLOCK_STEP:  # the clock may have been set back
             return False
-        environment = _facts.environment(pid, may_block=False) or {}
+        environment = _facts.environment(pid, may_block=False)
+        if environment is None:
+            return None if may_end(pid) else False
         wanted = (os.fsdecode(marker).partition("=") for marker in markers)
         return any(environment.get(name.upper()) == value for name, _, value in wanted)
 
@@ -199,6 +202,10 @@ class WindowsSystem(System):
         """Ask psutil, which reads the memory of the process."""
         process = _facts.find(member.pid)
         return () if process is None else _read(process.cmdline) or ()
+
+    def name_among(self, member: Member, names: Collection[str]) -> str | None:
+        """Compare the name in the process table: a process has one program here."""
+        return None if member.name is None else name_among(member.name, names)
 
     def details(self, member: Member) -> Details:
         """Ask psutil."""

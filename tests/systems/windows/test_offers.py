@@ -1,4 +1,7 @@
-"""Seam: what the doctor says of limits, beside a stand-in for the jobs of Windows."""
+"""Seam: what the doctor says of limits, beside a stand-in for the jobs of Windows.
+
+Real, where Windows has them: that it is true.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import pytest
 from proctree_kill._systems.contract import UnavailableError
 from proctree_kill._systems.windows.job import TreeJob
 from proctree_kill._systems.windows.offers import offers
+from support.capabilities import has
 from support.job_kernel import JobKernel
 
 
@@ -33,3 +37,10 @@ def test_a_refused_limit_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch
     assert told == {
         f"limits: {name}": "Windows refuses a limit" for name in ("memory", "processes", "cpu")
     }
+
+
+@pytest.mark.needs("job objects")
+def test_it_agrees_with_the_jobs_of_this_machine() -> None:
+    found = {offer.name: offer.available for offer in offers()}
+    limits = [found[f"limits: {name}"] for name in ("memory", "processes", "cpu")]
+    assert all(limits) == has("limits of a job")
