@@ -64,11 +64,11 @@ class TreeCpu:
         with current() as system:
             tree = look(system, aim, system.now() + LOOK_TIME)
             is_known = tree.sure
-            for member in tree.members:
-                if member.spared is None and not summed & member.evidence:
-                    seconds = cpu_of(member)
-                    is_known = is_known and seconds is not None
-                    used[identity_of(member)] = seconds or 0.0
+            counted = [m for m in tree.members if m.spared is None and not summed & m.evidence]
+            for member in [*counted, *system.zombies_of(counted)]:
+                seconds = cpu_of(member)
+                is_known = is_known and seconds is not None
+                used[identity_of(member)] = seconds or 0.0
         exact = bool(cells) or system.sums_reaped
         return CpuReading(time.monotonic(), used if is_known else None, exact)
 

@@ -399,6 +399,10 @@ class System(Protocol):
         """
         return None
 
+    def zombies_of(self, parents: Iterable[Member]) -> list[Member]:  # noqa: ARG002 - none tells
+        """Return the children of these that were found dead and not reaped, if they tell of use."""
+        return []
+
     def memory_used(self, members: Iterable[Member]) -> int | None:  # noqa: ARG002 - none tells
         """Return the bytes that these had in memory when they were looked at; None if unknown."""
         return None
