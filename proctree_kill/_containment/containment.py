@@ -6,22 +6,24 @@ import os
 import subprocess
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from .._engine import markers
+from .._engine import markers, usage
 from .._engine.kill import look
 from .._engine.pids import HasPid, started_pid
 from .._engine.spare import check_texts
 from .._engine.target import Aim, Claim, Contained, member_claims
+from .._engine.tree import Tree
 from .._models.errors import ContainmentError, PolicyError
 from .._models.identity import ProcessIdentity
 from .._models.limits import LimitChanges, Limits, limits_or_none
 from .._models.tree import TreeMember
+from .._models.usage import Usage
 from .._running import threads
 from .._systems import current
-from .._systems.contract import System
+from .._systems.contract import CpuSeconds, System
 from .._systems.member import identity_of, leaves_first, model_of
 from .cell import TreeCell
 from .guard import guard
@@ -80,6 +82,8 @@ class Containment(Contained):
         self._new_session = start_new_session
         self._process: weakref.ref[HasPid] | None = None
         self._leftovers: list[TreeMember] | None = None
+        self._usage: Usage | None = None
+        self._spent: CpuSeconds | None = None  # by the root, when it is reaped
         self._maker = os.getpid()
 
     @classmethod
@@ -284,9 +288,15 @@ class Containment(Contained):
             return
         with current() as system:
             if self.identity is not None and system.is_youngest(self.identity.pid):
+                tree = Tree(system, self.aim())
+                with suppress(OSError):  # no descriptor is free: then it does not tell
+                    for root in system.bind_all([self.identity.pid]):
+                        tree.add_root(root)
+                self._note_root(tree)
                 self._end()
                 return
             tree = look(system, self.aim(), system.now() + LOOK_TIME)
+            self._note_root(tree)
             if tree.sure:
                 members = [model_of(member) for member in leaves_first(tree.members)]
                 leftovers = [member for member in members if member.identity != self.identity]
@@ -294,6 +304,27 @@ class Containment(Contained):
                     self._leftovers = leftovers
                 if self.is_empty:
                     self._end()
+
+    def usage(self) -> Usage:
+        """Return what the tree used so far, as far as known; after its end, what was known last.
+
+        Raises:
+            TargetRefusedError: this process is a fork of the one that started the tree.
+        """
+        if not self.is_empty:
+            with current() as system:
+                self._note_usage(usage.of(look(system, self.aim(), system.now() + LOOK_TIME)))
+        return self._usage or Usage(user=0, system=0, processes=0)
+
+    def _note_usage(self, used: Usage | None) -> Usage | None:
+        self._usage = usage.merged(self._usage, used)
+        return self._usage
+
+    def _note_root(self, tree: Tree) -> None:
+        """Note what the tree used, and what the root did, which will tell no more."""
+        if not tree.aim.cells:
+            self._spent = tree.system.cpu_used(tree.roots[:1])
+        self._note_usage(usage.of(tree))
 
     @property
     def is_empty(self) -> bool:
@@ -313,6 +344,8 @@ class Containment(Contained):
             ended=[self._end],
             refusal=self.refusal,
             since=(root and root.start) or 0,
+            spent={} if root is None or self._spent is None else {root.pid: self._spent},
+            note_usage=self._note_usage,
         )
 
     @property

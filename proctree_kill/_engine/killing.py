@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 
 from .._models.policy import KillPolicy
-from .._models.result import KillResult
+from .._models.result import FORCE, KillResult
+from .._models.usage import Usage
 from .._systems import current
+from .._systems.member import ZOMBIE
 from . import owners as engine_owners
-from . import report
+from . import report, usage
 from .driver import Driver
 from .events import LISTENER, EventSender, Listener
 from .gather import Gathered, gather, refuse_caller
@@ -137,6 +139,7 @@ class Killing:
             if self._hook is not None:
                 self._hook.woken = self._wake
             outcomes = Driver(escalation, tree, events, close_inputs, self._hook).run(self._way)
+            used = self._usage(tree)
             if self._is_over(outcomes):
                 for call in self._aim.ended:
                     call(tree.proved)
@@ -152,8 +155,8 @@ class Killing:
         if self._interruption is not None:
             raise self._interruption
         problem = None if self._hook is None else self._hook.problem
-        result = report.result(gathered, outcomes, system.now() - self._start, problem)
-        return engine_owners.with_codes(result, claims)
+        result = report.result(gathered, outcomes, system.now() - self._start, problem, used)
+        return report.with_reasons(engine_owners.with_codes(result, claims))
 
     async def settle(self, result: KillResult) -> KillResult:
         """Await the owners that only an event loop may ask; add the exit codes that they know."""
@@ -179,6 +182,14 @@ class Killing:
         if self._aim.spared or tree.holds_bystander or not self._policy.include_root:
             return False
         return bool(self._aim.cells) and not any(member.spared for member in tree.members)
+
+    def _usage(self, tree: Tree) -> Usage | None:
+        """Return what the tree used; now, for its cells are removed when it is over."""
+        dead = [root for root in tree.roots if root.state == ZOMBIE]
+        # one that was ended by force was looked at when it was frozen
+        self._system.look_again(root for root in dead if not FORCE.intersection(root.signals))
+        used = usage.of(tree)
+        return used if self._aim.note_usage is None else self._aim.note_usage(used)
 
     def _is_over(self, outcomes: list[Outcome]) -> bool:
         """Whether the whole tree was to be ended, and every process that was found is dead."""

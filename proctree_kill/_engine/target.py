@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._models.identity import ProcessIdentity
 from .._models.tree import TreeMember, TreeSnapshot
-from .._systems.contract import Cell
+from .._models.usage import Usage
+from .._systems.contract import Cell, CpuSeconds
 from .markers import check_marker
 from .pids import HasPid, check_pid, started_pid
 from .spare import Spare, Sparing, sparing
@@ -57,6 +58,8 @@ class Aim(NamedTuple):
         spared: which members are not touched; None spares none.
         unshared: markers of those that the caller must not carry itself.
         ownerless: whether no object stands for those of them that are children of this process.
+        spent: what roots used that are reaped by now, by their numbers.
+        note_usage: takes what a kill found that the tree used, and returns all that is known.
     """
 
     claims: Sequence[Claim]
@@ -71,6 +74,8 @@ class Aim(NamedTuple):
     spared: Sparing | None = None
     unshared: Collection[bytes] = ()
     ownerless: bool = False
+    spent: Mapping[int, CpuSeconds] = {}
+    note_usage: Callable[[Usage | None], Usage | None] | None = None
 
 
 class Contained(ABC):
@@ -122,6 +127,8 @@ def aim(target: Target, marker: str | None = None, spare: Spare | None = None) -
         spared=spared or next((aimed.spared for aimed in aims if aimed.spared is not None), None),
         unshared=() if spared is None else spared.markers,
         ownerless=all(aimed.ownerless for aimed in aims),
+        spent={pid: cpu for aimed in aims for pid, cpu in aimed.spent.items()},
+        note_usage=aims[0].note_usage if len(aims) == 1 else None,
     )
 
 

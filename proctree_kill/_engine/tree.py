@@ -67,6 +67,9 @@ class Tree:
         self.holds_caller = False
         self.holds_bystander = False
 
+        self.dead: set[Member] = set()  # roots that were dead when they were found
+        self.together: list[Member] = []  # the most that a scan found alive
+
         self.scanned = False
         self.scan_end = deadline
         self.last_start: int | None = None  # of the system, when the last sure scan began
@@ -80,6 +83,8 @@ class Tree:
     def add_root(self, root: Member, *, evidence: int = ROOT, depth: int = 0) -> None:
         """Add a process that the caller named."""
         self.roots.append(root)
+        if root.state != ALIVE:
+            self.dead.add(root)
         self.add(root, evidence, depth)
 
     def add_excluded(self, root: Member) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from .._engine.spare import Spare
 from .._models.errors import SessionError
 from .._models.policy import KillPolicy, policy_or_default
+from .._models.usage import Usage
 from .._records.files import absolute
 from .._records.format import DEFAULT_TOOL
 from .._records.recover import Recovery
@@ -285,6 +286,20 @@ class SessionManager:
         Cancelled, it forces at once, finishes, then raises the cancellation.
         """
         return _by_id(await loops.run(self._stops(self._registry.sessions())))
+
+    def usage(self, session_id: str) -> Usage:
+        """Return what the tree of a session used so far, as far as known.
+
+        After its end ``session.result.kill.usage`` has it.
+
+        Raises:
+            SessionError: this manager has no running session of this id, or this process is a fork.
+        """
+        self._refuse_forked(session_id)
+        session = self._registry.sessions().get(session_id)
+        if session is None or session.process is None:
+            raise SessionError(session_id, "not found among the sessions that run here")
+        return session.process.usage()
 
     def recover(self, *, dry_run: bool = False, bare: bool = False) -> RecoveryReport:
         """End what dead owners left, as :func:`recover` does in the folder, and broadcast it.

@@ -23,6 +23,7 @@ from .._models.exit_code import LOST, UNKNOWN, known
 from .._models.identity import ProcessIdentity
 from .._models.result import Fate, KillResult
 from .._models.tree import TreeSnapshot
+from .._models.usage import Usage
 from .._records.recording import Recording
 from .._running import threads
 from .._systems import child_exit
@@ -212,6 +213,14 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def snapshot(self) -> TreeSnapshot:
         """Return the current members of the tree; none of them is touched."""
         return snapshot_tree(self)
+
+    def usage(self) -> Usage:
+        """Return what the tree used so far; after its end, what was known last.
+
+        Raises:
+            TargetRefusedError: this process is a fork of the one that started the tree.
+        """
+        return self.containment.usage()
 
     def poll(self) -> int | None:
         """Return the exit code of the root; None while it runs, and always None in a fork."""

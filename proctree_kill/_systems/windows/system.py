@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import TypeVar
 
 from .. import psutil_facts as _facts
-from ..contract import Details, Reply, System
+from ..contract import CpuSeconds, Details, Reply, System
 from ..member import GONE, Member
 from ..psutil_lookup import name_among
 from . import console, process_table, win32
@@ -48,6 +48,7 @@ class WindowsSystem(System):
     insists = True
     force_code = FORCE_CODE
     keeps_links = True
+    sums_reaped = False
 
     def __init__(self, helper_timeout: float) -> None:
         """Begin with no process held.
@@ -196,6 +197,14 @@ class WindowsSystem(System):
     def inspect(self, members: Iterable[Member]) -> None:
         """Read the exit codes through the handles; nothing needs to be reaped."""
         self._handles.inspect(members)
+
+    def cpu_used(self, members: Iterable[Member]) -> CpuSeconds | None:
+        """Ask through the handles, which tell of the dead as well."""
+        handles = [member.handle for member in members if member.handle is not None]
+        if not (told := list(filter(None, map(win32.cpu, handles)))):
+            return None
+        user, system = map(sum, zip(*told, strict=True))
+        return CpuSeconds(user / FILETIME_HZ, system / FILETIME_HZ)
 
     def arguments(self, member: Member) -> Sequence[str]:
         """Ask psutil, which reads the memory of the process."""

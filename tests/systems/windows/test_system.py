@@ -481,3 +481,12 @@ def test_a_command_line_that_cannot_be_read_yet_is_not_reported(
     monkeypatch.setattr(win32, "now", lambda: (member.start or 0) + 30_000_000)
     shown = system.details(member)
     assert (shown.command, shown.seconds) == (None, 3.0)
+
+
+def test_the_times_of_the_dead_are_asked_for_as_well(
+    system: WindowsSystem, windows: Windows
+) -> None:
+    members = [bound(system, windows.spawn(used=(5 * 10**6, 10**6))) for _ in range(2)]
+    windows.processes[0].end(0)
+    assert system.cpu_used(members) == (1.0, 0.2)
+    assert system.cpu_used([Member(4)]) is None
