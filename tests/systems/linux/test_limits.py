@@ -26,7 +26,7 @@ from proctree_kill import (
     recover,
     run,
 )
-from support.cgroups import usable_cgroup
+from support.cgroups import own_cgroup, usable_cgroup
 from support.delegation import as_delegate, delegated
 from support.owners import has_ended
 from support.times import BOUND
@@ -202,7 +202,8 @@ def test_the_processor_is_shared_out(play: Play) -> None:
 
 
 def test_a_tree_that_was_slowed_dies_in_time(play: Play) -> None:
-    script = "for i in 1 2 3 4 5 6 7 8 9; do while :; do :; done & done; echo; wait"
+    # as many would take more than the five seconds of a settle with the limit that they have
+    script = "for i in $(seq 40); do while :; do :; done & done; echo; wait"
 
     def scene() -> bool:
         with TreePopen(["sh", "-c", script], limits=Limits(cpu=100), **PIPES) as tree:
@@ -295,8 +296,8 @@ def test_all_ways_to_start_take_them(tmp_path: Path) -> None:
 
 def test_a_stranger_beside_the_owner_is_named_and_nothing_is_moved() -> None:
     def scene() -> tuple[str, int, list[str], list[str], int]:
-        (line,) = Path("/proc/self/cgroup").read_text().splitlines()
-        folder = Path(f"/sys/fs/cgroup{line[3:]}")
+        folder = own_cgroup()
+        assert folder
         with subprocess.Popen(["sleep", "1000"]) as stranger:
             with pytest.raises(errors.ContainmentError) as caught:
                 TreePopen(["true"], limits=Limits(memory="1G"))
@@ -383,6 +384,8 @@ def test_what_an_owner_leaves_is_its_empty_cgroup_which_the_next_removes() -> No
 def test_an_owner_in_the_root_leaves_nothing() -> None:
     parent = usable_cgroup()
     assert parent
+    if (parent / "cgroup.type").exists():
+        pytest.skip("this is not the root of the hierarchy")
     with own("") as owner:
         out, _ = owner.communicate()
     assert owner.returncode == 0
