@@ -30,7 +30,7 @@ pytestmark = pytest.mark.needs("fork")
 WORDS_OF_PYDANTIC = ("Input should", "validation error", "pydantic", "type=")
 WRONG: dict[str, tuple[object, ...]] = {
     "policy": ({}, {"grace": 1}, "1", 1, True, KillPolicy),
-    "spare": (1, "1", b"1", [None], ["1"], {"grace": 1}),
+    "spare": (1, "1", b"1", [None], ["1"], ["a/b"], ["=1"], {1.0: 1}),
     "on_event": ({}, "print", 1),
     "shutdown": ({}, "print", 1),
     "event_broadcaster": ({}, "print", 1),

@@ -276,7 +276,7 @@ class CommandRun:
                 killing.hurry()
             elif number not in self._exit_signals:
                 self._pass_on(number)
-        result = thread.result()
+        result = self._process.end_kill(thread.result())
         if self._has_ended and not any_ended(result):  # its last process had left meanwhile
             return None
         return result

@@ -11,25 +11,13 @@ import shtab
 from .._models.signal_names import SIGNALS
 from .help import COMMANDS
 from .target_text import target
-from .values import FORCE, folder, pids, signal
+from .values import FORCE, folder, signal, spared
 
 if TYPE_CHECKING:
     from .base_parser import Parser
 
 Completion = dict[str, str | dict[str, str]]
 
-_PIDS: Completion = {
-    "bash": "_proctree_kill_pids",
-    "zsh": "_pids",
-    "fish": "(__fish_complete_pids)",
-    "preamble": {
-        "bash": """\
-_proctree_kill_pids() {
-  compgen -W "$(ps -u "$EUID" -o pid= 2>/dev/null)" -- "$1"
-}
-"""
-    },
-}
 _TARGETS: Completion = {
     "bash": "_proctree_kill_targets",
     "zsh": "_proctree_kill_targets",
@@ -88,7 +76,7 @@ def _complete(action: argparse.Action, neighbours: Iterable[argparse.Action]) ->
         action.complete = _BY_TYPE[action.type]  # type: ignore[attr-defined] # shtab reads it
 
 
-_BY_TYPE = {folder: shtab.DIRECTORY, target: _TARGETS, pids: _PIDS}
+_BY_TYPE = {folder: shtab.DIRECTORY, target: _TARGETS, spared: _TARGETS}
 
 
 def _command(neighbours: Iterable[argparse.Action]) -> Completion:

@@ -89,6 +89,7 @@ examples:
   proctree-kill kill 4711 --signal INT        ask as Ctrl-C does
   proctree-kill kill 4711 --teardown "INT 3s, TERM 2s"  two requests
   proctree-kill kill 4711 --spare 4713        all but 4713 and its children
+  proctree-kill kill 4711 --spare sccache --spare KEEP=1  all but such ones
   proctree-kill kill 4711 --marker APP_RUN=7  daemons with APP_RUN=7 as well
   proctree-kill kill 4711 --json | jq '.results[].outcomes[].fate'
 """,
@@ -126,6 +127,7 @@ examples:
   proctree-kill run --timeout 1h -s INT -- jupyter lab   as Ctrl-C would
   proctree-kill run -- ./start-servers.sh       the servers end with the script
   proctree-kill run --leftovers leave -- ./up   the servers go on
+  proctree-kill run --spare adb -- make         adb goes on
   proctree-kill run -v --grace 10 -- npm start  show which processes were left
   ssh host proctree-kill run --die-with-stdin -- make
                             nothing stays on host when the connection breaks

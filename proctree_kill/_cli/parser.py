@@ -13,7 +13,7 @@ from .exit_codes import Exit
 from .help import COMMANDS, MAIN, START
 from .run_arguments import add_run
 from .target_text import target
-from .values import duration, folder, marker, pids, signal, steps, time_limit
+from .values import duration, folder, marker, signal, spared, steps, time_limit
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -77,11 +77,11 @@ def _add_target(parser: Parser) -> None:
     )
     parser.add_argument(
         "--spare",
-        type=pids,
+        type=spared,
         action="extend",
         metavar="PID",
-        help="leave this process and its descendants alone; "
-        "for several, repeat it or put commas between them",
+        help="leave this process, or those of a program (NAME) or with a variable in their "
+        "environment (NAME=VALUE), and their descendants alone; repeat it for several",
     )
     parser.add_argument(
         "--keep-root",

@@ -6,7 +6,6 @@ import errno
 import math
 import time
 from argparse import Namespace
-from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -16,12 +15,10 @@ from .._models.exit_code import LOST
 from .._models.limits import Limits
 from .._models.policy import KillPolicy
 from .._models.result import KillResult, SurvivorsError
-from .._models.tree import Evidence, TreeMember
 from .._spawn.leftovers import Leftovers
 from .._spawn.popen import TreePopen
 from .._spawn.time_limit import TimeLimit
 from .._spawn.tree_cpu import idle_clock
-from .._systems import named
 from .._systems import terminal as own_terminal
 from .._systems.contract import Terminal
 from .command_run import INPUT_ENDED, PASSED_ON, CommandRun
@@ -48,12 +45,10 @@ def run(options: Namespace, screen: Screen) -> int:
         leftovers = Leftovers.read(
             options.leftovers,
             options.linger,
-            None,
+            options.spare,
             kill_on_parent_exit=options.kill_on_parent_exit,
         )
-        # asked anew at each look: a process has the name of its parent until it calls exec
-        leftovers = leftovers._replace(spare=_sparing(options.spare))
-    except ValueError as error:  # a PolicyError too
+    except ValueError as error:  # a PolicyError and a TargetRefusedError too
         screen.error(str(error))
         return Exit.FAILED
     keep_exit_codes()  # as timeout(1)
@@ -65,6 +60,7 @@ def run(options: Namespace, screen: Screen) -> int:
                 terminal,
                 containment=options.containment,
                 kill_on_parent_exit=options.kill_on_parent_exit,
+                spare=options.spare,
                 limits=limits,
                 stdin=relay and relay.reader,
             )
@@ -119,25 +115,11 @@ def report(
     survivors = result is not None and not result.ok
     if result is not None and survivors:
         screen.error(str(SurvivorsError(result)))
-    elif options.spare:
-        process.containment.abandon()  # else the guard ends what was spared
     code = process.exit_code
     if code is None and command.reason is None and not survivors:
         screen.error(f"the exit code of the command is unknown: {LOST}")
     reason = None if options.preserve_status else command.reason
     return exit_code(code, reason, survivors=survivors)
-
-
-def _sparing(names: Sequence[str] | None) -> Spare | None:
-    """Spare the processes of these programs, except for the command itself."""
-    if names is None:
-        return None
-
-    def is_spared(member: TreeMember) -> bool:
-        pid = member.identity.pid
-        return Evidence.ROOT not in member.evidence and any(named(name, [pid]) for name in names)
-
-    return is_spared
 
 
 def input_relay(options: Namespace, signals: SignalQueue) -> InputRelay | None:

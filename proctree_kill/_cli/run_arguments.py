@@ -58,8 +58,9 @@ def add_run(parser: Parser) -> None:
         type=program,
         action="append",
         metavar="NAME",
-        help="leave the processes of this program, except for the command itself, and their "
-        "descendants alone; repeat it for several",
+        help="leave the processes of this program, or with a variable in their environment "
+        "(NAME=VALUE), and their descendants alone, but not the command itself; repeat it for "
+        "several",
     )
     parser.add_argument(
         "--containment",

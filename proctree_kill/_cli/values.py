@@ -28,9 +28,12 @@ def pid(text: str) -> int:
     return number
 
 
-def pids(text: str) -> list[int]:
-    """Read pids with commas between them."""
-    return [pid(part) for part in text.split(",")]
+def spared(text: str) -> list[int | str]:
+    """Read pids with commas between them, the name of a program, or a marker."""
+    first = text.split(",", maxsplit=1)[0].removeprefix("-")
+    if first.isascii() and first.isdecimal():
+        return [pid(part) for part in text.split(",")]
+    return [program(text)]
 
 
 def duration(text: str) -> float:
@@ -98,8 +101,13 @@ def _step(text: str) -> tuple[str, float]:
 
 
 def program(text: str) -> str:
-    """Read the name of a program."""
-    if not text or text.isdecimal():
+    """Read the name of a program, or a marker."""
+    if "=" in text:
+        return marker(text)
+    if not text or "/" in text:
+        message = f"{text!r} is not the name of a program without its folder"
+        raise argparse.ArgumentTypeError(message)
+    if text.isdecimal():
         message = f"{text!r} is not the name of a program; what is to be started has no pid yet"
         raise argparse.ArgumentTypeError(message)
     return text

@@ -5,22 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-from .._engine import markers
+from .._engine import markers, usage
 from .._engine.kill import look
 from .._engine.pids import HasPid, started_pid
+from .._engine.spare import check_texts
 from .._engine.target import Aim, Claim, Contained, member_claims
+from .._engine.tree import Tree
 from .._models.errors import ContainmentError, PolicyError
 from .._models.identity import ProcessIdentity
 from .._models.limits import LimitChanges, Limits, limits_or_none
 from .._models.tree import TreeMember
+from .._models.usage import Usage
 from .._running import threads
 from .._systems import current
-from .._systems.contract import System
+from .._systems.contract import CpuSeconds, System
 from .._systems.member import identity_of, leaves_first, model_of
 from .cell import TreeCell
 from .guard import guard
@@ -54,6 +57,7 @@ class Containment(Contained):
         marker: the ``NAME=VALUE`` in the environment of each member.
         parent_exit: whether the tree ends when this process does.
         records: files that the guard removes when it has ended the tree.
+        spare: names and markers of processes that the guard leaves alone.
         identity: the root, as it was when it was attached.
     """
 
@@ -71,12 +75,15 @@ class Containment(Contained):
         self.marker = marker
         self.parent_exit = False
         self.records: tuple[Path, ...] = ()
+        self.spare: tuple[str, ...] = ()
         self.identity: ProcessIdentity | None = None
         self._cell = TreeCell(requested, limits or Limits())
         self._guarded = False
         self._new_session = start_new_session
         self._process: weakref.ref[HasPid] | None = None
         self._leftovers: list[TreeMember] | None = None
+        self._usage: Usage | None = None
+        self._spent: CpuSeconds | None = None  # by the root, when it is reaped
         self._maker = os.getpid()
 
     @classmethod
@@ -86,6 +93,7 @@ class Containment(Contained):
         *,
         start_new_session: bool = True,
         kill_on_parent_exit: bool = False,
+        spare: Iterable[str] = (),
         limits: Limits | None = None,
     ) -> Self:
         """Get ready to contain one tree; nothing runs yet.
@@ -100,22 +108,26 @@ class Containment(Contained):
                 orphans are known by the marker alone, and on Windows CTRL_BREAK cannot be sent.
             kill_on_parent_exit: whether the tree ends when this process does, however it ends,
                 or replaces itself (``os.execv``); default False.
+            spare: names of programs and ``NAME=VALUE`` that are left alone then, as for
+                :func:`kill_tree`; default none. A job object spares nothing.
             limits: what the tree may use; default no limit. A limit requires a cgroup or a job
                 object, whatever ``containment`` is.
 
         Raises:
             ContainmentError: this system or this process cannot have what was asked for.
-            ValueError: ``containment`` is none of the three, or ``"session"`` with limits.
-            TypeError: ``limits`` is no :class:`Limits`.
+            TypeError, ValueError: ``spare`` or ``limits`` is wrong, or ``containment`` is none of
+                the three, or ``"session"`` with limits.
         """
         if containment not in get_args(Requested):
             text = f"containment is {containment!r}, expected 'auto', 'session' or 'kernel'"
             raise ValueError(text)
+        texts = check_texts(spare)
         limits = limits_or_none(limits)
         if limits is not None and containment == "session":
             text = "containment is 'session', expected 'auto' or 'kernel' where there are limits"
             raise PolicyError(text)
         prepared = cls(containment, markers.new(), limits, start_new_session=start_new_session)
+        prepared.spare = texts
         try:
             threads.do(lambda: prepared._make(dies_with_owner=kill_on_parent_exit))
         except BaseException:  # a signal handler's too, which may come when all is there
@@ -276,9 +288,15 @@ class Containment(Contained):
             return
         with current() as system:
             if self.identity is not None and system.is_youngest(self.identity.pid):
+                tree = Tree(system, self.aim())
+                with suppress(OSError):  # no descriptor is free: then it does not tell
+                    for root in system.bind_all([self.identity.pid]):
+                        tree.add_root(root)
+                self._note_root(tree)
                 self._end()
                 return
             tree = look(system, self.aim(), system.now() + LOOK_TIME)
+            self._note_root(tree)
             if tree.sure:
                 members = [model_of(member) for member in leaves_first(tree.members)]
                 leftovers = [member for member in members if member.identity != self.identity]
@@ -286,6 +304,27 @@ class Containment(Contained):
                     self._leftovers = leftovers
                 if self.is_empty:
                     self._end()
+
+    def usage(self) -> Usage:
+        """Return what the tree used so far, as far as known; after its end, what was known last.
+
+        Raises:
+            TargetRefusedError: this process is a fork of the one that started the tree.
+        """
+        if not self.is_empty:
+            with current() as system:
+                self._note_usage(usage.of(look(system, self.aim(), system.now() + LOOK_TIME)))
+        return self._usage or Usage(user=0, system=0, processes=0)
+
+    def _note_usage(self, used: Usage | None) -> Usage | None:
+        self._usage = usage.merged(self._usage, used)
+        return self._usage
+
+    def _note_root(self, tree: Tree) -> None:
+        """Note what the tree used, and what the root did, which will tell no more."""
+        if not tree.aim.cells:
+            self._spent = tree.system.cpu_used(tree.roots[:1])
+        self._note_usage(usage.of(tree))
 
     @property
     def is_empty(self) -> bool:
@@ -296,7 +335,7 @@ class Containment(Contained):
         """Name the root, the members that were left when it died, and the marker."""
         process = None if self._process is None else self._process()
         root = self.identity
-        claims = [] if root is None else [Claim(root.pid, root, owner=process)]
+        claims = [] if root is None else [Claim(root.pid, root, owner=process, command=True)]
         cell = self._cell.kernel
         return Aim(
             [*claims, *member_claims(self._leftovers or ())],
@@ -305,6 +344,8 @@ class Containment(Contained):
             ended=[self._end],
             refusal=self.refusal,
             since=(root and root.start) or 0,
+            spent={} if root is None or self._spent is None else {root.pid: self._spent},
+            note_usage=self._note_usage,
         )
 
     @property
@@ -337,6 +378,7 @@ class Containment(Contained):
                 cgroup=self._cell.named("cgroup"),
                 identity=self.identity,
                 records=self.records,
+                spare=self.spare,
             )
         except BaseException:
             if self.identity is None:

@@ -66,6 +66,7 @@ class Guard:
         cgroup: str | None = None,
         identity: ProcessIdentity | None = None,
         records: Sequence[os.PathLike[str]] = (),
+        spare: Sequence[str] = (),
     ) -> None:
         """Have a tree ended when this process dies; again with what became known since.
 
@@ -78,6 +79,7 @@ class Guard:
             cgroup: the folder of its own cgroup.
             identity: its root, once that is started.
             records: files that hold the marker, removed once no member of the tree is left.
+            spare: names and markers of processes that are left alone.
 
         Raises:
             ContainmentError: no guard can be started here, or it does not read.
@@ -88,6 +90,7 @@ class Guard:
             "cgroup": cgroup,
             "identity": None if identity is None else identity.model_dump(mode="json"),
             "records": [os.fspath(Path(path).absolute()) for path in records],
+            "spare": list(spare),
         }
         threads.do(lambda: self._watch(tree))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Sequence
 
+from .._engine.spare import sparing
 from .._engine.target import Aim, Claim, Contained
 from .._models.identity import ProcessIdentity
 from .._systems import recorded_cell
@@ -23,6 +25,7 @@ class RecalledTree(Contained):
         owner: ProcessIdentity | None = None,
         uid: int | None = None,
         ownerless: bool = False,
+        spare: Sequence[str] = (),
     ) -> None:
         """Look for its cgroup.
 
@@ -36,6 +39,7 @@ class RecalledTree(Contained):
             uid: the user with whose rights alone the tree is ended: the real uid of each of its
                 processes; None: with ours.
             ownerless: whether its owner runs another program now, which knows nothing of it.
+            spare: names and markers of processes that are left alone.
 
         Raises:
             OSError: the cgroup cannot be looked at, for want of descriptors or memory.
@@ -45,6 +49,7 @@ class RecalledTree(Contained):
         self._owner = owner
         self._uid = uid
         self._ownerless = ownerless
+        self._spare = spare
         self._cell: Cell | None = None if cgroup is None else recorded_cell(cgroup, owner, uid)
         if self._cell is not None:
             weakref.finalize(self, self._cell.abandon)
@@ -53,7 +58,7 @@ class RecalledTree(Contained):
         """Name the root, and the marker, which an orphan of any process may carry."""
         root = self._identity
         return Aim(
-            [] if root is None else [Claim(root.pid, root)],
+            [] if root is None else [Claim(root.pid, root, command=True)],
             markers=[os.fsencode(self._marker)],
             everywhere=True,
             cells=[] if self._cell is None else [self._cell],
@@ -62,6 +67,7 @@ class RecalledTree(Contained):
             uid=self._uid,
             ownerless=self._ownerless,
             since=(root and root.start) or 0,
+            spared=sparing(self._spare or None),
         )
 
     def _end(self, proved: bool) -> None:  # noqa: FBT001 - a callback's

@@ -66,6 +66,7 @@ class Driver:
         self._close_input = close_input
         self._hook = hook
         self._frozen: list[Member] = []
+        self._spared: list[Member] = []  # since the last facts
         self._parents: list[Member] | None = None  # outside the tree, running before the freeze
 
     def run(self, way: Way = "stop") -> list[Outcome]:
@@ -118,6 +119,7 @@ class Driver:
                 self._read(step)
             case _:
                 reply = self._act(step)
+        spared, self._spared = self._spared, []
         return Facts(
             self._system.now(),
             reply.gone,
@@ -126,6 +128,7 @@ class Driver:
             hurry=self._system.hurried,
             sure=self._tree.sure,
             asked=reply.asked,
+            spared=spared,
             hook=None if self._hook is None else self._hook.state,
         )
 
@@ -170,7 +173,7 @@ class Driver:
                 return self._system.insist(members, until)
 
     def _ask(self, step: Ask) -> Reply:
-        members, foreign = self._tree.split_by_user(step.members)
+        members, foreign = self._tree.split_by_user(self._not_spared(step.members))
         others, _ = self._tree.split_by_user(step.others)
         self._let_parents_notice()
         # After an error in the middle the next try asks the rest, so that none is asked twice.
@@ -188,7 +191,15 @@ class Driver:
             self._continue_parents()
         return reply._replace(denied=[*reply.denied, *foreign])
 
+    def _not_spared(self, members: list[Member]) -> list[Member]:
+        """Return the members that a first signal may be sent to, whatever they have become."""
+        if not (spared := self._tree.spare_again(members)):
+            return members
+        self._spared += spared
+        return [member for member in members if member.spared is None]
+
     def _freeze(self, members: list[Member], groups: list[Member]) -> Reply:
+        members = self._not_spared(members)
         self._note_parents()
         members, foreign = self._tree.split_by_user(members)
         self._frozen += members  # before the signals: whatever happens, they are continued
@@ -246,7 +257,7 @@ class Driver:
 
     def _groups(self) -> list[Member]:
         """Return the roots whose whole session may die: their groups may be signalled at once."""
-        if self._tree.spared is not None or self._tree.aim.uid is not None:
+        if self._tree.aim.spared is not None or self._tree.aim.uid is not None:
             return []
         ours = self._system.session(os.getpid())
         included = set(self._tree.members)

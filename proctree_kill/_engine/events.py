@@ -64,6 +64,7 @@ class EventSender:
             if member.spared is None and member.state == ALIVE:
                 self._remaining += 1
             self._note("found", facts.now, member)
+        self._remaining -= len(self._escalation.living.keys() & {*facts.spared})
         for member in facts.gone:
             if member in self._escalation.living:
                 self._remaining -= 1

@@ -15,6 +15,7 @@ from .._systems.member import ALIVE, ROOT, Member, identity_of, is_same, mask
 from . import markers as engine_markers
 from .owners import has_ended, is_our_child
 from .scan import scan
+from .spare import refuse_carried
 from .target import Aim, Claim
 from .tree import Tree
 
@@ -75,11 +76,8 @@ def _refuse_named_caller(system: System, aimed: Aim, *, include_root: bool) -> N
     if include_root and any(claim.pid == caller for claim in aimed.claims):
         reason = "it is the caller itself; include_root=False means its children"
         raise TargetRefusedError(caller, reason)
-    for marker in aimed.markers:
-        name, _, value = map(os.fsdecode, marker.partition(b"="))
-        # The caller may have set it after its start: then only its children carry it.
-        if os.environ.get(name, "") == value or system.carries(caller, [marker]):
-            raise TargetRefusedError(caller, f"the caller itself carries the marker {name}")
+    refuse_carried(system, aimed.markers)
+    refuse_carried(system, aimed.unshared, "what it starts would be spared")
 
 
 def _is_rooted(claims: Sequence[Claim], markers: Sequence[bytes]) -> bool:
@@ -142,6 +140,8 @@ def _place(tree: Tree, claim: Claim, member: Member, depth: int, *, include_root
         tree.add_survivor(member, evidence=mask(claim.found.evidence), depth=claim.found.depth)
         member.spared = member.spared or claim.found.spared
     elif include_root and not claim.excluded:
+        if claim.command:
+            tree.commands.add(member.pid)
         tree.add_root(member, evidence=ROOT, depth=depth)
     else:
         tree.add_excluded(member)

@@ -67,8 +67,10 @@ def kill_tree(
             that it was abandoned, is in the root's ``detail``.
         marker: ``"NAME=VALUE"``: processes that were started with this in their environment
             belong to the tree.
-        spare: pids, identities, or a predicate over a :class:`TreeMember`, called once when a
-            process is found; a spared process keeps its descendants.
+        spare: what is left alone, with its descendants: a list of pids, identities, exact names
+            of programs and ``"NAME=VALUE"`` of an environment, which are compared again right
+            before a process is signalled; or a predicate over a :class:`SpareCandidate`, called
+            once when a process is found.
         on_event: called with each :class:`KillEvent`, in the thread that kills, between its steps;
             its time counts against the grace.
             An exception that it raises is logged. One that is no :class:`Exception`

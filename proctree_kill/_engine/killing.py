@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 
 from .._models.policy import KillPolicy
-from .._models.result import KillResult
+from .._models.result import FORCE, KillResult
+from .._models.usage import Usage
 from .._systems import current
-from .._systems.member import Member
+from .._systems.member import ZOMBIE
 from . import owners as engine_owners
-from . import report
+from . import report, usage
 from .driver import Driver
 from .events import LISTENER, EventSender, Listener
 from .gather import Gathered, gather, refuse_caller
@@ -119,7 +120,7 @@ class Killing:
             )
             refuse_caller(gathered)
             tree = gathered.tree
-            tree.spared = self._aim.spared and self._ask_spared
+            tree.interrupt = self._interrupt
             to_end = {member.pid for member in tree.members if member.spared is None}
             owners = [claim.owner for claim in claims if claim.pid in to_end]
             close_inputs = engine_owners.input_closer(owners, self._call_soon)
@@ -138,6 +139,7 @@ class Killing:
             if self._hook is not None:
                 self._hook.woken = self._wake
             outcomes = Driver(escalation, tree, events, close_inputs, self._hook).run(self._way)
+            used = self._usage(tree)
             if self._is_over(outcomes):
                 for call in self._aim.ended:
                     call(tree.proved)
@@ -153,8 +155,8 @@ class Killing:
         if self._interruption is not None:
             raise self._interruption
         problem = None if self._hook is None else self._hook.problem
-        result = report.result(gathered, outcomes, system.now() - self._start, problem)
-        return engine_owners.with_codes(result, claims)
+        result = report.result(gathered, outcomes, system.now() - self._start, problem, used)
+        return report.with_reasons(engine_owners.with_codes(result, claims))
 
     async def settle(self, result: KillResult) -> KillResult:
         """Await the owners that only an event loop may ask; add the exit codes that they know."""
@@ -171,16 +173,6 @@ class Killing:
             if not self._ended:
                 self._system.wake()
 
-    def _ask_spared(self, member: Member) -> str | None:
-        assert self._aim.spared is not None  # noqa: S101 - called in its place
-        try:
-            return self._aim.spared(member)
-        except Exception:
-            raise  # the tree logs it, and spares the process
-        except BaseException as error:  # noqa: BLE001 - raised when the tree has ended
-            self._interrupt(error)
-            return "the predicate raised"
-
     def _interrupt(self, error: BaseException) -> None:
         self._interruption = self._interruption or error  # raised when the tree has ended
         self.hurry()
@@ -190,6 +182,14 @@ class Killing:
         if self._aim.spared or tree.holds_bystander or not self._policy.include_root:
             return False
         return bool(self._aim.cells) and not any(member.spared for member in tree.members)
+
+    def _usage(self, tree: Tree) -> Usage | None:
+        """Return what the tree used; now, for its cells are removed when it is over."""
+        dead = [root for root in tree.roots if root.state == ZOMBIE]
+        # one that was ended by force was looked at when it was frozen
+        self._system.look_again(root for root in dead if not FORCE.intersection(root.signals))
+        used = usage.of(tree)
+        return used if self._aim.note_usage is None else self._aim.note_usage(used)
 
     def _is_over(self, outcomes: list[Outcome]) -> bool:
         """Whether the whole tree was to be ended, and every process that was found is dead."""

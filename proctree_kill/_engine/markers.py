@@ -17,6 +17,10 @@ MARKER_PREFIX = "PROCTREE_MARK_"
 MARKER_PATTERN = rf"{MARKER_PREFIX}[0-9a-f]{{32}}=1"
 """The pattern of our markers: a record with a common variable would end unrelated processes."""
 
+# A process hides its environment while it calls exec, and in most uninterruptible sleeps.
+HIDDEN_TIME = 0.25  # seconds for which hidden environments are read again
+HIDDEN_PAUSE = 0.005  # seconds between two reads
+
 
 class _Child(Protocol):
     """A ``Popen``: its pid is its own until it has a ``returncode``."""

@@ -7,11 +7,8 @@ from functools import partial
 
 from .._systems.member import ALIVE, MARKER, SESSION, Member
 from . import markers as engine_markers
+from .markers import HIDDEN_PAUSE, HIDDEN_TIME
 from .tree import Tree
-
-# A process hides its environment while it calls exec, and in most uninterruptible sleeps.
-HIDDEN_TIME = 0.25  # seconds for which a scan reads hidden environments again
-HIDDEN_PAUSE = 0.005  # seconds between two reads
 
 
 def candidates(tree: Tree) -> list[int]:

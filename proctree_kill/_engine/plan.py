@@ -456,6 +456,8 @@ class Escalation:
                 del self.living[member]
                 self.seen_dead[member] = facts.now
                 self.scanned = False
+        for member in facts.spared:
+            self.living.pop(member, None)
         self._add(facts.appeared)
         return facts
 

@@ -36,6 +36,7 @@ class RestWaiter:
         self._closing = threading.Lock()
         self._closed = False
         self._living: list[Member] = []
+        self._judged = 0.0  # when it was last asked whether these are spared
         self._system = current()
 
     def __enter__(self) -> Self:
@@ -62,6 +63,7 @@ class RestWaiter:
         look_end = system.now() + LOOK_TIME
         tree = gather(system, self._aim, include_root=True, deadline=look_end).tree
         found = tree.members
+        self._judged = system.now()
         unsure = 0
         while True:
             self._living = self._to_end(found)
@@ -74,6 +76,7 @@ class RestWaiter:
                 dead = system.wait(self._living, min(until(), self._next_look(tree)))
                 system.inspect(dead)  # reaps those that this process adopted
                 self._living = [member for member in self._living if member not in dead]
+                self._judge(tree)
                 if self._living and self._is_over(until):
                     return False
                 if self._living and not self._is_known(tree):
@@ -106,15 +109,27 @@ class RestWaiter:
         self.spares = self.spares or any(member.spared is not None for member in found)
         return [member for member in found if member.spared is None and member.state == ALIVE]
 
+    def _judge(self, tree: Tree) -> None:
+        """Drop those that have become a program which is spared, as a daemon that was forked."""
+        now = self._system.now()
+        if _may_spare(tree) and now >= self._judged + BIRTH_PAUSE:
+            self._judged = now
+            if tree.spare_again(self._living):
+                self._living = self._to_end(self._living)
+
     def _is_known(self, tree: Tree) -> bool:
         """Whether what members start later is found also when these are dead."""
         return tree.rooted or bool(tree.aim.cells) or self._system.keeps_links
 
     def _next_look(self, tree: Tree) -> float:
         if self._is_known(tree):
-            return math.inf
+            return self._judged + BIRTH_PAUSE if _may_spare(tree) else math.inf
         pause = TABLE_PAUSE if self._system.last_start() is None else BIRTH_PAUSE
         return self._system.now() + pause
 
     def _is_over(self, until: Callable[[], float]) -> bool:
         return self._system.hurried or self._system.now() >= until()
+
+
+def _may_spare(tree: Tree) -> bool:
+    return tree.aim.spared is not None and tree.aim.spared.may_change

@@ -41,6 +41,9 @@ def scan(tree: Tree, *, light: bool = False) -> list[Member]:
         if tree.sure or tree.is_late():
             break
         last_start = system.last_start()
+    if len(tree.members) > before or not tree.scanned:
+        living = [member for member in tree.members if member.state == ALIVE]
+        tree.together = max(tree.together, living, key=len)
     tree.scanned = True
     return tree.members[before:]
 

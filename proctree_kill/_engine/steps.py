@@ -159,6 +159,7 @@ class Facts(NamedTuple):
         hurry: whether the force is to begin now.
         sure: whether the last scan cannot have missed a member.
         asked: more members that the request has reached.
+        spared: members that have come to be spared, and were not sent this signal.
         hook: what became of the shutdown hook; None before its call.
     """
 
@@ -169,6 +170,7 @@ class Facts(NamedTuple):
     hurry: bool = False
     sure: bool = True
     asked: Iterable[Member] = ()
+    spared: Iterable[Member] = ()
     hook: HookState | None = None
 
 

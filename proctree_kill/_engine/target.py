@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._models.identity import ProcessIdentity
 from .._models.tree import TreeMember, TreeSnapshot
-from .._systems.contract import Cell
+from .._models.usage import Usage
+from .._systems.contract import Cell, CpuSeconds
 from .markers import check_marker
 from .pids import HasPid, check_pid, started_pid
 from .spare import Spare, Sparing, sparing
@@ -24,6 +25,7 @@ class Claim(NamedTuple):
         owner: the object that may be asked how the process ended.
         found: the member of a snapshot that this is.
         excluded: whether a snapshot meant only the descendants of this one.
+        command: whether a contained tree began with it: no name and no marker spares it.
     """
 
     pid: int
@@ -32,6 +34,7 @@ class Claim(NamedTuple):
     owner: Any = None
     found: TreeMember | None = None
     excluded: bool = False
+    command: bool = False
 
     @property
     def known(self) -> ProcessIdentity:
@@ -53,7 +56,10 @@ class Aim(NamedTuple):
         uid: the real uid that each process of it has; None: any.
         since: the start, as :attr:`Member.start`, before which no process carries such a marker.
         spared: which members are not touched; None spares none.
+        unshared: markers of those that the caller must not carry itself.
         ownerless: whether no object stands for those of them that are children of this process.
+        spent: what roots used that are reaped by now, by their numbers.
+        note_usage: takes what a kill found that the tree used, and returns all that is known.
     """
 
     claims: Sequence[Claim]
@@ -66,7 +72,10 @@ class Aim(NamedTuple):
     uid: int | None = None
     since: int = 0
     spared: Sparing | None = None
+    unshared: Collection[bytes] = ()
     ownerless: bool = False
+    spent: Mapping[int, CpuSeconds] = {}
+    note_usage: Callable[[Usage | None], Usage | None] | None = None
 
 
 class Contained(ABC):
@@ -104,6 +113,7 @@ def aim(target: Target, marker: str | None = None, spare: Spare | None = None) -
     if marker is not None:
         markers[check_marker(marker)] = None
         since = 0  # the caller's marker is of any age
+    spared = sparing(spare)
     return Aim(
         claims=list(claims.values()),
         markers=list(markers),
@@ -114,8 +124,11 @@ def aim(target: Target, marker: str | None = None, spare: Spare | None = None) -
         bystanders=[identity for aimed in aims for identity in aimed.bystanders],
         uid=next((aimed.uid for aimed in aims if aimed.uid is not None), None),
         since=since,
-        spared=sparing(spare),
+        spared=spared or next((aimed.spared for aimed in aims if aimed.spared is not None), None),
+        unshared=() if spared is None else spared.markers,
         ownerless=all(aimed.ownerless for aimed in aims),
+        spent={pid: cpu for aimed in aims for pid, cpu in aimed.spent.items()},
+        note_usage=aims[0].note_usage if len(aims) == 1 else None,
     )
 
 

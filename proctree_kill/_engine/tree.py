@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
+from operator import attrgetter
 from typing import NamedTuple
 
 from .._systems.contract import System
 from .._systems.member import ALIVE, ANY_KEPT, DESCENDANT, GONE, GROUP, ROOT, SESSION, Member
+from .spare import candidate
 from .target import Aim
 
 _log = logging.getLogger("proctree_kill")
@@ -45,8 +47,9 @@ class Tree:
         """
         self.system = system
         self.aim = aim
-        self.spared = aim.spared
         self.deadline = deadline
+        self.interrupt: Callable[[BaseException], object] | None = None
+        """Takes what the predicate raises to end the program; without it that is raised."""
 
         self.members: list[Member] = []
         self.roots: list[Member] = []
@@ -56,12 +59,16 @@ class Tree:
         self.trusted: dict[int, int] = {}  # the session of a dead root: when it was known last
         self.sessions: set[int] = set()  # of survivors of an earlier snapshot
         self.groups: dict[int, Group] = {}  # in sessions that no member led, by number
+        self.commands: set[int] = set()  # roots that no name and no marker spares
         self.ours = self.everywhere = False  # where to look for orphans
 
         self.caller = os.getpid()
         self.kept_out: set[int] = set()  # living processes that are never members
         self.holds_caller = False
         self.holds_bystander = False
+
+        self.dead: set[Member] = set()  # roots that were dead when they were found
+        self.together: list[Member] = []  # the most that a scan found alive
 
         self.scanned = False
         self.scan_end = deadline
@@ -76,6 +83,8 @@ class Tree:
     def add_root(self, root: Member, *, evidence: int = ROOT, depth: int = 0) -> None:
         """Add a process that the caller named."""
         self.roots.append(root)
+        if root.state != ALIVE:
+            self.dead.add(root)
         self.add(root, evidence, depth)
 
     def add_excluded(self, root: Member) -> None:
@@ -219,7 +228,7 @@ class Tree:
             self.add(member, evidence, leader.depth + 1 if leader else 1, leader)
 
     def add(self, member: Member, evidence: int, depth: int, parent: Member | None = None) -> None:
-        """Add a member; whether it is spared is asked once, here."""
+        """Add a member; whether it is spared is asked here, and a predicate asked once."""
         member.evidence, member.depth = evidence, depth
         orphaned = self.rooted and not evidence & (ROOT | DESCENDANT)
         member.adopted = orphaned or self.aim.ownerless
@@ -256,13 +265,46 @@ class Tree:
         self.system.drop(parent)
         return None
 
-    def _why_spared(self, member: Member) -> str | None:
-        if self.spared is None:
+    def spare_again(self, members: Iterable[Member]) -> list[Member]:
+        """Spare those that have become a spared program, and return them and what is below them.
+
+        execve(2) changes the name and the environment of a process.
+        """
+        if self.aim.spared is None or not self.aim.spared.may_change:
+            return []
+        for member in members:
+            if member.spared is None and (reason := self._why_program(member)):
+                member.spared = reason
+                self.groups.pop(member.pid, None)
+        found = {m.pid: m for m in members if m.spared is not None}
+        for member in sorted(self.members, key=attrgetter("depth")) if found else ():
+            parent = found.get(member.ppid or 0)
+            if parent is not None and parent.depth < member.depth and member.spared is None:
+                member.spared = f"below {parent.pid}"
+                found[member.pid] = member
+        return [*found.values()]
+
+    def _why_program(self, member: Member) -> str | None:
+        if self.aim.spared is None or (member.evidence & ROOT and member.pid in self.commands):
             return None
+        return self.aim.spared.why_program(member, self.system)
+
+    def _why_spared(self, member: Member) -> str | None:
+        spared = self.aim.spared
+        if spared is None:
+            return None
+        if spared.names_process(member):
+            return "by the caller"
+        if spared.predicate is None:
+            return self._why_program(member)
         try:
-            return self.spared(member)
+            return "by the predicate" if spared.predicate(candidate(member)) else None
         except Exception:
             if not self.scanned:  # nothing was touched yet
                 raise
             _log.exception("the spare predicate raised for process %s, which is spared", member.pid)
-            return "the predicate raised"
+        except BaseException as error:
+            if self.interrupt is None:
+                raise
+            self.interrupt(error)
+        return "the predicate raised"

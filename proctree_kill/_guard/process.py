@@ -86,7 +86,13 @@ class GuardProcess:
         match message:
             case {"forget": str(marker)}:
                 self.trees.pop(marker, None)
-            case {"marker": str(marker), "cgroup": _, "identity": _, "records": list()}:
+            case {
+                "marker": str(marker),
+                "cgroup": _,
+                "identity": _,
+                "records": list(),
+                "spare": list(),
+            }:
                 self.trees[marker] = message
             case _:
                 pass
@@ -107,7 +113,12 @@ class GuardProcess:
 
 
 def end(trees: list[WatchedTree]) -> list[WatchedTree]:
-    """End trees under one deadline, and return those of which no member is left."""
+    """End trees under one deadline, and return those of which no member is left.
+
+    Trees that spare other programs are ended by themselves.
+    """
+    if others := [tree for tree in trees if tree["spare"] != trees[0]["spare"]]:
+        return end([tree for tree in trees if tree not in others]) + end(others)
     with contextlib.suppress(Exception):  # where one cannot be ended the others must be
         if kill_tree([_recall(tree) for tree in trees], grace=GRACE).ok:
             return trees
@@ -117,7 +128,7 @@ def end(trees: list[WatchedTree]) -> list[WatchedTree]:
 def _recall(tree: WatchedTree) -> RecalledTree:
     identity = tree["identity"]
     root = None if identity is None else ProcessIdentity.model_validate(identity)
-    return RecalledTree(tree["marker"], root, tree["cgroup"])
+    return RecalledTree(tree["marker"], root, tree["cgroup"], spare=tree["spare"])
 
 
 def run(owner: str) -> None:

@@ -13,6 +13,7 @@ from .identity import ProcessIdentity
 from .shown import Shown
 from .text import Row, Table, printable
 from .tree import Evidence, TreeMember, named
+from .usage import Usage, note, remarks
 
 FORCE = frozenset({"SIGKILL", "TerminateProcess", "taskkill /F"})
 """The names in ``signals`` that a process cannot ignore."""
@@ -97,12 +98,14 @@ class KillResult(Shown, Model):
         outcomes: one for each process, in the order in which they were asked.
         seconds: how long the call took.
         verified: the evidence whose last scan found no process; empty if a process survived.
+        usage: what the tree used; None where no process told.
     """
 
     target: tuple[ProcessIdentity, ...]
     outcomes: tuple[ProcessOutcome, ...]
     seconds: float
     verified: tuple[Evidence, ...] = ()
+    usage: Usage | None = None
 
     @property
     def survivors(self) -> tuple[ProcessOutcome, ...]:
@@ -130,7 +133,8 @@ class KillResult(Shown, Model):
         """Return the result in one line."""
         count = Counter(outcome.fate for outcome in self.outcomes)
         parts = [f"{count[fate]:,} {fate.replace('_', ' ')}" for fate in Fate if count[fate]]
-        return f"{', '.join(parts) or 'no process'} in {self.seconds:.2f} s"
+        ended = f"{', '.join(parts) or 'no process'} in {self.seconds:.2f} s"
+        return "; ".join([ended, *remarks(self.usage)])
 
     def _table(self) -> Table:
         return outcome_table(self)
@@ -172,14 +176,18 @@ def without_gone(result: KillResult) -> KillResult:
 
 
 def closing_line(result: KillResult) -> str:
-    """Return a result in one line, also if there was nothing to do."""
+    """Return a result in one line, also if there was nothing to do; and what the tree used."""
+    return "; ".join([_closing(result), *note(result.usage)])
+
+
+def _closing(result: KillResult) -> str:
     fates = {outcome.fate for outcome in result.outcomes}
     if fates == {Fate.ALREADY_GONE}:
         pids = [str(outcome.identity.pid) for outcome in result.outcomes]
         was = f"process {pids[0]} was" if len(pids) == 1 else f"processes {', '.join(pids)} were"
-        return f"nothing to do: {was} gone already"
+        return "; ".join([f"nothing to do: {was} gone already", *remarks(result.usage)])
     if fates <= {Fate.ALREADY_GONE, Fate.SPARED}:
-        return "nothing to do: no process to end"
+        return "; ".join(["nothing to do: no process to end", *remarks(result.usage)])
     if not result.verified:
         return result.summary()
     return f"{result.summary()}; the last scan ({', '.join(result.verified)}) found no process"

@@ -56,7 +56,7 @@ class TreeMember(Model):
         return f"<{type(self).__name__} {self}>"
 
 
-class SpareCandidate(TreeMember):
+class SpareCandidate(TreeMember, defer_build=True):  # few kills need it
     """A member as a predicate that was passed as ``spare`` sees it."""
 
     _read: Any = PrivateAttr(default=None)  # a function of the identity

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from .base import Model
 
+OUT_OF_MEMORY = "out of memory"
+
 _UNITS = ("B", "KiB", "MiB", "GiB")
 _STEP = 1024  # of the units
+_MUCH_CPU = 10.0  # seconds
+_MUCH_MEMORY = 2**30  # bytes
 _LONG = 10  # seconds; from here on hundredths tell nothing
 
 
@@ -47,8 +51,23 @@ class Usage(Model):
             parts.append(f"{_size(self.peak_memory)} at most")
         parts.append(f"{self.processes:,} process{'' if self.processes == 1 else 'es'}")
         if self.out_of_memory:
-            parts.append("out of memory")
+            parts.append(OUT_OF_MEMORY)
         return ", ".join(parts)
+
+
+def remarks(usage: Usage | None) -> list[str]:
+    """Return what must be said of it wherever a result is shown in one line."""
+    return [OUT_OF_MEMORY] if usage is not None and usage.out_of_memory else []
+
+
+def note(usage: Usage | None) -> list[str]:
+    """Return it as text if the tree used much."""
+    if usage is None:
+        return []
+    memory = usage.peak_memory if usage.complete else None  # a sum counts what is shared for each
+    if usage.cpu < _MUCH_CPU and (memory or 0) < _MUCH_MEMORY:
+        return []
+    return [f"it used {usage.model_copy(update={'out_of_memory': False})}"]
 
 
 def _size(count: float) -> str:

@@ -123,6 +123,7 @@ def _assess_processes(entry: Intent, *, owned: bool, writer: int, uid: int | Non
         owner=entry.owner,
         uid=uid,
         ownerless=owner.presence is Presence.REPLACED,
+        spare=entry.spare,
     )
     why = f"process {entry.owner.pid} runs another program now"
     return Assessment(None, why if owner.presence is Presence.REPLACED else None, target, root)

@@ -8,11 +8,12 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._engine.markers import MARKER_PATTERN
+from .._engine.spare import SPARED_PATTERN
 from .._models.errors import SessionError
 from .._models.identity import Image, ProcessIdentity
 
@@ -38,6 +39,7 @@ class Intent(BaseModel):
         tool: the kind of its agent, and the first part of its events' names.
         marker: the ``NAME=VALUE`` in the environment of each member.
         cgroup: the folder of the tree's own cgroup, where it has one.
+        spare: names and markers of processes that are left alone.
         owner: the process that writes this.
         image: the program that it runs now; empty where that has no tokens, as in release 0.1.0.
         machine_id: a digest of the machine's id, where it has one.
@@ -53,6 +55,7 @@ class Intent(BaseModel):
     tool: str
     marker: str = Field(pattern=rf"^{MARKER_PATTERN}$")
     cgroup: str | None = None
+    spare: tuple[Annotated[str, Field(pattern=SPARED_PATTERN)], ...] = ()
     owner: ProcessIdentity
     image: Image = ()
     machine_id: str | None

@@ -84,6 +84,7 @@ class Recording:
             tool=self._tool,
             marker=containment.marker,
             cgroup=None if containment.cgroup is None else str(containment.cgroup),
+            spare=containment.spare,
             owner=owner,
             image=ran,
             machine_id=machine_id(),

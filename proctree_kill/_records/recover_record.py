@@ -145,7 +145,8 @@ class RecordRecovery:
         snapshot = snapshot_tree(target)
         if snapshot.refusal is not None:
             return self._refused(snapshot.refusal, assessment)
-        fate = RecordFate.ENDED if snapshot.members else assessment.fate_if_empty
+        found = any(member.spared is None for member in snapshot.members)
+        fate = RecordFate.ENDED if found else assessment.fate_if_empty
         return self._outcome(fate, assessment.new_owner or assessment.detail, assessment)
 
     def _end(self, target: Target, assessment: Assessment) -> RecordOutcome:
@@ -209,4 +210,5 @@ class RecordRecovery:
 
 def _found(kill: KillResult) -> bool:
     """Whether there was a process to end."""
-    return any(outcome.fate is not Fate.ALREADY_GONE for outcome in kill.outcomes)
+    untouched = (Fate.ALREADY_GONE, Fate.SPARED)
+    return any(outcome.fate not in untouched for outcome in kill.outcomes)

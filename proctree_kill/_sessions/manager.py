@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from .._engine.spare import Spare
 from .._models.errors import SessionError
 from .._models.policy import KillPolicy, policy_or_default
+from .._models.usage import Usage
 from .._records.files import absolute
 from .._records.format import DEFAULT_TOOL
 from .._records.recover import Recovery
@@ -151,7 +152,9 @@ class SessionManager:
             shutdown: called with the session when it is stopped, before any signal, as the
                 ``shutdown`` of :func:`kill_tree`; default none.
                 A guard and a stop by record do not call it.
-            spare: the processes that a stop leaves alone, as for :func:`kill_tree`; default none.
+            spare: what a stop leaves alone, as for :func:`kill_tree`; default nothing. No name
+                and no marker spares the agent itself. They are recorded, so that the guard, a
+                recovery and a stop by record spare them too; pids and predicates are not.
             idle_timeout: seconds after which an idle session is stopped; default None: never.
                 Idle: its tree used under 2 % of a core since its start or the last
                 :meth:`Session.touch`; this is looked at when the time is up.
@@ -283,6 +286,20 @@ class SessionManager:
         Cancelled, it forces at once, finishes, then raises the cancellation.
         """
         return _by_id(await loops.run(self._stops(self._registry.sessions())))
+
+    def usage(self, session_id: str) -> Usage:
+        """Return what the tree of a session used so far, as far as known.
+
+        After its end ``session.result.kill.usage`` has it.
+
+        Raises:
+            SessionError: this manager has no running session of this id, or this process is a fork.
+        """
+        self._refuse_forked(session_id)
+        session = self._registry.sessions().get(session_id)
+        if session is None or session.process is None:
+            raise SessionError(session_id, "not found among the sessions that run here")
+        return session.process.usage()
 
     def recover(self, *, dry_run: bool = False, bare: bool = False) -> RecoveryReport:
         """End what dead owners left, as :func:`recover` does in the folder, and broadcast it.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 from .._engine.killing import Hurry
 from .._engine.shutdown import ShutdownHook, check_hook
-from .._engine.spare import Spare, sparing
+from .._engine.spare import Spare, check_spare
 from .._engine.target import Aim, Claim, Contained
 from .._models.errors import SessionError
 from .._models.identity import ProcessIdentity
@@ -65,8 +65,7 @@ class StopOptions:
         if shutdown is not None:
             check_hook(shutdown, awaited=loop is not None)
         # A stop can be tried again, and reads it again.
-        self.spare = tuple(spare) if isinstance(spare, Iterator) else spare
-        sparing(self.spare)
+        self.spare = check_spare(spare)
         self.idle_timeout = check_seconds("idle_timeout", idle_timeout)
         self.max_lifetime = check_seconds("max_lifetime", max_lifetime)
         self._shutdown = shutdown

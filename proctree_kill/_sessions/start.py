@@ -70,7 +70,9 @@ class SessionStart:
     def _timer(self, process: TreePopen[Any]) -> Timer | None:
         session, options, now = self._session, self._session.options, time.monotonic()
         if options.idle_timeout is not None:
-            session.idle = idle_clock(process, options.idle_timeout, options.spare)
+            # A predicate is the caller's, and could block the thread that watches all agents.
+            spare = None if callable(options.spare) else options.spare
+            session.idle = idle_clock(process, options.idle_timeout, spare)
         elif options.max_lifetime is None:
             return None
         end = math.inf if options.max_lifetime is None else now + options.max_lifetime
@@ -78,8 +80,14 @@ class SessionStart:
 
     def _start_agent(self) -> TreePopen[Any]:
         options = {KILL_ON_PARENT_EXIT: self._registry.guarded, **self._options}
+        session = self._session
         try:
-            return TreePopen(self._command, record=self._session.recording, **options)
+            return TreePopen(
+                self._command,
+                record=session.recording,
+                spare=session.options.spare,
+                **options,
+            )
         except ContainmentError as error:
             if error.requested != KILL_ON_PARENT_EXIT or KILL_ON_PARENT_EXIT in self._options:
                 raise

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Literal
+from typing import Any, Literal
 
 from .._engine.killing import Hurry
+from .._engine.report import with_reasons
 from .._engine.shutdown import ShutdownHook
 from .._models.errors import TargetRefusedError
-from .._models.result import Fate, KillResult, SurvivorsError
+from .._models.result import Fate, KillResult, ProcessOutcome, SurvivorsError
+from .._models.tree import Evidence
+from .._models.usage import remarks
 from .._records.recover_record import RecordRecovery
 from .._records.report import RecordFate, RecordOutcome
+from .._spawn.popen import TreePopen
 from .models import SessionState, StopMethod, StopResult, TimeoutReason
 from .registry import Registry
 from .session import ManagedSession, OngoingStop
@@ -74,7 +78,7 @@ class SessionStop:
             return
         process.poll()
         if process.containment.is_empty:
-            self._finish(ongoing, nothing_to_stop(self._session.session_id))
+            self._finish(ongoing, _of_exit(self._session.session_id, process))
             return
         self._carry_out_in_thread(ongoing)
 
@@ -174,6 +178,21 @@ def not_found(session_id: str) -> StopResult:
     """Return the result of a stop whose id is no session's."""
     error = f"Session {session_id} not found"
     return _result(session_id, "not_found", "not found: it is not known, and has no record", error)
+
+
+def _of_exit(session_id: str, process: TreePopen[Any]) -> StopResult:
+    """Return the result for an agent that has exited and left nothing behind."""
+    root = ProcessOutcome(
+        identity=process.identity,
+        evidence=(Evidence.ROOT,),
+        fate=Fate.ALREADY_GONE,
+        exit_code=process.exit_code,
+    )
+    kill = KillResult(
+        target=(process.identity,), outcomes=(root,), seconds=0, usage=process.usage()
+    )
+    detail = "; ".join([_MESSAGES["nothing_to_stop"], *remarks(kill.usage)])
+    return _result(session_id, "nothing_to_stop", detail, kill=with_reasons(kill))
 
 
 def _of_kill(session: ManagedSession, kill: KillResult, hook: ShutdownHook | None) -> StopResult:

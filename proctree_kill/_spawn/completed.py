@@ -13,6 +13,7 @@ from .._models.exit_code import LOST, known
 from .._models.result import KillResult, outcome_table, without_gone
 from .._models.shown import Shown
 from .._models.text import Table, printable
+from .._models.usage import Usage, note, remarks
 
 if TYPE_CHECKING:
     from .options import Command
@@ -33,9 +34,11 @@ class CompletedTree(Shown, subprocess.CompletedProcess[AnyStr]):
     Attributes:
         kill: the result for the processes that the command left behind and that were ended;
             None if there were none.
+        usage: what the command and all that it started used.
     """
 
     kill: KillResult | None
+    usage: Usage | None
 
     def __init__(
         self,
@@ -45,11 +48,13 @@ class CompletedTree(Shown, subprocess.CompletedProcess[AnyStr]):
         stderr: AnyStr | None = None,
         *,
         kill: KillResult | None = None,
+        usage: Usage | None = None,
     ) -> None:
         """Take what is known at the end."""
         output: Any = (stdout, stderr)
         super().__init__(args, returncode, *output)
         self.kill = kill
+        self.usage = usage
 
     @property
     def exit_code(self) -> int | None:
@@ -65,7 +70,9 @@ class CompletedTree(Shown, subprocess.CompletedProcess[AnyStr]):
         return self.returncode == 0 and (self.kill is None or self.kill.ok)
 
     def check_returncode(self) -> None:
-        """Raise ``subprocess.CalledProcessError``, with ``kill``, if the exit code is not 0.
+        """Raise ``subprocess.CalledProcessError`` if the exit code is not 0.
+
+        It has ``kill`` and ``usage``.
 
         An unknown one raises too, and the text of the exception says that it is unknown.
         """
@@ -75,6 +82,7 @@ class CompletedTree(Shown, subprocess.CompletedProcess[AnyStr]):
             super().check_returncode()
         except subprocess.CalledProcessError as error:
             error.kill = self.kill  # type: ignore[attr-defined] # ours
+            error.usage = self.usage  # type: ignore[attr-defined] # ours
             raise
 
     def summary(self) -> str:
@@ -83,7 +91,10 @@ class CompletedTree(Shown, subprocess.CompletedProcess[AnyStr]):
         left = self.kill and without_gone(self.kill)
         if left and left.outcomes:
             return f"{ended}; it left processes: {left.summary()}"
-        return ended
+        return "; ".join([ended, *remarks(self.usage)])
+
+    def _closing(self) -> str:
+        return "; ".join([self.summary(), *note(self.usage)])
 
     def _table(self) -> Table:
         return outcome_table(self.kill and without_gone(self.kill))

@@ -14,7 +14,7 @@ from .._containment.guard import KILL_ON_PARENT_EXIT
 from .._engine.killing import Killing
 from .._engine.process import ExitWaiter
 from .._engine.rest import RestWaiter
-from .._engine.spare import sparing
+from .._engine.spare import check_spare, sparing
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult
 from .time_limit import TimeLimit
@@ -77,13 +77,11 @@ def _asked_once(spare: Spare | None) -> Spare | None:
     """Return the same, to be used for several looks at a tree.
 
     Raises:
-        TypeError, ValueError: as for ``kill_tree``.
+        TypeError, ValueError, TargetRefusedError: as for ``kill_tree``.
     """
-    sparing(spare)
-    if spare is None:
-        return None
+    spare = check_spare(spare)
     if not callable(spare):
-        return list(spare)
+        return spare
     answers: dict[ProcessIdentity, object] = {}
 
     def ask(member: SpareCandidate) -> object:
@@ -119,6 +117,9 @@ class Root(Protocol):
 
     def forget(self) -> None:
         """Remove the record."""
+
+    def end_kill(self, result: KillResult) -> KillResult:
+        """Let what was spared be, and remove the record, if nothing else is left."""
 
     def leave(self) -> None:
         """Let what is left of the tree be."""
@@ -212,9 +213,7 @@ class Rest:
         killing = Killing(process, policy, spare=self._spare)
         with self._woken_by(killing.hurry):
             result = killing.run()
-        if result.ok:
-            process.forget()
-        return result
+        return process.end_kill(result)
 
     def finish(self, policy: KillPolicy) -> KillResult | None:
         """End or leave the rest of a root that has ended; return None if nothing was ended."""

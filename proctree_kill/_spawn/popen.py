@@ -16,12 +16,14 @@ from .._containment.containment import Containment, Requested
 from .._engine import markers
 from .._engine.kill import akill_tree, kill_tree, signal_tree, snapshot_tree
 from .._engine.process import ExitWaiter
+from .._engine.spare import texts_of
 from .._engine.target import Aim, Contained
 from .._models.errors import TargetRefusedError
 from .._models.exit_code import LOST, UNKNOWN, known
 from .._models.identity import ProcessIdentity
-from .._models.result import KillResult
+from .._models.result import Fate, KillResult
 from .._models.tree import TreeSnapshot
+from .._models.usage import Usage
 from .._records.recording import Recording
 from .._running import threads
 from .._systems import child_exit
@@ -122,7 +124,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 asks them, then forces; ``"wait"`` waits for the whole tree; ``"leave"`` leaves
                 them, and forgets the tree and its record.
             linger: seconds, default 1.
-            spare: processes that the block leaves alone, as for :func:`kill_tree`.
+            spare: what the block leaves alone, as for :func:`kill_tree`; no name and no marker
+                spares the root. Names and markers also hold for the guard and a recovery.
             env: the environment; the marker is added to it. Default: that of this process.
             process_group: as for Popen; the root then has no session of its own.
             start_new_session: default True unless ``process_group`` is given.
@@ -158,6 +161,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 containment,
                 start_new_session=start_new_session,
                 kill_on_parent_exit=kill_on_parent_exit,
+                spare=texts_of(self._leftovers.spare),
                 limits=limits,
             )
             return self.containment
@@ -209,6 +213,14 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def snapshot(self) -> TreeSnapshot:
         """Return the current members of the tree; none of them is touched."""
         return snapshot_tree(self)
+
+    def usage(self) -> Usage:
+        """Return what the tree used so far; after its end, what was known last.
+
+        Raises:
+            TargetRefusedError: this process is a fork of the one that started the tree.
+        """
+        return self.containment.usage()
 
     def poll(self) -> int | None:
         """Return the exit code of the root; None while it runs, and always None in a fork."""
@@ -267,11 +279,11 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         if there is one.
         The record is removed when the whole tree has ended.
         """
-        return self._ended(kill_tree(self, **options))
+        return self.end_kill(kill_tree(self, **options))
 
     async def astop(self, **options: Unpack[KillOptions]) -> KillResult:
         """Like :meth:`stop`, awaited."""
-        return self._ended(await akill_tree(self, **options))
+        return self.end_kill(await akill_tree(self, **options))
 
     def __enter__(self) -> Self:
         return self
@@ -310,9 +322,12 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             self.stop(grace=0, spare=self._leftovers.spare)
             raise
 
-    def _ended(self, result: KillResult) -> KillResult:
+    def end_kill(self, result: KillResult) -> KillResult:
+        """Remove the record, and have the guard let what was spared be, if nothing else is left."""
         if result.ok:
             self.forget()
+            if any(outcome.fate is Fate.SPARED for outcome in result.outcomes):
+                self.containment.abandon()
         return result
 
     def leave(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult
+from .._models.usage import Usage
 from .._running import loops, threads
 from .completed import CompletedTree
 from .expired import IdleTimeoutExpired
@@ -110,7 +111,7 @@ class Running:
         until = math.inf if self._timeout is None else time.monotonic() + self._timeout
         pipes = [self._popen.get(name) for name in ("stdin", "stdout", "stderr")]
         with Transfer(needed=subprocess.PIPE in pipes) as transfer:
-            process = TreePopen[Any](self._args, **self._popen)
+            process = TreePopen[Any](self._args, spare=self._leftovers.spare, **self._popen)
             try:
                 ended = self._finish(process, transfer, self._limit(process, transfer, until))
             except BaseException:
@@ -119,12 +120,13 @@ class Running:
             finally:
                 transfer.stop()
                 process.close_pipes()
+        used = process.usage()
         if ended.reason is not None:
-            raise self._expired(ended)
+            raise self._expired(ended, used)
         stdout = decoded(ended.stdout, process.stdout)
         stderr = decoded(ended.stderr, process.stderr)
         done: CompletedTree[Any] = CompletedTree(
-            self._args, process.returncode, stdout, stderr, kill=ended.kill
+            self._args, process.returncode, stdout, stderr, kill=ended.kill, usage=used
         )
         if self._check:
             done.check_returncode()
@@ -143,7 +145,7 @@ class Running:
         transfer.note_byte = idle.note_activity
         return TimeLimit(until, idle)
 
-    def _expired(self, ended: _End) -> TimeoutExpired:
+    def _expired(self, ended: _End, used: Usage) -> TimeoutExpired:
         # As in subprocess: bytes, which may end within a character; None if empty.
         out, err = ended.stdout or None, ended.stderr or None
         expired: Any
@@ -151,7 +153,7 @@ class Running:
             expired = IdleTimeoutExpired(self._args, self._idle_timeout or 0, out, err)
         else:
             expired = TimeoutExpired(self._args, self._timeout or 0, out, err)
-        expired.reason, expired.kill = ended.reason, ended.kill
+        expired.reason, expired.kill, expired.usage = ended.reason, ended.kill, used
         error: TimeoutExpired = expired
         return error
 
@@ -272,17 +274,18 @@ def run(args: Command, **options: Any) -> CompletedTree[Any]:
         options: all other options of :class:`TreePopen`.
 
     Returns:
-        As ``subprocess.run``; ``kill`` is what was ended after the root, or None.
+        As ``subprocess.run``; ``kill`` is what was ended after the root, or None, and ``usage``
+        what the command and all that it started used.
         ``exit_code`` is None, and ``returncode`` 255, where another part of this program has
         reaped the root and the kernel does not tell its exit code (before Linux 6.15).
 
     Raises:
         subprocess.TimeoutExpired: the time was over, or the tree was idle, and the root lived,
             a process that it left was still writing, or the whole tree was waited for.
-            It holds the output until then, ``kill``, and ``reason``: ``"timeout"`` or
+            It holds the output until then, ``kill``, ``usage`` and ``reason``: ``"timeout"`` or
             ``"idle_timeout"``, which its text says as well.
         subprocess.CalledProcessError: ``check`` is set and the exit code is not 0, or unknown,
-            which its text says; it has ``kill``.
+            which its text says; it has ``kill`` and ``usage``.
         TypeError, ValueError: an option is unknown or wrong; nothing was run.
         ContainmentError, OSError: as for :class:`TreePopen`.
     """

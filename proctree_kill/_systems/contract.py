@@ -85,6 +85,13 @@ class CellUsage(NamedTuple):
     out_of_memory: bool | None = None
 
 
+class CpuSeconds(NamedTuple):
+    """The CPU time that processes used, in programs and in the kernel on their behalf."""
+
+    user: float
+    system: float
+
+
 class UnavailableError(Exception):
     """There is no cell here, and why; the message is the end of a sentence."""
 
@@ -101,6 +108,8 @@ class Cell(Protocol):
     """Its name outside this process."""
     creation_flags: int = 0
     """Windows' flags for the root, which then runs after :meth:`adopt` and :meth:`start`."""
+    is_whole: bool = True
+    """Whether its tree was born in it, so that :meth:`usage` misses nothing."""
     dies_with_owner: bool = False
     """Whether its processes die when the process that made it ends, for whatever reason."""
 
@@ -375,6 +384,22 @@ class System(Protocol):
     def inspect(self, members: Iterable[Member]) -> None:
         """Fill in the exit codes that can be read; reap the dead that have no owner."""
 
+    def look_again(self, members: Iterable[Member]) -> None:  # noqa: ARG002 - none tells after its death
+        """Read again what these used, dead or alive, where they still tell."""
+        return
+
+    def cpu_used(self, members: Iterable[Member]) -> CpuSeconds | None:  # noqa: ARG002 - none tells
+        """Return what these used when they were looked at, and the children that they had reaped.
+
+        A child is counted once: those that died later are not among the reaped.
+        None where none of them told.
+        """
+        return None
+
+    def memory_used(self, members: Iterable[Member]) -> int | None:  # noqa: ARG002 - none tells
+        """Return the bytes that these had in memory when they were looked at; None if unknown."""
+        return None
+
     def holds(self, member: Member, files: Collection[tuple[int, int]]) -> bool:  # noqa: ARG002 - not shown here
         """Whether a process has one of these files open, each a device and an inode.
 
@@ -389,6 +414,14 @@ class System(Protocol):
     def arguments(self, member: Member) -> Sequence[str]:  # noqa: ARG002 - not shown here
         """Return the arguments of a process; nothing where they are hidden or a read may block."""
         return ()
+
+    def name_among(self, member: Member, names: Collection[str]) -> str | None:
+        """Return which of these exact names the program of a process has; "" where it has none.
+
+        A name is that of its file, of its script, or as it was called; on Windows in any case, and
+        without ``.exe`` too. None where it cannot be read.
+        """
+        return None if member.name is None else member.name if member.name in names else ""
 
     def details(self, member: Member) -> Details:
         """Read what may be shown of a process to a person; it is never stored."""

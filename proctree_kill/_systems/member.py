@@ -5,7 +5,7 @@ Public models are built from it once, at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -75,6 +75,7 @@ class Member:
     is_tracker: bool | None = None  # whether it is a resource tracker, if its arguments were read
     response: str | None = None  # to the signal of the present request, if it was read
     exit_code: int | None = None
+    used: Sequence[Any] | None = None  # what it told of its use when found, as the system reads it
 
     def __repr__(self) -> str:
         return f"<Member {self.name or '?'} {self.pid}>"

@@ -56,6 +56,15 @@ def arguments(process: psutil.Process) -> Sequence[str]:
     return () if asleep else read(process.cmdline) or ()
 
 
+def used(process: psutil.Process) -> tuple[float, float, int] | None:
+    """Return the CPU seconds, user and system, with its reaped children, and the bytes resident."""
+    cpu, memory = read(process.cpu_times), read(process.memory_info)
+    if cpu is None:
+        return None
+    user, system = cpu.user + cpu.children_user, cpu.system + cpu.children_system
+    return user, system, memory.rss if memory else 0
+
+
 def is_dead(process: psutil.Process) -> bool:
     """Whether it is a zombie without a living thread; one that hides its state lives."""
     try:

@@ -32,6 +32,14 @@ def named(name: str, among: Collection[int] | None = None) -> list[int]:
     return [pid for pid in pids if _is_named(pid, name)]
 
 
+def name_among(found: str, names: Collection[str]) -> str:
+    """Return which of these names a program has; "" where it has none."""
+    if not found.lower().endswith(".exe"):
+        return found if found in names else ""
+    same = (found.lower(), found.lower().removesuffix(".exe"))
+    return next((name for name in names if name.lower() in same), "")
+
+
 def _sockets() -> Iterator[tuple[int | None, Any]]:
     """Yield each socket with a process that holds it; None where that is hidden."""
     try:
@@ -56,6 +64,4 @@ def _is_named(pid: int, name: str) -> bool:
     found = process and psutil_facts.read(process.name)
     if process is None or not found or psutil_facts.is_dead(process):
         return False
-    if found.lower().endswith(".exe"):
-        return name.lower() in (found.lower(), found.lower().removesuffix(".exe"))
-    return found == name
+    return bool(name_among(found, [name]))

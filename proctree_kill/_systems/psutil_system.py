@@ -14,9 +14,10 @@ import psutil
 
 from .._models.identity import WEAK_TOLERANCE
 from . import psutil_facts as _facts
-from .contract import Details, Reply, System
+from .contract import CpuSeconds, Details, Reply, System
 from .member import ALIVE, DESCENDANT, GONE, ZOMBIE, Member
 from .pid import exit_code, peek
+from .psutil_lookup import name_among
 from .signals import number_of
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
@@ -179,6 +180,12 @@ class PsutilSystem(System):
         """Ask psutil."""
         return _facts.arguments(self._bound[member])
 
+    def name_among(self, member: Member, names: Collection[str]) -> str | None:
+        """Ask psutil anew: it keeps the first name that it has read of a process."""
+        process = _facts.find(member.pid)
+        found = process and _facts.read(process.name)
+        return name_among(found, names) if found else None
+
     def details(self, member: Member) -> Details:
         """Ask psutil."""
         process = self._bound[member]
@@ -186,6 +193,18 @@ class PsutilSystem(System):
         seconds = None if created is None else time.time() - created
         command = " ".join(self.arguments(member)) or None
         return Details(_facts.read(process.username), command, seconds)
+
+    def cpu_used(self, members: Iterable[Member]) -> CpuSeconds | None:
+        """Add up what psutil said."""
+        told = [member.used for member in members if member.used]
+        if not told:
+            return None
+        user, system, _ = (sum(column) for column in zip(*told, strict=True))
+        return CpuSeconds(user, system)
+
+    def memory_used(self, members: Iterable[Member]) -> int | None:
+        """Add up what psutil said."""
+        return sum(member.used[2] for member in members if member.used) or None
 
     def wait(self, members: Sequence[Member], until: float) -> list[Member]:
         """Look again with growing pauses: nothing better works on every system."""
@@ -219,6 +238,7 @@ class PsutilSystem(System):
             member.ppid = _facts.read(process.ppid) if ppid is None else ppid
             member.name = _facts.read(process.name)
             member.stopped = self._is_stopped(process)
+            member.used = _facts.used(process)
         member.sid = self.session(member.pid)
         member.pgid = self.group(member.pid)
         self._bound[member] = process

@@ -37,6 +37,7 @@ from proctree_kill._cli.target_text import Inode, Name, Port
 from proctree_kill._engine import kill
 from proctree_kill._engine.process import details
 from proctree_kill._systems.contract import Details
+from support import daemons
 from support.callers import apart, unprivileged
 from support.nodes import Node, chain
 from support.planter import Planter
@@ -96,6 +97,10 @@ class TestArguments:
         options = parse(said)
         assert (options.targets, options.spare) == ([7], [8, 9])
 
+    def test_pids_programs_and_markers_may_be_spared(self) -> None:
+        said = ["kill", "7", "--spare", "8,9", "--spare", "adb", "--spare", "A=b,c"]
+        assert parse(said).spare == [8, 9, "adb", "A=b,c"]
+
     @pytest.mark.parametrize(
         "said",
         [
@@ -103,6 +108,10 @@ class TestArguments:
             ["kill", "--spare", "8"],
             ["kill", "7", "--spare", "8", "9"],
             ["kill", "7", "--spare", "8,"],
+            ["kill", "7", "--spare", "8,adb"],
+            ["kill", "7", "--spare", "/usr/bin/adb"],
+            ["kill", "7", "--spare", "=1"],
+            ["kill", "7", "--spare", ""],
             ["kill", "7", "--grace", "soon"],
             ["kill", "7", "--grace", "1", "--force"],
             ["kill", "7", "--for"],
@@ -390,6 +399,21 @@ class TestKill:
         assert done.returncode == 0
         assert "2 terminated, 2 spared in " in done.stdout
         assert lives(tree, "spared", "its own")
+
+    @pytest.mark.needs("procfs")
+    @pytest.mark.parametrize("spare", ["planted-daemon", daemons.MARKER])
+    def test_programs_and_markers_are_spared(
+        self, plant: Planter, invoke: Invoke, tmp_path: Path, spare: str
+    ) -> None:
+        tree = plant.program(daemons.command(tmp_path))
+        tree.await_started("daemon")
+        given = (tree.root.pid, "--spare", "no-such-program", "--spare", spare)
+        what = "marker" if "=" in spare else "name"
+        assert f"spared: by its {what} {spare}" in invoke("tree", *given).stdout
+        done = invoke("kill", *given, "--force")
+        assert done.returncode == 0
+        assert f"by its {what} {spare}" in done.stdout
+        assert daemons.daemon_lives(tree)
 
     def test_keep_root_ends_the_descendants_only(self, plant: Planter, invoke: Invoke) -> None:
         tree = plant(chain("root", "child"))

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from proctree_kill import Containment, TreePopen
@@ -24,9 +25,11 @@ from proctree_kill._cli.parser import parse
 from proctree_kill._cli.run import exit_code, start_failure
 from proctree_kill._cli.signals import signal_queue
 from proctree_kill.errors import ContainmentError
+from support import daemons
 from support.callers import in_namespace, in_subreaper
 from support.counts import ORPHANS, SAVES
 from support.nodes import Node, chain
+from support.owners import has_ended
 from support.planter import Planter
 from support.runs import (
     HASTE,
@@ -393,6 +396,44 @@ class TestCommand:
             assert found
             os.kill(int(found[1]), signal.SIGTERM)  # it lives
             assert pipe.read() == ""
+
+    @pytest.mark.needs("procfs", "pidfd")
+    @pytest.mark.parametrize("spare", ["planted-daemon", daemons.MARKER])
+    def test_a_daemon_that_is_spared_outlives_a_run_that_is_killed(
+        self, plant: Planter, tmp_path: Path, spare: str
+    ) -> None:
+        with plant.prepare() as prepared:
+            given = ["--kill-on-parent-exit", "--spare", "no-such", "--spare", spare]
+            argv = [sys.executable, "-m", "proctree_kill", "run", *given, "--"]
+            env = {**os.environ, **prepared.options.pop("env")}
+            prepared.tree.root = command = subprocess.Popen(
+                [*argv, *daemons.command(tmp_path)],
+                stdin=subprocess.DEVNULL,
+                env=env,
+                **prepared.options,
+            )
+        prepared.tree.await_started("daemon")
+        started = psutil.Process(command.pid).children()  # the command and the guard
+        descriptors = [os.pidfd_open(process.pid) for process in started]
+        command.kill()
+        assert has_ended(*descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        assert daemons.daemon_lives(prepared.tree)
+
+    @pytest.mark.parametrize("spare", ["A=", "a/b", "12"])
+    def test_what_cannot_be_spared_is_a_usage_error(self, spare: str) -> None:
+        done = run("true", options=["--spare", spare])
+        assert done.returncode == 125
+        assert repr(spare) in done.stderr
+
+    def test_a_marker_that_run_itself_carries_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PLANTED_DAEMON", "1")
+        done = run("echo", "ran", options=["--spare", daemons.MARKER])
+        assert (done.returncode, done.stdout) == (125, "")
+        assert "so all that it starts would be spared" in done.stderr
 
     @pytest.mark.needs("pidfd")
     def test_the_tree_ends_when_run_is_killed(self, plant: Planter) -> None:

@@ -167,7 +167,13 @@ class TestTheOwnersDeath:
     ],
 )
 def test_what_it_does_not_understand_does_not_end_it(said: bytes) -> None:
-    tree: dict[str, Any] = {"marker": "A=1", "cgroup": None, "identity": None, "records": []}
+    tree: dict[str, Any] = {
+        "marker": "A=1",
+        "cgroup": None,
+        "identity": None,
+        "records": [],
+        "spare": [],
+    }
     (reading, writing), (death, dying) = os.pipe(), os.pipe()
     os.write(writing, b"%s\n%s\n" % (said, json.dumps(tree).encode()))
     for fd in (writing, dying):
@@ -225,7 +231,7 @@ def test_a_vendored_copy_has_a_guard(tmp_path: Path, holders: PipeHolders) -> No
 def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(plant: Planter) -> None:
     process, tree = plant.contained(FAMILY)
     trees: list[dict[str, Any]] = [
-        {"marker": marker, "cgroup": None, "identity": identity, "records": []}
+        {"marker": marker, "cgroup": None, "identity": identity, "records": [], "spare": []}
         for marker, identity in [("A=1", {"pid": "x"}), (process.containment.marker, None)]
     ]
     assert end(trees) == trees[1:]

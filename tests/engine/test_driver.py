@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from proctree_kill import Evidence, Fate, KillEvent, KillResult, TreeMember, kill_tree
 from proctree_kill._engine import killing
-from proctree_kill._engine.orphans import HIDDEN_TIME
+from proctree_kill._engine.markers import HIDDEN_TIME
 from proctree_kill._engine.scan import scan
-from proctree_kill._engine.target import Aim
+from proctree_kill._engine.target import Aim, Claim, Contained
 from proctree_kill._engine.tree import Tree
 from proctree_kill._systems.contract import System
 from proctree_kill._systems.member import DESCENDANT, DIES, MARKER, SESSION, Member
@@ -695,6 +695,101 @@ def spawn(system: FakeSystem, parent: Process, name: str) -> None:
     """Let a process have a child, if it can."""
     if parent.death is None and not parent.stopped:
         system.spawn(name, parent, leaves=None)
+
+
+def test_what_a_name_spares_keeps_what_is_below_it(system: FakeSystem) -> None:
+    root = system.spawn("root")
+    daemon = system.spawn("daemon", root)
+    system.spawn("worker", daemon)
+    system.spawn("other", root)
+    result = kill_tree(root.pid, grace=GRACE, spare=["daemon"])
+    assert system.living() == {"daemon", "worker"}
+    assert {outcome.name: outcome.spared for outcome in result.outcomes} == {
+        "daemon": "by its name daemon",
+        "worker": f"below {daemon.pid}",
+        "root": None,
+        "other": None,
+    }
+
+
+def test_what_becomes_a_spared_program_is_not_asked(system: FakeSystem) -> None:
+    root = system.spawn("root", leaves=0.5)
+    child = system.spawn("child", root)
+    system.spawn("below", child)
+    system.at(0.25, partial(setattr, child, "name", "daemon"))
+    events: list[KillEvent] = []
+    result = kill_tree(root.pid, grace=GRACE, spare=["daemon"], on_event=events.append)
+    assert system.living() == {"daemon", "below"}
+    assert system.names("ask") == ["root"]
+    assert [outcome.spared for outcome in result.outcomes if outcome.spared] == [
+        f"below {child.pid}",
+        "by its name daemon",
+    ]
+    assert events[-1].remaining == 0
+
+
+@pytest.mark.parametrize("grace", [0, GRACE])
+def test_what_becomes_a_spared_program_is_not_forced(system: FakeSystem, grace: float) -> None:
+    root = system.spawn("root", leaves=None)
+    child = system.spawn("child", root, leaves=None)
+    system.at(grace and GRACE / 2, partial(setattr, child, "name", "daemon"))
+    result = kill_tree(root.pid, grace=grace, terminate="tree", spare=["daemon"])
+    assert system.living() == {"daemon"}
+    assert "daemon" not in {*system.names("freeze"), *system.names("kill")}
+    assert not child.stopped
+    assert [outcome.signals for outcome in result.outcomes if outcome.fate is Fate.SPARED] == [
+        ("SIGTERM",) if grace else ()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spare", "why"), [("daemon", "by its name daemon"), ("MARK=1", "by its marker MARK=1")]
+)
+def test_a_command_that_is_such_a_program_is_ended_all_the_same(
+    system: FakeSystem, spare: str, why: str
+) -> None:
+    root = system.spawn("daemon", environment=MARK)
+    system.spawn("daemon", root, environment=MARK)
+
+    class Command(Contained):
+        def aim(self) -> Aim:
+            return Aim([Claim(root.pid, command=True)])
+
+    result = kill_tree(Command(), grace=0, spare=[spare])
+    assert [outcome.spared for outcome in result.outcomes] == [why, None]
+
+
+@pytest.mark.parametrize("arguments", [(), ("ssh-agent",)])
+def test_what_hides_its_environment_for_good_is_spared(
+    system: FakeSystem, arguments: tuple[str, ...]
+) -> None:
+    root = system.spawn("root")
+    for number in range(9):
+        system.spawn(f"agent {number}", root, hides=True, arguments=arguments)
+    result = kill_tree(root.pid, grace=GRACE, spare=["MARK=1"])
+    assert len(system.living()) == 9
+    assert {outcome.spared for outcome in result.outcomes} == {
+        "its environment cannot be read",
+        None,
+    }
+    assert result.seconds < (FEW if arguments else HIDDEN_TIME + FEW)
+
+
+def test_an_environment_that_is_hidden_for_a_moment_is_read_again(system: FakeSystem) -> None:
+    root = system.spawn("root")
+    daemon = system.spawn("daemon", root, hides=True, environment=MARK)
+    other = system.spawn("other", root, hides=True)
+    for process in (daemon, other):
+        system.at(HIDDEN_TIME / 2, partial(setattr, process, "hides", False))  # noqa: FBT003 - setattr's
+    kill_tree(root.pid, grace=GRACE, spare=["MARK=1"])
+    assert system.living() == {"daemon"}
+
+
+def test_a_process_without_a_name_is_spared_if_a_name_is(system: FakeSystem) -> None:
+    root = system.spawn("root")
+    system.spawn("hidden", root, hides=True)
+    result = kill_tree(root.pid, grace=GRACE, spare=["daemon"])
+    assert [outcome.spared for outcome in result.outcomes] == ["its name cannot be read", None]
 
 
 @st.composite

@@ -81,6 +81,25 @@ def test_a_predicate_reads_the_command_line_of_each_process_now(planter: SocketP
     assert [candidate.command_line() for candidate in kept] == [None, None]
 
 
+def test_programs_and_markers_are_spared(planter: SocketPlanter) -> None:
+    marker = f"PLANTED_{uuid.uuid4().hex.upper()}=1"
+    name, _, value = marker.partition("=")
+    root = planter.plant(chain("root", "child"), env={**os.environ, name: value})
+    program = psutil.Process(root.pid).name()
+    if program.endswith(".exe"):
+        program = program.removesuffix(".exe").upper()
+    below = f"below {root.pid}"
+    for spare, why in ((program, f"by its name {program}"), (marker, f"by its marker {marker}")):
+        found = snapshot_tree(root, spare=["no-such", "NO_SUCH=1", spare])
+        assert {member.identity.pid: member.spared for member in found.members} == {
+            root.pid: why,
+            planter.pids["child"]: below,
+        }
+    result = kill_tree(root, grace=0, spare=["no-such", "NO_SUCH=1"])
+    assert planter.all_dead()
+    assert not any(outcome.spared for outcome in result.outcomes)
+
+
 def test_twenty_at_once_are_ended(planter: SocketPlanter) -> None:
     names = [f"child {number}".replace(" ", "-") for number in range(20)]
     root = planter.plant(Node(name="root", children=tuple(chain(name) for name in names)))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 
 import pytest
 
 from proctree_kill import Evidence, ProcessIdentity, SpareCandidate
-from proctree_kill._engine.spare import Spare, Sparing, sparing
+from proctree_kill._engine.spare import SPARED_PATTERN, Spare, check_texts, sparing, texts_of
+from proctree_kill._engine.target import Aim
+from proctree_kill._engine.tree import Tree
 from proctree_kill._systems.member import DESCENDANT, SESSION, Member, model_of
+from support.fake_system import FakeSystem
 
 BOOT = "boot"
 
@@ -21,10 +26,15 @@ def member(pid: int = 7, *, start: int | None = 70) -> Member:
     return new
 
 
-def rule(spare: Spare) -> Sparing:
-    found = sparing(spare)
-    assert found
-    return found
+def rule(spare: Spare) -> Callable[[Member], str | None]:
+    """Return what asks why a member is spared when it is found."""
+
+    def ask(member: Member) -> str | None:
+        tree = Tree(FakeSystem(), Aim([], spared=sparing(spare)))
+        tree.add(member, member.evidence, member.depth)
+        return member.spared
+
+    return ask
 
 
 def test_without_a_spare_list_there_is_nothing_to_ask() -> None:
@@ -97,7 +107,7 @@ def test_what_a_predicate_raises_is_not_hidden() -> None:
 
 @pytest.mark.parametrize("spare", [7, True, "7", b"7", 7.0, SimpleNamespace(pid=7)], ids=repr)
 def test_a_spare_list_that_is_no_collection_is_a_type_error(spare: Spare) -> None:
-    with pytest.raises(TypeError, match="spare must be pids, identities or a predicate"):
+    with pytest.raises(TypeError, match="spare must be pids, identities, names or a predicate"):
         sparing(spare)
 
 
@@ -107,6 +117,44 @@ def test_a_spare_list_that_is_no_collection_is_a_type_error(spare: Spare) -> Non
 def test_what_names_no_process_is_a_type_error(spare: Spare) -> None:
     with pytest.raises(TypeError, match="a pid must be an int"):
         sparing(spare)
+
+
+@pytest.mark.parametrize("spare", ["sccache", "A=1"])
+def test_a_text_alone_is_no_list(spare: str) -> None:
+    with pytest.raises(TypeError, match=rf"not '{spare}'; did you mean \['{spare}'\]\?"):
+        sparing(spare)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "spare holds '', expected the name of a program without its folder"),
+        ("/usr/bin/adb", "spare holds '/usr/bin/adb', expected the name of a program"),
+        ("a\0", "expected the name of a program"),
+        ("=1", "marker is '=1', expected NAME=VALUE with both parts"),
+        ("A=", "marker is 'A=', expected NAME=VALUE with both parts"),
+    ],
+)
+def test_a_text_that_is_neither_a_name_nor_a_marker_is_refused(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        sparing([text])
+    assert not re.search(SPARED_PATTERN, text)
+
+
+@pytest.mark.parametrize("text", ["adb", "7z", "bazel(project)", "A=1", "A=/usr/bin", "A=b=c", "é"])
+def test_names_and_markers_may_be_recorded(text: str) -> None:
+    assert texts_of([text, 7]) == (text,)
+    assert check_texts([text]) == (text,)
+    assert re.search(SPARED_PATTERN, text)
+
+
+@pytest.mark.parametrize("spare", [[7], ["adb", 7], lambda _: True], ids=str)
+def test_what_only_this_process_knows_cannot_be_recorded(
+    spare: Iterable[str],
+) -> None:
+    with pytest.raises(TypeError, match="only names and NAME=VALUE can be spared"):
+        check_texts(spare)
+    assert texts_of(spare) in ((), ("adb",))
 
 
 @pytest.mark.parametrize("number", [0, -7, 10**25])

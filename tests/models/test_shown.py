@@ -268,7 +268,8 @@ def test_what_is_shown_is_no_part_of_the_json() -> None:
     stop, recovered = stopped(result), report("ended", kill=result)
     assert recovered.model_dump().keys() == {"directory", "dry_run", "outcomes"}
     assert RecoveryReport.model_validate_json(recovered.model_dump_json()) == recovered
-    assert result.model_dump().keys() == {"target", "outcomes", "seconds", "verified"}
+    fields = {"target", "outcomes", "seconds", "verified", "usage"}
+    assert result.model_dump().keys() == fields
     fields = {"success", "session_id", "method", "message", "error", "kill"}
     assert stop.model_dump().keys() == fields
     assert StopResult.model_validate_json(stop.model_dump_json()) == stop

@@ -108,6 +108,21 @@ def test_a_session_that_works_in_silence_is_not_idle(
     session.process.close_pipes()
 
 
+def test_a_predicate_is_never_asked_by_the_thread_that_watches_all(
+    manager: SessionManager, listener: Listener
+) -> None:
+    asked = set()
+
+    def spare(_: object) -> bool:
+        asked.add(threading.current_thread().name)
+        return False
+
+    manager.spawn_agent("a", ["sleep", "1000"], idle_timeout=TIMEOUT, spare=spare)
+    assert listener.wait("timed_out").reason == "idle_timeout"
+    listener.wait("stopped")
+    assert asked == {"proctree_kill stop"}
+
+
 def test_a_touch_keeps_a_session(
     manager: SessionManager, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,8 +160,8 @@ def test_a_stop_by_record_calls_no_hook(
     ("options", "words"),
     [
         ({"shutdown": 7}, "shutdown must be callable, not 7"),
-        ({"spare": 7}, "spare must be pids, identities or a predicate, not 7"),
-        ({"spare": "7"}, "spare must be pids, identities or a predicate, not '7'"),
+        ({"spare": 7}, "spare must be pids, identities, names or a predicate, not 7"),
+        ({"spare": "adb"}, r"not 'adb'; did you mean \['adb'\]"),
         ({"spare": [0]}, "from 1 to"),
     ],
 )
@@ -175,7 +175,7 @@ def test_wrong_options_are_refused_before_the_start(
 
 
 def test_each_try_of_a_stop_spares_what_an_iterator_named() -> None:
-    assert StopOptions(spare=iter([4711])).spare == (4711,)
+    assert StopOptions(spare=iter([4711])).spare == [4711]
 
 
 def test_a_coroutine_function_needs_the_awaited_start(

@@ -10,7 +10,7 @@ import pytest
 from proctree_kill import Fate, Session, SessionManager, SessionState, TreePopen, errors
 from proctree_kill._running.threads import blocked_signals
 from proctree_kill._sessions.session import ManagedSession
-from support.agents import FOREVER, HASTY, POLITE, STUBBORN, files, killed_after, start
+from support.agents import FOREVER, HASTY, PATIENT, POLITE, STUBBORN, files, killed_after, start
 from support.counts import RACES
 from support.failures import fail_once, refuse_threads, survivor
 from support.listener import Listener
@@ -195,6 +195,7 @@ def test_timers_end_with_the_block_of_the_manager(
     threads = running_threads()
     with SessionManager(tmp_path, event_broadcaster=listener) as manager:
         start(manager, plant, "a", POLITE, max_lifetime=LONG, idle_timeout=LONG)
+    listener.wait("stopped")
     assert listener.names() == STOPPED
     wait_for_new_threads(threads)
 
@@ -204,7 +205,7 @@ def test_each_manager_has_its_own_timers(
 ) -> None:
     """A session is ended by its owner's timer, however many managers know it."""
     other = SessionManager(tmp_path)
-    with SessionManager(tmp_path, policy=HASTY, event_broadcaster=listener) as manager:
+    with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
         _, mine = start(manager, plant, "a", POLITE, max_lifetime=LONG)
         kept, its = start(other, plant, "b", POLITE, max_lifetime=LONG)
         timers.expire(manager, 0)

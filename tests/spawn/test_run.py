@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from proctree_kill import Fate, TreePopen, arun, errors, run
+from proctree_kill._spawn.leftovers import Leftovers
 from support.callers import apart
 from support.counts import LOGS
 from support.logs import zip_log
@@ -283,6 +284,10 @@ class TestLeftovers:
         done = run(["sh", "-c", script], leftovers="leave", stdout=-1, record=record)
         os.kill(int(done.stdout), signal.SIGKILL)
         assert list(tmp_path.iterdir()) == []
+
+    def test_an_iterator_is_read_once(self) -> None:
+        spare = Leftovers.read("end", 0, iter(["adb"]), kill_on_parent_exit=False).spare
+        assert spare == ["adb"]
 
     def test_the_spared_count_neither_as_rest_nor_as_writers(self) -> None:
         script = f"{FOREVER} & echo $! >&2"

@@ -184,6 +184,11 @@ class FakeSystem(System):
     def refusal(self, pid: int, member: Member | None) -> str | None:  # noqa: ARG002 - its number is enough here
         return "it is init" if pid == 1 else None
 
+    def name_among(self, member: Member, names: Collection[str]) -> str | None:
+        """Return the name that the process has now."""
+        process = self.members[member]
+        return None if process.hides else process.name if process.name in names else ""
+
     def bind(self, pid: int) -> Member | None:
         process = self.processes.get(pid)
         if process is None or process.reaped:

@@ -39,6 +39,7 @@ class Process:
         group: its console group where it shares ours.
         window: whether it has one.
         suspended: how often.
+        used: its CPU time in programs and in the kernel, in 100 ns.
     """
 
     pid: int
@@ -54,6 +55,7 @@ class Process:
     group: int | None = None
     window: bool = False
     suspended: int = 0
+    used: tuple[int, int] = (0, 0)
 
     def end(self, code: int) -> None:
         """End it; its number is free when the last handle is closed."""
@@ -93,7 +95,7 @@ class Windows:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Replace the calls of the library."""
         for name in (
-            *("open_process", "close", "created", "basic", "granted", "image", "terminate"),
+            *("open_process", "close", "created", "cpu", "basic", "granted", "image", "terminate"),
             *("suspend", "resume", "exit_code", "event", "set_event", "wait", "process_of_thread"),
         ):
             monkeypatch.setattr(win32, name, getattr(self, name))
@@ -119,6 +121,9 @@ class Windows:
 
     def created(self, handle: int) -> int | None:
         return self.handles[handle].start
+
+    def cpu(self, handle: int) -> tuple[int, int]:
+        return self.handles[handle].used
 
     def basic(self, handle: int) -> win32.BasicInformation:
         return win32.BasicInformation(ppid=self.handles[handle].ppid)

@@ -37,7 +37,27 @@ def listeners(port: int, among: Collection[int] | None = None) -> list[Listener]
 def named(name: str, among: Collection[int] | None = None) -> list[int]:
     """Find the living processes whose program has exactly this name."""
     pids = procfs.pids() if among is None else among
-    return [pid for pid in pids if name in _names(pid)]
+    return [pid for pid in pids if name in names_of(pid)]
+
+
+def names_of(pid: int) -> set[str]:
+    """Return the names of a program: of its file, its script, and as it was called.
+
+    Nothing where the process is dead or hidden, or is a kernel thread.
+    """
+    found = procfs.stat(pid)
+    if found is None or found.flags & procfs.PF_KTHREAD:
+        return set()
+    if found.state == b"Z" and found.threads == 1:
+        return set()
+    arguments = [os.path.basename(argument) for argument in procfs.arguments(pid)[:3]]
+    program = ""
+    with contextlib.suppress(OSError):  # another user's
+        program = os.path.basename(os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)"))
+    # "#!" with an option: interpreter, option, script
+    longer = (name for name in (program, *arguments) if _cut(name) == found.name)
+    called = "".join(arguments[:1]).removeprefix("-")  # the first character of a login shell
+    return {max((found.name, *longer), key=len), program, called} - {""}
 
 
 def _stranger(uid: int) -> str | None:
@@ -58,23 +78,6 @@ def _read_links(folder: str) -> Iterator[str]:
         for name in os.listdir(folder):
             with contextlib.suppress(OSError):  # closed by now
                 yield os.readlink(f"{folder}/{name}")
-
-
-def _names(pid: int) -> set[str]:
-    """Return the names of a program: of its file, its script, and as it was called."""
-    found = procfs.stat(pid)
-    if found is None or found.flags & procfs.PF_KTHREAD:
-        return set()
-    if found.state == b"Z" and found.threads == 1:
-        return set()
-    arguments = [os.path.basename(argument) for argument in procfs.arguments(pid)[:3]]
-    program = ""
-    with contextlib.suppress(OSError):  # another user's
-        program = os.path.basename(os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)"))
-    # "#!" with an option: interpreter, option, script
-    longer = (name for name in (program, *arguments) if _cut(name) == found.name)
-    called = "".join(arguments[:1]).removeprefix("-")  # the first character of a login shell
-    return {max((found.name, *longer), key=len), program, called} - {""}
 
 
 def _cut(name: str) -> str:

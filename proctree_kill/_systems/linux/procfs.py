@@ -10,12 +10,12 @@ import os
 import pwd
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from ..contract import Details
+from ..contract import CpuSeconds, Details
 from ..member import DIES, HANDLES, IGNORES, Member
 from ..pid import peek
 
@@ -58,6 +58,7 @@ class Stat(NamedTuple):
     flags: int
     threads: int
     start: int
+    fields: Sequence[bytes] = ()  # from the state to the memory
 
 
 class Table(NamedTuple):
@@ -143,7 +144,7 @@ def stat(pid: int | str) -> Stat | None:
     if not data:
         return None
     head, _, tail = data.rpartition(b")")  # the last: a name may hold brackets and spaces
-    fields = tail.split(None, 20)
+    fields = tail.split(None, 22)
     return Stat(
         head[head.index(b"(") + 1 :].decode(errors="replace"),
         fields[0],
@@ -153,6 +154,7 @@ def stat(pid: int | str) -> Stat | None:
         int(fields[6]),
         int(fields[17]),
         int(fields[19]),
+        fields,
     )
 
 
@@ -164,7 +166,35 @@ def from_stat(pid: int, found: Stat) -> Member:
     member.start, member.threads = found.start, found.threads
     member.kernel = bool(found.flags & PF_KTHREAD)
     member.stopped = found.state == b"T"
+    if fields := found.fields:
+        member.used = (fields[11], fields[12], fields[13], fields[14], fields[21])
     return member
+
+
+def look_again(member: Member, found: Stat) -> None:
+    """Note what a member used since it was found.
+
+    Not its children: those that died since then may be members, which are counted by themselves.
+    """
+    if member.used and found.start == member.start:
+        member.used = (*found.fields[11:13], *member.used[2:])
+
+
+def cpu_used(members: Iterable[Member]) -> CpuSeconds | None:
+    """Add up what these and the children that they had reaped used; None if none told."""
+    if not (told := [member.used for member in members if member.used]):
+        return None
+    user, system, children_user, children_system = (
+        sum(map(int, column)) for column in list(zip(*told, strict=True))[:4]
+    )
+    hertz = os.sysconf("SC_CLK_TCK")
+    return CpuSeconds((user + children_user) / hertz, (system + children_system) / hertz)
+
+
+def memory_used(members: Iterable[Member]) -> int | None:
+    """Add up the memory that these have resident; None if none told."""
+    pages = sum(map(int, [member.used[4] for member in members if member.used]))
+    return pages * os.sysconf("SC_PAGE_SIZE") or None
 
 
 def session(pid: int) -> int | None:
@@ -216,14 +246,16 @@ def tasks(pid: int) -> list[str]:
         return []
 
 
-def may_fork(member: Member) -> bool:
+def may_fork(member: Member, *, looks_again: bool = False) -> bool:
     """Whether a thread of a process that was sent SIGSTOP may still be in fork(2).
 
-    The member's threads are noted where none can be added.
+    The member's threads are noted where none can be added, and what it used if it ``looks_again``.
     """
     found = stat(member.pid)
     if found is None:  # gone or hidden
         return True
+    if looks_again:
+        look_again(member, found)
     if found.threads == 1 and found.state in STOPPED:
         member.threads = 1
         return False

@@ -26,6 +26,8 @@ class RecordedCgroup(TreeCgroup):
     Its files are reached through the descriptor of the directory that was checked.
     """
 
+    is_whole = False  # its root may have been moved in; the record does not say it
+
     def __init__(self, folder: str, fd: int, uid: int | None) -> None:
         """Stand for a cgroup that was checked; :meth:`find` finds one."""
         super().__init__(folder, "", cgroupfs.entries(folder))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from ..contract import Details, Reply, System
+from ..contract import CpuSeconds, Details, Reply, System
 from ..member import ALIVE, DESCENDANT, GONE, GROUP, MARKER, SESSION, Member
 from ..pid import may_signal
 from ..signals import number_of
@@ -27,6 +27,8 @@ NOTHING_SEEN = DESCENDANT | SESSION | GROUP | MARKER
 """What cannot be looked for where ``/proc`` does not show it."""
 FIRST_STOP_POLL, STOP_POLL = 0.00002, 0.0005
 """Seconds between two looks at members that are to stop; the pause doubles up to the second."""
+FRESH = 0.1
+"""Seconds for which what a process told of its use is as good as now."""
 FEW = 32
 """Parents that are asked one by one in any case."""
 CHILDREN_FILE = os.path.exists("/proc/thread-self/children")
@@ -49,6 +51,7 @@ class LinuxSystem(System):
         self._everywhere = False
         self._zombies: set[tuple[int, int | None]] = set()  # children that were found dead
         self._killed: list[Member] = []
+        self._begun = self.now()
         self._frozen: set[str] = set()  # the cgroups of version 1 in which members are frozen
 
     def start_clock(self) -> int:
@@ -257,11 +260,14 @@ class LinuxSystem(System):
     def prove_stopped(self, members: Iterable[Member], until: float) -> None:
         """Read the states of all threads until none may be in fork(2)."""
         pause = FIRST_STOP_POLL
+        looks_again = self.now() > self._begun + FRESH
         for member in members:
             if member.start is None:  # unseen already
                 continue
             while (
-                procfs.may_fork(member) and self.owns_number(member) and not self._is_frozen(member)
+                procfs.may_fork(member, looks_again=looks_again)
+                and self.owns_number(member)
+                and not self._is_frozen(member)
             ):
                 if self.now() >= until:
                     self.unseen |= DESCENDANT
@@ -311,6 +317,20 @@ class LinuxSystem(System):
         """Ask waitid(2) for our children, the descriptor for other processes."""
         self._handles.inspect(members)
 
+    def look_again(self, members: Iterable[Member]) -> None:
+        """Read the stat lines; a zombie has one until its parent reaps it."""
+        for member in members:
+            if (found := self._handles.with_room(lambda: procfs.stat(member.pid))) is not None:  # noqa: B023 - called at once
+                procfs.look_again(member, found)
+
+    def cpu_used(self, members: Iterable[Member]) -> CpuSeconds | None:
+        """Add up the stat lines."""
+        return procfs.cpu_used(members)
+
+    def memory_used(self, members: Iterable[Member]) -> int | None:
+        """Add up the stat lines."""
+        return procfs.memory_used(members)
+
     def holds(self, member: Member, files: Collection[tuple[int, int]]) -> bool:
         """Read ``/proc/PID/fd`` (proc_pid_fd(5))."""
         return procfs.holds(member.pid, files)
@@ -322,6 +342,13 @@ class LinuxSystem(System):
     def arguments(self, member: Member) -> Sequence[str]:
         """Read ``cmdline`` (proc_pid_cmdline(5))."""
         return procfs.arguments(member.pid)
+
+    def name_among(self, member: Member, names: Collection[str]) -> str | None:
+        """Read ``stat``, ``exe`` and ``cmdline``: the kernel cuts a name after 15 bytes."""
+        from . import lookup  # noqa: PLC0415 - few kills need it
+
+        found = self._handles.with_room(lambda: lookup.names_of(member.pid))
+        return next((name for name in names if name in found), "") if found else None
 
     def details(self, member: Member) -> Details:
         """Read ``/proc``."""

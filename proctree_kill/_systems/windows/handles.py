@@ -227,6 +227,17 @@ def _open(pid: int) -> int | None:
         return win32.open_process(pid, WATCH)
 
 
+def may_end(pid: int) -> bool:
+    """Whether the process that has a number lets us end it."""
+    try:
+        handle = win32.open_process(pid, ACT)
+    except PermissionError:
+        return False
+    if handle is not None:
+        win32.close(handle)
+    return handle is not None
+
+
 def _described(row: Row) -> Member:
     member = Member(row.pid, row.ppid)
     member.start, member.name = row.start, row.name

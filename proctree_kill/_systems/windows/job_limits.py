@@ -125,7 +125,7 @@ def _write(job: Handle, before: Bounds, after: Bounds) -> None:
     name = " and ".join(name for name in names if names[name]) or "a job"
     if not (job.write(EXTENDED_LIMITS, after.extended()) and job.read(EXTENDED_LIMITS, found)):
         raise UnavailableError(_cannot(name, f"Windows refuses it: {win32.error()}"))
-    if after.flags & LIMITED & ~found.basic.flags:  # Wine ignores them
+    if after.flags & ~found.basic.flags:  # Wine ignores them
         text = "this system accepts that for a job, but does not keep it"
         raise UnavailableError(_cannot(name, text))
 

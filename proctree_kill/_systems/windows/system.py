@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import TypeVar
 
 from .. import psutil_facts as _facts
-from ..contract import Details, Reply, System
+from ..contract import CpuSeconds, Details, Reply, System
 from ..member import GONE, Member
+from ..psutil_lookup import name_among
 from . import console, process_table, win32
-from .handles import FORCE_CODE, PID_STEP, WindowsHandles
+from .handles import FORCE_CODE, PID_STEP, WindowsHandles, may_end
 from .helper import Helper
 from .process_table import ProcessTable, Row
 from .taskkill import Answer, batches
@@ -106,12 +107,14 @@ class WindowsSystem(System):
         """Return the time as a FILETIME."""
         return win32.now()
 
-    def carries(self, pid: int, markers: Collection[bytes], since: int = 0) -> bool:
+    def carries(self, pid: int, markers: Collection[bytes], since: int = 0) -> bool | None:
         """Look into the environment; psutil shows its names in upper case."""
         row = self._read_table().rows.get(pid) if since else None
         if row is not None and row.start < since - CLOCK_STEP:  # the clock may have been set back
             return False
-        environment = _facts.environment(pid, may_block=False) or {}
+        environment = _facts.environment(pid, may_block=False)
+        if environment is None:
+            return None if may_end(pid) else False
         wanted = (os.fsdecode(marker).partition("=") for marker in markers)
         return any(environment.get(name.upper()) == value for name, _, value in wanted)
 
@@ -194,10 +197,22 @@ class WindowsSystem(System):
         """Read the exit codes through the handles; nothing needs to be reaped."""
         self._handles.inspect(members)
 
+    def cpu_used(self, members: Iterable[Member]) -> CpuSeconds | None:
+        """Ask through the handles, which tell of the dead as well."""
+        handles = [member.handle for member in members if member.handle is not None]
+        if not (told := list(filter(None, map(win32.cpu, handles)))):
+            return None
+        user, system = map(sum, zip(*told, strict=True))
+        return CpuSeconds(user / FILETIME_HZ, system / FILETIME_HZ)
+
     def arguments(self, member: Member) -> Sequence[str]:
         """Ask psutil, which reads the memory of the process."""
         process = _facts.find(member.pid)
         return () if process is None else _read(process.cmdline) or ()
+
+    def name_among(self, member: Member, names: Collection[str]) -> str | None:
+        """Compare the name in the process table: a process has one program here."""
+        return None if member.name is None else name_among(member.name, names)
 
     def details(self, member: Member) -> Details:
         """Ask psutil."""

@@ -164,9 +164,20 @@ def closing(handle: int) -> Iterator[int]:
 
 def created(process: int) -> int | None:
     """Return when a process was created, as a FILETIME: 100 ns since 1601."""
+    times = _times(process)
+    return None if times is None else times[0]
+
+
+def cpu(process: int) -> tuple[int, int] | None:
+    """Return the time that a process used in programs and in the kernel, in 100 ns."""
+    times = _times(process)
+    return None if times is None else (times[3], times[2])
+
+
+def _times(process: int) -> Sequence[int] | None:
     times = (c_uint64 * 4)()
     places = [ctypes.cast(ctypes.byref(times, 8 * index), _P(c_uint64)) for index in range(4)]
-    return times[0] if kernel32().GetProcessTimes(process, *places) else None
+    return list(times) if kernel32().GetProcessTimes(process, *places) else None
 
 
 def now() -> int:

@@ -251,14 +251,26 @@ def test_processes_without_a_handle_are_looked_up_in_one_table(
     assert windows.tables == before + 1
 
 
-def test_a_hidden_environment_holds_no_marker(
-    system: WindowsSystem, monkeypatch: pytest.MonkeyPatch
+def test_what_a_hidden_environment_holds_is_unknown_where_it_matters(
+    windows: Windows, system: WindowsSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(process: psutil.Process) -> dict[str, str]:
         raise psutil.AccessDenied(process.pid)
 
+    monkeypatch.setattr(psutil.Process, "__init__", lambda self, pid: setattr(self, "_pid", pid))
     monkeypatch.setattr(psutil.Process, "environ", refuse)
-    assert not system.carries(os.getpid(), [b"PLANTED=1"])
+    plain, protected = windows.spawn(), windows.spawn(opens=PROTECTED)
+    assert system.carries(plain.pid, [b"PLANTED=1"]) is None
+    assert system.carries(protected.pid, [b"PLANTED=1"]) is False
+
+
+@pytest.mark.parametrize("name", ["sccache", "SCCACHE", "sccache.EXE"])
+def test_a_name_has_no_case_and_needs_no_suffix(
+    windows: Windows, system: WindowsSystem, name: str
+) -> None:
+    member = bound(system, windows.spawn(name="sccache.exe"))
+    assert system.name_among(member, ["adb", name]) == name
+    assert system.name_among(member, ["sccach", "adb.exe"]) == ""
 
 
 def test_there_are_no_sessions(system: WindowsSystem) -> None:
@@ -469,3 +481,12 @@ def test_a_command_line_that_cannot_be_read_yet_is_not_reported(
     monkeypatch.setattr(win32, "now", lambda: (member.start or 0) + 30_000_000)
     shown = system.details(member)
     assert (shown.command, shown.seconds) == (None, 3.0)
+
+
+def test_the_times_of_the_dead_are_asked_for_as_well(
+    system: WindowsSystem, windows: Windows
+) -> None:
+    members = [bound(system, windows.spawn(used=(5 * 10**6, 10**6))) for _ in range(2)]
+    windows.processes[0].end(0)
+    assert system.cpu_used(members) == (1.0, 0.2)
+    assert system.cpu_used([Member(4)]) is None
