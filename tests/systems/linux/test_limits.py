@@ -162,16 +162,62 @@ def test_a_fork_bomb_is_held_and_ended(play: Play) -> None:
 def test_want_of_memory_ends_the_whole_tree(play: Play) -> None:
     script = "sleep 1000 & echo $!; read x; tail /dev/zero"
 
-    def scene() -> tuple[bool, int]:
+    def scene() -> tuple[bool, int, bool, bool, bool]:
         with TreePopen(["sh", "-c", script], limits=Limits(memory="48M"), **PIPES) as tree:
             assert tree.stdout
             with held(int(tree.stdout.readline())) as sleeper:
                 assert tree.stdin
                 tree.stdin.write(b"\n")
                 tree.stdin.flush()
-                return has_ended(sleeper), tree.wait()
+                ended, code, used = has_ended(sleeper), tree.wait(), tree.usage()
+                assert used.peak_memory
+                enough = used.peak_memory > 32 << 20
+                return ended, code, used.out_of_memory, used.complete, enough
 
-    assert play(scene) == (True, -9)
+    assert play(scene) == (True, -9, True, True, True)
+
+
+def test_what_a_limited_tree_used_is_told(play: Play) -> None:
+    def scene() -> tuple[bool, bool, bool, bool]:
+        with TreePopen(FORKER_ARGV, limits=Limits(memory="1G"), **PIPES) as tree:
+            ask(tree, "64")
+            running = tree.usage()
+            used = tree.stop(grace=0).usage
+        assert used
+        assert used.peak_memory
+        assert running.peak_memory
+        enough = used.peak_memory >= running.peak_memory > 64 << 20
+        return enough, used.complete, used.cpu > 0, used.out_of_memory
+
+    assert play(scene) == (True, True, True, False)
+
+
+def test_memory_that_is_counted_late_is_no_figure_of_the_whole_tree() -> None:
+    def scene() -> tuple[bool, bool, bool]:
+        with TreePopen(FORKER_ARGV, **PIPES) as early:
+            ask(early, "64")
+            with TreePopen(["cat"], stdin=-1, limits=Limits(memory="1G")) as late:
+                told = late.usage().complete
+            assert setting(early, "memory.max") == "max"
+            used = early.usage()
+            return told, used.complete, (used.peak_memory or 0) > 64 << 20
+
+    assert as_delegate(None, scene) == (True, False, True)
+
+
+def test_a_run_says_that_memory_was_wanting() -> None:
+    limits = Limits(memory="48M")
+    done = run(["tail", "/dev/zero"], limits=limits, capture_output=True)
+    assert done.returncode == -9
+    assert done.usage
+    assert done.usage.out_of_memory
+    assert "out of memory" in done.summary()
+    command = [sys.executable, "-m", "proctree_kill", "run", "--memory", "48M", "--"]
+    told = subprocess.run(
+        [*command, "tail", "/dev/zero"], capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 137
+    assert told.stderr == "proctree-kill: the command and what it started ran out of memory\n"
 
 
 def test_the_swap_is_no_way_out(play: Play) -> None:
