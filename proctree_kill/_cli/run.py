@@ -115,7 +115,7 @@ def report(
     survivors = result is not None and not result.ok
     if result is not None and survivors:
         screen.error(str(SurvivorsError(result)))
-    used = result and result.usage or process.usage()
+    used = (result and result.usage) or process.usage()
     if used.out_of_memory:
         screen.error("the command and what it started ran out of memory")
     code = process.exit_code
