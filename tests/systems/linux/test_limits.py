@@ -152,7 +152,7 @@ def test_a_fork_bomb_is_held_and_ended(play: Play) -> None:
         assert tree.containment.cgroup
         await_event(tree.containment.cgroup / "pids.events", "max")
         held = len(setting(tree, "cgroup.procs").split()) <= 30
-        result = tree.stop(grace=0)
+        result = tree.stop(grace=0, settle=BOUND)
         tree.close_pipes()
         return held, result.ok
 
@@ -182,7 +182,7 @@ def test_what_a_limited_tree_used_is_told(play: Play) -> None:
         with TreePopen(FORKER_ARGV, limits=Limits(memory="1G"), **PIPES) as tree:
             ask(tree, "64")
             running = tree.usage()
-            used = tree.stop(grace=0).usage
+            used = tree.stop(grace=0, settle=BOUND).usage
         assert used
         assert used.peak_memory
         assert running.peak_memory
@@ -248,7 +248,7 @@ def test_the_processor_is_shared_out(play: Play) -> None:
 
 
 def test_a_tree_that_was_slowed_dies_in_time(play: Play) -> None:
-    # as many would take more than the five seconds of a settle with the limit that they have
+    # with their limit as many take more than the five seconds of a settle to die
     script = "for i in $(seq 40); do while :; do :; done & done; echo; wait"
 
     def scene() -> bool:
@@ -256,7 +256,7 @@ def test_a_tree_that_was_slowed_dies_in_time(play: Play) -> None:
             assert tree.stdout
             tree.stdout.readline()
             tree.limit(cpu=0.01)
-            return tree.stop(grace=0).ok
+            return tree.stop(grace=0, settle=BOUND).ok
 
     assert play(scene)
 
@@ -312,7 +312,9 @@ def test_a_process_that_is_attached_is_limited(play: Play) -> None:
             assert process.stdout
             process.stdin.write(b"0\n")
             process.stdin.flush()
-            return process.stdout.readline().decode(), kill_tree(containment, grace=0).ok
+            return process.stdout.readline().decode(), kill_tree(
+                containment, grace=0, settle=BOUND
+            ).ok
 
     assert play(scene) == ("refused\n", True)
 
@@ -390,7 +392,7 @@ if how == "guarded":
     print(guard().pid, flush=True)
 if how in ("guarded", "crash"):
     sys.stdin.read()
-tree.stop(grace=0)
+tree.stop(grace=0, settle=100)
 """
 
 
@@ -499,7 +501,7 @@ def test_an_owner_in_a_tree_with_limits_has_limits_of_its_own(
             assert outside
             sizes = (outside / "pids.max").read_text(), (cgroup / "pids.max").read_text()
             is_inside = cgroup.parent == outside
-            ended = outer.stop(grace=0).ok
+            ended = outer.stop(grace=0, settle=BOUND).ok
         return (is_inside, *sizes, ended, outside.exists())
 
     assert play(scene) == (True, "500\n", "5\n", True, False)
