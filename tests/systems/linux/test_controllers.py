@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,12 @@ class Cgroups:
         with pytest.raises(UnavailableError) as caught:
             limit(str(self.leaf), limits)
         return str(caught.value)
+
+    def tree(self) -> TreeCgroup:
+        """Return the tree's cgroup, which has no entry."""
+        kind: type[Any] = TreeCgroup  # a type checker takes what it inherits for abstract
+        made: TreeCgroup = kind(str(self.leaf), str(self.parent), [])
+        return made
 
     def refuse(self, name: str, number: int) -> None:
         """Have the kernel answer so when this file is written."""
@@ -199,7 +206,7 @@ def test_a_controller_that_no_cgroup_has_is_told(cgroups: Cgroups) -> None:
 
 def test_the_dying_have_the_processor_for_themselves(cgroups: Cgroups) -> None:
     (cgroups.leaf / "cgroup.kill").touch()
-    cgroup = TreeCgroup(str(cgroups.leaf), str(cgroups.parent), [])
+    cgroup = cgroups.tree()
     assert cgroup.kill()
     assert cgroups.written == [("cgroup.kill", "1")]
     cgroup.limit(Limits(cpu=0.5))
@@ -209,7 +216,7 @@ def test_the_dying_have_the_processor_for_themselves(cgroups: Cgroups) -> None:
 
 
 def test_each_change_lifts_what_was_set_before_and_nothing_else(cgroups: Cgroups) -> None:
-    cgroup = TreeCgroup(str(cgroups.leaf), str(cgroups.parent), [])
+    cgroup = cgroups.tree()
     cgroup.limit(Limits(processes=5))
     cgroups.written.clear()
     cgroup.limit(Limits(cpu=2))
