@@ -17,10 +17,12 @@ class CpuReading(NamedTuple):
     Args:
         at: when the reading ended, on the monotonic clock.
         used: seconds of its cell, and of each member that is read by itself; None if unknown.
+        exact: whether it has what the processes that ended had used.
     """
 
     at: float
     used: Mapping[Hashable, float] | None
+    exact: bool = True
 
     def since(self, earlier: CpuReading) -> float | None:
         """Return the seconds used since an earlier reading; None if unknown.
@@ -30,6 +32,8 @@ class CpuReading(NamedTuple):
         if self.used is None or earlier.used is None:
             return None
         before = earlier.used
+        if not self.exact and before.keys() != self.used.keys():
+            return None
         return sum(max(used - before.get(key, 0.0), 0.0) for key, used in self.used.items())
 
 

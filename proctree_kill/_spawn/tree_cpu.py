@@ -26,7 +26,7 @@ LOOK_TIME = 1.0  # seconds that a look may take; in a storm it could take many
 
 
 class TreeCpu:
-    """Reads the CPU of a tree: from its cell, if it has one, and from members outside of it.
+    """Reads the CPU of a tree: from its cell, if that tells, and from members outside of it.
 
     With spared processes, which do not count, it is read from each other member instead.
     """
@@ -43,38 +43,46 @@ class TreeCpu:
             TargetRefusedError: the tree must not be touched by this process.
         """
         try:
-            used = self._used_by_members()
+            return self._read()
         except OSError as error:
             _log.warning("the CPU of a tree cannot be read, so that it counts as busy: %s", error)
-            used = None
-        reading = CpuReading(time.monotonic(), used)
-        return reading if used is None else self.sample(reading)
-
-    def _used_by_members(self) -> Mapping[Hashable, float] | None:
-        """Read the members that no cell sums up; None if the CPU of one is unknown."""
-        aim = self._tree.aim()._replace(spared=self._spared)
-        summed = ANY_KEPT if self._spared is None else 0
-        found: dict[Hashable, float] = {}
-        with current() as system:
-            tree = look(system, aim, system.now() + LOOK_TIME)
-            for member in tree.members:
-                if member.spared is None and not summed & member.evidence:
-                    if (used := cpu_of(member)) is None:
-                        return None
-                    found[identity_of(member)] = used
-            return found if tree.sure else None
+            return CpuReading(time.monotonic(), None)
 
     def sample(self, reading: CpuReading) -> CpuReading:
         """Bring the figures of the cell in a reading up to date; without a cell, return it."""
-        cells = self._tree.aim().cells
-        if self._spared is not None or not cells:
-            return reading
         try:
-            usages = {cell.name: cell.usage() for cell in cells}
-        except (OSError, UnavailableError):
+            cells = self._cells()
+        except OSError:
             return reading._replace(used=None)
-        used: dict[Hashable, float] = {name: sum(usage[:2]) for name, usage in usages.items()}
-        return CpuReading(time.monotonic(), {**(reading.used or {}), **used})
+        if not cells:
+            return reading
+        return reading._replace(at=time.monotonic(), used={**(reading.used or {}), **cells})
+
+    def _read(self) -> CpuReading:
+        cells = self._cells()
+        summed = ANY_KEPT if cells else 0
+        aim = self._tree.aim()._replace(spared=self._spared)
+        used: dict[Hashable, float] = dict(cells)
+        with current() as system:
+            tree = look(system, aim, system.now() + LOOK_TIME)
+            is_known = tree.sure
+            for member in tree.members:
+                if member.spared is None and not summed & member.evidence:
+                    seconds = cpu_of(member)
+                    is_known = is_known and seconds is not None
+                    used[identity_of(member)] = seconds or 0.0
+        exact = bool(cells) or system.sums_reaped
+        return CpuReading(time.monotonic(), used if is_known else None, exact)
+
+    def _cells(self) -> Mapping[Hashable, float]:
+        """Return the CPU seconds of the cells, by name; nothing where they do not tell all."""
+        if self._spared is not None:
+            return {}
+        try:
+            usages = {cell.name: cell.usage() for cell in self._tree.aim().cells}
+        except UnavailableError:
+            return {}
+        return {name: usage.user + usage.system for name, usage in usages.items()}
 
 
 def idle_clock(tree: Contained, timeout: float, spare: Spare | None) -> IdleClock:

@@ -212,6 +212,9 @@ class System(Protocol):
     Elsewhere they get another parent when theirs dies.
     """
 
+    sums_reaped: bool = True
+    """Whether the CPU time of a process has that of the children that it reaped."""
+
     disturbed: bool = False
     """Whether a child vanished during the scan, so that a list may have missed another."""
 

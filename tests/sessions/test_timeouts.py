@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import threading
 from pathlib import Path
 
 import pytest
 
-from proctree_kill import Fate, Session, SessionManager, SessionState, TreePopen, errors
+from proctree_kill import (
+    Fate,
+    Session,
+    SessionEvent,
+    SessionManager,
+    SessionState,
+    TreePopen,
+    errors,
+)
 from proctree_kill._running.threads import blocked_signals
 from proctree_kill._sessions.session import ManagedSession
 from support.agents import FOREVER, HASTY, PATIENT, POLITE, STUBBORN, files, killed_after, start
@@ -17,7 +27,7 @@ from support.listener import Listener
 from support.planter import Planter
 from support.threads import in_thread, running_threads, wait_for_new_threads
 from support.timeouts import STOPPED, TIMED_OUT, Timers, race
-from support.times import LONG
+from support.times import BOUND, LONG
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -87,6 +97,33 @@ def test_the_hook_is_called_and_what_it_starts_can_be_signalled(
     timers.expire(manager)
     listener.wait("stopped")
     assert called == [("a", "stopping", blocked_signals())]
+
+
+def test_a_hook_that_is_awaited_runs_on_its_loop(tmp_path: Path) -> None:
+    called = []
+
+    async def shut_down(session: Session[TreePopen[bytes]]) -> None:
+        called.append(threading.get_ident())
+        session.process.send_signal(signal.SIGTERM)
+
+    async def main() -> Session:
+        over = asyncio.Event()
+
+        async def tell(event: SessionEvent) -> None:
+            if event.method == "timed_out":
+                over.set()
+
+        async with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=tell) as manager:
+            session = await manager.aspawn_agent(
+                "a", ["sleep", "1000"], max_lifetime=0.2, shutdown=shut_down
+            )
+            async with asyncio.timeout(BOUND):
+                await over.wait()
+        return session
+
+    session = asyncio.run(main())
+    assert called == [threading.get_ident()]
+    assert session.state is SessionState.STOPPED
 
 
 def test_a_stop_of_a_session_that_times_out_forces_and_has_the_same_result(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from subprocess import PIPE
+from typing import Any, Literal
 
 import psutil
 import pytest
 
 from proctree_kill import TreePopen, run
+from proctree_kill._spawn.tree_cpu import TreeCpu
 from support.times import BOUND
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
@@ -61,6 +63,27 @@ def test_a_timeout_ends_the_tree() -> None:
     with pytest.raises(subprocess.TimeoutExpired) as expired:
         run([*PYTHON, f"print('early', flush=True); {SILENT}"], timeout=3, capture_output=True)
     assert (expired.value.stdout or b"").split() == [b"early"]
+
+
+def test_an_idle_tree_is_ended() -> None:
+    with pytest.raises(subprocess.TimeoutExpired, match=r"was idle for 3 seconds") as expired:
+        run([*PYTHON, f"print('early', flush=True); {SILENT}"], idle_timeout=3, stdout=PIPE)
+    assert (expired.value.stdout or b"").split() == [b"early"]
+
+
+@pytest.mark.parametrize("containment", ["auto", "session"])
+def test_the_processor_time_of_a_tree_is_known(
+    containment: Literal["auto", "session"],
+) -> None:
+    code = f"print('early', flush=True); {SILENT}"
+    with TreePopen([*PYTHON, code], containment=containment, stdout=PIPE) as tree:
+        assert tree.stdout
+        tree.stdout.readline()
+        cpu = TreeCpu(tree, None)
+        first, second = cpu.read(), cpu.read()
+        tree.stop(grace=0)
+    assert first.used
+    assert second.since(first) is not None
 
 
 def test_what_was_left_goes_on_if_that_is_wanted(tmp_path: Path) -> None:

@@ -193,6 +193,22 @@ def test_use_between_two_readings(
     assert CpuReading(1.0, after).since(CpuReading(0.0, before)) == expected
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"a": 1.0}, {"a": 1.5}, 0.5),
+        ({"a": 1.0, "b": 9.0}, {"a": 1.5}, None),
+        ({"a": 1.0}, {"a": 1.5, "new": 0.0}, None),
+        ({}, {"a": 0.0}, None),
+    ],
+)
+def test_where_the_ended_do_not_tell_the_same_processes_must_live(
+    before: dict[Hashable, float], after: dict[Hashable, float], expected: float | None
+) -> None:
+    earlier = CpuReading(0.0, before, exact=False)
+    assert CpuReading(1.0, after, exact=False).since(earlier) == expected
+
+
 @pytest.mark.parametrize("seconds", [None, 1, 0.5])
 def test_a_timeout_that_can_be(seconds: object) -> None:
     check_seconds("idle_timeout", seconds)  # type: ignore[arg-type] # that is the question

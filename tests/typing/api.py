@@ -262,6 +262,7 @@ async def awaited_sessions(manager: SessionManager) -> None:
     async def tell(event: SessionEvent) -> None:
         assert_type(event.event, str)
         assert_type(event.state, SessionState)
+        assert_type(event.reason, Literal["idle_timeout", "max_lifetime"] | None)
         assert_type(event.at, float)
 
     async with SessionManager("sessions", event_broadcaster=tell) as another:

@@ -48,6 +48,7 @@ class WindowsSystem(System):
     insists = True
     force_code = FORCE_CODE
     keeps_links = True
+    sums_reaped = False
 
     def __init__(self, helper_timeout: float) -> None:
         """Begin with no process held.
