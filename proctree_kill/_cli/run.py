@@ -115,9 +115,8 @@ def report(
     survivors = result is not None and not result.ok
     if result is not None and survivors:
         screen.error(str(SurvivorsError(result)))
-    used = (result and result.usage) or process.usage()
-    if used.out_of_memory:
-        screen.error("the command and what it started ran out of memory")
+    if process.usage().out_of_memory:
+        screen.error("the processes of the command were out of memory")
     code = process.exit_code
     if code is None and command.reason is None and not survivors:
         screen.error(f"the exit code of the command is unknown: {LOST}")

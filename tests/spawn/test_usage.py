@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pytest
 
 from proctree_kill import Containment, Fate, TreePopen, Usage, kill_tree, run
+from proctree_kill._cli import main
 from proctree_kill._systems.contract import CellUsage
 from support.burning import (
     BURN,
@@ -184,6 +185,17 @@ def used(error: BaseException) -> Usage:
 def test_a_command_that_ran_out_of_memory_says_so() -> None:
     done = run(["true"], containment="kernel")
     assert str(done) == "true ended with exit code 0; out of memory"
+
+
+@pytest.mark.needs("cgroup")
+@pytest.mark.usefixtures("out_of_memory")
+@pytest.mark.parametrize("script", ["exit 0", "sleep 1000 & exit 0"])
+def test_the_command_line_says_that_a_command_was_out_of_memory(
+    script: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    main(["run", "--containment", "kernel", "--linger", "0", "--", "sh", "-c", script])
+    said = [line for line in capfd.readouterr().err.splitlines() if "out of memory" in line]
+    assert len(said) == 1
 
 
 def test_a_containment_without_a_process_has_used_nothing() -> None:

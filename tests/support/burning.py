@@ -34,7 +34,7 @@ def ready(*code: str, **options: object) -> Iterator[subprocess.Popen[bytes]]:
         [*PYTHON, "".join(code) + READY], start_new_session=True, **options
     ) as process:
         try:
-            assert process.stdout.readline() == b"ready\n"
+            assert process.stdout.readline().strip() == b"ready"
             yield process
         finally:
             process.kill()

@@ -217,7 +217,7 @@ def test_a_run_says_that_memory_was_wanting() -> None:
         [*command, "tail", "/dev/zero"], capture_output=True, text=True, check=False
     )
     assert told.returncode == 137
-    assert told.stderr == "proctree-kill: the command and what it started ran out of memory\n"
+    assert told.stderr == "proctree-kill: the processes of the command were out of memory\n"
 
 
 def test_the_swap_is_no_way_out(play: Play) -> None:
