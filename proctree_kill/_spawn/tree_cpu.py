@@ -7,8 +7,6 @@ import time
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
-import psutil
-
 from .._engine.kill import look
 from .._engine.spare import sparing
 from .._systems import current
@@ -93,12 +91,16 @@ def idle_clock(tree: Contained, timeout: float, spare: Spare | None) -> IdleCloc
         timeout: seconds, more than 0.
         spare: its processes that do not count.
     """
+    import psutil  # noqa: F401, PLC0415 - slow; now, for a look may have no descriptor for it
+
     cpu = TreeCpu(tree, spare)
     return IdleClock(timeout, cpu.read, time.monotonic(), cpu.sample)
 
 
 def cpu_of(member: Member) -> float | None:
     """Return the CPU seconds of a member and of the children that it reaped; None if unknown."""
+    import psutil  # noqa: PLC0415 - loaded by idle_clock
+
     try:
         times = psutil.Process(member.pid).cpu_times()
     except psutil.Error:
