@@ -11,7 +11,7 @@ from .._engine.kill import look
 from .._engine.spare import sparing
 from .._systems import current
 from .._systems.contract import UnavailableError
-from .._systems.member import ANY_KEPT, Member, identity_of
+from .._systems.member import ANY_KEPT, identity_of
 from .idle import CpuReading, IdleClock
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ class TreeCpu:
             is_known = tree.sure
             counted = [m for m in tree.members if m.spared is None and not summed & m.evidence]
             for member in [*counted, *system.zombies_of(counted)]:
-                seconds = cpu_of(member)
+                seconds = system.cpu_used([member])
                 is_known = is_known and seconds is not None
-                used[identity_of(member)] = seconds or 0.0
+                used[identity_of(member)] = sum(seconds or ())
         exact = bool(cells) or system.sums_reaped
         return CpuReading(time.monotonic(), used if is_known else None, exact)
 
@@ -95,14 +95,3 @@ def idle_clock(tree: Contained, timeout: float, spare: Spare | None) -> IdleCloc
 
     cpu = TreeCpu(tree, spare)
     return IdleClock(timeout, cpu.read, time.monotonic(), cpu.sample)
-
-
-def cpu_of(member: Member) -> float | None:
-    """Return the CPU seconds of a member and of the children that it reaped; None if unknown."""
-    import psutil  # noqa: PLC0415 - loaded by idle_clock
-
-    try:
-        times = psutil.Process(member.pid).cpu_times()
-    except psutil.Error:
-        return None
-    return float(times.user + times.system + times.children_user + times.children_system)

@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proctree_kill import Evidence, Fate, KillEvent, KillResult, TreeMember, kill_tree
-from proctree_kill._engine import killing
+from proctree_kill._engine import killing, rest
 from proctree_kill._engine.markers import HIDDEN_TIME
+from proctree_kill._engine.rest import BIRTH_PAUSE, RestWaiter
 from proctree_kill._engine.scan import scan
+from proctree_kill._engine.spare import sparing
 from proctree_kill._engine.target import Aim, Claim, Contained
 from proctree_kill._engine.tree import Tree
 from proctree_kill._systems.contract import System
@@ -740,6 +742,23 @@ def test_what_becomes_a_spared_program_is_not_forced(system: FakeSystem, grace: 
     assert [outcome.signals for outcome in result.outcomes if outcome.fate is Fate.SPARED] == [
         ("SIGTERM",) if grace else ()
     ]
+
+
+@pytest.mark.parametrize("keeps_links", [False, True])
+def test_the_wait_for_the_rest_ends_when_it_has_become_a_spared_program(
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch, *, keeps_links: bool
+) -> None:
+    monkeypatch.setattr(rest, "current", lambda: system)
+    system.keeps_links = keeps_links
+    root = system.spawn("root")
+    child = system.spawn("child", root)
+    system.at(1, partial(system.die, root))
+    system.at(2, partial(setattr, child, "name", "daemon"))
+    start = system.time
+    with RestWaiter(Aim([Claim(root.pid)], spared=sparing(["daemon"]))) as waiter:
+        assert waiter.wait(lambda: start + 60)
+    assert waiter.spares
+    assert 2 <= system.time - start < 2 + 2 * BIRTH_PAUSE
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ CONTAINED = pytest.mark.parametrize("containment", ["auto", "session"])
 COMPUTE = """
 import os, sys, time
 os.write(1, b"u")
-while time.process_time() < float(sys.argv[1]): pass
+end = time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end: pass
 open(sys.argv[2], "x").close()
 time.sleep(float(sys.argv[3]))
 """
@@ -40,7 +41,8 @@ time.sleep(float(sys.argv[3]))
 SHORT_CHILDREN = """
 echo
 for i in 1 2 3 4 5 6 7 8; do "$0" -I -S -c "import time
-while time.process_time() < 0.2: pass"; done
+end = time.monotonic() + 0.2
+while time.monotonic() < end: pass"; done
 : > "$1"; exec sleep 1000
 """
 # Uses half a percent of a core, as a server with a timer.

@@ -53,6 +53,7 @@ class TreeCgroup(Cell):
         self._entries = entries
         self._maker = os.getpid()
         self._limited: Collection[str] = ()
+        self._counts_memory = True
 
     @classmethod
     def make(cls) -> Self:
@@ -95,6 +96,8 @@ class TreeCgroup(Cell):
                 or what was born there cannot be moved into the tree's cgroup.
         """
         (folder,) = self._entries
+        # A limit of this tree or of another may enable the controller later.
+        self._counts_memory = os.path.exists(f"{self.name}/memory.max")
         os.mkdir(folder)
         try:
             cgroupfs.write(f"{folder}/cgroup.type", b"threaded")
@@ -153,7 +156,8 @@ class TreeCgroup(Cell):
 
     def usage(self) -> CellUsage:
         """Return what the processes in here used, those in cgroups below included."""
-        return cgroupfs.usage(self.name)
+        found = cgroupfs.usage(self.name)
+        return found if self._counts_memory else found._replace(peak_memory=None)
 
     def remove(self) -> bool:
         """Remove it if it is empty; return whether it is gone."""
