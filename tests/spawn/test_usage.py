@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from typing import Any, Literal
 
 import pytest
@@ -18,19 +19,30 @@ from support.burning import (
     HOLD,
     PYTHON,
     READY,
+    SECONDS,
     SEEN,
 )
+from support.callers import apart
+from support.times import LONG
 
 pytestmark = pytest.mark.needs("fork")
 
+LATE = 5.0  # seconds of CPU time that the rest of a start may take
 CONTAINMENTS = pytest.mark.parametrize(
     "containment",
     ["session", pytest.param("kernel", marks=pytest.mark.needs("cgroup"))],
 )
 # What starts when it is told to, so that it is inside its cgroup then.
 TOLD = "import sys\nsys.stdin.readline()\n"
-LEFT = f"import subprocess\nsubprocess.Popen({[*PYTHON, READY]!r}, stdin=subprocess.PIPE)\n"
+LEFT = f"import subprocess\nsubprocess.Popen(['sleep', '{LONG}'])\n"
 Kind = Literal["session", "kernel"]
+
+
+def burn() -> None:
+    """Use a known amount of CPU time."""
+    until = time.process_time() + SECONDS
+    while time.process_time() < until:
+        pass
 
 
 def started(containment: Kind, *code: str) -> TreePopen[bytes]:
@@ -58,6 +70,15 @@ def out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         return CellUsage(1.0, 0.5, 2**20, 3, out_of_memory=True)
 
     monkeypatch.setattr(cgroup.TreeCgroup, "usage", usage)
+
+
+@pytest.mark.needs("cgroup")
+def test_what_a_root_used_before_it_was_in_its_own_cgroup_counts() -> None:
+    def scene() -> float:
+        with TreePopen(["cat"], stdin=subprocess.PIPE, preexec_fn=burn) as process:
+            return process.usage().cpu
+
+    assert SEEN <= apart(scene) < SECONDS + LATE
 
 
 @CONTAINMENTS
