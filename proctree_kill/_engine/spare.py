@@ -119,6 +119,10 @@ def sparing(spare: Spare | None) -> Sparing | None:
     )
 
 
+class CheckedSpare(list[int | str | ProcessIdentity | HasPid]):
+    """What was checked before its tree started: the caller may carry such a marker later."""
+
+
 def check_spare(spare: Spare | None) -> Spare | None:
     """Check what a caller passes for a tree that is not started yet; return it for several reads.
 
@@ -132,7 +136,7 @@ def check_spare(spare: Spare | None) -> Spare | None:
     if found is not None and found.markers:
         with current() as system:
             refuse_carried(system, found.markers, "all that it starts would be spared")
-    return spare
+    return spare if spare is None or callable(spare) else CheckedSpare(spare)
 
 
 def refuse_carried(system: System, markers: Iterable[bytes], detail: str | None = None) -> None:
