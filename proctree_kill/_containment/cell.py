@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -48,6 +49,7 @@ class TreeCell:
         self._usage: CellUsage | None = None
         self._requested = requested
         self._entered = self._suspends = False
+        self._limiting = threading.RLock()  # a signal handler may change limits as well
 
     def make(self, *, dies_with_owner: bool) -> None:
         """Make a cell, unless no more than a session was asked for.
@@ -125,17 +127,18 @@ class TreeCell:
             ContainmentError: this tree or this machine cannot have that; nothing is changed.
             PolicyError: a limit is wrong; nothing is changed.
         """
-        limits = self.limits.but(**changes)
-        if limits == self.limits:
-            return
-        if self.kernel is None:
-            reason = "; ".join(["the tree has no cgroup or job object", *self.notes])
-            raise ContainmentError(LIMITS, reason)
-        try:
-            self.kernel.limit(limits)
-        except UnavailableError as error:
-            raise ContainmentError(LIMITS, str(error)) from error
-        self.limits = limits
+        with self._limiting:  # else two changes at a time could undo each other
+            limits = self.limits.but(**changes)
+            if limits == self.limits:
+                return
+            if self.kernel is None:
+                reason = "; ".join(["the tree has no cgroup or job object", *self.notes])
+                raise ContainmentError(LIMITS, reason)
+            try:
+                self.kernel.limit(limits)
+            except UnavailableError as error:
+                raise ContainmentError(LIMITS, str(error)) from error
+            self.limits = limits
 
     def usage(self) -> CellUsage | None:
         """Return what the tree used, or what was read last; None where no cell tells."""
