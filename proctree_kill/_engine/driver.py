@@ -267,8 +267,10 @@ class Driver:
         """Return the roots whose whole session may die: their groups may be signalled at once."""
         if self._tree.aim.spared is not None or self._tree.aim.uid is not None:
             return []
-        ours = self._system.session(os.getpid())
         included = set(self._tree.members)
+        if any(member.spared is not None for member in included):  # by a snapshot
+            return []
+        ours = self._system.session(os.getpid())
         return [
             root
             for root in self._tree.roots

@@ -798,6 +798,15 @@ def test_a_spared_process_keeps_a_child_that_was_found_before_it(
     )
 
 
+def test_what_a_snapshot_spares_survives_the_kill_of_its_group(system: FakeSystem) -> None:
+    root = system.spawn("root", leads=True)
+    child = system.spawn("spared", root)
+    target = snapshot_of(root, child, spared="by the caller")
+    kill_tree(target, grace=0)
+    assert system.living() == {"spared"}
+    assert not any(act.groups for act in system.log)
+
+
 def test_a_target_that_is_named_by_itself_is_ended_below_a_spared_process(
     system: FakeSystem,
 ) -> None:
@@ -807,15 +816,16 @@ def test_a_target_that_is_named_by_itself_is_ended_below_a_spared_process(
     assert system.living() == {"daemon"}
 
 
-def snapshot_of(*processes: Process) -> TreeSnapshot:
-    """Return a snapshot of descendants, in this order."""
+def snapshot_of(*processes: Process, spared: str | None = None) -> TreeSnapshot:
+    """Return a snapshot of descendants, in this order; the last may be spared."""
     identities = [
         ProcessIdentity(pid=process.pid, boot_id="boot", start=process.start)
         for process in processes
     ]
     evidence = (Evidence.DESCENDANT,)
-    members = tuple(TreeMember(identity=found, evidence=evidence, depth=1) for found in identities)
-    return TreeSnapshot(target=(), members=members)
+    members = [TreeMember(identity=found, evidence=evidence, depth=1) for found in identities]
+    members[-1] = members[-1].model_copy(update={"spared": spared})
+    return TreeSnapshot(target=(), members=tuple(members))
 
 
 @pytest.mark.parametrize("keeps_links", [False, True])
