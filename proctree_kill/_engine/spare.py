@@ -14,6 +14,7 @@ from .._systems.member import Member, is_same, member_fields
 from .markers import HIDDEN_PAUSE, HIDDEN_TIME, check_marker
 from .pids import HasPid, check_pid
 from .process import command_line
+from .shutdown import is_coroutine_function
 
 Predicate = Callable[[SpareCandidate], object]
 Spare = Predicate | Iterable[int | str | ProcessIdentity | HasPid]
@@ -105,6 +106,9 @@ def sparing(spare: Spare | None) -> Sparing | None:
     if spare is None:
         return None
     if callable(spare):
+        if is_coroutine_function(spare):  # each process would be spared
+            text = f"spare is a coroutine function, {spare!r}, expected a plain function"
+            raise TypeError(text)
         return Sparing(predicate=spare)
     if isinstance(spare, str | bytes) or not isinstance(spare, Iterable):
         text = f"spare must be pids, identities, names or a predicate, not {spare!r}"
