@@ -426,7 +426,7 @@ class System(Protocol):
         """Return which of these exact names the program of a process has; "" where it has none.
 
         A name is that of its file, of its script, or as it was called; on Windows in any case, and
-        without ``.exe`` too. None where it cannot be read.
+        without ``.exe`` too. None where it cannot be read of a process that may be signalled.
         """
         return None if member.name is None else member.name if member.name in names else ""
 

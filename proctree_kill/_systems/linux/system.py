@@ -353,7 +353,9 @@ class LinuxSystem(System):
         from . import lookup  # noqa: PLC0415 - few kills need it
 
         found = self._handles.with_room(lambda: lookup.names_of(member.pid))
-        return next((name for name in names if name in found), "") if found else None
+        if not found and may_signal(member.pid):
+            return None
+        return next((name for name in names if name in found), "")
 
     def details(self, member: Member) -> Details:
         """Read ``/proc``."""
