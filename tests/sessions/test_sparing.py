@@ -91,11 +91,12 @@ def test_a_daemon_keeps_its_workers_when_the_command_has_ended(
         tree = prepared.tree
         options = {**prepared.options, "stdin": subprocess.PIPE, "containment": containment}
         argv = ["sh", "-c", '"$0" & read line', daemon]
-        with TreePopen(argv, **options, spare=[NAME], linger=0) as tree.root:
+        process = tree.root = TreePopen(argv, **options, spare=[NAME], linger=0)
+        with process:
             tree.await_started("worker", "daemon")
     assert daemon_lives(tree)
     assert tree.state("worker") != psutil.STATUS_ZOMBIE
-    assert tree.root.stop(grace=0).ok
+    assert process.stop(grace=0).ok
     assert tree.all_dead()
 
 
