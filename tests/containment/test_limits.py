@@ -104,7 +104,7 @@ class TestEverywhere:
                 assert begun.wait(PATIENCE)
             written.append(limits)
 
-        tree.kernel = SimpleNamespace(limit=limit)  # type: ignore[assignment] # all that is needed
+        tree.kernel = SimpleNamespace(limit=limit)
         tree.limit(memory="1G")
         other.join()
         assert written[-1] == tree.limits == Limits(memory="1G", cpu=1)
