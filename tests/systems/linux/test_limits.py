@@ -62,6 +62,8 @@ for line in sys.stdin:
     os.waitpid(pid, 0)
     print("forked", flush=True)
 """
+# Waits until it is out of the entry, where it was born, and in the cgroup that has the limits.
+INSIDE = "while read line </proc/self/cgroup; do case $line in *-entry) ;; *) break; esac; done"
 FORKER_ARGV = [sys.executable, "-I", "-S", "-c", FORKER]
 
 
@@ -322,7 +324,7 @@ def test_a_process_that_is_attached_is_limited(play: Play) -> None:
 def test_all_ways_to_start_take_them(tmp_path: Path) -> None:
     import asyncio  # noqa: PLC0415 - this test alone
 
-    fork = ["sh", "-c", "sleep 0; echo forked"]
+    fork = ["sh", "-c", f"{INSIDE}; sleep 0; echo forked"]
     few = Limits(processes=1)
     for done in (
         run(fork, limits=few, capture_output=True),
