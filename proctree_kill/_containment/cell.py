@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from .._engine.kill import look
@@ -14,7 +14,7 @@ from .._models.errors import ContainmentError
 from .._models.limits import LimitChanges, Limits
 from .._running import threads
 from .._systems import cell
-from .._systems.contract import Cell, CellUsage, System, UnavailableError
+from .._systems.contract import Cell, System, UnavailableError
 from .._systems.member import ANY_KEPT
 from .guard import KILL_ON_PARENT_EXIT
 
@@ -46,7 +46,6 @@ class TreeCell:
         self.kernel: Cell | None = None
         self.notes: tuple[str, ...] = ()
         self.limits = limits
-        self._usage: CellUsage | None = None
         self._requested = requested
         self._entered = self._suspends = False
         self._limiting = threading.RLock()  # a signal handler may change limits as well
@@ -140,22 +139,13 @@ class TreeCell:
                 raise ContainmentError(LIMITS, str(error)) from error
             self.limits = limits
 
-    def usage(self) -> CellUsage | None:
-        """Return what the tree used, or what was read last; None where no cell tells."""
-        if self.kernel is not None:
-            with suppress(OSError, UnavailableError):
-                self._usage = self.kernel.usage()
-        return self._usage
-
     def remove(self) -> bool:
         """Remove the cell, if no process is in it; return whether none is left."""
-        self.usage()
         return self.kernel is None or self.kernel.remove()
 
     def abandon(self) -> None:
         """Have the cell removed later: with the next one, or at exit."""
         if self.kernel is not None:
-            self.usage()
             self.kernel.abandon()
 
     def _do_without(self, reason: str) -> None:
