@@ -121,6 +121,11 @@ def test_models_and_policy_touch_no_system() -> None:
     assert "psutil" not in loaded
 
 
+@pytest.mark.needs("procfs")
+def test_starting_loads_no_psutil_where_proc_has_all() -> None:
+    assert "psutil" not in loaded_by("from proctree_kill import SessionManager, TreePopen, run")
+
+
 def test_killing_without_a_loop_loads_no_asyncio() -> None:
     assert "asyncio" not in loaded_by("from proctree_kill import kill_tree, snapshot_tree")
 

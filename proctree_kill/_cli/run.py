@@ -115,6 +115,8 @@ def report(
     survivors = result is not None and not result.ok
     if result is not None and survivors:
         screen.error(str(SurvivorsError(result)))
+    if process.usage().out_of_memory:
+        screen.error("the processes of the command were out of memory")
     code = process.exit_code
     if code is None and command.reason is None and not survivors:
         screen.error(f"the exit code of the command is unknown: {LOST}")

@@ -110,6 +110,9 @@ def program(text: str) -> str:
     if text.isdecimal():
         message = f"{text!r} is not the name of a program; what is to be started has no pid yet"
         raise argparse.ArgumentTypeError(message)
+    if "," in text:
+        message = f"{text!r} is not the name of a program; repeat the option for several"
+        raise argparse.ArgumentTypeError(message)
     return text
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from .._engine.kill import look
@@ -13,7 +14,7 @@ from .._models.errors import ContainmentError
 from .._models.limits import LimitChanges, Limits
 from .._running import threads
 from .._systems import cell
-from .._systems.contract import Cell, CellUsage, System, UnavailableError
+from .._systems.contract import Cell, System, UnavailableError
 from .._systems.member import ANY_KEPT
 from .guard import KILL_ON_PARENT_EXIT
 
@@ -45,9 +46,9 @@ class TreeCell:
         self.kernel: Cell | None = None
         self.notes: tuple[str, ...] = ()
         self.limits = limits
-        self._usage: CellUsage | None = None
         self._requested = requested
         self._entered = self._suspends = False
+        self._limiting = threading.RLock()  # a signal handler may change limits as well
 
     def make(self, *, dies_with_owner: bool) -> None:
         """Make a cell, unless no more than a session was asked for.
@@ -125,34 +126,26 @@ class TreeCell:
             ContainmentError: this tree or this machine cannot have that; nothing is changed.
             PolicyError: a limit is wrong; nothing is changed.
         """
-        limits = self.limits.but(**changes)
-        if limits == self.limits:
-            return
-        if self.kernel is None:
-            reason = "; ".join(["the tree has no cgroup or job object", *self.notes])
-            raise ContainmentError(LIMITS, reason)
-        try:
-            self.kernel.limit(limits)
-        except UnavailableError as error:
-            raise ContainmentError(LIMITS, str(error)) from error
-        self.limits = limits
-
-    def usage(self) -> CellUsage | None:
-        """Return what the tree used, or what was read last; None where no cell tells."""
-        if self.kernel is not None:
-            with suppress(OSError, UnavailableError):
-                self._usage = self.kernel.usage()
-        return self._usage
+        with self._limiting:  # else two changes at a time could undo each other
+            limits = self.limits.but(**changes)
+            if limits == self.limits:
+                return
+            if self.kernel is None:
+                reason = "; ".join(["the tree has no cgroup or job object", *self.notes])
+                raise ContainmentError(LIMITS, reason)
+            try:
+                self.kernel.limit(limits)
+            except UnavailableError as error:
+                raise ContainmentError(LIMITS, str(error)) from error
+            self.limits = limits
 
     def remove(self) -> bool:
         """Remove the cell, if no process is in it; return whether none is left."""
-        self.usage()
         return self.kernel is None or self.kernel.remove()
 
     def abandon(self) -> None:
         """Have the cell removed later: with the next one, or at exit."""
         if self.kernel is not None:
-            self.usage()
             self.kernel.abandon()
 
     def _do_without(self, reason: str) -> None:

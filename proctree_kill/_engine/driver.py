@@ -192,10 +192,17 @@ class Driver:
         return reply._replace(denied=[*reply.denied, *foreign])
 
     def _not_spared(self, members: list[Member]) -> list[Member]:
-        """Return the members that a first signal may be sent to, whatever they have become."""
+        """Return the members that a signal may be sent to, whatever they have become.
+
+        What was stopped in the middle of execve(2) runs on, before the death of its parent: the
+        kernel may send SIGHUP to its group then.
+        """
         if not (spared := self._tree.spare_again(members)):
             return members
         self._spared += spared
+        self._system.release([member for member in self._frozen if member.spared is not None])
+        self._frozen = [member for member in self._frozen if member.spared is None]
+        self._continue_parents()
         return [member for member in members if member.spared is None]
 
     def _freeze(self, members: list[Member], groups: list[Member]) -> Reply:
@@ -210,6 +217,7 @@ class Driver:
 
     def _kill(self, members: list[Member], groups: list[Member]) -> Reply:
         self._let_parents_notice()
+        members = self._not_spared(members)
         members, foreign = self._tree.split_by_user(members)  # a frozen process changes no uid
         reply = self._system.kill(members, groups)
         denied = {*reply.denied, *foreign}  # only these must be continued
@@ -259,8 +267,10 @@ class Driver:
         """Return the roots whose whole session may die: their groups may be signalled at once."""
         if self._tree.aim.spared is not None or self._tree.aim.uid is not None:
             return []
-        ours = self._system.session(os.getpid())
         included = set(self._tree.members)
+        if any(member.spared is not None for member in included):  # by a snapshot
+            return []
+        ours = self._system.session(os.getpid())
         return [
             root
             for root in self._tree.roots

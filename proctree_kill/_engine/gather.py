@@ -57,6 +57,7 @@ def gather(
     for claim in claims:
         _add(gathered, claim, _depth(system, claim, claims), include_root=include_root)
     scan(tree)
+    tree.spare_below()
     return gathered
 
 

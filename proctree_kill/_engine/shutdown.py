@@ -51,7 +51,7 @@ class ShutdownHook:
         self.woken: Callable[[], object] = _nothing
         self._loop = loop
         self._loop_call: LoopCall | None = None
-        if loop is not None and _is_coroutine_function(call):
+        if loop is not None and is_coroutine_function(call):
             self._loop_call = loop(call)
         self._call = call
         self._blocked = blocked_signals() if blocked is None else blocked
@@ -135,7 +135,7 @@ def check_hook(call: object, *, awaited: bool) -> None:
     if not callable(call):
         text = f"shutdown must be callable, not {call!r}"
         raise TypeError(text)
-    if not awaited and _is_coroutine_function(call):
+    if not awaited and is_coroutine_function(call):
         text = (
             f"shutdown is a coroutine function, {call!r}: "
             "akill_tree, astop and aspawn_agent take it, the others a function"
@@ -143,7 +143,8 @@ def check_hook(call: object, *, awaited: bool) -> None:
         raise TypeError(text)
 
 
-def _is_coroutine_function(call: object) -> bool:
+def is_coroutine_function(call: object) -> bool:
+    """Whether a call of it gives a coroutine, which is always true."""
     method = getattr(call, "__call__", None)  # noqa: B004 - of an object that can be called
     return any(map(inspect.iscoroutinefunction, (call, method)))
 

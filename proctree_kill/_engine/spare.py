@@ -14,6 +14,7 @@ from .._systems.member import Member, is_same, member_fields
 from .markers import HIDDEN_PAUSE, HIDDEN_TIME, check_marker
 from .pids import HasPid, check_pid
 from .process import command_line
+from .shutdown import is_coroutine_function
 
 Predicate = Callable[[SpareCandidate], object]
 Spare = Predicate | Iterable[int | str | ProcessIdentity | HasPid]
@@ -105,6 +106,9 @@ def sparing(spare: Spare | None) -> Sparing | None:
     if spare is None:
         return None
     if callable(spare):
+        if is_coroutine_function(spare):  # each process would be spared
+            text = f"spare is a coroutine function, {spare!r}, expected a plain function"
+            raise TypeError(text)
         return Sparing(predicate=spare)
     if isinstance(spare, str | bytes) or not isinstance(spare, Iterable):
         text = f"spare must be pids, identities, names or a predicate, not {spare!r}"
@@ -117,6 +121,10 @@ def sparing(spare: Spare | None) -> Sparing | None:
         names=[_check_name(text) for text in texts if "=" not in text],
         markers=[check_marker(text) for text in texts if "=" in text],
     )
+
+
+class CheckedSpare(list[int | str | ProcessIdentity | HasPid]):
+    """What was checked before its tree started: the caller may carry such a marker later."""
 
 
 def check_spare(spare: Spare | None) -> Spare | None:
@@ -132,7 +140,7 @@ def check_spare(spare: Spare | None) -> Spare | None:
     if found is not None and found.markers:
         with current() as system:
             refuse_carried(system, found.markers, "all that it starts would be spared")
-    return spare
+    return spare if spare is None or callable(spare) else CheckedSpare(spare)
 
 
 def refuse_carried(system: System, markers: Iterable[bytes], detail: str | None = None) -> None:

@@ -12,7 +12,7 @@ from .._models.usage import Usage
 from .._systems.contract import Cell, CpuSeconds
 from .markers import check_marker
 from .pids import HasPid, check_pid, started_pid
-from .spare import Spare, Sparing, sparing
+from .spare import CheckedSpare, Spare, Sparing, sparing
 
 
 class Claim(NamedTuple):
@@ -125,7 +125,7 @@ def aim(target: Target, marker: str | None = None, spare: Spare | None = None) -
         uid=next((aimed.uid for aimed in aims if aimed.uid is not None), None),
         since=since,
         spared=spared or next((aimed.spared for aimed in aims if aimed.spared is not None), None),
-        unshared=() if spared is None else spared.markers,
+        unshared=() if spared is None or isinstance(spare, CheckedSpare) else spared.markers,
         ownerless=all(aimed.ownerless for aimed in aims),
         spent={pid: cpu for aimed in aims for pid, cpu in aimed.spent.items()},
         note_usage=aims[0].note_usage if len(aims) == 1 else None,

@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from operator import attrgetter
 from typing import NamedTuple
 
 from .._systems.contract import System
@@ -70,6 +69,7 @@ class Tree:
         self.dead: set[Member] = set()  # roots that were dead when they were found
         self.together: list[Member] = []  # the most that a scan found alive
 
+        self._judged = 0  # of the members, whether they are below a spared one
         self.scanned = False
         self.scan_end = deadline
         self.last_start: int | None = None  # of the system, when the last sure scan began
@@ -270,19 +270,39 @@ class Tree:
 
         execve(2) changes the name and the environment of a process.
         """
-        if self.aim.spared is None or not self.aim.spared.may_change:
+        if self.aim.spared is None:
             return []
-        for member in members:
+        members = [*members]
+        for member in members if self.aim.spared.may_change else ():
             if member.spared is None and (reason := self._why_program(member)):
                 member.spared = reason
                 self.groups.pop(member.pid, None)
-        found = {m.pid: m for m in members if m.spared is not None}
-        for member in sorted(self.members, key=attrgetter("depth")) if found else ():
-            parent = found.get(member.ppid or 0)
-            if parent is not None and parent.depth < member.depth and member.spared is None:
-                member.spared = f"below {parent.pid}"
-                found[member.pid] = member
-        return [*found.values()]
+        found = [member for member in members if member.spared is not None]
+        if found or len(self.members) > self._judged:
+            found += self.spare_below()
+        return found
+
+    def spare_below(self) -> list[Member]:
+        """Spare what is below spared members, and return it; a child may be found first.
+
+        A target that is named by itself is meant.
+        """
+        if self.aim.spared is None:
+            return []
+        self._judged = len(self.members)
+        line = [member for member in self.members if member.spared is not None]
+        others = [m for m in self.members if m.spared is None and not m.evidence & ROOT]
+        below: dict[int | None, list[Member]] = {}
+        for member in others if line else ():
+            below.setdefault(member.ppid, []).append(member)
+        for parent in line:  # which grows
+            for child in below.get(parent.pid, ()):
+                is_older = child.start and parent.start and child.start < parent.start
+                if child.spared is None and not is_older:
+                    child.spared = f"below {parent.pid}"
+                    self.groups.pop(child.pid, None)
+                    line.append(child)
+        return [member for member in others if member.spared is not None]
 
     def _why_program(self, member: Member) -> str | None:
         if self.aim.spared is None or (member.evidence & ROOT and member.pid in self.commands):

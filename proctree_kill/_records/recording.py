@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .._containment.containment import Containment
@@ -31,10 +32,11 @@ from .format import (
     intent_path,
     parse,
 )
-from .trusted_files import Folder, Opened, UntrustedError
+from .trusted_files import LARGEST, Folder, Opened, UntrustedError
 
 _log = logging.getLogger("proctree_kill")
 
+LONGEST_SPARE = LARGEST // 2  # bytes; the rest of a record is far smaller
 _checked: set[Path] = set()
 """The folders in which a file of ours was read back."""
 
@@ -75,9 +77,10 @@ class Recording:
         """Put the intent on disk: what carries the marker from now on belongs to it.
 
         Raises:
-            RecordError: it cannot be written, or the id has a record already.
+            RecordError: it cannot be written or read again, or the id has a record already.
         """
         path = intent_path(self.path)
+        _check_spare(path, containment.spare)
         owner, ran = _own_identity(os.getpid())
         intent = Intent(
             session_id=self._session_id,
@@ -169,6 +172,24 @@ def forget(path: Path, marker: str, folder: Folder | None = None) -> None:
 @functools.lru_cache(maxsize=1)
 def _own_identity(pid: int) -> tuple[ProcessIdentity, Image]:
     return identify(pid), image(pid)  # cached by the number: a fork is another process
+
+
+def _check_spare(path: Path, spare: Sequence[str]) -> None:
+    """Refuse what no recovery could read.
+
+    Raises:
+        RecordError: a name is no Unicode text, or all together are too long.
+    """
+    for text in spare:
+        if any(map(_is_surrogate, text)):
+            raise RecordError(str(path), f"spare holds {text!r}, expected Unicode text")
+    if (size := len(json.dumps(spare))) > LONGEST_SPARE:
+        reason = f"spare takes {size} bytes, expected at most {LONGEST_SPARE}"
+        raise RecordError(str(path), reason)
+
+
+def _is_surrogate(character: str) -> bool:
+    return "\ud800" <= character <= "\udfff"  # of a byte that is no UTF-8 (os.fsdecode)
 
 
 def _warn_if_untrusted(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple
 
@@ -117,6 +117,6 @@ def check_seconds(name: str, seconds: float | None) -> float | None:
     text = f"{name} is {seconds!r}, expected seconds, more than 0, or None"
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(text)
-    if not 0 < seconds < math.inf:
+    if not 0 < seconds <= sys.float_info.max:  # an int may be more
         raise ValueError(text)
     return seconds

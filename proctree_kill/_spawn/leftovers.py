@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -59,7 +59,7 @@ class Leftovers(NamedTuple):
         if isinstance(linger, bool) or not isinstance(linger, int | float):
             text = f"linger is {linger!r}, expected a number of seconds"
             raise TypeError(text)
-        if not 0 <= linger < math.inf:
+        if not 0 <= linger <= sys.float_info.max:  # an int may be more
             text = f"linger is {linger!r}, expected seconds, 0 or more; 'wait' has no limit"
             raise ValueError(text)
         if choice == "leave" and kill_on_parent_exit:

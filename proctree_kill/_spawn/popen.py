@@ -126,6 +126,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             linger: seconds, default 1.
             spare: what the block leaves alone, as for :func:`kill_tree`; no name and no marker
                 spares the root. Names and markers also hold for the guard and a recovery.
+                :meth:`stop` has a ``spare`` of its own; :meth:`terminate` and :meth:`kill` have
+                none.
             env: the environment; the marker is added to it. Default: that of this process.
             process_group: as for Popen; the root then has no session of its own.
             start_new_session: default True unless ``process_group`` is given.

@@ -7,13 +7,11 @@ import time
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING
 
-import psutil
-
 from .._engine.kill import look
 from .._engine.spare import sparing
 from .._systems import current
 from .._systems.contract import UnavailableError
-from .._systems.member import ANY_KEPT, Member, identity_of
+from .._systems.member import ANY_KEPT, identity_of
 from .idle import CpuReading, IdleClock
 
 if TYPE_CHECKING:
@@ -66,11 +64,11 @@ class TreeCpu:
         with current() as system:
             tree = look(system, aim, system.now() + LOOK_TIME)
             is_known = tree.sure
-            for member in tree.members:
-                if member.spared is None and not summed & member.evidence:
-                    seconds = cpu_of(member)
-                    is_known = is_known and seconds is not None
-                    used[identity_of(member)] = seconds or 0.0
+            counted = [m for m in tree.members if m.spared is None and not summed & m.evidence]
+            for member in [*counted, *system.zombies_of(counted)]:
+                seconds = system.cpu_used([member])
+                is_known = is_known and seconds is not None
+                used[identity_of(member)] = sum(seconds or ())
         exact = bool(cells) or system.sums_reaped
         return CpuReading(time.monotonic(), used if is_known else None, exact)
 
@@ -93,14 +91,7 @@ def idle_clock(tree: Contained, timeout: float, spare: Spare | None) -> IdleCloc
         timeout: seconds, more than 0.
         spare: its processes that do not count.
     """
+    import psutil  # noqa: F401, PLC0415 - slow; now, for a look may have no descriptor for it
+
     cpu = TreeCpu(tree, spare)
     return IdleClock(timeout, cpu.read, time.monotonic(), cpu.sample)
-
-
-def cpu_of(member: Member) -> float | None:
-    """Return the CPU seconds of a member and of the children that it reaped; None if unknown."""
-    try:
-        times = psutil.Process(member.pid).cpu_times()
-    except psutil.Error:
-        return None
-    return float(times.user + times.system + times.children_user + times.children_system)

@@ -399,6 +399,10 @@ class System(Protocol):
         """
         return None
 
+    def zombies_of(self, parents: Iterable[Member]) -> list[Member]:  # noqa: ARG002 - none tells
+        """Return the children of these that were found dead and not reaped, if they tell of use."""
+        return []
+
     def memory_used(self, members: Iterable[Member]) -> int | None:  # noqa: ARG002 - none tells
         """Return the bytes that these had in memory when they were looked at; None if unknown."""
         return None
@@ -422,7 +426,7 @@ class System(Protocol):
         """Return which of these exact names the program of a process has; "" where it has none.
 
         A name is that of its file, of its script, or as it was called; on Windows in any case, and
-        without ``.exe`` too. None where it cannot be read.
+        without ``.exe`` too. None where it cannot be read of a process that may be signalled.
         """
         return None if member.name is None else member.name if member.name in names else ""
 

@@ -109,6 +109,7 @@ class TestArguments:
             ["kill", "7", "--spare", "8", "9"],
             ["kill", "7", "--spare", "8,"],
             ["kill", "7", "--spare", "8,adb"],
+            ["kill", "7", "--spare", "adb,watchman"],
             ["kill", "7", "--spare", "/usr/bin/adb"],
             ["kill", "7", "--spare", "=1"],
             ["kill", "7", "--spare", ""],

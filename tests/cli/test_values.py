@@ -102,6 +102,7 @@ def test_the_number_of_sigkill_forces() -> None:
         (["--teardown", "INT 3x"], f"'3x' is not a duration; {EXPECTED}"),
         (["--teardown", "99 3"], "no signal has the number 99"),
         (["--spare", "12"], "'12' is not the name of a program"),
+        (["--spare", "adb,java"], "'adb,java' is not the name of a program; repeat the option"),
         (["--containment", "jail"], "'jail' is unknown; known: auto, session, kernel"),
     ],
 )

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -18,6 +19,8 @@ import pytest
 
 from proctree_kill import Containment, Evidence, TreePopen, errors, kill_tree
 from proctree_kill._containment import guard as containment_guard
+from proctree_kill._containment.recalled import RecalledTree
+from proctree_kill._guard import process as guard_process
 from proctree_kill._guard.process import LOOKS, GuardProcess, end
 from proctree_kill._records.format import Intent, encode, intent_path
 from support.callers import apart
@@ -226,6 +229,24 @@ def test_a_vendored_copy_has_a_guard(tmp_path: Path, holders: PipeHolders) -> No
     assert holders.all_dead()
     assert has_ended(guard)
     os.close(guard)
+
+
+def test_trees_that_spare_other_programs_are_ended_by_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended: list[list[str]] = []
+
+    def note(targets: list[RecalledTree], **_: object) -> SimpleNamespace:
+        ended.append([os.fsdecode(*target.aim().markers) for target in targets])
+        return SimpleNamespace(ok=True)
+
+    monkeypatch.setattr(guard_process, "kill_tree", note)
+    trees: list[dict[str, Any]] = [
+        {"marker": marker, "cgroup": None, "identity": None, "records": [], "spare": spare}
+        for marker, spare in [("A=1", []), ("B=1", ["adb"]), ("C=1", []), ("D=1", ["adb", "x"])]
+    ]
+    assert {tree["marker"] for tree in end(trees)} == {"A=1", "B=1", "C=1", "D=1"}
+    assert ended == [["A=1", "C=1"], ["B=1"], ["D=1"]]
 
 
 def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(plant: Planter) -> None:

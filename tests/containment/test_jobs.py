@@ -202,10 +202,6 @@ class TestWithoutLimits:
             run([*PYTHON, TOUCH, str(tmp_path / "ran")], limits=limits, kill_on_parent_exit=dies)
         assert not (tmp_path / "ran").exists()
 
-    def test_a_tree_whose_use_is_unknown_is_never_idle(self) -> None:
-        sleep = [*PYTHON, "import time; time.sleep(2)"]
-        assert run(sleep, idle_timeout=0.2, timeout=BOUND).returncode == 0
-
     def test_as_many_cores_as_there_are_need_no_limit(self) -> None:
         assert run([*PYTHON, ""], limits=Limits(cpu=100_000)).returncode == 0
 

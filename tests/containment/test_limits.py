@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from proctree_kill import Containment, Limits, SessionManager, TreePopen, errors, run
+from proctree_kill._containment.cell import TreeCell
 from proctree_kill._containment.containment import Requested
 from proctree_kill._systems.contract import UnavailableError
 from support.callers import apart
+from support.times import PATIENCE
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -82,6 +86,28 @@ class TestEverywhere:
             with pytest.raises(errors.PolicyError, match="'memry' is unknown; did you mean 'mem"):
                 process.limit(memry="1G")  # type: ignore[call-arg] # it is refused
             assert process.containment.limits == Limits()
+
+    def test_two_changes_at_a_time_both_count(self) -> None:
+        tree = TreeCell("auto", Limits())
+        begun = threading.Event()
+        written: list[Limits] = []
+
+        def change() -> None:
+            begun.set()
+            tree.limit(cpu=1)
+
+        other = threading.Thread(target=change)
+
+        def limit(limits: Limits) -> None:
+            if other.ident is None:
+                other.start()
+                assert begun.wait(PATIENCE)
+            written.append(limits)
+
+        tree.kernel = SimpleNamespace(limit=limit)
+        tree.limit(memory="1G")
+        other.join()
+        assert written[-1] == tree.limits == Limits(memory="1G", cpu=1)
 
     def test_a_fork_changes_no_limit(self) -> None:
         def change() -> None:

@@ -14,10 +14,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proctree_kill import Evidence, Fate, KillEvent, KillResult, TreeMember, kill_tree
-from proctree_kill._engine import killing
+from proctree_kill import (
+    Evidence,
+    Fate,
+    KillEvent,
+    KillResult,
+    ProcessIdentity,
+    TreeMember,
+    TreeSnapshot,
+    kill_tree,
+)
+from proctree_kill._engine import killing, rest
 from proctree_kill._engine.markers import HIDDEN_TIME
+from proctree_kill._engine.rest import BIRTH_PAUSE, RestWaiter
 from proctree_kill._engine.scan import scan
+from proctree_kill._engine.spare import Spare, sparing
 from proctree_kill._engine.target import Aim, Claim, Contained
 from proctree_kill._engine.tree import Tree
 from proctree_kill._systems.contract import System
@@ -740,6 +751,98 @@ def test_what_becomes_a_spared_program_is_not_forced(system: FakeSystem, grace: 
     assert [outcome.signals for outcome in result.outcomes if outcome.fate is Fate.SPARED] == [
         ("SIGTERM",) if grace else ()
     ]
+
+
+@pytest.mark.parametrize("grace", [0, GRACE])
+def test_what_becomes_a_spared_program_while_it_is_stopped_runs_on(
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch, grace: float
+) -> None:
+    root = system.spawn("root", leaves=None)
+    child = system.spawn("child", root)
+    below = system.spawn("below", child)
+    freeze = system.freeze
+
+    def execute(members: Iterable[Member], groups: Iterable[Member]) -> object:
+        child.name = "daemon"  # SIGSTOP waits for the end of execve(2)
+        return freeze(members, groups)
+
+    def respond(members: Iterable[Member], _: str) -> None:
+        for member in members:
+            member.response = DIES
+
+    monkeypatch.setattr(system, "freeze", execute)
+    monkeypatch.setattr(system, "read_responses", respond)
+    result = kill_tree(root.pid, grace=grace, terminate="tree", spare=["daemon"])
+    assert system.living() == {"daemon", "below"}
+    assert not any(process.stopped for process in (child, below))
+    assert {"daemon", "below"}.isdisjoint({*system.names("ask"), *system.names("kill")})
+    verbs = [act.verb for act in system.log if act.verb == "kill" or "daemon" in act.names]
+    assert verbs[-2:] == ["release", "kill"]
+    assert fates(result) == {"root": Fate.KILLED, "child": Fate.SPARED, "below": Fate.SPARED}
+
+
+@pytest.mark.parametrize("spare", [["daemon"], lambda member: member.name == "daemon"])
+def test_a_spared_process_keeps_a_child_that_was_found_before_it(
+    system: FakeSystem, spare: Spare
+) -> None:
+    root = system.spawn("root")
+    daemon = system.spawn("daemon", root)
+    worker = system.spawn("worker", daemon)
+    system.spawn("below", worker)
+    system.die(root)
+    target = snapshot_of(worker, daemon)
+    result = kill_tree(target, grace=GRACE, spare=spare)
+    assert system.living() == {"daemon", "worker", "below"}
+    assert {outcome.name: outcome.fate for outcome in result.outcomes} == dict.fromkeys(
+        system.living(), Fate.SPARED
+    )
+
+
+def test_what_a_snapshot_spares_survives_the_kill_of_its_group(system: FakeSystem) -> None:
+    root = system.spawn("root", leads=True)
+    child = system.spawn("spared", root)
+    target = snapshot_of(root, child, spared="by the caller")
+    kill_tree(target, grace=0)
+    assert system.living() == {"spared"}
+    assert not any(act.groups for act in system.log)
+
+
+def test_a_target_that_is_named_by_itself_is_ended_below_a_spared_process(
+    system: FakeSystem,
+) -> None:
+    root = system.spawn("daemon")
+    worker = system.spawn("worker", root)
+    kill_tree([worker.pid, root.pid], grace=GRACE, spare=["daemon"])
+    assert system.living() == {"daemon"}
+
+
+def snapshot_of(*processes: Process, spared: str | None = None) -> TreeSnapshot:
+    """Return a snapshot of descendants, in this order; the last may be spared."""
+    identities = [
+        ProcessIdentity(pid=process.pid, boot_id="boot", start=process.start)
+        for process in processes
+    ]
+    evidence = (Evidence.DESCENDANT,)
+    members = [TreeMember(identity=found, evidence=evidence, depth=1) for found in identities]
+    members[-1] = members[-1].model_copy(update={"spared": spared})
+    return TreeSnapshot(target=(), members=tuple(members))
+
+
+@pytest.mark.parametrize("keeps_links", [False, True])
+def test_the_wait_for_the_rest_ends_when_it_has_become_a_spared_program(
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch, *, keeps_links: bool
+) -> None:
+    monkeypatch.setattr(rest, "current", lambda: system)
+    system.keeps_links = keeps_links
+    root = system.spawn("root")
+    child = system.spawn("child", root)
+    system.at(1, partial(system.die, root))
+    system.at(2, partial(setattr, child, "name", "daemon"))
+    start = system.time
+    with RestWaiter(Aim([Claim(root.pid)], spared=sparing(["daemon"]))) as waiter:
+        assert waiter.wait(lambda: start + 60)
+    assert waiter.spares
+    assert 2 <= system.time - start < 2 + 2 * BIRTH_PAUSE
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from proctree_kill import (
     kill_tree,
     snapshot_tree,
 )
+from support.burning import BURN, SEEN, ready
 from support.nodes import Node, chain
 from support.outcomes import fates
 from support.socket_planter import SocketPlanter
@@ -202,3 +203,10 @@ def test_several_trees_share_one_call(planter: SocketPlanter) -> None:
     assert planter.all_dead()
     assert len(result.outcomes) == 6
     assert all(root.poll() is not None for root in roots)
+
+
+def test_the_cpu_time_of_a_tree_is_in_the_result() -> None:
+    with ready(BURN) as process:
+        result = kill_tree(process.pid, grace=0)
+    assert result.usage
+    assert result.usage.cpu >= SEEN

@@ -87,7 +87,7 @@ def test_a_reopening_that_fails_leaves_no_descriptor(
     monkeypatch.setattr(pidfd, "inode", full)
     with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
         pidfd_handles._reopen(member)
-    assert open_files() == before
+    assert open_files() <= before
 
 
 @pytest.mark.needs("pidfd")
@@ -103,7 +103,7 @@ def test_counting_descriptors_that_fails_leaves_none(
         with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
             handles.open(pid)
     handles.close()
-    assert open_files() == before
+    assert open_files() <= before
 
 
 def test_a_failed_watch_holds_nothing_and_is_forgotten(
@@ -124,7 +124,7 @@ def test_a_process_whose_identity_cannot_be_built_is_let_go(
     monkeypatch.setattr("proctree_kill._sessions.exits.is_same", full)
     with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
         watcher._bind(system, Watch(identify(os.getpid()), lambda: None, None))
-    assert open_files() == before
+    assert open_files() <= before
     system.close()
 
 
@@ -134,7 +134,7 @@ def test_a_queue_of_exits_that_fails_leaves_no_pipe(monkeypatch: pytest.MonkeyPa
     before = open_files()
     with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
         posix_system.ExitQueue()
-    assert open_files() == before
+    assert open_files() <= before
 
 
 def test_the_machine_is_known_once_descriptors_are_there_again(

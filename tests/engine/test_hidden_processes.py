@@ -111,6 +111,17 @@ def summary(result: KillResult) -> tuple[bool, tuple[Fate, str | None], tuple[Ev
 ENDED = (True, (Fate.TERMINATED, UNREAD), ())
 
 
+@pytest.mark.needs("pidfd")
+@pytest.mark.parametrize("spare", ["no-such-program", "NO_SUCH=1"])
+def test_what_may_not_be_signalled_is_denied_though_it_may_be_spared(spare: str) -> None:
+    def scene() -> Fate:
+        with started(plain) as process, unprivileged(ordinary_user()):
+            return kill_tree(process.pid, grace=0, spare=[spare]).outcomes[0].fate
+
+    codecs.lookup("ascii")  # as above
+    assert in_namespace(scene, options=b"hidepid=2") is Fate.DENIED
+
+
 @everywhere
 @pytest.mark.needs("pidfd")
 def test_a_process_is_ended_through_its_descriptor(world: World, start: Start) -> None:

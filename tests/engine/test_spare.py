@@ -119,6 +119,14 @@ def test_what_names_no_process_is_a_type_error(spare: Spare) -> None:
         sparing(spare)
 
 
+def test_a_coroutine_function_is_no_predicate() -> None:
+    async def spare(_: SpareCandidate) -> bool:
+        return False
+
+    with pytest.raises(TypeError, match=r"spare is a coroutine function, .*, expected a plain"):
+        sparing(spare)
+
+
 @pytest.mark.parametrize("spare", ["sccache", "A=1"])
 def test_a_text_alone_is_no_list(spare: str) -> None:
     with pytest.raises(TypeError, match=rf"not '{spare}'; did you mean \['{spare}'\]\?"):

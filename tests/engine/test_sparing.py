@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from proctree_kill import (
@@ -18,6 +19,7 @@ from proctree_kill import (
     snapshot_tree,
 )
 from proctree_kill._engine.killing import Killing
+from proctree_kill._engine.spare import Spare
 from support.callers import apart, unprivileged
 from support.daemons import MARKER, REPORT, command, daemon_lives
 from support.planter import Planter, python
@@ -29,6 +31,10 @@ from support.users import ordinary_user
 
 pytestmark = pytest.mark.needs("fork", "procfs")
 
+END_MAIN_THREAD = """\
+import _thread, ctypes
+_thread.start_new_thread(signal.sigwait, ([signal.SIGUSR1],))
+ctypes.CDLL(None).pthread_exit(None)"""
 UNREADABLE = """\
 import ctypes, os, signal
 ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE
@@ -74,6 +80,24 @@ def test_a_daemon_is_spared_by_its_exact_name_though_the_kernel_cuts_it(
     result = kill_tree(tree.root, grace=0, spare=["no-such-program", name])
     assert spared(result) == {tree.pids["daemon"]: f"by its name {name}"}
     assert daemon_lives(tree)
+
+
+def test_a_daemon_whose_main_thread_has_ended_is_spared(plant: Planter, tmp_path: Path) -> None:
+    name = unique_name(40)
+    path = script(tmp_path, name, REPORT.replace("signal.pause()", END_MAIN_THREAD))
+    tree = planted(plant, ["sh", "-c", 'setsid "$0" & wait', path])
+    while tree.state("daemon") != psutil.STATUS_ZOMBIE:
+        os.sched_yield()
+
+    def is_daemon(candidate: SpareCandidate) -> bool:
+        return (candidate.command_line() or ())[-1:] == (path,) and candidate.name != "sh"
+
+    ways: list[Spare] = [[name], is_daemon]
+    for spare in ways:
+        found = snapshot_tree(tree.root, spare=spare)
+        assert [bool(member.spared) for member in found.members] == [True, False]
+    assert kill_tree(tree.root, grace=0).ok
+    assert tree.all_dead()
 
 
 def test_a_daemon_is_spared_by_its_command_line(plant: Planter, tmp_path: Path) -> None:

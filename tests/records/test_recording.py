@@ -83,6 +83,24 @@ def test_the_intent_is_there_before_the_process(
         assert seen == [{"session_a.starting"}]
 
 
+@pytest.mark.parametrize(
+    ("spare", "words"),
+    [
+        (["adb", "a\udcff"], r"spare holds 'a\\udcff', expected Unicode text"),
+        (["x" * 300] * 300, "spare takes 91200 bytes, expected at most 32768"),
+    ],
+    ids=["no text", "too long"],
+)
+def test_what_no_recovery_could_read_is_refused(
+    place: Path, tmp_path: Path, spare: list[str], words: str
+) -> None:
+    ran = tmp_path / "ran"
+    with pytest.raises(errors.RecordError, match=words):
+        TreePopen(["touch", str(ran)], record=place, spare=spare)
+    assert not ran.exists()
+    assert files(place.parent) == set()
+
+
 def test_a_stop_removes_the_record(place: Path) -> None:
     process = TreePopen(SLEEP, record=str(place))
     assert files(place.parent) == {place.name}

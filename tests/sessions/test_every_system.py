@@ -55,7 +55,7 @@ def test_a_session_from_its_start_to_its_end(planter: SocketPlanter, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    # Wine does not tell what a job used.
+    # In Wine a Python that sleeps uses over 2 % of a core.
     "name",
     ["max_lifetime", pytest.param("idle_timeout", marks=pytest.mark.needs("fork"))],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -25,9 +26,10 @@ from proctree_kill._containment.guard import guard
 from proctree_kill._records.report import RecordFate
 from support.agents import PATIENT, files
 from support.callers import apart
-from support.daemons import MARKER, command, contained, daemon_lives
+from support.daemons import MARKER, REPORT, command, contained, daemon_lives
 from support.owners import has_ended
 from support.planter import Planter
+from support.servers import script
 from support.times import LONG
 from support.trees import Tree
 
@@ -60,6 +62,42 @@ def test_the_block_of_a_tree_leaves_the_daemon_with_its_cgroup_and_drops_the_rec
     assert process.stop(grace=0).ok
     assert tree.all_dead()
     assert cgroup is None or not cgroup.exists()
+
+
+def test_a_program_that_sets_the_variable_later_ends_its_trees_all_the_same(
+    plant: Planter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, tree = contained(plant, command(tmp_path, NAME), spare=[MARKER])
+    with SessionManager(tmp_path / "sessions", guard=False) as manager:
+        manager.spawn_agent("a", ["sleep", "1000"], spare=[MARKER])
+        monkeypatch.setenv(*MARKER.split("="))
+        assert manager.stop_agent("a").success
+    with pytest.raises(ZeroDivisionError), process:
+        raise ZeroDivisionError
+    assert daemon_lives(tree)
+    assert process.returncode is not None
+    assert process.stop(grace=0).ok
+    assert tree.all_dead()
+
+
+@pytest.mark.parametrize("containment", ["auto", "session"])
+def test_a_daemon_keeps_its_workers_when_the_command_has_ended(
+    plant: Planter, tmp_path: Path, containment: Literal["auto", "session"]
+) -> None:
+    worker = script(tmp_path, "worker", REPORT.replace("daemon", "worker"))
+    start = f"import os\nos.spawnl(os.P_NOWAIT, {worker!r}, 'worker')\n"
+    daemon = script(tmp_path, NAME, start + REPORT)
+    with plant.prepare() as prepared:
+        tree = prepared.tree
+        options = {**prepared.options, "stdin": subprocess.PIPE, "containment": containment}
+        argv = ["sh", "-c", '"$0" & read line', daemon]
+        process = tree.root = TreePopen(argv, **options, spare=[NAME], linger=0)
+        with process:
+            tree.await_started("worker", "daemon")
+    assert daemon_lives(tree)
+    assert tree.state("worker") != psutil.STATUS_ZOMBIE
+    assert process.stop(grace=0).ok
+    assert tree.all_dead()
 
 
 @pytest.mark.parametrize("leftovers", ["end", "wait"])

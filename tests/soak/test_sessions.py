@@ -63,7 +63,7 @@ def test_sessions_that_come_and_go_in_many_threads_leave_nothing(tmp_path: Path)
     for _ in range(ROUNDS):
         round_of(SOAK_CHURN)
     gc.collect()
-    assert open_files() == descriptors
+    assert open_files() <= descriptors  # what earlier tests left open may be closed meanwhile
     assert resident() - memory < 5 * A_MEGABYTE
     assert files(tmp_path) == set()
     with pytest.raises(ChildProcessError):

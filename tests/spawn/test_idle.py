@@ -221,6 +221,7 @@ def test_a_timeout_that_can_be(seconds: object) -> None:
         (-1, ValueError),
         (float("nan"), ValueError),
         (float("inf"), ValueError),
+        pytest.param(10**309, ValueError, id="more than a float"),
         ("10m", TypeError),
         (True, TypeError),
     ],

@@ -14,6 +14,7 @@ import pytest
 
 from proctree_kill import Fate, ProcessIdentity, TreeMember, TreePopen, arun, kill_tree, run
 from proctree_kill._engine.spare import Spare
+from proctree_kill._spawn import tree_cpu
 from proctree_kill._spawn.leftovers import Leftovers, Rest
 from proctree_kill._spawn.time_limit import TimeLimit
 from proctree_kill._spawn.tree_cpu import TreeCpu, idle_clock
@@ -31,7 +32,8 @@ CONTAINED = pytest.mark.parametrize("containment", ["auto", "session"])
 COMPUTE = """
 import os, sys, time
 os.write(1, b"u")
-while time.process_time() < float(sys.argv[1]): pass
+end = time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end: pass
 open(sys.argv[2], "x").close()
 time.sleep(float(sys.argv[3]))
 """
@@ -39,7 +41,8 @@ time.sleep(float(sys.argv[3]))
 SHORT_CHILDREN = """
 echo
 for i in 1 2 3 4 5 6 7 8; do "$0" -I -S -c "import time
-while time.process_time() < 0.2: pass"; done
+end = time.monotonic() + 0.2
+while time.monotonic() < end: pass"; done
 : > "$1"; exec sleep 1000
 """
 # Uses half a percent of a core, as a server with a timer.
@@ -49,6 +52,17 @@ while True:
     time.sleep(0.2)
     end = time.process_time() + 0.001
     while time.process_time() < end: pass
+"""
+# Has a child that computes and ends, and does not wait for it.
+UNREAPED = """
+import os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+if (child := os.fork()) == 0:
+    while time.process_time() < 0.5: pass
+    os._exit(0)
+os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+os.write(1, b"u")
+time.sleep(1000)
 """
 PRINT = """
 import os, time
@@ -219,6 +233,25 @@ def test_a_reading_has_the_cell_or_each_process(
         assert reading.used is not None
         assert len(reading.used) == (1 if tree.containment.kernel else 6)
         tree.stop(grace=0)
+
+
+@pytest.mark.needs("procfs")
+@pytest.mark.parametrize("spare", [None, ["no program"]])
+def test_a_reading_has_the_children_that_were_not_waited_for(
+    spare: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree_cpu, "LOOK_TIME", BOUND)
+    command = [*PYTHON, UNREAPED]
+    with TreePopen(command, containment="session", stdout=subprocess.PIPE) as tree:
+        assert tree.stdout
+        tree.stdout.read(1)
+        cpu = TreeCpu(tree, spare)
+        first, second = cpu.read(), cpu.read()
+        tree.stop(grace=0)
+    assert first.used is not None
+    assert second.used is not None
+    assert sum(first.used.values()) > 0.4  # of 0.5, in ticks of the system
+    assert second.used.keys() == first.used.keys()  # so that it counts once
 
 
 @pytest.mark.needs("cgroup")

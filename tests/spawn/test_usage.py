@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from typing import Any, Literal
 
 import pytest
 
 from proctree_kill import Containment, Fate, TreePopen, Usage, kill_tree, run
+from proctree_kill._cli import main
 from proctree_kill._systems.contract import CellUsage
 from support.burning import (
     BURN,
@@ -17,19 +19,30 @@ from support.burning import (
     HOLD,
     PYTHON,
     READY,
+    SECONDS,
     SEEN,
 )
+from support.callers import apart
+from support.times import LONG
 
 pytestmark = pytest.mark.needs("fork")
 
+LATE = 5.0  # seconds of CPU time that the rest of a start may take
 CONTAINMENTS = pytest.mark.parametrize(
     "containment",
     ["session", pytest.param("kernel", marks=pytest.mark.needs("cgroup"))],
 )
 # What starts when it is told to, so that it is inside its cgroup then.
 TOLD = "import sys\nsys.stdin.readline()\n"
-LEFT = f"import subprocess\nsubprocess.Popen({[*PYTHON, READY]!r}, stdin=subprocess.PIPE)\n"
+LEFT = f"import subprocess\nsubprocess.Popen(['sleep', '{LONG}'])\n"
 Kind = Literal["session", "kernel"]
+
+
+def burn() -> None:
+    """Use a known amount of CPU time."""
+    until = time.process_time() + SECONDS
+    while time.process_time() < until:
+        pass
 
 
 def started(containment: Kind, *code: str) -> TreePopen[bytes]:
@@ -57,6 +70,15 @@ def out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         return CellUsage(1.0, 0.5, 2**20, 3, out_of_memory=True)
 
     monkeypatch.setattr(cgroup.TreeCgroup, "usage", usage)
+
+
+@pytest.mark.needs("cgroup")
+def test_what_a_root_used_before_it_was_in_its_own_cgroup_counts() -> None:
+    def scene() -> float:
+        with TreePopen(["cat"], stdin=subprocess.PIPE, preexec_fn=burn) as process:
+            return process.usage().cpu
+
+    assert SEEN <= apart(scene) < SECONDS + LATE
 
 
 @CONTAINMENTS
@@ -184,6 +206,17 @@ def used(error: BaseException) -> Usage:
 def test_a_command_that_ran_out_of_memory_says_so() -> None:
     done = run(["true"], containment="kernel")
     assert str(done) == "true ended with exit code 0; out of memory"
+
+
+@pytest.mark.needs("cgroup")
+@pytest.mark.usefixtures("out_of_memory")
+@pytest.mark.parametrize("script", ["exit 0", "sleep 1000 & exit 0"])
+def test_the_command_line_says_that_a_command_was_out_of_memory(
+    script: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    main(["run", "--containment", "kernel", "--linger", "0", "--", "sh", "-c", script])
+    said = [line for line in capfd.readouterr().err.splitlines() if "out of memory" in line]
+    assert len(said) == 1
 
 
 def test_a_containment_without_a_process_has_used_nothing() -> None:

@@ -34,6 +34,7 @@ from proctree_kill import (
     TreeMember,
     TreePopen,
     TreeSnapshot,
+    Usage,
     __version__,
     akill_tree,
     arecover,
@@ -238,6 +239,7 @@ def sessions(broadcaster: Callable[[SessionEvent], object], *, guess: bool) -> N
         kill_tree(session)
         assert_type(session.exit_code, int | None)
         assert_type(session.result, StopResult | None)
+        assert_type(manager.usage("a").peak_memory, int | None)
         assert_type(manager.sessions, Mapping[str, Session])
         assert_type(manager.sessions["a"].process, TreePopen[Any] | None)
         any_session(session)
@@ -334,6 +336,7 @@ def started() -> None:
     with TreePopen(["true"], stdout=subprocess.PIPE, start_new_session=False) as tree:
         assert_type(tree.stop(grace=1, spare=[7]), KillResult)
         assert_type(tree.snapshot(), TreeSnapshot)
+        assert_type(tree.usage(), Usage)
         assert_type(tree.identity, ProcessIdentity)
         assert_type(tree.containment, Containment)
         assert_type(tree.wait(timeout=1), int)
@@ -359,6 +362,7 @@ def ran() -> None:
     run(["true"], idle_timeout=600, max_lifetime=3600.5)
     run(["true"], idle_timeout="10m")  # pyright: ignore[reportArgumentType] -- must be refused
     assert_type(done.kill, KillResult | None)
+    assert_type(done.usage, Usage | None)
     assert_type(done.ok, bool)
     completed: subprocess.CompletedProcess[bytes] = done
     run(completed.args, leftovers="keep")  # pyright: ignore[reportArgumentType] -- must be refused

@@ -8,12 +8,13 @@ import os
 import secrets
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from ..contract import Cell, CellUsage, UnavailableError
+from ..contract import Cell, CellUsage, CpuSeconds, UnavailableError
 from . import cgroupfs, controllers, pidfd, procfs
 from .cgroupfs import ENTRY_SUFFIX, ParentCgroup
 
@@ -53,6 +54,8 @@ class TreeCgroup(Cell):
         self._entries = entries
         self._maker = os.getpid()
         self._limited: Collection[str] = ()
+        self._used_at_birth = CpuSeconds(0.0, 0.0)  # in the entry
+        self._counts_memory = True
 
     @classmethod
     def make(cls) -> Self:
@@ -95,10 +98,13 @@ class TreeCgroup(Cell):
                 or what was born there cannot be moved into the tree's cgroup.
         """
         (folder,) = self._entries
+        # A limit of this tree or of another may enable the controller later.
+        self._counts_memory = os.path.exists(f"{self.name}/memory.max")
         os.mkdir(folder)
         try:
             cgroupfs.write(f"{folder}/cgroup.type", b"threaded")
             with _EntryCgroup(folder, self._owner_folder, self.name) as entry:
+                begun = time.thread_time()
                 try:
                     entry.enter()
                     yield
@@ -110,6 +116,7 @@ class TreeCgroup(Cell):
                         entry.leave()
                         do(entry.empty)
                         raise
+                self._used_at_birth = _less(cgroupfs.cpu(folder), time.thread_time() - begun)
         finally:
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
@@ -153,7 +160,12 @@ class TreeCgroup(Cell):
 
     def usage(self) -> CellUsage:
         """Return what the processes in here used, those in cgroups below included."""
-        return cgroupfs.usage(self.name)
+        found, (user, system) = cgroupfs.usage(self.name), self._used_at_birth
+        return found._replace(
+            user=found.user + user,
+            system=found.system + system,
+            peak_memory=found.peak_memory if self._counts_memory else None,
+        )
 
     def remove(self) -> bool:
         """Remove it if it is empty; return whether it is gone."""
@@ -244,6 +256,12 @@ class _EntryCgroup:
         while part := os.pread(self._threads, 1 << 16, len(data)):
             data += part
         return [tid for tid in data.split() if tid != b"0"]
+
+
+def _less(used: CpuSeconds, ours: float) -> CpuSeconds:
+    """Return what the processes in an entry used, without the thread of this process."""
+    theirs = max(sum(used) - ours, 0.0)
+    return CpuSeconds(user := min(used.user, theirs), theirs - user)
 
 
 def _open(stack: contextlib.ExitStack, path: str, flags: int) -> int:

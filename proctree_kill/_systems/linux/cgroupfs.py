@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from ..contract import CellUsage, UnavailableError
+from ..contract import CellUsage, CpuSeconds, UnavailableError
 from . import procfs
 from .image import addresses
 
@@ -239,23 +239,31 @@ def is_populated(folder: str) -> bool:
 
 
 def usage(folder: str) -> CellUsage:
-    """Return what the processes in a cgroup and below used; ``cpu.stat`` needs no controller.
+    """Return what the processes in a cgroup and below used.
 
     Raises:
         OSError: it is gone.
     """
-    cpu = _counts(f"{folder}/cpu.stat")
-    if not cpu:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+    used = cpu(folder)
     events = _counts(f"{folder}/memory.events")
     kills = events.get(b"oom_kill", 0) + events.get(b"oom_group_kill", 0)
     return CellUsage(
-        cpu[b"user_usec"] / 1e6,
-        cpu[b"system_usec"] / 1e6,
+        *used,
         _number(f"{folder}/memory.peak"),  # Linux 5.19
         _number(f"{folder}/pids.peak"),  # Linux 6.8
         kills > 0 if events else None,
     )
+
+
+def cpu(folder: str) -> CpuSeconds:
+    """Return the CPU that the processes in a cgroup and below used; that needs no controller.
+
+    Raises:
+        OSError: it is gone.
+    """
+    if not (found := _counts(f"{folder}/cpu.stat")):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+    return CpuSeconds(found[b"user_usec"] / 1e6, found[b"system_usec"] / 1e6)
 
 
 def _counts(path: str) -> dict[bytes, int]:

@@ -48,12 +48,12 @@ def names_of(pid: int) -> set[str]:
     found = procfs.stat(pid)
     if found is None or found.flags & procfs.PF_KTHREAD:
         return set()
-    if found.state == b"Z" and found.threads == 1:
+    if (folder := procfs.with_memory(pid, found)) is None:
         return set()
     arguments = [os.path.basename(argument) for argument in procfs.arguments(pid)[:3]]
     program = ""
     with contextlib.suppress(OSError):  # another user's
-        program = os.path.basename(os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)"))
+        program = os.path.basename(os.readlink(f"{folder}/exe").removesuffix(" (deleted)"))
     # "#!" with an option: interpreter, option, script
     longer = (name for name in (program, *arguments) if _cut(name) == found.name)
     called = "".join(arguments[:1]).removeprefix("-")  # the first character of a login shell

@@ -387,19 +387,27 @@ def carries(pid: int, markers: Collection[bytes], since: int = 0) -> bool | None
         return False
     if found.state == b"D" and not _is_parked(pid):
         return None
-    path = f"/proc/{pid}/environ"
-    if found.state == b"Z":  # the main thread ended; another thread still has the memory
-        others = [task for task in tasks(pid) if task != str(pid)] if found.threads > 1 else []
-        if not others:
-            return False
-        path = f"/proc/{pid}/task/{others[0]}/environ"
+    if (folder := with_memory(pid, found)) is None:
+        return False
+    path = f"{folder}/environ"
     environment = read(path)
     if not environment:
-        if _is_forbidden(path) or not read(f"/proc/{pid}/cmdline"):
+        if _is_forbidden(path) or not read(f"{folder}/cmdline"):
             return None if os.path.exists(path) else False
         environment = read(path)  # an execve(2) may have replaced the memory of the first read
     environment = b"\0" + environment + b"\0"
     return any(b"\0" + marker + b"\0" in environment for marker in markers)
+
+
+def with_memory(pid: int, found: Stat) -> str | None:
+    """Return the folder that shows what is in the memory of a process; None where it has none.
+
+    Where the main thread has ended, that of another thread does.
+    """
+    if found.state != b"Z":
+        return f"/proc/{pid}"
+    others = [task for task in tasks(pid) if task != str(pid)] if found.threads > 1 else []
+    return f"/proc/{pid}/task/{others[0]}" if others else None
 
 
 def _is_forbidden(path: str) -> bool:
@@ -449,7 +457,9 @@ def arguments(pid: int) -> list[str]:
     found = stat(pid)
     if found is None or found.state == b"D":
         return []
-    return os.fsdecode(_of(pid, "cmdline")).removesuffix("\0").split("\0")
+    folder = with_memory(pid, found)
+    data = read(f"{folder}/cmdline") if folder else b""
+    return os.fsdecode(data).removesuffix("\0").split("\0")
 
 
 def details(member: Member) -> Details:

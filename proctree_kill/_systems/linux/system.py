@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..contract import CpuSeconds, Details, Reply, System
-from ..member import ALIVE, DESCENDANT, GONE, GROUP, MARKER, SESSION, Member
+from ..member import ALIVE, DESCENDANT, GONE, GROUP, MARKER, SESSION, ZOMBIE, Member
 from ..pid import may_signal
 from ..signals import number_of
 from . import freezer, pidfd, procfs, survival
@@ -49,7 +49,7 @@ class LinuxSystem(System):
         self._processes: int | None = None  # of the machine, at the first look
         self._reapers: set[int] | None = None
         self._everywhere = False
-        self._zombies: set[tuple[int, int | None]] = set()  # children that were found dead
+        self._dead: dict[tuple[int, int | None], Member] = {}  # children that were found dead
         self._killed: list[Member] = []
         self._begun = self.now()
         self._frozen: set[str] = set()  # the cgroups of version 1 in which members are frozen
@@ -327,6 +327,11 @@ class LinuxSystem(System):
         """Add up the stat lines."""
         return procfs.cpu_used(members)
 
+    def zombies_of(self, parents: Iterable[Member]) -> list[Member]:
+        """Return those that :meth:`children` has dropped."""
+        pids = {parent.pid for parent in parents}
+        return [m for m in self._dead.values() if m.state == ZOMBIE and m.ppid in pids]
+
     def memory_used(self, members: Iterable[Member]) -> int | None:
         """Add up the stat lines."""
         return procfs.memory_used(members)
@@ -348,7 +353,9 @@ class LinuxSystem(System):
         from . import lookup  # noqa: PLC0415 - few kills need it
 
         found = self._handles.with_room(lambda: lookup.names_of(member.pid))
-        return next((name for name in names if name in found), "") if found else None
+        if not found and may_signal(member.pid):
+            return None
+        return next((name for name in names if name in found), "")
 
     def details(self, member: Member) -> Details:
         """Read ``/proc``."""
@@ -409,9 +416,9 @@ class LinuxSystem(System):
     def _living(self, found: list[tuple[Member, Member]]) -> list[tuple[Member, Member]]:
         """Drop the dead; the list was read before one of them left a child to its parent."""
         for member in (dead := self._handles.look([child for _, child in found])):
-            zombie = (member.pid, member.start)
-            self.disturbed |= member.state == GONE or zombie not in self._zombies
-            self._zombies.add(zombie)
+            key = (member.pid, member.start)
+            self.disturbed |= member.state == GONE or key not in self._dead
+            self._dead[key] = member
             self.drop(member)
         return [pair for pair in found if pair[1].state == ALIVE] if dead else found
 

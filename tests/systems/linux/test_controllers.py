@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("fcntl", reason="what is for Linux needs POSIX to be imported")
 
+from proctree_kill import Limits
 from proctree_kill._systems.contract import UnavailableError
 from proctree_kill._systems.linux import cgroupfs
+from proctree_kill._systems.linux.cgroup import TreeCgroup
 from proctree_kill._systems.linux.controllers import limit, why_busy, why_missing
 
 pytestmark = pytest.mark.needs("procfs")
@@ -46,6 +49,12 @@ class Cgroups:
         with pytest.raises(UnavailableError) as caught:
             limit(str(self.leaf), limits)
         return str(caught.value)
+
+    def tree(self) -> TreeCgroup:
+        """Return the tree's cgroup, which has no entry."""
+        kind: type[Any] = TreeCgroup  # a type checker takes what it inherits for abstract
+        made: TreeCgroup = kind(str(self.leaf), str(self.parent), [])
+        return made
 
     def refuse(self, name: str, number: int) -> None:
         """Have the kernel answer so when this file is written."""
@@ -193,3 +202,29 @@ def test_a_controller_that_no_cgroup_has_is_told(cgroups: Cgroups) -> None:
     assert why_missing(str(cgroups.parent), "processes") == (
         f"processes cannot be limited: no cgroup above {cgroups.parent} has the controller 'pids'"
     )
+
+
+def test_the_dying_have_the_processor_for_themselves(cgroups: Cgroups) -> None:
+    (cgroups.leaf / "cgroup.kill").touch()
+    cgroup = cgroups.tree()
+    assert cgroup.kill()
+    assert cgroups.written == [("cgroup.kill", "1")]
+    cgroup.limit(Limits(cpu=0.5))
+    cgroups.written.clear()
+    assert cgroup.kill()
+    assert cgroups.written == [("cpu.max", "max"), ("cgroup.kill", "1")]
+
+
+def test_each_change_lifts_what_was_set_before_and_nothing_else(cgroups: Cgroups) -> None:
+    cgroup = cgroups.tree()
+    cgroup.limit(Limits(processes=5))
+    cgroups.written.clear()
+    cgroup.limit(Limits(cpu=2))
+    assert cgroups.written == [
+        ("cgroup.subtree_control", "+cpu"),
+        ("pids.max", "max"),
+        ("cpu.max", "200000 100000"),
+    ]
+    cgroups.written.clear()
+    cgroup.limit(Limits())
+    assert cgroups.written == [("cpu.max", "max 100000")]
