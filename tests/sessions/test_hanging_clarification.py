@@ -19,7 +19,6 @@ pytest.importorskip("mcp")
 pytestmark = pytest.mark.needs("fork")
 
 POLICY = KillPolicy(grace=2.0)
-# What is promised for an agent that yields; what is promised beyond the grace for any other.
 SERVERS = {"web server", "github"}
 NPX_SERVERS = {"npm", "sh", "node"}
 
