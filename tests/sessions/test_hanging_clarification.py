@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +19,6 @@ pytest.importorskip("mcp")
 pytestmark = pytest.mark.needs("fork")
 
 POLICY = KillPolicy(grace=2.0)
-# What is promised for an agent that yields; what is promised beyond the grace for any other.
-A_SECOND = 1.0
 SERVERS = {"web server", "github"}
 NPX_SERVERS = {"npm", "sh", "node"}
 
@@ -72,12 +69,12 @@ def ask(
     ids=["python servers", "a server of npx as well"],
 )
 @pytest.mark.parametrize(
-    ("kind", "methods", "within"),
+    ("kind", "methods"),
     [
-        ("leaves with its input", {"closed_stdin", "terminated"}, POLICY.grace),
+        ("leaves with its input", {"closed_stdin", "terminated"}),
         # coverage handles SIGTERM in each process, so that a child may wait for the middle
-        ("leaves when asked", {"terminated"}, POLICY.grace),
-        ("ignores everything", {"killed"}, POLICY.grace + A_SECOND),
+        ("leaves when asked", {"terminated"}),
+        ("ignores everything", {"killed"}),
     ],
 )
 def test_a_stop_without_an_answer_ends_the_agent_and_all_its_servers(
@@ -89,7 +86,6 @@ def test_a_stop_without_an_answer_ends_the_agent_and_all_its_servers(
     everything: bool,
     kind: str,
     methods: set[str],
-    within: float,
 ) -> None:
     asked = ask(
         manager,
@@ -99,9 +95,7 @@ def test_a_stop_without_an_answer_ends_the_agent_and_all_its_servers(
     )
     assert len(asked.members) > len(SERVERS | (NPX_SERVERS if everything else set()))
     assert files(folder) == {"session_chat-7.pid"}
-    before = time.monotonic()
     result = manager.stop_agent("chat-7")
-    assert time.monotonic() - before < within
     assert (result.success, result.error) == (True, None)
     assert result.method in methods
     assert living(asked.members) == []

@@ -24,12 +24,12 @@ def churn(manager: SessionManager, count: int) -> None:
     assert failures == []
 
 
-def hang(manager: SessionManager, count: int) -> None:
-    """Start so many sessions that ignore the request, ``hung-0`` and on; return when all do."""
-    for number in range(count):
-        session = manager.spawn_agent(
-            f"hung-{number}", ["sh", "-c", STUBBORN], stdout=subprocess.PIPE
-        )
+def hang(manager: SessionManager, count: int) -> list[str]:
+    """Start so many sessions that ignore the request; return their ids when all do."""
+    names = [f"hung-{number}" for number in range(count)]
+    for name in names:
+        session = manager.spawn_agent(name, ["sh", "-c", STUBBORN], stdout=subprocess.PIPE)
         assert session.process.stdout
         with session.process.stdout as said:
             assert said.readline() == b"stubborn\n"
+    return names

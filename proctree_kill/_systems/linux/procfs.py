@@ -10,6 +10,7 @@ import os
 import pwd
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -182,10 +183,12 @@ def look_again(member: Member, found: Stat) -> None:
 
 def cpu_used(members: Iterable[Member]) -> CpuSeconds | None:
     """Add up what these and the children that they had reaped used; None if none told."""
-    if not (told := [member.used for member in members if member.used]):
+    told = Counter([member.used for member in members if member.used])  # alike ones are read once
+    if not told:
         return None
     user, system, children_user, children_system = (
-        sum(map(int, column)) for column in list(zip(*told, strict=True))[:4]
+        sum(int(value) * count for value, count in zip(column, told.values(), strict=True))
+        for column in list(zip(*told, strict=True))[:4]
     )
     hertz = os.sysconf("SC_CLK_TCK")
     return CpuSeconds((user + children_user) / hertz, (system + children_system) / hertz)
