@@ -196,6 +196,20 @@ class Fleet:
         """Like :meth:`usage`, awaited."""
         return await self._await(self._usage, session_id)
 
+    def touch(self, session_id: str) -> None:
+        """Note activity of a session, so that its ``idle_timeout`` begins anew.
+
+        As :meth:`Session.touch` does there, for each message from or to the agent.
+
+        Raises:
+            SessionError, UnreachableError, FleetError: as for :meth:`usage`.
+        """
+        self._run(self._touch, session_id)
+
+    async def atouch(self, session_id: str) -> None:
+        """Like :meth:`touch`, awaited."""
+        await self._await(self._touch, session_id)
+
     def recover(self, *, dry_run: bool = False, bare: bool = False) -> FleetRecovery:
         """End what dead owners left on each machine, as :meth:`SessionManager.recover` does there.
 
@@ -245,6 +259,9 @@ class Fleet:
     async def _usage(self, session_id: str) -> Usage:
         usage: Usage = await self._ask("usage", 0.0, session_id=session_id)
         return usage
+
+    async def _touch(self, session_id: str) -> None:
+        await self._ask("touch", 0.0, session_id=session_id)
 
     async def _recover(self, dry_run: bool, bare: bool) -> FleetRecovery:  # noqa: FBT001 - passed on
         settings = await self._join()

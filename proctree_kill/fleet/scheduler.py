@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from .._models.errors import FleetError, SessionError, UnreachableError
-from .._models.usage import Usage
 from .._records.format import check_id
 from .._sessions.models import EventKind, SessionEvent, SessionState, StopMethod, StopResult
 from .._sessions.stop import not_found, nothing_to_stop
@@ -41,7 +41,8 @@ class SchedulerSessions(SchedulerPlugin):
             "stop_all": self._stop_all,
             "sessions": self._sessions,
             "recover": self._recover,
-            "usage": self._usage,
+            "usage": partial(self._ask_session, "usage"),
+            "touch": partial(self._ask_session, "touch"),
             "ready": self._ready,
             "claim": self._claim,
             "release": self._release,
@@ -168,17 +169,15 @@ class SchedulerSessions(SchedulerPlugin):
         del deadline  # no machine is asked
         return {session.session_id: session for session in self._table}
 
-    async def _usage(self, session_id: str, deadline: float) -> Usage:
+    async def _ask_session(self, call: str, session_id: str, deadline: float) -> object:
         check_id(session_id)
         entry = self._table.find(session_id)
         if entry is None:
             raise SessionError(session_id, "not found in the fleet")
+        worker = entry.session.worker
         if entry.is_lost:
-            raise UnreachableError(entry.session.worker, f"it was lost with session {session_id!r}")
-        usage: Usage = await self._ask(
-            entry.session.worker, deadline, "usage", session_id=session_id
-        )
-        return usage
+            raise UnreachableError(worker, f"it was lost with session {session_id!r}")
+        return await self._ask(worker, deadline, call, session_id=session_id)
 
     async def _recover(self, deadline: float, **options: bool) -> FleetRecovery:
         hosts = sorted({*self._table.hosts.values()})

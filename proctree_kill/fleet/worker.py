@@ -49,6 +49,7 @@ class WorkerSessions(WorkerPlugin):
             "stop_all": self._stop_all,
             "recover": self._recover,
             "usage": self._usage,
+            "touch": self._touch,
         }
         await self._manager.__aenter__()  # teardown() leaves it
         worker.handlers[NAME] = self.handle
@@ -99,6 +100,12 @@ class WorkerSessions(WorkerPlugin):
 
     async def _usage(self, session_id: str) -> Usage:
         return await loops.do(partial(self._manager.usage, session_id))  # it may read a whole tree
+
+    async def _touch(self, session_id: str) -> None:
+        session = self._manager.sessions.get(session_id)
+        if session is None:
+            raise SessionError(session_id, "not found on its worker process")
+        session.touch()
 
     async def _flush(self) -> None:
         """Wait until the scheduler knows all events, so that a caller sees what it has done."""

@@ -19,6 +19,7 @@ from distributed import Client
 from proctree_kill import KillPolicy, RecordOutcome
 from proctree_kill.errors import FleetError, SessionError
 from proctree_kill.fleet import Fleet, FleetEvent, FleetRecovery
+from proctree_kill.fleet.engine import NAME
 from support.agents import POLITE, abandon, files
 from support.counts import FLEET, SOAK_FLEET
 from support.fleets import SLEEP, Part, client_of, start
@@ -26,7 +27,7 @@ from support.listener import Listener
 from support.nodes import Node, chain
 from support.planter import Planter
 from support.socket_planter import SocketPlanter
-from support.times import BOUND, PATIENCE
+from support.times import BOUND, LONG, PATIENCE
 
 pytestmark = pytest.mark.timeout(120)  # seconds; the first test starts a cluster
 
@@ -102,6 +103,24 @@ def test_what_a_session_used_is_told_by_its_machine(fleet: Fleet) -> None:
     assert fleet.usage("a").processes >= 1
     with pytest.raises(SessionError, match="not found in the fleet"):
         fleet.usage("b")
+
+
+def test_activity_is_noted_on_its_machine(fleet: Fleet, client: Client) -> None:
+    worker = fleet.spawn_agent("a", SLEEP, idle_timeout=LONG).worker
+
+    def due() -> float:
+        def read(dask_worker: Any) -> float:  # noqa: ANN401 - distributed is typed in part
+            session = dask_worker.plugins[NAME]._manager.sessions["a"]
+            return float(session._managed.idle.due)
+
+        told: float = client.run(read, workers=[worker])[worker]
+        return told
+
+    before = due()
+    fleet.touch("a")
+    assert due() > before
+    with pytest.raises(SessionError, match="not found in the fleet"):
+        fleet.touch("never")
 
 
 def test_another_client_sees_a_session_and_stops_it(
