@@ -103,7 +103,8 @@ class SchedulerSessions(SchedulerPlugin):
             raise
         finally:
             begun.set()
-            del self._starts[session_id]
+            if self._starts.get(session_id) is begun:  # else its id was taken again meanwhile
+                del self._starts[session_id]
         return entry.session
 
     async def _stop(self, session_id: str, deadline: float) -> StopResult:

@@ -61,9 +61,9 @@ class Scheduler:
         return await ask(Remote(self.handlers[NAME]), "the scheduler", BOUND, call, **arguments)
 
 
-def spawn(scheduler: Scheduler) -> Coroutine[Any, Any, Any]:
+def spawn(scheduler: Scheduler, deadline: float = MOMENT) -> Coroutine[Any, Any, Any]:
     return scheduler.ask(
-        "spawn", session_id="s", tool="mcp", host=None, payload=b"", deadline=MOMENT
+        "spawn", session_id="s", tool="mcp", host=None, payload=b"", deadline=deadline
     )
 
 
@@ -96,6 +96,36 @@ def test_a_start_that_was_not_claimed_frees_its_id() -> None:
             with pytest.raises(UnreachableError, match=f"{WORKER}: it did not answer within"):
                 await spawn(scheduler)
         assert await scheduler.ask("sessions", deadline=MOMENT) == {}
+
+    asyncio.run(scene())
+
+
+def test_an_id_is_taken_again_before_the_failed_start_has_returned() -> None:
+    async def scene() -> None:
+        freed, failed, second_begun, go_on = (asyncio.Event() for _ in range(4))
+
+        async def start(session_id: str, token: int, payload: bytes) -> None:
+            del payload
+            if freed.is_set():
+                second_begun.set()
+                await go_on.wait()
+                return
+            await scheduler.ask("release", worker=WORKER, session_id=session_id, token=token)
+            freed.set()
+            await failed.wait()
+            raise FileNotFoundError
+
+        scheduler = Scheduler(spawn=start)
+        await scheduler.begin()
+        first = asyncio.ensure_future(spawn(scheduler, BOUND))
+        await freed.wait()
+        second = asyncio.ensure_future(spawn(scheduler, BOUND))
+        await second_begun.wait()
+        failed.set()
+        with pytest.raises(FileNotFoundError):
+            await first
+        go_on.set()
+        assert (await second).session_id == "s"
 
     asyncio.run(scene())
 
