@@ -44,6 +44,8 @@ class SchedulerSessions(SchedulerPlugin):
             "usage": partial(self._ask_session, "usage"),
             "touch": partial(self._ask_session, "touch"),
             "ready": self._ready,
+            "recovered": self._recovered,
+            "leave": self._leave,
             "claim": self._claim,
             "release": self._release,
             "event": self._event,
@@ -226,9 +228,18 @@ class SchedulerSessions(SchedulerPlugin):
             self._publish_end(session)
         return True
 
+    async def _recovered(self, worker: str, host: str, kept: list[str]) -> bool:
+        del worker  # it may leave by now
+        for session in self._table.recovered(host, kept):
+            self._publish_end(session)
+        return True
+
+    async def _leave(self, worker: str) -> bool:
+        self._table.leave(worker)
+        return True
+
     async def _claim(self, worker: str, session_id: str, token: int) -> bool:
-        del worker
-        return self._table.claim(session_id, token)
+        return self._table.claim(session_id, token, worker)
 
     async def _release(self, worker: str, session_id: str, token: int) -> bool:
         del worker

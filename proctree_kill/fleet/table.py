@@ -93,10 +93,10 @@ class SessionTable:
         self._load[worker] += 1
         return entry
 
-    def claim(self, session_id: str, token: int) -> bool:
-        """Let a worker begin a start; return False where the start was given up."""
+    def claim(self, session_id: str, token: int, worker: str) -> bool:
+        """Let a worker begin a start; return False where the start was given up, or it leaves."""
         entry = self._entries.get(session_id)
-        if entry is None or entry.token != token:
+        if entry is None or entry.token != token or worker not in self.hosts:
             return False
         entry.claimed = True
         return True
@@ -119,10 +119,14 @@ class SessionTable:
         else:
             entry.change(state=event.state)
 
-    def lose(self, worker: str) -> list[FleetSession]:
-        """Note that a worker process is lost; return the sessions that are lost with it."""
+    def leave(self, worker: str) -> None:
+        """Note that a worker process starts nothing any more; it still has its sessions."""
         self.hosts.pop(worker, None)
         self.silent.discard(worker)
+
+    def lose(self, worker: str) -> list[FleetSession]:
+        """Note that a worker process is lost; return the sessions that are lost with it."""
+        self.leave(worker)
         lost = []
         for entry in self._entries.values():
             if entry.session.worker == worker and entry.claimed and not entry.is_lost:
@@ -132,12 +136,20 @@ class SessionTable:
         return lost
 
     def ready(self, worker: str, host: str, kept: Iterable[str]) -> list[FleetSession]:
-        """Note that a worker process has recovered its machine.
+        """Note that a worker process takes sessions, and has recovered its machine.
+
+        Returns:
+            As :meth:`recovered`.
+        """
+        self.hosts[worker] = host
+        return self.recovered(host, kept)
+
+    def recovered(self, host: str, kept: Iterable[str]) -> list[FleetSession]:
+        """Note that a machine was recovered.
 
         Returns:
             The lost sessions of the machine that have ended: no record of them is kept.
         """
-        self.hosts[worker] = host
         kept = {*kept}
         ended = [
             entry.session

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import socket
 from functools import partial
@@ -25,6 +27,8 @@ from .engine import (
     loads,
 )
 
+LAST_ANSWERS = 1.0  # seconds that the end of a worker process waits for its answers to be sent
+
 _log = logging.getLogger("proctree_kill")
 
 
@@ -40,6 +44,8 @@ class WorkerSessions(WorkerPlugin):
     async def setup(self, worker: Worker) -> None:
         """End what dead owners left on this machine, then take sessions."""
         self._worker = worker
+        self._leaves = False
+        self._answers: set[asyncio.Future[None]] = set()  # of calls under way
         directory, policy = self._settings
         self._manager = SessionManager(directory, policy=policy, event_broadcaster=self._tell)
         self._calls: dict[str, Call] = {
@@ -54,16 +60,30 @@ class WorkerSessions(WorkerPlugin):
         await self._manager.__aenter__()  # teardown() leaves it
         worker.handlers[NAME] = self.handle
         report = await self._manager.arecover()
-        await self._report("ready", host=socket.gethostname(), kept=_kept(report))
+        if not self._leaves:
+            await self._report("ready", host=socket.gethostname(), kept=_kept(report))
 
     async def teardown(self, worker: Worker) -> None:
-        """Stop all sessions."""
-        worker.handlers.pop(NAME, None)
-        await self._manager.__aexit__()
+        """Stop all sessions; another stop of them is answered meanwhile."""
+        self._leaves = True
+        leaving = asyncio.ensure_future(self._leave())
+        try:
+            await self._manager.__aexit__()
+        finally:
+            leaving.cancel()  # a lost scheduler does not hold it up
+            if self._answers:
+                await asyncio.wait(self._answers, timeout=LAST_ANSWERS)
+            worker.handlers.pop(NAME, None)
 
     async def handle(self, call: str, data: bytes) -> bytes:
         """Do what the scheduler asks."""
-        return await answer(self._calls, call, data)
+        answered = asyncio.get_running_loop().create_future()
+        self._answers.add(answered)
+        try:
+            return await answer(self._calls, call, data)
+        finally:
+            self._answers.discard(answered)
+            answered.set_result(None)
 
     async def _ping(self) -> None:
         """Show that this process answers."""
@@ -72,7 +92,7 @@ class WorkerSessions(WorkerPlugin):
         try:
             # A request that waited in a stopped process may be out of date: it starts nothing.
             if not await self._report("claim", session_id=session_id, token=token):
-                reason = "its start was given up: this host did not answer"
+                reason = "its start was given up: this host did not answer, or leaves"
                 raise SessionError(session_id, reason)  # noqa: TRY301 - the release is harmless
             cmd, options = loads(payload)
             await self._manager.aspawn_agent(session_id, cmd, **options)
@@ -95,7 +115,7 @@ class WorkerSessions(WorkerPlugin):
         report = await self._manager.arecover(dry_run=dry_run, bare=bare)
         await self._flush()
         if not dry_run:
-            await self._report("ready", host=socket.gethostname(), kept=_kept(report))
+            await self._report("recovered", host=socket.gethostname(), kept=_kept(report))
         return report
 
     async def _usage(self, session_id: str) -> Usage:
@@ -106,6 +126,10 @@ class WorkerSessions(WorkerPlugin):
         if session is None:
             raise SessionError(session_id, "not found on its worker process")
         session.touch()
+
+    async def _leave(self) -> None:
+        with contextlib.suppress(FleetError):
+            await self._report("leave")
 
     async def _flush(self) -> None:
         """Wait until the scheduler knows all events, so that a caller sees what it has done."""

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from distributed import Client
@@ -22,10 +22,11 @@ from support.fleets import SLEEP, Part, client_of, part, pid_of, start
 from support.listener import Listener
 from support.nodes import Node
 from support.socket_planter import SocketPlanter
-from support.times import BOUND
+from support.times import BOUND, LONG
 
 pytestmark = pytest.mark.timeout(120)  # seconds; the first test starts a cluster
 
+STUBBORN = Node(name="root", on_term="ignore")
 HASTY = KillPolicy(grace=0.1, settle=0.5)
 HURRIED = 0.3  # seconds that a stopped process has to answer; they pass in full
 
@@ -190,6 +191,34 @@ def test_a_worker_that_leaves_ends_its_sessions_first(
     assert fleet.sessions() == {}
     names = listener.names()  # "lost" comes first: the scheduler lets it go before it has ended
     assert (names[0], names[-1]) == ("started", "stopped")
+
+
+def test_a_worker_that_still_stops_its_sessions_gets_no_new_ones(
+    pair: Pair, tmp_path: Path, planter: SocketPlanter, listener: Listener
+) -> None:
+    def close_soon(dask_worker: Any) -> None:  # noqa: ANN401 - distributed is typed in part
+        dask_worker.loop.add_callback(dask_worker.close)
+
+    policy = KillPolicy(grace=LONG)
+    fleet = Fleet(
+        pair.client, tmp_path, policy=policy, event_broadcaster=listener, deadline=BOUND
+    )
+    session = start(fleet, planter, "a", STUBBORN)
+    with part("worker", pair.scheduler.address) as other:
+        fleet.recover()
+        fleet.spawn_agent("b", SLEEP, host=other.address)
+        pair.client.run(close_soon, workers=[session.worker])
+        listener.wait("stopping", "a")
+        assert fleet.spawn_agent("c", SLEEP).worker == other.address != session.worker
+        assert fleet.usage("a").processes >= 1
+        assert {name: found.method for name, found in fleet.stop_all().items()} == {
+            "a": "killed",
+            "b": "terminated",
+            "c": "terminated",
+        }
+        assert planter.all_dead()
+        pair.worker.process.wait(BOUND)
+        assert fleet.sessions() == {}
 
 
 @pytest.mark.soak

@@ -39,7 +39,7 @@ def event(kind: str, state: str, session_id: str = "s") -> SessionEvent:
 def run(table: SessionTable, host: str | None = None, session_id: str = "s") -> FleetSession:
     """Start a session; return it."""
     entry = table.reserve(session_id, "mcp", host)
-    assert table.claim(session_id, entry.token)
+    assert table.claim(session_id, entry.token, entry.session.worker)
     table.apply(event("started", "running", session_id), entry.session.worker)
     return entry.session
 
@@ -84,12 +84,25 @@ def test_an_id_in_use_is_refused_and_so_is_an_unknown_host(table: SessionTable) 
 
 def test_a_start_that_was_given_up_is_never_claimed(table: SessionTable) -> None:
     first = table.reserve("s", "mcp", None)
+    worker = first.session.worker
     table.release("s", first.token)
-    second = table.reserve("s", "mcp", None)
-    assert not table.claim("s", first.token)
+    second = table.reserve("s", "mcp", worker)
+    assert not table.claim("s", first.token, worker)
     table.release("s", first.token)
-    assert table.claim("s", second.token)
-    assert not table.claim("t", second.token)
+    assert table.claim("s", second.token, worker)
+    assert not table.claim("t", second.token, worker)
+
+
+def test_a_worker_that_leaves_starts_nothing_and_keeps_its_sessions(table: SessionTable) -> None:
+    session = run(table, "b")
+    begun = table.reserve("t", "mcp", "b")
+    table.leave("tcp://b:1")
+    assert not table.claim("t", begun.token, "tcp://b:1")
+    assert table.recovered("b", []) == []
+    with pytest.raises(FleetError, match="b: no such host is ready"):
+        table.reserve("u", "mcp", "b")
+    assert table.find("s").session == session
+    assert [lost.session_id for lost in table.lose("tcp://b:1")] == ["s"]
 
 
 def test_a_lost_session_holds_its_id_until_its_machine_has_recovered(table: SessionTable) -> None:
