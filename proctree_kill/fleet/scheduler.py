@@ -34,6 +34,7 @@ class SchedulerSessions(SchedulerPlugin):
         self._scheduler = scheduler
         self._table = SessionTable()
         self._starts: dict[str, asyncio.Event] = {}
+        self._heard: dict[str, int] = {}  # the number of the last event of each worker process
         self._calls: dict[str, Call] = {
             "join": self._join,
             "spawn": self._spawn,
@@ -63,6 +64,7 @@ class SchedulerSessions(SchedulerPlugin):
     def remove_worker(self, scheduler: Scheduler, worker: str, **_: object) -> None:
         """Tell of the sessions that are lost with a worker process."""
         del scheduler
+        self._heard.pop(worker, None)
         for session in self._table.lose(worker):
             reason = f"its worker process {worker} was lost"
             self._publish_of(session, "lost", SessionState.LOST, error=reason)
@@ -246,9 +248,12 @@ class SchedulerSessions(SchedulerPlugin):
         self._table.release(session_id, token)
         return True
 
-    async def _event(self, worker: str, event: SessionEvent) -> bool:
+    async def _event(self, worker: str, host: str, number: int, event: SessionEvent) -> bool:
+        if number <= self._heard.get(worker, number - 1):
+            return True  # told again, since the answer did not arrive
+        self._heard[worker] = number
         self._table.apply(event, worker)
-        self._publish(event, self._table.hosts.get(worker, ""), worker)
+        self._publish(event, host, worker)
         return True
 
     def _end_lost(self, session: FleetSession) -> str:

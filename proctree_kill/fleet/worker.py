@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 from functools import partial
+from itertools import count
 
-from .._models.errors import FleetError, SessionError
+from .._models.errors import FleetError, SessionError, UnreachableError
 from .._models.usage import Usage
 from .._records.report import RecoveryReport
 from .._running import loops
@@ -27,6 +29,7 @@ from .engine import (
     loads,
 )
 
+AGAIN = 0.1  # seconds until an event is told again to a scheduler that did not answer
 LAST_ANSWERS = 1.0  # seconds that the end of a worker process waits for its answers to be sent
 
 _log = logging.getLogger("proctree_kill")
@@ -44,6 +47,8 @@ class WorkerSessions(WorkerPlugin):
     async def setup(self, worker: Worker) -> None:
         """End what dead owners left on this machine, then take sessions."""
         self._worker = worker
+        self._host = socket.gethostname()
+        self._numbers = count(time.time_ns())  # above those of another process at this address
         self._leaves = False
         self._answers: set[asyncio.Future[None]] = set()  # of calls under way
         directory, policy = self._settings
@@ -61,7 +66,7 @@ class WorkerSessions(WorkerPlugin):
         worker.handlers[NAME] = self.handle
         report = await self._manager.arecover()
         if not self._leaves:
-            await self._report("ready", host=socket.gethostname(), kept=_kept(report))
+            await self._report("ready", host=self._host, kept=_kept(report))
 
     async def teardown(self, worker: Worker) -> None:
         """Stop all sessions; another stop of them is answered meanwhile."""
@@ -115,7 +120,7 @@ class WorkerSessions(WorkerPlugin):
         report = await self._manager.arecover(dry_run=dry_run, bare=bare)
         await self._flush()
         if not dry_run:
-            await self._report("recovered", host=socket.gethostname(), kept=_kept(report))
+            await self._report("recovered", host=self._host, kept=_kept(report))
         return report
 
     async def _usage(self, session_id: str) -> Usage:
@@ -137,10 +142,16 @@ class WorkerSessions(WorkerPlugin):
         await loops.do(partial(queue.flush, ANSWER_TIME))
 
     async def _tell(self, event: SessionEvent) -> None:
-        try:
-            await self._report("event", event=event)
-        except FleetError as error:  # the worker ends soon: a lost scheduler has no subscribers
-            _log.warning("%s was lost: %s", event.event, error)
+        number = next(self._numbers)
+        while True:
+            try:
+                await self._report("event", host=self._host, number=number, event=event)
+            except UnreachableError as error:
+                if not self._leaves:  # a scheduler that hangs knows it when it runs again
+                    await asyncio.sleep(AGAIN)
+                    continue
+                _log.warning("%s was lost: %s", event.event, error)
+            return
 
     async def _report(self, call: str, **arguments: object) -> bool:
         worker = self._worker

@@ -189,6 +189,7 @@ def test_a_worker_that_leaves_ends_its_sessions_first(
     listener.wait("stopped")
     assert planter.all_dead()
     assert fleet.sessions() == {}
+    assert {getattr(event, "host", None) for event in listener.events} == {session.host}
     names = listener.names()  # "lost" comes first: the scheduler lets it go before it has ended
     assert (names[0], names[-1]) == ("started", "stopped")
 

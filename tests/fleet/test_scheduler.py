@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +15,8 @@ from proctree_kill import KillPolicy
 from proctree_kill.errors import FleetError, RecordError, SessionError, UnreachableError
 from proctree_kill.fleet.engine import NAME, Settings, answer, ask, dumps, loads, within
 from proctree_kill.fleet.scheduler import SchedulerSessions
+from proctree_kill.fleet.worker import WorkerSessions
+from support.fleets import SLEEP
 from support.times import BOUND, LONG
 
 WORKER = "tcp://a:1"
@@ -146,6 +151,36 @@ def test_a_stop_waits_for_the_start_of_its_session() -> None:
         assert stop.method == "not_found"
         with pytest.raises(UnreachableError):
             await start
+
+    asyncio.run(scene())
+
+
+def test_an_event_is_told_once_although_its_connection_breaks(tmp_path: Path) -> None:
+    async def scene() -> None:
+        turns = count()
+
+        async def tell(call: str, data: bytes) -> Any:  # noqa: ANN401 - any value travels
+            turn = next(turns) % 3 if call == "event" else 2
+            reply = await scheduler.handlers[NAME](call, data) if turn else None
+            if turn < 2:  # noqa: PLR2004 - neither the event nor the answer arrives, or only the event
+                raise ConnectionResetError
+            return reply
+
+        scheduler = Scheduler()
+        settings = Settings(str(tmp_path), KillPolicy())
+        await SchedulerSessions(settings).start(scheduler)
+        worker = SimpleNamespace(address=WORKER, handlers={}, scheduler=Remote(tell))
+        sessions = WorkerSessions(settings)
+        scheduler.rpc = lambda _: Remote(sessions.handle)
+        await sessions.setup(worker)
+        payload = dumps((SLEEP, {}))
+        start = {"session_id": "s", "tool": "mcp", "host": None, "payload": payload}
+        assert (await scheduler.ask("spawn", **start, deadline=BOUND)).state == "running"
+        assert (await scheduler.ask("stop", session_id="s", deadline=BOUND)).success
+        await sessions.teardown(worker)
+        names = [event["event"].rpartition(".")[2] for event in scheduler.events]
+        assert names == ["started", "stopping", "stopped"]
+        assert await scheduler.ask("sessions", deadline=BOUND) == {}
 
     asyncio.run(scene())
 
