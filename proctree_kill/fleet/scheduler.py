@@ -133,14 +133,19 @@ class SchedulerSessions(SchedulerPlugin):
 
     async def _stop_lost(self, entry: Entry, deadline: float) -> StopResult:
         session = entry.session
-        worker = next(iter(self._table.on_host(session.host)), None)
-        if worker is None:
-            reason = f"its worker process {session.worker} was lost; {session.host} has no other"
+        try:
+            worker = await self._answering(session.host, deadline)
+        except UnreachableError as error:
+            reason = f"its worker process {session.worker} was lost; {error}"
             return unreachable(session.session_id, reason)
         result = await self._stop_on(worker, session.session_id, deadline)
-        if result.method == "not_found" and self._table.find(session.session_id) is entry:
-            return nothing_to_stop(session.session_id, self._end_lost(session))
-        return result
+        # That worker process may know the id from a session of its own that has ended.
+        is_gone = result.success and result.method == "nothing_to_stop"
+        if not (is_gone or result.method == "not_found"):
+            return result
+        if self._table.find(session.session_id) is entry:
+            self._end_lost(session)
+        return nothing_to_stop(session.session_id, self._table.ended(session.session_id))
 
     async def _stop_all(self, deadline: float) -> dict[str, StopResult]:
         by_worker: dict[str, list[str]] = {}
@@ -241,6 +246,7 @@ class SchedulerSessions(SchedulerPlugin):
         return True
 
     async def _claim(self, worker: str, session_id: str, token: int) -> bool:
+        self._table.silent.discard(worker)
         return self._table.claim(session_id, token, worker)
 
     async def _release(self, worker: str, session_id: str, token: int) -> bool:
@@ -251,15 +257,15 @@ class SchedulerSessions(SchedulerPlugin):
     async def _event(self, worker: str, host: str, number: int, event: SessionEvent) -> bool:
         if number <= self._heard.get(worker, number - 1):
             return True  # told again, since the answer did not arrive
+        self._table.silent.discard(worker)
         self._heard[worker] = number
         self._table.apply(event, worker)
         self._publish(event, host, worker)
         return True
 
-    def _end_lost(self, session: FleetSession) -> str:
-        known = self._table.end(session.session_id)
+    def _end_lost(self, session: FleetSession) -> None:
+        self._table.end(session.session_id)
         self._publish_end(session)
-        return known
 
     def _publish_end(self, session: FleetSession) -> None:
         self._publish_of(session, "recovered", SessionState.STOPPED, method="nothing_to_stop")

@@ -142,6 +142,7 @@ class SessionTable:
             As :meth:`recovered`.
         """
         self.hosts[worker] = host
+        self.silent.discard(worker)
         return self.recovered(host, kept)
 
     def recovered(self, host: str, kept: Iterable[str]) -> list[FleetSession]:
@@ -160,15 +161,14 @@ class SessionTable:
             self.end(session.session_id)
         return ended
 
-    def end(self, session_id: str) -> str:
-        """Free the id of a session that has ended; return what is known of its end."""
+    def end(self, session_id: str) -> None:
+        """Free the id of a session that has ended."""
         known = self._entries[session_id].how_ended()
         self._remove(session_id)
         self._ended.pop(session_id, None)
         self._ended[session_id] = known
         for oldest in list(self._ended)[:-REMEMBERED]:
             del self._ended[oldest]
-        return known
 
     def on_host(self, host: str) -> list[str]:
         """Return the addresses of the worker processes of a machine."""

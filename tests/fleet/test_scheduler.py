@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from proctree_kill import KillPolicy
+from proctree_kill import KillPolicy, StopResult
+from proctree_kill._sessions.stop import nothing_to_stop
 from proctree_kill.errors import FleetError, RecordError, SessionError, UnreachableError
 from proctree_kill.fleet.engine import NAME, Settings, answer, ask, dumps, loads, within
 from proctree_kill.fleet.scheduler import SchedulerSessions
@@ -135,6 +136,22 @@ def test_an_id_is_taken_again_before_the_failed_start_has_returned() -> None:
     asyncio.run(scene())
 
 
+def test_a_worker_that_speaks_again_gets_agents_again() -> None:
+    async def scene() -> None:
+        async def answers(**_: object) -> None: ...
+
+        scheduler = Scheduler(spawn=silent)
+        await scheduler.begin()
+        await scheduler.ask("ready", worker="tcp://b:1", host="b", kept=[])
+        with pytest.raises(UnreachableError, match=WORKER):
+            await spawn(scheduler)
+        assert not await scheduler.ask("claim", worker=WORKER, session_id="s", token=0)
+        scheduler.rpc = lambda _: Remote(lambda call, data: answer({"spawn": answers}, call, data))
+        assert (await spawn(scheduler, BOUND)).worker == WORKER
+
+    asyncio.run(scene())
+
+
 def test_a_stop_waits_for_the_start_of_its_session() -> None:
     async def scene() -> None:
         released = asyncio.Event()
@@ -181,6 +198,43 @@ def test_an_event_is_told_once_although_its_connection_breaks(tmp_path: Path) ->
         names = [event["event"].rpartition(".")[2] for event in scheduler.events]
         assert names == ["started", "stopping", "stopped"]
         assert await scheduler.ask("sessions", deadline=BOUND) == {}
+
+    asyncio.run(scene())
+
+
+def test_a_lost_session_is_stopped_by_a_worker_of_its_machine_that_answers() -> None:
+    async def scene() -> None:
+        async def begin(session_id: str, token: int, payload: bytes) -> None:
+            del payload
+            assert await scheduler.ask("claim", worker=WORKER, session_id=session_id, token=token)
+
+        async def ping() -> None: ...
+
+        async def remember(session_id: str) -> StopResult:
+            return nothing_to_stop(session_id, "one of this id has ended here before")
+
+        workers: dict[str, dict[str, Answer]] = {
+            WORKER: {"spawn": begin},
+            "tcp://a:2": {"ping": silent, "stop": silent},
+            "tcp://a:3": {"ping": ping, "stop": remember},
+        }
+        scheduler = Scheduler()
+        scheduler.rpc = lambda at: Remote(lambda call, data: answer(workers[at], call, data))
+        plugin = SchedulerSessions(Settings("/records", KillPolicy(grace=0, settle=0)))
+        await plugin.start(scheduler)
+        await scheduler.ask("ready", worker=WORKER, host="a", kept=[])
+        await spawn(scheduler, BOUND)
+        for worker in workers:
+            await scheduler.ask("ready", worker=worker, host="a", kept=[])
+        plugin.remove_worker(scheduler, WORKER)
+        stop = await scheduler.ask("stop", session_id="s", deadline=BOUND)
+        assert (stop.success, stop.method) == (True, "nothing_to_stop")
+        assert f"it was lost with {WORKER}" in stop.message
+        assert await scheduler.ask("sessions", deadline=BOUND) == {}
+        assert [event["event"] for event in scheduler.events[-2:]] == [
+            "mcp.session.lost",
+            "mcp.session.recovered",
+        ]
 
     asyncio.run(scene())
 
