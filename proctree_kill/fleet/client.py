@@ -19,7 +19,18 @@ from .._sessions.events import Broadcaster as AnyBroadcaster
 from .._sessions.events import EventQueue
 from .._sessions.models import StopResult
 from .._sessions.registry import check_tool
-from .engine import ANSWER_TIME, NAME, SCHEDULER, Client, Remote, Settings, ask, dumps, within
+from .engine import (
+    ANSWER_TIME,
+    NAME,
+    NO_FLEET,
+    SCHEDULER,
+    Client,
+    Remote,
+    Settings,
+    ask,
+    dumps,
+    within,
+)
 from .models import FleetEvent, FleetRecovery, FleetSession
 from .scheduler import SchedulerSessions
 
@@ -120,7 +131,7 @@ class Fleet:
             SessionError: the id is not valid, or in use in the fleet.
             UnreachableError: the machine did not answer in time; it says what is known.
             FleetError: no such machine is ready, or the cluster has another fleet.
-            ValueError: a pipe is asked for: no process could read it.
+            ValueError: a pipe or the number of a descriptor is asked for, which mean nothing there.
             TypeError, OSError, RecordError, ContainmentError: as there.
         """
         return self._run(self._spawn, session_id, cmd, host, tool, options)
@@ -231,8 +242,12 @@ class Fleet:
     ) -> FleetSession:
         check_tool(session_id, tool)
         for name in PIPES:
-            if options.get(name) == PIPE:
+            value = options.get(name)
+            if value == PIPE:
                 text = f"{name} cannot be a pipe: no process on that machine uses its other end"
+                raise ValueError(text)
+            if isinstance(value, int) and value >= 0:
+                text = f"{name} cannot be {value}: it is no descriptor of the process over there"
                 raise ValueError(text)
         payload = dumps((cmd, {"tool": tool, **options}))
         session: FleetSession = await self._ask(
@@ -249,7 +264,9 @@ class Fleet:
 
     async def _stop_all(self) -> dict[str, StopResult]:
         settings = await self._join()
-        results: dict[str, StopResult] = await self._ask("stop_all", settings.stop_time)
+        # The lost sessions are stopped after the others, by a worker process that is sought first.
+        seconds = 2 * (settings.stop_time + self._deadline)
+        results: dict[str, StopResult] = await self._ask("stop_all", seconds)
         return results
 
     async def _sessions(self) -> dict[str, FleetSession]:
@@ -307,6 +324,13 @@ class Fleet:
 
     async def _ask(self, call: str, more: float, **arguments: object) -> Any:  # noqa: ANN401 - as ask()
         await self._join()
+        try:
+            return await self._send(call, more, **arguments)
+        except FleetError as error:
+            if (error.address, error.reason) != (SCHEDULER, NO_FLEET):
+                raise
+        self._settings = None  # it is another scheduler, and has done nothing
+        await self._join()
         return await self._send(call, more, **arguments)
 
     async def _send(self, call: str, more: float, **arguments: object) -> Any:  # noqa: ANN401 - as ask()
@@ -324,6 +348,8 @@ class Fleet:
         if self._client.asynchronous:
             text = "the client is asynchronous: use the awaited twin, whose name begins with a"
             raise RuntimeError(text)
+        if self._client.scheduler is None:  # its event loop is closed as well
+            raise FleetError(SCHEDULER, CLOSED)
         return cast("_T", self._client.sync(call, *arguments))
 
     async def _await(self, call: Callable[..., Coroutine[Any, Any, _T]], *arguments: object) -> _T:

@@ -34,6 +34,7 @@ __all__ = ["SchedulerPlugin", "WorkerPlugin", "dumps", "loads"]
 
 ANSWER_TIME = 10.0  # seconds that a scheduler has to answer; it is busy, stopped or lost
 SCHEDULER = "the scheduler"
+NO_FLEET = "it has no fleet; Fleet(client, DIRECTORY) makes it"
 NAME = "proctree_kill_fleet"  # of the plugins, the handlers and the topic of the events
 
 _T = TypeVar("_T")
@@ -138,7 +139,7 @@ async def ask(remote: Remote, address: str, seconds: float, call: str, **argumen
     except OSError as error:
         raise UnreachableError(address, f"its connection broke: {error}") from error
     if reply is None:
-        raise FleetError(address, "it has no fleet; Fleet(client, DIRECTORY) makes it")
+        raise FleetError(address, NO_FLEET)
     is_value, value = loads(reply)
     if not is_value:
         raise value

@@ -19,7 +19,8 @@ from distributed import Client
 from proctree_kill import KillPolicy, RecordOutcome
 from proctree_kill.errors import FleetError, SessionError
 from proctree_kill.fleet import Fleet, FleetEvent, FleetRecovery
-from proctree_kill.fleet.engine import NAME
+from proctree_kill.fleet import client as client_module
+from proctree_kill.fleet.engine import ANSWER_TIME, NAME, ask
 from support.agents import POLITE, abandon, files
 from support.counts import FLEET, SOAK_FLEET
 from support.fleets import SLEEP, Part, client_of, start
@@ -167,6 +168,7 @@ def test_a_start_that_fails_frees_its_id(fleet: Fleet) -> None:
         (SessionError, ("a", SLEEP), {"tool": ""}),
         (TypeError, ("a", SLEEP), {"no_option": 1}),
         (ValueError, ("a", SLEEP), {"stdout": subprocess.PIPE}),
+        (ValueError, ("a", SLEEP), {"stderr": 2}),
     ],
 )
 def test_what_is_wrong_is_refused(
@@ -241,6 +243,30 @@ def test_an_asynchronous_client_awaits(fleet: Fleet, cluster: Part, planter: Soc
 
     asyncio.run(scene())
     assert planter.all_dead()
+
+
+def test_a_closed_client_is_told_as_such(cluster: Part) -> None:
+    with client_of(cluster.address) as client:
+        fleet = Fleet(client)
+    with pytest.raises(FleetError, match="the client is closed"):
+        fleet.sessions()
+
+
+def test_a_stop_of_all_waits_for_lost_sessions_too(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    async def note(*arguments: Any, **more: Any) -> Any:  # noqa: ANN401 - as ask()
+        waits.append(arguments[2])
+        return await ask(*arguments, **more)
+
+    fleet.sessions()
+    monkeypatch.setattr(client_module, "ask", note)
+    fleet.stop_all()
+    policy = KillPolicy(grace=PATIENCE)
+    limit = policy.grace + policy.settle + BOUND
+    assert waits == [2 * limit + BOUND + ANSWER_TIME]
 
 
 def test_a_plain_client_cannot_be_awaited(fleet: Fleet) -> None:

@@ -168,6 +168,23 @@ def test_a_lost_scheduler_ends_the_sessions(
         Fleet(pair.client, deadline=HURRIED).sessions()
 
 
+def test_a_fleet_goes_on_with_a_new_scheduler_at_the_address(
+    pair: Pair, tmp_path: Path, listener: Listener
+) -> None:
+    fleet = Fleet(pair.client, tmp_path, event_broadcaster=listener, deadline=BOUND)
+    fleet.spawn_agent("a", SLEEP)
+    pair.scheduler.process.kill()
+    pair.worker.process.wait(BOUND)
+    _, _, port = pair.scheduler.address.rpartition(":")
+    with part("scheduler", port) as scheduler, part("worker", scheduler.address):
+        pair.client.wait_for_workers(1, timeout=BOUND)  # connects again
+        assert fleet.sessions() == {}
+        fleet.spawn_agent("b", SLEEP)
+        listener.wait("started", "b")
+        assert fleet.stop_agent("b").success
+        pair.client.close()
+
+
 def test_a_cluster_says_that_it_has_no_fleet_or_why_it_cannot_have_it(
     pair: Pair, tmp_path: Path
 ) -> None:
@@ -201,9 +218,7 @@ def test_a_worker_that_still_stops_its_sessions_gets_no_new_ones(
         dask_worker.loop.add_callback(dask_worker.close)
 
     policy = KillPolicy(grace=LONG)
-    fleet = Fleet(
-        pair.client, tmp_path, policy=policy, event_broadcaster=listener, deadline=BOUND
-    )
+    fleet = Fleet(pair.client, tmp_path, policy=policy, event_broadcaster=listener, deadline=BOUND)
     session = start(fleet, planter, "a", STUBBORN)
     with part("worker", pair.scheduler.address) as other:
         fleet.recover()

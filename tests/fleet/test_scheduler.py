@@ -179,7 +179,7 @@ def test_an_event_is_told_once_although_its_connection_breaks(tmp_path: Path) ->
         async def tell(call: str, data: bytes) -> Any:  # noqa: ANN401 - any value travels
             turn = next(turns) % 3 if call == "event" else 2
             reply = await scheduler.handlers[NAME](call, data) if turn else None
-            if turn < 2:  # noqa: PLR2004 - neither the event nor the answer arrives, or only the event
+            if turn < 2:  # neither the event nor the answer arrives; the event alone
                 raise ConnectionResetError
             return reply
 

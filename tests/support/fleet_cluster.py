@@ -1,6 +1,6 @@
 """A cluster, or a part of it, that prints its address and ends with its standard input.
 
-``python fleet_cluster.py cluster WORKERS`` | ``scheduler`` | ``worker ADDRESS``
+``python fleet_cluster.py cluster WORKERS`` | ``scheduler [PORT]`` | ``worker ADDRESS``
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def cluster(workers: str) -> None:
         sys.stdin.read()
 
 
-def scheduler() -> None:
-    """Run a scheduler alone."""
+def scheduler(port: str = "0") -> None:
+    """Run a scheduler alone, at any port or at a given one."""
 
     async def main() -> None:
-        async with Scheduler(host=HOST, port=0, dashboard=False) as started:
+        async with Scheduler(host=HOST, port=int(port), dashboard=False) as started:
             say(started.address)
             await input_end()
 
