@@ -79,7 +79,8 @@ class SchedulerSessions(SchedulerPlugin):
     async def _join(self, deadline: float) -> Settings:
         # A worker that is stopped does not keep the others from being used.
         done, _ = await asyncio.wait({self._setup}, timeout=deadline)
-        if done and not self._table.hosts:
+        # It failed where a worker was lost meanwhile; its successor is set up when it joins.
+        if done and not self._setup.exception() and not self._table.hosts:
             for worker, reply in self._setup.result().items():
                 if reply.get("status") != "OK":
                     raise FleetError(worker, f"it cannot take sessions: {reply['exception_text']}")

@@ -146,8 +146,9 @@ class WorkerSessions(WorkerPlugin):
         while True:
             try:
                 await self._report("event", host=self._host, number=number, event=event)
-            except UnreachableError as error:
-                if not self._leaves:  # a scheduler that hangs knows it when it runs again
+            except FleetError as error:
+                # A scheduler that hangs learns of it when it runs again.
+                if isinstance(error, UnreachableError) and not self._leaves:
                     await asyncio.sleep(AGAIN)
                     continue
                 _log.warning("%s was lost: %s", event.event, error)

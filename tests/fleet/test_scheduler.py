@@ -94,6 +94,21 @@ def test_a_start_that_was_claimed_and_then_not_answered_keeps_its_id() -> None:
     asyncio.run(scene())
 
 
+def test_a_worker_that_is_lost_during_its_setup_is_no_error() -> None:
+    async def scene() -> None:
+        async def broken(*_: object, **__: object) -> Mapping[str, Mapping[str, Any]]:
+            raise ConnectionResetError
+
+        scheduler = Scheduler()
+        scheduler.register_worker_plugin = broken  # type: ignore[method-assign]
+        settings = Settings("/records", KillPolicy())
+        await SchedulerSessions(settings).start(scheduler)
+        assert await scheduler.ask("join", deadline=BOUND) == settings
+        assert await scheduler.ask("sessions", deadline=BOUND) == {}
+
+    asyncio.run(scene())
+
+
 def test_a_start_that_was_not_claimed_frees_its_id() -> None:
     async def scene() -> None:
         scheduler = Scheduler(spawn=silent)
