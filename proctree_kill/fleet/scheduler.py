@@ -44,6 +44,7 @@ class SchedulerSessions(SchedulerPlugin):
             "recover": self._recover,
             "usage": partial(self._ask_session, "usage"),
             "touch": partial(self._ask_session, "touch"),
+            "losses": self._losses,
             "ready": self._ready,
             "recovered": self._recovered,
             "leave": self._leave,
@@ -231,14 +232,18 @@ class SchedulerSessions(SchedulerPlugin):
             return error
         return worker
 
-    async def _ready(self, worker: str, host: str, kept: list[str]) -> bool:
-        for session in self._table.ready(worker, host, kept):
+    async def _losses(self, worker: str) -> int:
+        del worker
+        return self._table.losses
+
+    async def _ready(self, worker: str, host: str, kept: list[str], losses: int) -> bool:
+        for session in self._table.ready(worker, host, kept, losses):
             self._publish_end(session)
         return True
 
-    async def _recovered(self, worker: str, host: str, kept: list[str]) -> bool:
+    async def _recovered(self, worker: str, host: str, kept: list[str], losses: int) -> bool:
         del worker  # it may leave by now
-        for session in self._table.recovered(host, kept):
+        for session in self._table.recovered(host, kept, losses):
             self._publish_end(session)
         return True
 

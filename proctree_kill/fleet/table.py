@@ -19,14 +19,21 @@ class Entry:
     Attributes:
         token: tells its start from others of the same id.
         claimed: whether its worker has begun to start it.
-        is_lost: whether its worker process is gone; another of its machine may end it.
+        loss: which of all losses took its worker process, or None; another of its machine may
+            end it.
     """
 
     def __init__(self, session: FleetSession, token: int) -> None:
         """Begin before the start."""
         self.session = session
         self.token = token
-        self.claimed = self.is_lost = False
+        self.claimed = False
+        self.loss: int | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its worker process is gone."""
+        return self.loss is not None
 
     def change(self, **facts: object) -> None:
         """Change facts of the session."""
@@ -45,12 +52,14 @@ class SessionTable:
     Attributes:
         hosts: the name of the machine of each worker process, by its address.
         silent: the worker processes that did not answer; they start nothing unless told to.
+        losses: how many worker processes were lost so far.
     """
 
     def __init__(self) -> None:
         """Begin without sessions."""
         self.hosts: dict[str, str] = {}
         self.silent: set[str] = set()
+        self.losses = 0
         self._entries: dict[str, Entry] = {}
         self._load: Counter[str] = Counter()
         self._ended: dict[str, str] = {}  # what is known of each
@@ -127,15 +136,16 @@ class SessionTable:
     def lose(self, worker: str) -> list[FleetSession]:
         """Note that a worker process is lost; return the sessions that are lost with it."""
         self.leave(worker)
+        self.losses += 1
         lost = []
         for entry in self._entries.values():
             if entry.session.worker == worker and entry.claimed and not entry.is_lost:
-                entry.is_lost = True
+                entry.loss = self.losses
                 entry.change(state=SessionState.LOST)
                 lost.append(entry.session)
         return lost
 
-    def ready(self, worker: str, host: str, kept: Iterable[str]) -> list[FleetSession]:
+    def ready(self, worker: str, host: str, kept: Iterable[str], losses: int) -> list[FleetSession]:
         """Note that a worker process takes sessions, and has recovered its machine.
 
         Returns:
@@ -143,10 +153,15 @@ class SessionTable:
         """
         self.hosts[worker] = host
         self.silent.discard(worker)
-        return self.recovered(host, kept)
+        return self.recovered(host, kept, losses)
 
-    def recovered(self, host: str, kept: Iterable[str]) -> list[FleetSession]:
+    def recovered(self, host: str, kept: Iterable[str], losses: int) -> list[FleetSession]:
         """Note that a machine was recovered.
+
+        Args:
+            host: its name.
+            kept: the sessions whose records are left.
+            losses: those before the records were listed; a later one may have left more records.
 
         Returns:
             The lost sessions of the machine that have ended: no record of them is kept.
@@ -155,7 +170,10 @@ class SessionTable:
         ended = [
             entry.session
             for session_id, entry in self._entries.items()
-            if entry.is_lost and entry.session.host == host and session_id not in kept
+            if entry.loss is not None
+            and entry.loss <= losses
+            and entry.session.host == host
+            and session_id not in kept
         ]
         for session in ended:
             self.end(session.session_id)

@@ -64,9 +64,10 @@ class WorkerSessions(WorkerPlugin):
         }
         await self._manager.__aenter__()  # teardown() leaves it
         worker.handlers[NAME] = self.handle
+        losses = await self._report("losses")
         report = await self._manager.arecover()
         if not self._leaves:
-            await self._report("ready", host=self._host, kept=_kept(report))
+            await self._report("ready", host=self._host, kept=_kept(report), losses=losses)
 
     async def teardown(self, worker: Worker) -> None:
         """Stop all sessions; another stop of them is answered meanwhile."""
@@ -117,10 +118,11 @@ class WorkerSessions(WorkerPlugin):
         return results
 
     async def _recover(self, *, dry_run: bool, bare: bool) -> RecoveryReport:
+        losses = await self._report("losses")
         report = await self._manager.arecover(dry_run=dry_run, bare=bare)
         await self._flush()
         if not dry_run:
-            await self._report("recovered", host=self._host, kept=_kept(report))
+            await self._report("recovered", host=self._host, kept=_kept(report), losses=losses)
         return report
 
     async def _usage(self, session_id: str) -> Usage:
@@ -154,9 +156,9 @@ class WorkerSessions(WorkerPlugin):
                 _log.warning("%s was lost: %s", event.event, error)
             return
 
-    async def _report(self, call: str, **arguments: object) -> bool:
+    async def _report(self, call: str, **arguments: object) -> int:
         worker = self._worker
-        told: bool = await ask(
+        told: int = await ask(
             worker.scheduler, SCHEDULER, ANSWER_TIME, call, worker=worker.address, **arguments
         )
         return told

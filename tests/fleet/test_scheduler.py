@@ -61,7 +61,7 @@ class Scheduler:
     async def begin(self) -> None:
         """Start the plugin, with a worker that is ready."""
         await SchedulerSessions(Settings("/records", KillPolicy(grace=0, settle=0))).start(self)
-        await self.ask("ready", worker=WORKER, host="a", kept=[])
+        await self.ask("ready", worker=WORKER, host="a", kept=[], losses=0)
 
     async def ask(self, call: str, **arguments: object) -> Any:  # noqa: ANN401 - any value travels
         return await ask(Remote(self.handlers[NAME]), "the scheduler", BOUND, call, **arguments)
@@ -157,7 +157,7 @@ def test_a_worker_that_speaks_again_gets_agents_again() -> None:
 
         scheduler = Scheduler(spawn=silent)
         await scheduler.begin()
-        await scheduler.ask("ready", worker="tcp://b:1", host="b", kept=[])
+        await scheduler.ask("ready", worker="tcp://b:1", host="b", kept=[], losses=0)
         with pytest.raises(UnreachableError, match=WORKER):
             await spawn(scheduler)
         assert not await scheduler.ask("claim", worker=WORKER, session_id="s", token=0)
@@ -237,10 +237,10 @@ def test_a_lost_session_is_stopped_by_a_worker_of_its_machine_that_answers() -> 
         scheduler.rpc = lambda at: Remote(lambda call, data: answer(workers[at], call, data))
         plugin = SchedulerSessions(Settings("/records", KillPolicy(grace=0, settle=0)))
         await plugin.start(scheduler)
-        await scheduler.ask("ready", worker=WORKER, host="a", kept=[])
+        await scheduler.ask("ready", worker=WORKER, host="a", kept=[], losses=0)
         await spawn(scheduler, BOUND)
         for worker in workers:
-            await scheduler.ask("ready", worker=worker, host="a", kept=[])
+            await scheduler.ask("ready", worker=worker, host="a", kept=[], losses=0)
         plugin.remove_worker(scheduler, WORKER)
         stop = await scheduler.ask("stop", session_id="s", deadline=BOUND)
         assert (stop.success, stop.method) == (True, "nothing_to_stop")

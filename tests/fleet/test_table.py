@@ -21,7 +21,7 @@ REPORT = RecoveryReport(directory="/d", dry_run=False, outcomes=())
 def table() -> SessionTable:
     table = SessionTable()
     for worker, host in WORKERS.items():
-        table.ready(worker, host, [])
+        table.ready(worker, host, [], 0)
     return table
 
 
@@ -98,7 +98,7 @@ def test_a_worker_that_leaves_starts_nothing_and_keeps_its_sessions(table: Sessi
     begun = table.reserve("t", "mcp", "b")
     table.leave("tcp://b:1")
     assert not table.claim("t", begun.token, "tcp://b:1")
-    assert table.recovered("b", []) == []
+    assert table.recovered("b", [], table.losses) == []
     with pytest.raises(FleetError, match="b: no such host is ready"):
         table.reserve("u", "mcp", "b")
     assert session in [*table]
@@ -109,13 +109,21 @@ def test_a_lost_session_holds_its_id_until_its_machine_has_recovered(table: Sess
     session = run(table, "tcp://a:1")
     assert [lost.session_id for lost in table.lose("tcp://a:1")] == ["s"]
     assert table.lose("tcp://a:1") == []
-    assert table.ready("tcp://b:1", "b", []) == []
-    assert table.ready("tcp://a:3", "a", ["s"]) == []
+    assert table.ready("tcp://b:1", "b", [], table.losses) == []
+    assert table.ready("tcp://a:3", "a", ["s"], table.losses) == []
     with pytest.raises(SessionError, match="lost"):
         table.reserve("s", "mcp", None)
-    assert [ended.session_id for ended in table.ready("tcp://a:2", "a", [])] == ["s"]
+    assert [ended.session_id for ended in table.ready("tcp://a:2", "a", [], table.losses)] == ["s"]
     assert session.worker in str(table.ended("s"))
     assert not table.is_busy("tcp://a:1")
+
+
+def test_a_recovery_ends_no_session_that_was_lost_after_it_began(table: SessionTable) -> None:
+    run(table, "tcp://a:1")
+    losses = table.losses
+    table.lose("tcp://a:1")
+    assert table.recovered("a", [], losses) == []
+    assert [ended.session_id for ended in table.recovered("a", [], table.losses)] == ["s"]
 
 
 def test_another_worker_process_of_the_machine_ends_a_lost_session(table: SessionTable) -> None:
