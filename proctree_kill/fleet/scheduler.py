@@ -12,7 +12,7 @@ from .._models.errors import FleetError, SessionError, UnreachableError
 from .._records.format import check_id
 from .._sessions.models import EventKind, SessionEvent, SessionState, StopMethod, StopResult
 from .._sessions.stop import not_found, nothing_to_stop
-from .engine import NAME, Call, Scheduler, SchedulerPlugin, Settings, answer, ask, dumps
+from .engine import NAME, NO_FLEET, Call, Scheduler, SchedulerPlugin, Settings, answer, ask, dumps
 from .models import FleetEvent, FleetRecovery, FleetSession, HostRecovery, unreachable
 from .table import Entry, SessionTable
 from .worker import WorkerSessions
@@ -307,5 +307,10 @@ class SchedulerSessions(SchedulerPlugin):
         except UnreachableError:
             self._table.silent.add(worker)
             raise
+        except FleetError as error:
+            if error.reason != NO_FLEET:
+                raise
+            reason = "it leaves, and has stopped its sessions"
+            raise UnreachableError(worker, reason) from None
         self._table.silent.discard(worker)
         return reply

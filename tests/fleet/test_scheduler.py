@@ -254,6 +254,27 @@ def test_a_lost_session_is_stopped_by_a_worker_of_its_machine_that_answers() -> 
     asyncio.run(scene())
 
 
+def test_a_worker_that_has_left_does_not_fail_the_stop_of_others() -> None:
+    async def scene() -> None:
+        async def begin(session_id: str, token: int, payload: bytes) -> None:
+            del payload
+            assert await scheduler.ask("claim", worker=WORKER, session_id=session_id, token=token)
+
+        async def left(_call: str, _data: bytes) -> None:
+            return None
+
+        scheduler = Scheduler(spawn=begin)
+        await scheduler.begin()
+        await spawn(scheduler, BOUND)
+        scheduler.rpc = lambda _: Remote(left)
+        (stop,) = (await scheduler.ask("stop_all", deadline=BOUND)).values()
+        assert (stop.success, stop.method) == (False, "unreachable")
+        found = await scheduler.ask("recover", dry_run=False, bare=False, deadline=BOUND)
+        assert [host.outcome for host in found.hosts] == ["unreachable"]
+
+    asyncio.run(scene())
+
+
 def test_a_machine_that_cannot_recover_says_why() -> None:
     async def ping() -> None: ...
 
