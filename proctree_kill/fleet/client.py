@@ -298,6 +298,8 @@ class Fleet:
             self._check(found)
             if self._queue is not None:
                 self._subscribe(self._queue)
+                # That travels on a connection of its own, and may come after the call.
+                await self._send("listen", 0.0, client=self._client.id)
             self._settings = found
             return found
 

@@ -56,6 +56,9 @@ class Scheduler(Protocol):
     def rpc(self) -> Callable[[str], Remote]:
         """Returns the handlers of another process, by its address."""
 
+    def subscribe_topic(self, topic: str, client: str) -> None:
+        """Send the events of a topic to a client."""
+
     def log_event(self, topic: str, msg: object) -> None:
         """Send an event to the subscribers of a topic."""
 
@@ -75,6 +78,8 @@ class Worker(Protocol):
 
 class Client(Protocol):
     """A client of distributed."""
+
+    id: str
 
     @property
     def asynchronous(self) -> object:

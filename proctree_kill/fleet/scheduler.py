@@ -37,6 +37,7 @@ class SchedulerSessions(SchedulerPlugin):
         self._heard: dict[str, int] = {}  # the number of the last event of each worker process
         self._calls: dict[str, Call] = {
             "join": self._join,
+            "listen": self._listen,
             "spawn": self._spawn,
             "stop": self._stop,
             "stop_all": self._stop_all,
@@ -86,6 +87,10 @@ class SchedulerSessions(SchedulerPlugin):
                 if reply.get("status") != "OK":
                     raise FleetError(worker, f"it cannot take sessions: {reply['exception_text']}")
         return self._settings
+
+    async def _listen(self, client: str, deadline: float) -> None:
+        del deadline  # no machine is asked
+        self._scheduler.subscribe_topic(NAME, client)
 
     async def _spawn(
         self, session_id: str, tool: str, host: str | None, payload: bytes, deadline: float

@@ -143,6 +143,16 @@ def test_an_agent_that_is_timed_out_leaves_the_table(fleet: Fleet, listener: Lis
     assert fleet.sessions() == {}
 
 
+def test_a_client_hears_the_events_of_its_first_call(fleet: Fleet, cluster: Part) -> None:
+    for turn in range(8):  # without waiting for the subscription, most turns miss an event
+        fleet.spawn_agent(f"s{turn}", SLEEP)
+        heard = Listener()
+        with client_of(cluster.address) as other:
+            assert Fleet(other, event_broadcaster=heard).stop_agent(f"s{turn}").success
+            heard.wait("stopped", f"s{turn}")
+        assert heard.names(f"s{turn}") == ["stopping", "stopped"]
+
+
 def test_a_second_stop_forces(
     fleet: Fleet, cluster: Part, planter: SocketPlanter, listener: Listener
 ) -> None:

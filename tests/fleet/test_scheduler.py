@@ -44,6 +44,8 @@ class Scheduler:
         self.rpc = lambda _: Remote(lambda call, data: answer(calls, call, data))
         self.setups: dict[str, Mapping[str, Any]] = {}
 
+    def subscribe_topic(self, topic: str, client: str) -> None: ...
+
     def log_event(self, _topic: str, msg: object) -> None:
         self.events.append(msg)
 
