@@ -102,8 +102,12 @@ class WorkerSessions(WorkerPlugin):
                 raise SessionError(session_id, reason)  # noqa: TRY301 - the release is harmless
             cmd, options = loads(payload)
             await self._manager.aspawn_agent(session_id, cmd, **options)
-        except BaseException:
-            await self._report("release", session_id=session_id, token=token)
+        except BaseException as error:
+            # The reply frees the id as well, where the scheduler still waits for it.
+            with contextlib.suppress(FleetError):
+                await self._report("release", session_id=session_id, token=token)
+            if isinstance(error, UnreachableError):  # of the scheduler: nothing was started
+                raise FleetError(error.address, error.reason) from None
             raise
         await self._flush()
 

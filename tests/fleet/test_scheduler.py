@@ -69,9 +69,11 @@ class Scheduler:
         return await ask(Remote(self.handlers[NAME]), "the scheduler", BOUND, call, **arguments)
 
 
-def spawn(scheduler: Scheduler, deadline: float = MOMENT) -> Coroutine[Any, Any, Any]:
+def spawn(
+    scheduler: Scheduler, deadline: float = MOMENT, payload: bytes = b""
+) -> Coroutine[Any, Any, Any]:
     return scheduler.ask(
-        "spawn", session_id="s", tool="mcp", host=None, payload=b"", deadline=deadline
+        "spawn", session_id="s", tool="mcp", host=None, payload=payload, deadline=deadline
     )
 
 
@@ -189,32 +191,62 @@ def test_a_stop_waits_for_the_start_of_its_session() -> None:
     asyncio.run(scene())
 
 
+class Machine:
+    """A scheduler's part and a worker's part of a fleet; how the second asks the first is given."""
+
+    def __init__(self, folder: Path, tell: Callable[[Scheduler, str, bytes], Any]) -> None:
+        self.scheduler = Scheduler()
+        settings = Settings(str(folder), KillPolicy())
+        self._plugins = SchedulerSessions(settings), WorkerSessions(settings)
+        remote = Remote(lambda call, data: tell(self.scheduler, call, data))
+        self._worker: Any = SimpleNamespace(address=WORKER, handlers={}, scheduler=remote)
+
+    async def __aenter__(self) -> Scheduler:
+        scheduler, worker = self._plugins
+        await scheduler.start(self.scheduler)
+        self.scheduler.rpc = lambda _: Remote(worker.handle)
+        await worker.setup(self._worker)
+        return self.scheduler
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._plugins[1].teardown(self._worker)
+
+
 def test_an_event_is_told_once_although_its_connection_breaks(tmp_path: Path) -> None:
+    turns = count()
+
+    async def tell(scheduler: Scheduler, call: str, data: bytes) -> Any:  # noqa: ANN401 - any value travels
+        turn = next(turns) % 3 if call == "event" else 2
+        reply = await scheduler.handlers[NAME](call, data) if turn else None
+        if turn < 2:  # neither the event nor the answer arrives; the event alone
+            raise ConnectionResetError
+        return reply
+
     async def scene() -> None:
-        turns = count()
-
-        async def tell(call: str, data: bytes) -> Any:  # noqa: ANN401 - any value travels
-            turn = next(turns) % 3 if call == "event" else 2
-            reply = await scheduler.handlers[NAME](call, data) if turn else None
-            if turn < 2:  # neither the event nor the answer arrives; the event alone
-                raise ConnectionResetError
-            return reply
-
-        scheduler = Scheduler()
-        settings = Settings(str(tmp_path), KillPolicy())
-        await SchedulerSessions(settings).start(scheduler)
-        worker = SimpleNamespace(address=WORKER, handlers={}, scheduler=Remote(tell))
-        sessions = WorkerSessions(settings)
-        scheduler.rpc = lambda _: Remote(sessions.handle)
-        await sessions.setup(worker)
-        payload = dumps((SLEEP, {}))
-        start = {"session_id": "s", "tool": "mcp", "host": None, "payload": payload}
-        assert (await scheduler.ask("spawn", **start, deadline=BOUND)).state == "running"
-        assert (await scheduler.ask("stop", session_id="s", deadline=BOUND)).success
-        await sessions.teardown(worker)
+        async with Machine(tmp_path, tell) as scheduler:
+            assert (await spawn(scheduler, BOUND, dumps((SLEEP, {})))).state == "running"
+            assert (await scheduler.ask("stop", session_id="s", deadline=BOUND)).success
         names = [event["event"].rpartition(".")[2] for event in scheduler.events]
         assert names == ["started", "stopping", "stopped"]
         assert await scheduler.ask("sessions", deadline=BOUND) == {}
+
+    asyncio.run(scene())
+
+
+def test_a_start_whose_claim_is_not_answered_frees_its_id(tmp_path: Path) -> None:
+    async def tell(scheduler: Scheduler, call: str, data: bytes) -> Any:  # noqa: ANN401 - any value travels
+        if call == "release":
+            raise ConnectionResetError
+        reply = await scheduler.handlers[NAME](call, data)
+        if call == "claim":
+            raise ConnectionResetError
+        return reply
+
+    async def scene() -> None:
+        async with Machine(tmp_path, tell) as scheduler:
+            with pytest.raises(FleetError, match="the scheduler: its connection broke"):
+                await spawn(scheduler, BOUND, dumps((SLEEP, {})))
+            assert await scheduler.ask("sessions", deadline=BOUND) == {}
 
     asyncio.run(scene())
 
