@@ -12,7 +12,18 @@ from .._models.errors import FleetError, SessionError, UnreachableError
 from .._records.format import check_id
 from .._sessions.models import EventKind, SessionEvent, SessionState, StopMethod, StopResult
 from .._sessions.stop import not_found, nothing_to_stop
-from .engine import NAME, NO_FLEET, Call, Scheduler, SchedulerPlugin, Settings, answer, ask, dumps
+from .engine import (
+    NAME,
+    NO_FLEET,
+    Call,
+    Scheduler,
+    SchedulerPlugin,
+    Settings,
+    answer,
+    ask,
+    dumps,
+    within,
+)
 from .models import FleetEvent, FleetRecovery, FleetSession, HostRecovery, unreachable
 from .table import Entry, SessionTable
 from .worker import WorkerSessions
@@ -121,7 +132,11 @@ class SchedulerSessions(SchedulerPlugin):
     async def _stop(self, session_id: str, deadline: float) -> StopResult:
         check_id(session_id)
         if (begun := self._starts.get(session_id)) is not None:
-            await begun.wait()  # the start has its own deadline
+            try:
+                await within(begun.wait(), deadline)  # that of the start may be longer
+            except TimeoutError:
+                reason = f"its host did not answer within {deadline:g} s, and may start it yet"
+                return unreachable(session_id, reason)
         entry = self._table.find(session_id)
         if entry is None:
             known = self._table.ended(session_id)

@@ -98,6 +98,25 @@ def test_a_start_that_was_claimed_and_then_not_answered_keeps_its_id() -> None:
     asyncio.run(scene())
 
 
+def test_a_stop_waits_for_a_start_no_longer_than_its_own_deadline() -> None:
+    async def scene() -> None:
+        begun = asyncio.Event()
+
+        async def slow(**_: object) -> None:
+            begun.set()
+            await silent()
+
+        scheduler = Scheduler(spawn=slow)
+        await scheduler.begin()
+        start = asyncio.ensure_future(spawn(scheduler, LONG))
+        await begun.wait()
+        stop = await scheduler.ask("stop", session_id="s", deadline=MOMENT)
+        assert (stop.success, stop.method) == (False, "unreachable")
+        start.cancel()
+
+    asyncio.run(scene())
+
+
 def test_a_worker_that_is_lost_during_its_setup_is_no_error() -> None:
     async def scene() -> None:
         async def broken(*_: object, **__: object) -> Mapping[str, Mapping[str, Any]]:
