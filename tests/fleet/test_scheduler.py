@@ -202,7 +202,7 @@ def test_a_stop_waits_for_the_start_of_its_session() -> None:
         await scheduler.begin()
         start = asyncio.ensure_future(spawn(scheduler))
         await released.wait()
-        stop = await scheduler.ask("stop", session_id="s", deadline=MOMENT)
+        stop = await scheduler.ask("stop", session_id="s", deadline=BOUND)
         assert stop.method == "not_found"
         with pytest.raises(UnreachableError):
             await start
