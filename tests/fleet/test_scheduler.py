@@ -252,6 +252,27 @@ def test_an_event_is_told_once_although_its_connection_breaks(tmp_path: Path) ->
     asyncio.run(scene())
 
 
+def test_a_worker_that_leaves_during_its_setup_is_never_ready(tmp_path: Path) -> None:
+    async def scene() -> None:
+        asked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def tell(scheduler: Scheduler, call: str, data: bytes) -> Any:  # noqa: ANN401 - any value travels
+            if call == "losses":
+                asked.set()
+                await go_on.wait()
+            return await scheduler.handlers[NAME](call, data)
+
+        machine = Machine(tmp_path, tell)
+        setup = asyncio.ensure_future(machine.__aenter__())
+        await asked.wait()
+        await machine.__aexit__()
+        go_on.set()
+        with pytest.raises(FleetError, match="no such host is ready"):
+            await spawn(await setup, BOUND)
+
+    asyncio.run(scene())
+
+
 def test_a_start_whose_claim_is_not_answered_frees_its_id(tmp_path: Path) -> None:
     async def tell(scheduler: Scheduler, call: str, data: bytes) -> Any:  # noqa: ANN401 - any value travels
         if call == "release":
