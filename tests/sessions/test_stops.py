@@ -100,7 +100,8 @@ def test_a_process_that_ignores_everything_is_killed(
     assert session.exit_code == -9
 
 
-def test_a_server_that_leaves_when_its_input_is_closed(manager: SessionManager) -> None:
+def test_a_server_that_leaves_when_its_input_is_closed(tmp_path: Path) -> None:
+    manager = SessionManager(tmp_path, policy=FOREVER)  # no signal comes before it has left
     session = manager.spawn_agent("a", ["cat"], stdin=subprocess.PIPE)
     assert manager.stop_agent("a").method == "closed_stdin"
     assert session.exit_code == 0
