@@ -90,8 +90,10 @@ def nothing_left_behind() -> Iterator[None]:
     files, cells = _open_files(), library_left()
     yield
     deadline = time.monotonic() + BOUND
-    while len(_open_files()) > len(files) and time.monotonic() < deadline:
-        time.sleep(0.01)  # a thread that is ending closes its own
+    while time.monotonic() < deadline and (
+        len(_open_files()) > len(files) or _unreaped() is not None
+    ):
+        time.sleep(0.01)  # a thread that is ending closes and reaps its own
     assert _unreaped() is None, "a test left a child that was not reaped"
     assert len(_open_files()) <= len(files), f"a test left open: {_open_files() - files}"
     assert own_left() == [], "a test left cgroups"

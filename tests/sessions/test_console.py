@@ -76,7 +76,7 @@ def test_two_browsers_see_the_same_events(server: Server, page: Page, open_page:
         expect(view.message).to_be_visible()
     late = shown(open_page(server))
     expect(late.state).to_have_text("Stopped")
-    assert late.where.inner_text() == card.where.inner_text()
+    expect(late.where).to_have_text(card.where.inner_text(), use_inner_text=True)
 
 
 def test_an_answer_finishes_the_task_by_the_keyboard_alone(server: Server, page: Page) -> None:
