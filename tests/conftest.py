@@ -165,14 +165,17 @@ def storm(open_folder: Path) -> Path:
 
 
 def _new_cells(before: list[Path]) -> set[Path]:
-    """Return the new cgroups of the library. The next containment removes those of the dying."""
-    new = {*library_left()} - {*before}
-    for cgroup in new:
-        with suppress(FileNotFoundError):  # it has gone meanwhile
-            is_empty(cgroup, BOUND)
-    if new:
+    """Return the new cgroups of the library.
+
+    The next containment removes those of the dying, a thread that is ending those of its own.
+    """
+    deadline = time.monotonic() + BOUND
+    while (new := {*library_left()} - {*before}) and time.monotonic() < deadline:
+        for cgroup in new:
+            with suppress(FileNotFoundError):  # it has gone meanwhile
+                is_empty(cgroup, BOUND)
         Containment.prepare().release()
-    return {*library_left()} - {*before}
+    return new
 
 
 def _unreaped() -> int | None:
