@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -23,6 +24,7 @@ from proctree_kill import (
     identify,
     recover,
 )
+from proctree_kill._records import assessment
 from proctree_kill._records.recover_record import RecordRecovery
 from proctree_kill._records.report import RecordFate, RecordOutcome
 from proctree_kill._records.trusted_files import Opened
@@ -386,6 +388,20 @@ class TestBare:
         assert only(recover(tmp_path, bare=True)).fate is RecordFate.RECYCLED
         assert tree.root.poll() is None
         assert files(tmp_path) == set()
+
+    def test_nothing_is_touched_where_the_look_took_too_long_to_tell(
+        self, plant: Planter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tree = plant(POLITE)
+        path = tmp_path / "session_a.pid"
+        path.write_text(str(tree.root.pid))
+        now = time.time()
+        os.utime(path, (now, now))
+        clock = Mock(time=Mock(side_effect=[now, now + 60]))  # held up between its two calls
+        monkeypatch.setattr(assessment, "time", clock)
+        assert only(recover(tmp_path, bare=True)).fate is RecordFate.BARE
+        assert tree.root.poll() is None
+        assert files(tmp_path) == {"session_a.pid"}
 
     @pytest.mark.needs("root", "ordinary user")
     def test_a_process_of_another_user_is_kept(self, plant: Planter, tmp_path: Path) -> None:

@@ -153,6 +153,21 @@ def test_an_interrupt_forces_and_is_raised_when_the_session_is_over(
     assert session.state is SessionState.STOPPED
 
 
+def test_an_id_is_free_once_the_state_says_that_its_session_is_over(
+    manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_stop, seen = ManagedSession.end_stop, []
+
+    def noted(session: ManagedSession, state: SessionState, result: StopResult) -> None:
+        seen.append(dict(manager.sessions))
+        end_stop(session, state, result)
+
+    monkeypatch.setattr(ManagedSession, "end_stop", noted)
+    manager.spawn_agent("a", ["sleep", "1000"])
+    assert manager.stop_agent("a").success
+    assert seen == [{}]
+
+
 def test_hung_sessions_are_stopped_at_the_same_time(
     plant: Planter, tmp_path: Path, listener: Listener
 ) -> None:
