@@ -172,7 +172,7 @@ def test_what_the_run_inherited_is_not_a_leftover(
 ) -> None:
     test = pytester.makepyfile("def test_one(): ...")
     pytest_argv = [sys.executable, "-m", "pytest", *PLUGINS, "--orphans=error", str(test)]
-    script = f'sleep {LONG} & "$@" >{tmp_path}/out; code=$?; kill $!; exit $code'
+    script = f'sleep {LONG} & "$@" >{tmp_path}/out; code=$?; kill $!; wait $!; exit $code'
     ran = pytester.run("sh", "-c", script, "sh", *pytest_argv)
     assert ran.ret == 0
 
