@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from proctree_kill import TreePopen
-from support.examples import command, options
+from support.examples import command, guard_of, options
 from support.times import BOUND
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
@@ -21,8 +21,6 @@ pytest.importorskip("fastapi", reason="FastAPI is not installed")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 
 pytestmark = pytest.mark.needs("fork")
-
-GUARD = "proctree_kill._guard"
 
 
 class Server:
@@ -137,8 +135,7 @@ def test_after_a_crash_the_guard_ends_the_agents(tmp_path: Path) -> None:
 def test_where_the_guard_dies_too_the_next_start_ends_the_agents(tmp_path: Path) -> None:
     with serving(tmp_path) as crashed:
         agent = psutil.Process(*crashed.start("chat-1"))
-        guards = psutil.Process(crashed.process.pid).children()
-        next(guard for guard in guards if GUARD in " ".join(guard.cmdline())).kill()
+        guard_of(crashed.process.pid).kill()
         crashed.process.send_signal(signal.SIGKILL)
         crashed.process.wait()
         assert agent.is_running()
