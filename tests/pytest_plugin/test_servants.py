@@ -147,7 +147,7 @@ def use():
 LOKY_USE = """
 import loky
 def use():
-    return loky.get_reusable_executor(max_workers=2).submit(abs, -1).result() == 1
+    return loky.get_reusable_executor(2, timeout=1000).submit(abs, -1).result() == 1
 """
 TWICE = """
 def test_that_begins(): assert use() and same_children()
@@ -181,7 +181,7 @@ class TestRuns:
         pytest.importorskip("loky")
         source = f"""
         def test_that_leaves_one():
-            executor = loky.get_reusable_executor(max_workers=2)
+            executor = loky.get_reusable_executor(2, timeout=1000)
             executor.submit(os.spawnlp, os.P_NOWAIT, "sleep", "sleep", "{LONG}").result()
         """
         source = CHILDREN + LOKY_USE + TWICE + textwrap.dedent(source) + AGAIN
