@@ -24,6 +24,7 @@ from proctree_kill import (
     kill_tree,
     snapshot_tree,
 )
+from support.forcing import forced_after
 from support.loops import on_both
 from support.nodes import Node, chain
 from support.planter import Planter
@@ -163,7 +164,8 @@ def test_a_result_is_its_json(plant: Planter) -> None:
 
 def test_the_root_alone_may_be_asked(plant: Planter) -> None:
     tree = plant(Node(name="root", reaps=False, on_term="exit", children=(chain("child"),)))
-    result = kill_tree(tree.root, terminate="root", grace=0.2)
+    with forced_after([tree.root.pid]):
+        result = kill_tree(tree.root, terminate="root", grace=PATIENCE)
     sent = {outcome.identity.pid: outcome.signals for outcome in result.outcomes}
     assert sent[tree.root.pid] == ("SIGTERM", "SIGCONT")
     assert sent[tree.pids["child"]] == ("SIGSTOP", "SIGKILL")

@@ -50,7 +50,8 @@ def test_no_process_survives(plant: Planter, scenario: Scenario, caller: Caller)
     tree = plant(scenario.node, account=caller.account, marker=marker)
     if scenario.node.dies:
         tree.root.wait()
-    result = caller.kill(tree.root.pid, grace=scenario.grace, marker=marker)
+    with scenario.forcing(tree.pids):
+        result = caller.kill(tree.root.pid, grace=scenario.grace, marker=marker)
     assert result.ok, result.summary()
     assert tree.all_dead()
     found = by_name(tree.pids, result)
