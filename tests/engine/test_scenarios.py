@@ -70,12 +70,12 @@ def test_five_hundred_processes_fit_under_sixty_four_descriptors(
         Node(name="root", children=tuple(chain(name) for name in names)), account=caller.account
     )
     few = replace(caller, descriptors=64)
-    result = few.kill(tree.root.pid, grace=PATIENCE)
+    result = few.kill(tree.root.pid, within=2 * BOUND, grace=BOUND)
     assert result.ok, result.summary()
     assert tree.all_dead()
     assert {outcome.identity.pid for outcome in result.outcomes} == set(tree.pids.values())
     assert {outcome.fate for outcome in result.outcomes} == {LEFT}
-    assert result.seconds < PATIENCE
+    assert result.seconds < BOUND
 
 
 def test_a_root_that_is_never_reaped_is_dead_at_once(plant: Planter) -> None:
@@ -143,7 +143,8 @@ def test_a_child_that_became_root_is_denied_and_the_rest_is_gone(
     result = caller.kill(tree.root.pid, grace=grace, settle=HASTE)
     fates = {outcome.name: outcome.fate for outcome in result.outcomes}
     assert fates.pop("cat") is Fate.DENIED
-    assert set(fates) == {"sh", "sleep"}
+    assert len(result.outcomes) == len(["sh", "sleep", "cat"])
+    assert set(fates) <= {"sh", "sleep"}  # a shell that has not become sleep yet
     assert set(fates.values()) <= {LEFT, KILLED}
     assert not result.ok
     assert [outcome.name for outcome in result.survivors] == ["cat"]
