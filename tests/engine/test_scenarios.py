@@ -21,7 +21,7 @@ from support.nodes import Node, chain
 from support.outcomes import by_name
 from support.planter import Planter
 from support.scenarios import KILLED, LEFT, SCENARIO_PARAMS, Scenario
-from support.times import BOUND, HASTE, LONG, PATIENCE
+from support.times import BOUND, LONG, PATIENCE
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -140,7 +140,7 @@ def test_a_child_that_became_root_is_denied_and_the_rest_is_gone(
     assert tree.root.stdout
     tree.root.stdin.write(b"the child is root\n")
     assert tree.root.stdout.readline() == b"the child is root\n"
-    result = caller.kill(tree.root.pid, grace=grace, settle=HASTE)
+    result = caller.kill(tree.root.pid, grace=grace, settle=BOUND)
     fates = {outcome.name: outcome.fate for outcome in result.outcomes}
     assert fates.pop("cat") is Fate.DENIED
     assert len(result.outcomes) == len(["sh", "sleep", "cat"])
