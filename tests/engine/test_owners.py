@@ -205,9 +205,8 @@ def test_a_popen_that_is_dead_and_not_reaped_leads_to_its_session(plant: Planter
 
 def test_several_targets_share_one_call(plant: Planter) -> None:
     trees = [plant(DEFAULT), plant(OWN_CODE), plant(STUBBORN)]
-    targets = [trees[0].root, trees[1].root.pid, trees[2].root]
     with forced_after([trees[0].root.pid]):
-        result = kill_tree(targets, grace=PATIENCE)
+        result = kill_tree([trees[0].root, trees[1].root.pid, trees[2].root], grace=PATIENCE)
     assert result.ok
     assert [identity.pid for identity in result.target] == [tree.root.pid for tree in trees]
     assert all(tree.all_dead() for tree in trees)

@@ -27,6 +27,7 @@ def await_in_starts(patch: pytest.MonkeyPatch, ready: Callable[[Popen], object])
 
 def has_written(process: Popen) -> None:
     """Wait until the pipe of the standard output holds something."""
+    assert process.stdout
     assert select.select([process.stdout], [], [], BOUND)[0], "it has written nothing"
 
 
