@@ -19,7 +19,6 @@ from proctree_kill._spawn.leftovers import Leftovers, Rest
 from proctree_kill._spawn.time_limit import TimeLimit
 from proctree_kill._spawn.tree_cpu import TreeCpu, idle_clock
 from support.cgroups import usable_cgroup
-from support.readiness import await_in_starts, has_exited, has_written
 from support.times import BOUND, LONG
 
 pytestmark = pytest.mark.needs("fork")
@@ -79,22 +78,6 @@ exec sleep {LONG}
 """
 
 
-@pytest.fixture
-def _speaks_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no time begin before the command has written something."""
-    await_in_starts(monkeypatch, has_written)
-
-
-@pytest.fixture
-def _ends_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no time begin before the root has ended."""
-    await_in_starts(monkeypatch, has_exited)
-
-
-speaks_first = pytest.mark.usefixtures("_speaks_first")
-ends_first = pytest.mark.usefixtures("_ends_first")
-
-
 def idle(args: list[str], seconds: float, **options: Any) -> Any:  # noqa: ANN401 - subprocess's error has less
     """Run a command that is to be found idle; return what is raised."""
     with pytest.raises(subprocess.TimeoutExpired) as raised:
@@ -116,7 +99,7 @@ def await_idle(tree: TreePopen[bytes], spare: Spare | None = None) -> None:
 
 class TestIdle:
     @CONTAINED
-    @speaks_first
+    @pytest.mark.usefixtures("speaks_first")
     def test_a_silent_tree_is_ended(self, containment: str) -> None:
         script = f"sleep {LONG} & echo; exec sleep {LONG}"
         options = {"containment": containment, "stdout": subprocess.PIPE}
@@ -125,7 +108,7 @@ class TestIdle:
         assert str(error) == f"Command ['sh', '-c', '{script}'] was idle for 2.0 seconds"
         assert [outcome.fate for outcome in error.kill.outcomes] == [Fate.KILLED] * 2
 
-    @speaks_first
+    @pytest.mark.usefixtures("speaks_first")
     def test_the_output_until_then_is_kept(self) -> None:
         script = f"echo err >&2; echo out; exec sleep {LONG}"
         error = idle(["sh", "-c", script], SLOW, capture_output=True)
@@ -145,19 +128,19 @@ class TestIdle:
     def test_a_stopped_tree_is_idle(self, containment: str) -> None:
         idle(["sh", "-c", "kill -STOP $$"], SHORT, containment=containment)
 
-    @speaks_first
+    @pytest.mark.usefixtures("speaks_first")
     def test_the_grace_applies(self) -> None:
         polite = f"trap 'echo asked; exit' TERM; echo up; while :; do sleep {LONG} & wait; done"
         error = idle(["sh", "-c", polite], SLOW, grace=BOUND, stdout=subprocess.PIPE)
         assert error.stdout == b"up\nasked\n"
 
-    @speaks_first
+    @pytest.mark.usefixtures("speaks_first")
     def test_a_hanging_rest_that_is_waited_for_is_idle(self) -> None:
         script = f"sleep {LONG} & echo started"
         error = idle(["sh", "-c", script], SLOW, leftovers="wait", stdout=subprocess.PIPE)
         assert error.stdout == b"started\n"
 
-    @ends_first
+    @pytest.mark.usefixtures("ends_first")
     def test_a_rest_that_is_idle_ends_its_linger(self) -> None:
         script = f"sleep {LONG} & echo started"
         done = run(

@@ -23,7 +23,6 @@ from proctree_kill._spawn.leftovers import Leftovers
 from support.callers import apart
 from support.counts import LOGS
 from support.logs import zip_log
-from support.readiness import await_in_starts, has_exited, has_written
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -31,22 +30,6 @@ PYTHON = [sys.executable, "-I", "-S", "-c"]
 LONG = 1000
 RUNS = pytest.mark.parametrize("run", [subprocess.run, run], ids=["subprocess", "ours"])
 Run = Callable[..., subprocess.CompletedProcess[Any]]
-
-
-@pytest.fixture
-def _speaks_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no time begin before the command has written something."""
-    await_in_starts(monkeypatch, has_written)
-
-
-@pytest.fixture
-def _ends_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no time begin before the root has ended."""
-    await_in_starts(monkeypatch, has_exited)
-
-
-speaks_first = pytest.mark.usefixtures("_speaks_first")
-ends_first = pytest.mark.usefixtures("_ends_first")
 
 
 class TestAsSubprocess:
@@ -93,7 +76,7 @@ class TestAsSubprocess:
             run(["/nonexistent/program"], capture_output=True)
 
     @RUNS
-    @speaks_first
+    @pytest.mark.usefixtures("speaks_first")
     def test_the_output_so_far_at_the_timeout(self, run: Run) -> None:
         script = f"echo early; exec sleep {LONG}"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
@@ -103,7 +86,7 @@ class TestAsSubprocess:
         assert expired.value.stderr is None
 
     @RUNS
-    @speaks_first
+    @pytest.mark.usefixtures("speaks_first")
     def test_a_character_that_was_cut_at_the_timeout(self, run: Run) -> None:
         with pytest.raises(subprocess.TimeoutExpired) as expired:
             run([*PYTHON, HALF], timeout=0.3, encoding="utf-8", stdout=subprocess.PIPE)
@@ -125,28 +108,28 @@ HALF = "import os, signal; os.write(1, b'\\xc3'); signal.pause()"  # write half 
 class TestTheTree:
     """What subprocess.run leaves behind."""
 
-    @speaks_first
+    @pytest.mark.usefixtures("speaks_first")
     def test_the_timeout_ends_grandchildren_that_hold_the_pipes(self) -> None:
         script = f"sleep {LONG} & echo $$; sleep {LONG}"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
             run(["sh", "-c", script], timeout=0.5, capture_output=True)
         assert_empty(int(expired.value.stdout or 0))
 
-    @speaks_first
+    @pytest.mark.usefixtures("speaks_first")
     def test_the_timeout_forces_what_ignores_the_request(self) -> None:
         script = f"trap '' TERM; sleep {LONG} & echo $$; sleep {LONG}"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
             run(["sh", "-c", script], timeout=0.3, capture_output=True)
         assert_empty(int(expired.value.stdout or 0))
 
-    @speaks_first
+    @pytest.mark.usefixtures("speaks_first")
     def test_a_grace_asks_first(self) -> None:
         polite = f"trap 'echo asked; exit' TERM; echo early; while :; do sleep {LONG} & wait; done"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
             run(["sh", "-c", polite], timeout=0.3, grace=10, capture_output=True)
         assert expired.value.stdout == b"early\nasked\n"
 
-    @speaks_first
+    @pytest.mark.usefixtures("speaks_first")
     def test_a_teardown_asks_by_its_signals(self) -> None:
         polite = f"trap 'echo asked; exit' INT; echo early; while :; do sleep {LONG} & wait; done"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
@@ -250,7 +233,7 @@ class TestLeftovers:
         done = run(command, leftovers="wait", linger=0, capture_output=True, cwd=tmp_path)
         assert (done.stdout, done.kill) == (b"late\n", None)
 
-    @ends_first
+    @pytest.mark.usefixtures("ends_first")
     def test_the_wait_for_the_whole_tree_has_a_timeout(self) -> None:
         with pytest.raises(subprocess.TimeoutExpired) as expired:
             run(["sh", "-c", f"echo $$; sleep {LONG} &"], leftovers="wait", timeout=0.5, stdout=-1)
@@ -266,7 +249,7 @@ class TestLeftovers:
         kill = expired.value.kill  # type: ignore[attr-defined] # ours
         assert Fate.KILLED in {outcome.fate for outcome in kill.outcomes}
 
-    @ends_first
+    @pytest.mark.usefixtures("ends_first")
     def test_at_the_timeout_the_silent_lose_the_rest_of_their_linger(self) -> None:
         script = f"echo $$; sleep {LONG} & exit 3"
         done = run(["sh", "-c", script], timeout=0.5, linger=ENOUGH, capture_output=True)
@@ -457,7 +440,7 @@ class TestAwaited:
         done = asyncio.run(arun(["sh", "-c", "cat; exit 3"], input=b"in", capture_output=True))
         assert (done.returncode, done.stdout, done.stderr) == (3, b"in", b"")
 
-    @speaks_first
+    @pytest.mark.usefixtures("speaks_first")
     def test_the_timeout(self) -> None:
         script = f"sleep {LONG} & echo $$; sleep {LONG}"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
