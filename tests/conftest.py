@@ -150,7 +150,7 @@ def no_controllers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def speaks_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no start return before the command has written something: a time begins then."""
+    """Have no start return before the command has written something."""
     await_in_starts(monkeypatch, has_written)
 
 

@@ -319,7 +319,7 @@ def test_trio_awaits_a_kill(plant: Planter) -> None:
     tree = plant(chain("root", "child"))
 
     async def scene() -> KillResult:
-        return await akill_tree(tree.root)
+        return await akill_tree(tree.root, grace=PATIENCE)
 
     result: KillResult = trio.run(scene)
     assert result.ok

@@ -152,7 +152,7 @@ ENDS: dict[str, Callable[[TreePopen[bytes]], object]] = {
     "wait": lambda process: process.wait(),
     "poll": end_by_poll,
     "communicate": lambda process: process.communicate(),
-    "stop": lambda process: process.stop(),
+    "stop": lambda process: process.stop(grace=LONG),
 }
 
 
