@@ -114,6 +114,7 @@ def test_a_daemon_with_a_clean_environment_is_out_of_reach() -> None:
     assert process.stop().ok
     assert daemon.is_running()
     daemon.kill()
+    daemon.wait(BOUND)
 
 
 def test_a_process_that_still_carries_the_marker_leads_to_its_children(tmp_path: Path) -> None:
