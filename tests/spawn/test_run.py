@@ -23,6 +23,7 @@ from proctree_kill._spawn.leftovers import Leftovers
 from support.callers import apart
 from support.counts import LOGS
 from support.logs import zip_log
+from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -261,7 +262,7 @@ class TestLeftovers:
         done = run(["sh", "-c", f"sleep {LONG} & echo $!"], leftovers="leave", capture_output=True)
         assert done.kill is None
         assert psutil.Process(int(done.stdout)).status() != psutil.STATUS_ZOMBIE
-        os.kill(int(done.stdout), signal.SIGKILL)
+        end_left(int(done.stdout))
 
     def test_what_was_printed_before_the_end_is_read_and_the_pipe_closed(
         self, tmp_path: Path
@@ -287,13 +288,13 @@ class TestLeftovers:
         with os.fdopen(reading) as reader:
             left = psutil.Process(int(reader.readline()))
         assert left.status() != psutil.STATUS_ZOMBIE
-        left.kill()
+        end_left(left.pid)
 
     def test_a_tree_that_is_left_has_no_record(self, tmp_path: Path) -> None:
         record = tmp_path / "session_a.pid"
         script = f"sleep {LONG} >&- 2>&- & echo $!"
         done = run(["sh", "-c", script], leftovers="leave", stdout=-1, record=record)
-        os.kill(int(done.stdout), signal.SIGKILL)
+        end_left(int(done.stdout))
         assert list(tmp_path.iterdir()) == []
 
     def test_an_iterator_is_read_once(self) -> None:
@@ -307,7 +308,7 @@ class TestLeftovers:
         pid = int(done.stderr)
         assert done.kill is None
         assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-        psutil.Process(pid).kill()
+        end_left(pid)
 
     @pytest.mark.needs("procfs")
     def test_output_of_the_spared_does_not_extend_the_linger_of_the_rest(
@@ -316,7 +317,7 @@ class TestLeftovers:
         command = ["sh", "-c", f"{FOREVER} & echo $! >&2; {SILENT}; exit 0"]
         options: dict[str, Any] = {"linger": 0.5, "spare": lambda m: m.name == "sh"}
         done = run(command, capture_output=True, cwd=tmp_path, **options)
-        psutil.Process(int(done.stderr)).kill()
+        end_left(int(done.stderr))
         assert done.kill
         assert [outcome.name for outcome in done.kill.outcomes if outcome.signals] == ["tail"]
 
@@ -527,6 +528,14 @@ def kill_when_told(reading: int, number: signal.Signals) -> None:
     TOLD.append(int(os.read(reading, 99)))
     os.close(reading)
     os.kill(os.getpid(), number)
+
+
+def end_left(pid: int) -> None:
+    """Kill what a command has left in one group, and wait until it is dead."""
+    session = os.getsid(pid)
+    left = [process for process in psutil.process_iter() if in_session(process, session)]
+    os.killpg(os.getpgid(pid), signal.SIGKILL)
+    psutil.wait_procs(left, BOUND)
 
 
 def assert_empty(session: int) -> None:
