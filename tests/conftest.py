@@ -23,6 +23,7 @@ from support.capabilities import has
 from support.cgroups import is_empty, library_left, own_left
 from support.listener import Listener
 from support.planter import Planter
+from support.readiness import await_in_starts, has_exited, has_written
 from support.socket_planter import SocketPlanter
 from support.storms import SOURCE, build
 from support.times import BOUND
@@ -147,6 +148,18 @@ def no_controllers(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(controllers, "_enabled", lambda _: [])
         monkeypatch.setattr(controllers, "_offers", lambda *_: False)
+
+
+@pytest.fixture
+def speaks_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no start return before the command has written something."""
+    await_in_starts(monkeypatch, has_written)
+
+
+@pytest.fixture
+def ends_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no start return before the root has ended."""
+    await_in_starts(monkeypatch, has_exited)
 
 
 @pytest.fixture(scope="session")

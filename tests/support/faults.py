@@ -207,9 +207,11 @@ def run(scene: Scene, folder: Path, tracer: Callable[[], Calls | Opcodes]) -> Ca
         case = apart(lambda: _play(scene, folder, tracer(), token), WATCHDOG)
     except TimeoutError:
         case = Case([], None, "nothing", ["it hangs"])
-    for pid in _carriers(token, guards=True):
+    rest = _carriers(token, guards=True)
+    for pid in rest:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    _leave(rest)
     if {*library_left()} - before:
         Containment.prepare().release()
     left = [path.name for path in {*library_left()} - before]
