@@ -23,6 +23,7 @@ from support.capabilities import has
 from support.cgroups import is_empty, library_left, own_left
 from support.listener import Listener
 from support.planter import Planter
+from support.readiness import await_in_starts, has_exited, has_written
 from support.socket_planter import SocketPlanter
 from support.storms import SOURCE, build
 from support.times import BOUND
@@ -90,8 +91,10 @@ def nothing_left_behind() -> Iterator[None]:
     files, cells = _open_files(), library_left()
     yield
     deadline = time.monotonic() + BOUND
-    while len(_open_files()) > len(files) and time.monotonic() < deadline:
-        time.sleep(0.01)  # a thread that is ending closes its own
+    while time.monotonic() < deadline and (
+        len(_open_files()) > len(files) or _unreaped() is not None
+    ):
+        time.sleep(0.01)  # a thread that is ending closes and reaps its own
     assert _unreaped() is None, "a test left a child that was not reaped"
     assert len(_open_files()) <= len(files), f"a test left open: {_open_files() - files}"
     assert own_left() == [], "a test left cgroups"
@@ -147,6 +150,18 @@ def no_controllers(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(controllers, "_offers", lambda *_: False)
 
 
+@pytest.fixture
+def speaks_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no start return before the command has written something."""
+    await_in_starts(monkeypatch, has_written)
+
+
+@pytest.fixture
+def ends_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no start return before the root has ended."""
+    await_in_starts(monkeypatch, has_exited)
+
+
 @pytest.fixture(scope="session")
 def open_folder() -> Iterator[Path]:
     """Make a folder that every user may look into."""
@@ -163,14 +178,17 @@ def storm(open_folder: Path) -> Path:
 
 
 def _new_cells(before: list[Path]) -> set[Path]:
-    """Return the new cgroups of the library. The next containment removes those of the dying."""
-    new = {*library_left()} - {*before}
-    for cgroup in new:
-        with suppress(FileNotFoundError):  # it has gone meanwhile
-            is_empty(cgroup, BOUND)
-    if new:
+    """Return the new cgroups of the library.
+
+    The next containment removes those of the dying, a thread that is ending those of its own.
+    """
+    deadline = time.monotonic() + BOUND
+    while (new := {*library_left()} - {*before}) and time.monotonic() < deadline:
+        for cgroup in new:
+            with suppress(FileNotFoundError):  # it has gone meanwhile
+                is_empty(cgroup, BOUND)
         Containment.prepare().release()
-    return {*library_left()} - {*before}
+    return new
 
 
 def _unreaped() -> int | None:

@@ -41,6 +41,7 @@ def test_a_target_is_hit_up_to_its_bound_and_not_judged_without_a_measurement() 
 
 
 @pytest.mark.needs("cc")
+@pytest.mark.timeout(100)
 def test_a_short_run_prints_the_targets_and_writes_every_sample(tmp_path: Path) -> None:
     numbers = tmp_path / "numbers.json"
     words = ["force 10", "first kill of 10", "contained 10"]

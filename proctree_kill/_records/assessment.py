@@ -69,14 +69,19 @@ def assess_bare(pid: int, written: float) -> Assessment:
         member, caller = system.bind(pid), system.bind(os.getpid())
         if member is None:
             return Assessment(RecordFate.GONE)
+        before = time.time()
         shown = system.details(member)
+        after = time.time()
         user = None if caller is None else system.details(caller).user
     root = Sighting(Presence.LIVES, member.name)
     if shown.seconds is None or shown.user is None or shown.user != user:
         detail = f"{member.name or 'its process'} is not known to be of our user"
         return Assessment(RecordFate.BARE, detail, root=root)
-    if time.time() - shown.seconds > written + START_ERROR:
+    if before - shown.seconds > written + START_ERROR:
         return Assessment(RecordFate.RECYCLED, _new_owner(member.name))
+    if after - shown.seconds > written + START_ERROR:  # this process was held up in between
+        detail = f"whether {member.name or 'its process'} is older than the file is not known"
+        return Assessment(RecordFate.BARE, detail, root=root)
     return Assessment(target=identity_of(member), root=root)
 
 

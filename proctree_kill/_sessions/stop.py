@@ -137,7 +137,7 @@ class SessionStop:
         return _of_record(session, RecordRecovery(path, policy, owned=True, hurry=hurry).run())
 
     def _finish(self, ongoing: OngoingStop, result: StopResult) -> None:
-        """Remove the record, set the state, update the table, announce, release other stops."""
+        """Remove the record, update the table, set the state, announce, release other stops."""
         session, registry = self._session, self._registry
         extra = {"session_id": session.session_id}
         exited = self._success is SessionState.EXITED
@@ -147,11 +147,12 @@ class SessionStop:
                 _log.warning("the record %s cannot be removed", recording.path, extra=extra)
             if result.success and session.process is not None and _has_spared(result):
                 session.process.containment.abandon()  # or the guard ends what was spared
-            session.end_stop(self._success if result.success else SessionState.FAILED, result)
             if result.success:
                 registry.note_ended(session.session_id)  # before: a stop finds it in one of them
             if result.success or session.recovered:
                 registry.remove(session)
+            # With its state, its id is free as well.
+            session.end_stop(self._success if result.success else SessionState.FAILED, result)
             if not result.success:
                 if exited or self._reason:  # no caller gets this result
                     _log.warning("%s", result.message, extra=extra)

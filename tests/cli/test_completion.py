@@ -152,6 +152,9 @@ def test_zsh_offers_commands_and_options(
             child.send(f"proctree-kill {typed}\t")
             child.expect_exact(completed)
             child.sendcontrol("u")
+        child.sendline("exit")
+        child.expect(pexpect.EOF)
+        child.wait()
     finally:
         child.close(force=True)
 

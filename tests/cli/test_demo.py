@@ -29,6 +29,19 @@ from support.times import BOUND
 from support.users import ordinary_user
 
 COMMAND = [sys.executable, "-m", "proctree_kill", "demo"]
+# It waits for a process more than it starts: it is planting until an interrupt.
+PLANTING = """\
+from proctree_kill._cli import demo_process, main
+demo_process.CHILDREN["server"] += ("never started",)
+raise SystemExit(main())
+"""
+# It has shown its tree, and does not ask it to exit.
+SHOWING = """\
+import signal
+from proctree_kill._cli import demo, main
+demo.kill_tree = lambda *_, **__: signal.pause()
+raise SystemExit(main())
+"""
 NOTHING_LEFT = "it is closed: no process is left."
 
 
@@ -72,7 +85,8 @@ def test_an_interrupted_demo_leaves_nothing(name: str) -> None:
 
 @pytest.mark.needs("fork")
 def test_a_demo_interrupted_while_it_plants_leaves_nothing() -> None:
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as demo:
+    planting = [sys.executable, "-c", PLANTING, "demo"]
+    with subprocess.Popen(planting, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as demo:
         try:
             wait_for_a_child(demo)
             demo.send_signal(signal.SIGINT)
@@ -85,7 +99,7 @@ def test_a_demo_interrupted_while_it_plants_leaves_nothing() -> None:
 
 @pytest.mark.needs("fork")
 def test_a_demo_that_is_killed_leaves_nothing() -> None:
-    with shown("--grace", "60") as demo:
+    with shown(command=[sys.executable, "-c", SHOWING, "demo"]) as demo:
         demo.kill()
         demo.wait()
         assert demo.stderr
@@ -177,10 +191,10 @@ def in_haste(
 
 
 @contextmanager
-def shown(*options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a demo, and yield it when its whole tree was shown and asked."""
+def shown(*options: str, command: list[str] = COMMAND) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a demo, and yield it when its whole tree was shown and is to be asked."""
     with subprocess.Popen(
-        [*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as demo:
         try:
             assert demo.stdout

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,8 +23,10 @@ import pytest
 from proctree_kill import Containment, TreePopen
 from proctree_kill._cli import main
 from proctree_kill._cli.parser import parse
+from proctree_kill._cli.reaper import OrphanReaper
 from proctree_kill._cli.run import exit_code, start_failure
 from proctree_kill._cli.signals import signal_queue
+from proctree_kill._spawn.time_limit import TimeLimit
 from proctree_kill.errors import ContainmentError
 from support import daemons
 from support.callers import in_namespace, in_subreaper
@@ -43,6 +46,7 @@ from support.runs import (
     shell,
     shell_as_it_is,
 )
+from support.signal_masks import blocked
 from support.times import BOUND
 from support.wrappers import run_wrapper
 
@@ -53,10 +57,11 @@ LEFT_BEHIND = (
     Node(name="own session", session=True),
     Node(name="first", session=True, dies=True, children=(Node(name="daemon", session=True),)),
 )
+# Takes one signal, which is blocked when it starts.
 POLITE = """\
-import os, signal
-signal.signal(signal.SIGTERM, lambda *_: os._exit(os.write(1, b"bye\\n")))
-signal.pause()
+import os, signal, sys
+signal.sigwait([int(sys.argv[1])])
+os.write(1, b"bye\\n")
 """
 
 
@@ -185,8 +190,10 @@ class TestSignalQueue:
     def test_a_long_wait_is_made_of_shorter_ones(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("proctree_kill._cli.signals.LONGEST_WAIT", 0.0)
         with signal_queue([]) as signals:
-            threading.Timer(0.01, signals.put, [7]).start()
+            timer = threading.Timer(0.01, signals.put, [7])
+            timer.start()
             assert signals.get(math.inf) == 7
+            timer.join()
 
 
 @pytest.mark.needs("procfs")
@@ -280,10 +287,12 @@ class TestCommand:
         assert tree.all_dead()
 
     def test_the_whole_tree_ends_when_its_time_is_over(self, plant: Planter) -> None:
-        with running(plant, STUBBORN, "--timeout", "2", "--grace", HASTE) as (command, tree):
-            out, err = command.communicate(timeout=BOUND)
-        assert (command.returncode, out, err) == (124, "", "")
-        assert tree.all_dead()
+        # Where the machine is busy that is before all of it has started.
+        options = ["--timeout", "2", "--grace", HASTE]
+        with plant.prepare(STUBBORN, env=os.environ) as prepared:
+            done = run(*prepared.argv, options=options, **prepared.options)
+        assert (done.returncode, done.stdout, done.stderr) == (124, "", "")
+        assert prepared.tree.all_dead()
 
     def test_another_name_of_the_time(self) -> None:
         assert run("sleep", "1000", options=["--max-lifetime", "0.2"]).returncode == 124
@@ -292,7 +301,8 @@ class TestCommand:
         script = "sleep 1000 & exec sleep 1000"
         done = run("sh", "-c", script, options=["--idle-timeout", "2"])
         assert (done.returncode, done.stdout) == (124, "")
-        said = r"proctree-kill: the command was idle for 2 s; ended: sleep \(\d+\), sleep \(\d+\)\n"
+        name = r"(sleep|sh) \(\d+\)"  # a shell that is not given the CPU is idle too
+        said = rf"proctree-kill: the command was idle for 2 s; ended: {name}, {name}\n"
         assert re.fullmatch(said, done.stderr)
 
     def test_an_idle_command_that_has_to_be_killed(self) -> None:
@@ -307,9 +317,14 @@ class TestCommand:
         done = run(sys.executable, "-I", "-S", "-c", compute, options=["--idle-timeout", "2"])
         assert (done.returncode, done.stderr) == (0, "")
 
-    def test_a_polite_command_says_goodbye_when_its_time_is_over(self) -> None:
-        polite = [sys.executable, "-I", "-S", "-c", POLITE]
-        done = run(*polite, options=["--timeout", "1", "--grace", PATIENCE])
+    @pytest.mark.parametrize(("name", "how"), [("SIGTERM", []), ("SIGINT", ["--signal", "INT"])])
+    def test_a_polite_command_says_goodbye_when_its_time_is_over(
+        self, name: str, how: list[str]
+    ) -> None:
+        number = getattr(signal, name)
+        polite = [sys.executable, "-I", "-S", "-c", POLITE, str(int(number))]
+        with blocked(number):
+            done = run(*polite, options=["--timeout", HASTE, *how, "--grace", PATIENCE])
         assert (done.returncode, done.stdout) == (124, "bye\n")
 
     @pytest.mark.parametrize("name", ["SIGUSR1", "SIGUSR2", "SIGWINCH"])
@@ -363,9 +378,17 @@ class TestCommand:
         options = ["--leftovers", "wait", "--timeout", "1"]
         assert run("sh", "-c", "sleep 1000 & exit 3", options=options).returncode == 124
 
-    def test_at_the_timeout_silent_leftovers_lose_the_rest_of_their_time(self) -> None:
-        options = ["--linger", "1000", "--timeout", "1"]
-        assert run("sh", "-c", "sleep 1000 & exit 3", options=options).returncode == 3
+    def test_at_the_timeout_silent_leftovers_lose_the_rest_of_their_time(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Seam: the time is over as soon as the command itself has ended."""
+        limit = TimeLimit()
+        monkeypatch.setattr("proctree_kill._cli.run.time_limit", lambda *_: limit)
+        monkeypatch.setattr(
+            OrphanReaper, "note_root", lambda _: setattr(limit, "end", time.monotonic())
+        )
+        options = ["--linger", "1000", "--timeout", "1000"]
+        assert main(["run", *options, "--", "sh", "-c", "sleep 1000 & exit 3"]) == 3
 
     def test_what_was_left_goes_on_if_that_is_wanted(self) -> None:
         reading, writing = os.pipe()
@@ -469,9 +492,12 @@ class TestCommand:
         assert tree.all_dead()
 
     def test_a_signal_while_the_rest_is_asked_kills_at_once(self) -> None:
-        script = f"(trap 'echo asked' TERM; {STAY}) & exit;"
-        with shell(script, "--grace", PATIENCE) as command:
+        script = f"(trap 'echo asked' TERM; {STAY}) & read line"  # it exits when all is there
+        options = ("--linger", HASTE, "--grace", PATIENCE)
+        with shell_as_it_is(script, *options, stdin=subprocess.PIPE) as command:
+            assert command.stdin
             assert command.stdout
+            command.stdin.close()
             assert command.stdout.readline() == "asked\n"
             command.send_signal(signal.SIGINT)
             assert command.wait(BOUND) == -signal.SIGINT
@@ -565,12 +591,3 @@ class TestCommand:
             complaint.startswith(f"proctree-kill: {text}")
             for complaint, text in zip(complaints[-2:], told, strict=True)
         ] == [True, True]
-
-
-@pytest.mark.needs("fork")
-def test_the_time_is_over_by_the_signal_that_was_chosen() -> None:
-    options = ("--timeout", "2", "--signal", "INT", "--grace", str(BOUND))
-    with shell(heed("SIGINT"), *options) as command:
-        out, _ = command.communicate(timeout=BOUND)
-    assert out == "caught\n"
-    assert command.returncode == 124

@@ -29,6 +29,11 @@ LEFT_BY_A_LOGIN = Node(
         Node(name="first", session=True, dies=True, children=(Node(name="daemon", session=True),)),
     ),
 )
+# The end of the input is a packet that may come when the command runs already.
+AT_THE_END = [
+    *(sys.executable, "-I", "-S", "-c"),
+    "import os, select, sys; select.select([0], [], []); os.execvp(sys.argv[1], sys.argv[1:])",
+]
 SOON = ("-v", "--linger", "0", "--grace", HASTE)  # verbose: it writes to a pipe that broke
 
 pytestmark = pytest.mark.needs("sshd")
@@ -67,7 +72,8 @@ def test_each_byte_passes_in_both_directions(tmp_path: Path) -> None:
 
 def test_without_an_input_nothing_is_started(tmp_path: Path) -> None:
     with serving(tmp_path) as ssh:
-        command = over([*ssh, "-n"], "--die-with-stdin", "--", "echo", "started")
+        run = ("--die-with-stdin", "--", "echo", "started")
+        command = over([*ssh, "-n"], *run, before=AT_THE_END)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (125, "")
     assert "standard input is at its end" in done.stderr

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,9 +20,17 @@ from support.nodes import Node
 from support.planter import NODE, Planter
 from support.runs import HASTE, PATIENCE, RUN, run
 from support.terminal import Terminal
+from support.threads import running_threads, wait_for_new_threads
 from support.times import BOUND
 
 RELAYED = [*RUN, "--die-with-stdin"]
+# The same, where the first look lasts until the first byte or the end, however late they are read.
+LOOKING = [
+    sys.executable,
+    "-c",
+    f"from proctree_kill._cli import main, stdin; stdin.FIRST_LOOK = {BOUND}; exit(main())",
+    *RELAYED[RELAYED.index("run") :],
+]
 PIPE = 1 << 16  # bytes that a pipe holds
 WITH_DAEMON = Node(
     name="root",
@@ -46,7 +55,7 @@ pytestmark = pytest.mark.needs("fork")
 )
 def test_without_an_input_nothing_is_started(given: str, told: str) -> None:
     script = f'{given} "$@"' if "|" in given else f'"$@" {given}'
-    command = [*RELAYED, "--", "echo", "started"]
+    command = [*LOOKING, "--", "echo", "started"]
     done = subprocess.run(
         ["sh", "-c", script, "sh", *command],
         capture_output=True,
@@ -91,13 +100,17 @@ def test_a_command_ends_while_its_input_goes_on() -> None:
         assert command.wait(BOUND) == 7
 
 
-@pytest.mark.parametrize(("options", "code"), [(["--timeout", HASTE], 124), ([], -signal.SIGTERM)])
-def test_a_tree_is_ended_while_its_input_goes_on(options: list[str], code: int) -> None:
-    with relayed("exec sleep 1000", *options) as command:
-        if not options:
-            say(command, b"unread")
-            command.terminate()
-        assert command.wait(BOUND) == code
+def test_a_tree_is_ended_by_a_signal_while_its_input_goes_on() -> None:
+    with relayed("exec sleep 1000") as command:
+        say(command, b"unread")
+        command.terminate()
+        assert command.wait(BOUND) == -signal.SIGTERM
+
+
+def test_a_tree_is_ended_by_its_timeout_while_its_input_goes_on() -> None:
+    argv = [*RELAYED, "--timeout", HASTE, "--", "sleep", "1000"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE) as command:
+        assert command.wait(BOUND) == 124
 
 
 def test_a_command_may_end_by_itself_when_its_input_has_ended() -> None:
@@ -122,10 +135,14 @@ def test_the_whole_tree_ends_with_the_input(plant: Planter) -> None:
     assert b"\nproctree-kill: standard input ended after " in err
 
 
+@pytest.mark.needs("procfs")
 def test_a_command_that_never_reads_does_not_hide_the_end() -> None:
-    with relayed("exec sleep 1000", "--linger", HASTE) as command:
+    with relayed("echo $$; exec sleep 1000", "--linger", HASTE) as command:
+        pid = int(line(command))
         # the relay has read so much of it that it reads no further
         say(command, bytes(PIPE + READ_AHEAD + PIPE))
+        with open(f"/proc/{pid}/fd/0", "rb") as pipe:  # noqa: PTH123 - no path
+            wait_until_full(pipe.fileno())
         _, err = command.communicate(timeout=BOUND)
     assert command.returncode == 123
     told = f"the command went on for {HASTE} s and did not read the last {PIPE * 2} bytes of it\n"
@@ -150,7 +167,8 @@ def test_all_that_was_left_is_awaited_until_the_input_ends() -> None:
 
 def test_what_is_left_keeps_its_own_time_when_the_input_ends(tmp_path: Path) -> None:
     script = "mkfifo go; (read word <go; echo done >log) & exec 3>go"
-    done = run("sh", "-c", script, options=["--die-with-stdin"], cwd=tmp_path, input="word\n")
+    options = ["--die-with-stdin", "--linger", PATIENCE]
+    done = run("sh", "-c", script, options=options, cwd=tmp_path, input="word\n")
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "log").read_text() == "done\n"
 
@@ -158,6 +176,7 @@ def test_what_is_left_keeps_its_own_time_when_the_input_ends(tmp_path: Path) -> 
 def test_the_time_counts_anew_whenever_more_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seam: each wait of the relay takes as long as it asked for, and a little is read in it."""
     taken: list[int] = []
+    threads = running_threads()
     given, end = os.pipe()
     over = threading.Event()
     now = [0.0]
@@ -179,13 +198,14 @@ def test_the_time_counts_anew_whenever_more_is_read(monkeypatch: pytest.MonkeyPa
     relay = InputRelay(1.0, over.set)
     os.write(end, bytes(PIPE))
     os.write(end, bytes(READ_AHEAD))
+    wait_until_full(relay.reader)
+    while held() > READ_AHEAD:  # what it has just written it still holds, for a moment
+        os.sched_yield()
     os.close(end)
     assert over.wait(BOUND)
     assert (len(taken), now[0]) == (3, 4.0)
     relay.close_reader()
-    with suppress(OSError):
-        while os.fstat(relay._writer):  # the last that its thread closes
-            os.sched_yield()
+    wait_for_new_threads(threads)
     relay._watcher.close()
     os.close(given)
 
@@ -230,6 +250,15 @@ def line(command: subprocess.Popen[bytes]) -> bytes:
     """Return the next line of its output."""
     assert command.stdout
     return command.stdout.readline()
+
+
+def wait_until_full(pipe: int) -> None:
+    """Wait until a pipe holds all that it can (ioctl_pipe(2))."""
+    import fcntl  # noqa: PLC0415 - not on every system
+    import termios  # noqa: PLC0415 - not on every system
+
+    while int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder) < PIPE:
+        os.sched_yield()
 
 
 def say(command: subprocess.Popen[bytes], data: bytes) -> None:

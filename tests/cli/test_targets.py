@@ -26,6 +26,7 @@ from support.callers import apart, in_namespace, unprivileged
 from support.capabilities import NPM_PACKAGE, npm_prefix
 from support.nodes import chain
 from support.planter import Planter
+from support.ports import free_port
 from support.recycling import Stranger, StrangerMaker, recycle
 from support.servers import STAY, plant_program, script, serve, unique_name
 from support.terminal import Terminal
@@ -228,16 +229,16 @@ class TestPorts:
     def test_a_server_under_npx_is_ended_by_its_port(
         self, plant: Planter, invoke: Invoke, tmp_path: Path
     ) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-        tree = plant.program(
-            ["npx", "--no-install", NPM_PACKAGE, "streamableHttp"],
-            cwd=npm_prefix(),
-            env={"HOME": str(tmp_path), "npm_config_update_notifier": "false", "PORT": str(port)},
-            stderr=subprocess.PIPE,
-        )
-        assert tree.root.stderr
-        assert any(f"port {port}".encode() in line for line in tree.root.stderr)
+        home = {"HOME": str(tmp_path), "npm_config_update_notifier": "false"}
+        with free_port() as port:
+            tree = plant.program(
+                ["npx", "--no-install", NPM_PACKAGE, "streamableHttp"],
+                cwd=npm_prefix(),
+                env={**home, "PORT": str(port)},
+                stderr=subprocess.PIPE,
+            )
+            assert tree.root.stderr
+            assert any(f"port {port}".encode() in line for line in tree.root.stderr)
         assert tree.root.pid in named("node")
         assert invoke("kill", f":{port}", *FORCE).returncode == 0
         assert not listeners(port)

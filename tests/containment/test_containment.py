@@ -121,7 +121,8 @@ def test_the_mcp_client_leaves_a_daemon_that_its_marker_finds(holders: PipeHolde
     assert asyncio.run(scene()) == "hello you"
     left = kill_tree(containment, grace=0)
     assert left.ok
-    assert "sleep" in {outcome.name for outcome in left.outcomes}
+    # sh: one that has not become sleep yet
+    assert {"sh", "sleep"} & {outcome.name for outcome in left.outcomes}
     assert holders.all_dead()
 
 

@@ -7,18 +7,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from proctree_kill import Containment, Fate, TreePopen, arun, kill_tree, run
+from support.forcing import forced_after
 from support.nodes import Node, chain
 from support.outcomes import fates
+from support.readiness import await_in_starts, has_made
 from support.socket_planter import SocketPlanter
 from support.times import BOUND, PATIENCE
 
 CTRL_BREAK = getattr(signal, "CTRL_BREAK_EVENT", 0)
-TIME = 3.0  # seconds after which a command that never ends is ended; it has said all by then
+TIME = 0.3  # seconds after which a command that never ends is ended; it has said all by then
 GROUP = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 OWN_CONSOLE = getattr(subprocess, "CREATE_NEW_CONSOLE", 0)
 PYTHON = [sys.executable, "-I", "-S", "-c"]
@@ -26,6 +29,7 @@ PYTHON = [sys.executable, "-I", "-S", "-c"]
 HOLDER = "import sys, subprocess; subprocess.Popen([sys.executable, '-I', '-S', '-c', {!r}]);"
 STAY = "import time; time.sleep(1000)"
 SAY = "print('said', flush=True);"
+MAKE = "open({!r}, 'x').close();"
 INTERRUPTED = """
 import signal, sys
 from proctree_kill import TreePopen
@@ -55,10 +59,9 @@ def test_a_process_that_does_not_leave_is_killed_after_the_grace(planter: Socket
             children=(Node(name="child", on_term="exit", exit_code=7),),
         )
     )
-    assert fates(planter.pids, root.stop(grace=0.2)) == {
-        "root": Fate.KILLED,
-        "child": Fate.TERMINATED,
-    }
+    with forced_after([planter.pids["child"]]):
+        result = root.stop(grace=PATIENCE)
+    assert fates(planter.pids, result) == {"root": Fate.KILLED, "child": Fate.TERMINATED}
     assert planter.all_dead()
 
 
@@ -137,15 +140,21 @@ def test_what_another_spawner_started_is_contained(planter: SocketPlanter) -> No
     assert planter.all_dead()
 
 
-def test_a_timeout_ends_the_whole_tree_and_returns_what_was_said() -> None:
-    script = HOLDER.format(STAY) + SAY + STAY
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return code that says a word and stays, as its child does; no time begins before that."""
+    path = tmp_path / "up"
+    await_in_starts(monkeypatch, has_made(path))
+    return HOLDER.format(STAY) + SAY + MAKE.format(str(path)) + STAY
+
+
+def test_a_timeout_ends_the_whole_tree_and_returns_what_was_said(script: str) -> None:
     with pytest.raises(subprocess.TimeoutExpired) as expired:
         run([*PYTHON, script], timeout=TIME, capture_output=True)
     assert (expired.value.stdout or b"").split() == [b"said"]
 
 
-def test_an_awaited_timeout_ends_the_whole_tree() -> None:
-    script = HOLDER.format(STAY) + SAY + STAY
+def test_an_awaited_timeout_ends_the_whole_tree(script: str) -> None:
     with pytest.raises(subprocess.TimeoutExpired) as expired:
         asyncio.run(arun([*PYTHON, script], timeout=TIME, capture_output=True))
     assert (expired.value.stdout or b"").split() == [b"said"]

@@ -27,6 +27,7 @@ from support.callers import apart
 from support.impostors import as_fifo, as_huge_file
 from support.nodes import Node, chain
 from support.owners import DEATHS, guarded_owner, has_ended
+from support.pidfds import open_pidfd
 from support.pipe_holders import PipeHolders
 from support.planter import Planter
 from support.threads import in_thread
@@ -393,7 +394,13 @@ class TestTheGuard:
 
         process, _ = plant.contained(FAMILY, kill_on_parent_exit=True)
         pid = containment_guard.guard().pid
-        assert apart(scene) not in (pid, None)
+        other = apart(scene)
+        assert other
+        assert other != pid
+        with contextlib.suppress(ProcessLookupError):
+            descriptor = open_pidfd(other)
+            assert has_ended(descriptor)
+            os.close(descriptor)
         assert psutil.pid_exists(pid or 0)
         process.stop(grace=0)
 

@@ -10,11 +10,12 @@ import pytest
 from proctree_kill import Evidence, KillResult, TreePopen
 from support.callers import Caller, apart, unprivileged
 from support.capabilities import has
+from support.forcing import forced_after
 from support.nodes import Node, chain
 from support.outcomes import by_name
 from support.planter import Planter
 from support.scenarios import KILLED, LEFT, SCENARIO_PARAMS, Scenario
-from support.times import HASTE
+from support.times import PATIENCE
 from support.trees import Tree
 
 T = TypeVar("T")
@@ -29,9 +30,18 @@ CALLERS = [
     pytest.param(Caller(name="no pidfd", pidfd=False), marks=pytest.mark.needs("pidfd")),
     pytest.param(Caller(name="no cgroup", cgroup=False), marks=pytest.mark.needs("cgroup")),
 ]
-WAYS: dict[str, Callable[[TreePopen[bytes], Scenario], KillResult]] = {
-    "stopped": lambda process, scenario: process.stop(grace=scenario.grace),
-    "forced": lambda process, _: process.stop(grace=0),
+Ended = tuple[TreePopen[bytes], Tree]
+
+
+def stop(ended: Ended, scenario: Scenario) -> KillResult:
+    process, tree = ended
+    with scenario.forcing(tree.pids):
+        return process.stop(grace=scenario.grace)
+
+
+WAYS: dict[str, Callable[[Ended, Scenario], KillResult]] = {
+    "stopped": stop,
+    "forced": lambda ended, _: ended[0].stop(grace=0),
 }
 STUBBORN = Node(name="stubborn", on_term="ignore")
 # A root that is dead, two daemons with sessions of their own, and one more orphan.
@@ -51,7 +61,7 @@ DAEMONS = Node(
 @pytest.mark.parametrize("scenario", SCENARIO_PARAMS)
 def test_no_process_survives(plant: Planter, scenario: Scenario, way: str, caller: Caller) -> None:
     tree, result = contained(
-        plant, scenario.node, caller, lambda process: WAYS[way](process, scenario)
+        plant, scenario.node, caller, lambda *ended: WAYS[way](ended, scenario)
     )
     assert result.ok, result.summary()
     assert tree.all_dead()
@@ -66,7 +76,11 @@ def test_no_process_survives(plant: Planter, scenario: Scenario, way: str, calle
 def test_daemons_of_a_root_that_was_reaped_long_ago_are_found(
     plant: Planter, caller: Caller
 ) -> None:
-    tree, result = contained(plant, DAEMONS, caller, lambda process: process.stop(grace=HASTE))
+    def stop_daemons(process: TreePopen[bytes], tree: Tree) -> KillResult:
+        with forced_after(tree.pids[name] for name in ("daemon", "child", "x")):
+            return process.stop(grace=PATIENCE)
+
+    tree, result = contained(plant, DAEMONS, caller, stop_daemons)
     assert tree.all_dead()
     fates = {
         name: outcome.fate for name, outcome in by_name(tree.pids, result).items() if name != "root"
@@ -79,7 +93,7 @@ def test_daemons_of_a_root_that_was_reaped_long_ago_are_found(
 
 @pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: str(caller.name))
 def test_the_end_of_the_block_ends_them(plant: Planter, caller: Caller) -> None:
-    def leave_the_block(process: TreePopen[bytes]) -> None:
+    def leave_the_block(process: TreePopen[bytes], _: Tree) -> None:
         with process:
             pass
 
@@ -88,7 +102,7 @@ def test_the_end_of_the_block_ends_them(plant: Planter, caller: Caller) -> None:
 
 
 def contained(
-    plant: Planter, node: Node, caller: Caller, end: Callable[[TreePopen[bytes]], T]
+    plant: Planter, node: Node, caller: Caller, end: Callable[[TreePopen[bytes], Tree], T]
 ) -> tuple[Tree, T]:
     """Let a caller start a tree by TreePopen, and end it when all of it has started."""
     with plant.prepare(node, caller.account) as prepared:
@@ -100,7 +114,7 @@ def contained(
                 tree.await_started()
                 if node.dies:
                     assert process.wait() == 0
-                return tree.pids, end(process)
+                return tree.pids, end(process, tree)
 
         pids, ended = apart(call, keep=(*prepared.fds, source.fileno(), tree.reader))
         tree.pids.update(pids)

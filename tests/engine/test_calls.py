@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -24,10 +25,12 @@ from proctree_kill import (
     kill_tree,
     snapshot_tree,
 )
+from support.forcing import forced_after
 from support.loops import on_both
 from support.nodes import Node, chain
 from support.planter import Planter
 from support.threads import in_thread, other_thread
+from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -163,7 +166,8 @@ def test_a_result_is_its_json(plant: Planter) -> None:
 
 def test_the_root_alone_may_be_asked(plant: Planter) -> None:
     tree = plant(Node(name="root", reaps=False, on_term="exit", children=(chain("child"),)))
-    result = kill_tree(tree.root, terminate="root", grace=0.2)
+    with forced_after([tree.root.pid]):
+        result = kill_tree(tree.root, terminate="root", grace=PATIENCE)
     sent = {outcome.identity.pid: outcome.signals for outcome in result.outcomes}
     assert sent[tree.root.pid] == ("SIGTERM", "SIGCONT")
     assert sent[tree.pids["child"]] == ("SIGSTOP", "SIGKILL")
@@ -282,27 +286,32 @@ def test_a_cancelled_task_forces_at_once_and_stays_cancelled(plant: Planter) -> 
 def test_the_event_loop_runs_on_during_a_kill(plant: Planter) -> None:
     tree = plant(STUBBORN)
 
-    async def scene() -> int:
-        task = asyncio.create_task(akill_tree(tree.root, grace=0.2))
-        turns = 0
-        while not task.done():
-            await asyncio.sleep(0)
-            turns += 1
-        assert task.result().ok
-        return turns
+    async def scene() -> KillResult:
+        loop, asked = asyncio.get_running_loop(), asyncio.Event()
+        tell = when_asked(lambda: loop.call_soon_threadsafe(asked.set))
+        task = asyncio.create_task(akill_tree(tree.root, grace=PATIENCE, on_event=tell))
+        await asked.wait()  # the stubborn live, so the kill goes on
+        for pid in tree.pids.values():
+            os.kill(pid, signal.SIGKILL)
+        return await task
 
-    assert asyncio.run(scene()) > 10
+    result = asyncio.run(scene())
+    assert result.ok
+    assert not result.forced
 
 
 def test_hung_trees_are_awaited_side_by_side(plant: Planter) -> None:
+    """Each waits for all others when its tree was asked."""
     trees = [plant(Node(name="root", on_term="ignore")) for _ in range(8)]
+    all_are_asked = threading.Barrier(len(trees))
+    wait = when_asked(lambda: all_are_asked.wait(BOUND))
 
     async def scene() -> list[KillResult]:
-        return await asyncio.gather(*(akill_tree(tree.root, grace=0.3) for tree in trees))
+        kills = [akill_tree(tree.root, grace=0.3, on_event=wait) for tree in trees]
+        return await asyncio.gather(*kills)
 
-    results = asyncio.run(scene())
-    assert all(result.ok for result in results)
-    assert sum(result.seconds for result in results) > max(result.seconds for result in results) * 2
+    assert all(result.ok for result in asyncio.run(scene()))
+    assert not all_are_asked.broken
 
 
 def test_trio_awaits_a_kill(plant: Planter) -> None:
@@ -310,7 +319,7 @@ def test_trio_awaits_a_kill(plant: Planter) -> None:
     tree = plant(chain("root", "child"))
 
     async def scene() -> KillResult:
-        return await akill_tree(tree.root)
+        return await akill_tree(tree.root, grace=PATIENCE)
 
     result: KillResult = trio.run(scene)
     assert result.ok

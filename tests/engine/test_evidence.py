@@ -210,7 +210,7 @@ def test_a_spared_process_keeps_its_descendants(plant: Planter) -> None:
         "by the caller",
         None,
     ]
-    result = kill_tree(tree.root, spare=[identify(tree.pids["spared"])])
+    result = kill_tree(tree.root, grace=BOUND, spare=[identify(tree.pids["spared"])])
     assert result.ok
     assert [outcome.fate for outcome in result.outcomes] == [
         Fate.SPARED,

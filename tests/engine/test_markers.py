@@ -33,6 +33,7 @@ below = [sys.executable, __file__, str(depth - 1)]
 inner = [TreePopen(below, pass_fds=[pipe])] if depth > 1 else []
 daemon = TreePopen(["sh", "-c", "setsid sleep 1000 & echo $!"], stdout=-1)
 pid = int(daemon.stdout.readline())
+daemon.wait()  # the shell; its marker is that of the daemon
 said = {"depth": depth, "pid": os.getpid(), "daemon": pid, "marker": daemon.containment.marker}
 os.write(pipe, json.dumps(said).encode() + b"\\n")
 for line in sys.stdin:
@@ -113,12 +114,13 @@ def test_a_daemon_with_a_clean_environment_is_out_of_reach() -> None:
     assert process.stop().ok
     assert daemon.is_running()
     daemon.kill()
+    daemon.wait(BOUND)
 
 
 def test_a_process_that_still_carries_the_marker_leads_to_its_children(tmp_path: Path) -> None:
     """A daemon that kept its environment has a child that did not."""
     script = tmp_path / "daemon"
-    script.write_text("env -i sleep 1000 & echo $!; wait")
+    script.write_text("env -i sh -c 'echo $$; exec sleep 1000' & wait")
     process = TreePopen(["setsid", "-f", "sh", script], stdout=subprocess.PIPE)
     assert process.stdout
     with process.stdout:

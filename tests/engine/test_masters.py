@@ -45,7 +45,8 @@ print("ready", flush=True)
 while True:
     signal.pause()
 """
-ENTRYPOINT = 'trap "kill \\$c" TERM; "$@" & c=$!; wait $c; wait $c'
+# It says a line when it knows its child, which says one when it can be asked.
+ENTRYPOINT = 'trap "kill \\$c" TERM; "$@" & c=$!; echo up; wait $c; wait $c'
 
 
 @pytest.fixture
@@ -102,7 +103,8 @@ def test_the_child_of_a_wrapper_is_asked_once_and_saves(
         argv = ["bash", "-c", ENTRYPOINT, "entrypoint", *command]
         with TreePopen(argv, stdout=subprocess.PIPE, containment="session") as wrapper:
             assert wrapper.stdout
-            wrapper.stdout.readline()
+            for _ in range(2):
+                wrapper.stdout.readline()
             result = end(wrapper, caller)
         assert saved.exists()
         assert {outcome.fate for outcome in result.outcomes} == {Fate.TERMINATED}

@@ -12,6 +12,7 @@ import pytest
 from proctree_kill import Containment, TreePopen, kill_tree
 from proctree_kill._engine import markers as engine_markers
 from support.callers import apart
+from support.times import PATIENCE
 
 pytestmark = pytest.mark.needs("fork", "procfs")
 
@@ -47,7 +48,8 @@ def test_the_stop_of_one_tree_reads_no_other(
 def test_a_child_that_was_given_the_marker_of_another_tree_is_a_part_of_that() -> None:
     containment = Containment.prepare()
     process = TreePopen(SLEEP, env=containment.popen_kwargs()["env"])
-    assert {outcome.identity.pid for outcome in kill_tree(containment).outcomes} == {process.pid}
+    result = kill_tree(containment, grace=PATIENCE)
+    assert {outcome.identity.pid for outcome in result.outcomes} == {process.pid}
     assert process.wait() == -15
 
 
@@ -69,7 +71,7 @@ def test_what_a_thread_spawned_for_a_containment_is_found(attached: bool) -> Non
 def test_a_marker_that_is_not_ours_may_belong_to_any_process(other: TreePopen[bytes]) -> None:
     root = TreePopen(SLEEP)
     second = TreePopen(SLEEP, env={**os.environ, "MINE": "1"})
-    result = kill_tree(root, marker="MINE=1")
+    result = kill_tree(root, marker="MINE=1", grace=PATIENCE)
     assert {outcome.identity.pid for outcome in result.outcomes} == {root.pid, second.pid}
     assert second.wait() == -15
     assert other.poll() is None

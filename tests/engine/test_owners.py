@@ -25,6 +25,7 @@ from proctree_kill import (
     snapshot_tree,
 )
 from support.callers import apart, become_subreaper, in_namespace, in_subreaper
+from support.forcing import forced_after
 from support.loops import on_both
 from support.nodes import Node, chain
 from support.planter import Planter
@@ -204,7 +205,8 @@ def test_a_popen_that_is_dead_and_not_reaped_leads_to_its_session(plant: Planter
 
 def test_several_targets_share_one_call(plant: Planter) -> None:
     trees = [plant(DEFAULT), plant(OWN_CODE), plant(STUBBORN)]
-    result = kill_tree([trees[0].root, trees[1].root.pid, trees[2].root], grace=0.3)
+    with forced_after([trees[0].root.pid]):
+        result = kill_tree([trees[0].root, trees[1].root.pid, trees[2].root], grace=PATIENCE)
     assert result.ok
     assert [identity.pid for identity in result.target] == [tree.root.pid for tree in trees]
     assert all(tree.all_dead() for tree in trees)

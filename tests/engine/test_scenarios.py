@@ -21,7 +21,7 @@ from support.nodes import Node, chain
 from support.outcomes import by_name
 from support.planter import Planter
 from support.scenarios import KILLED, LEFT, SCENARIO_PARAMS, Scenario
-from support.times import BOUND, HASTE, LONG, PATIENCE
+from support.times import BOUND, LONG, PATIENCE
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -50,7 +50,8 @@ def test_no_process_survives(plant: Planter, scenario: Scenario, caller: Caller)
     tree = plant(scenario.node, account=caller.account, marker=marker)
     if scenario.node.dies:
         tree.root.wait()
-    result = caller.kill(tree.root.pid, grace=scenario.grace, marker=marker)
+    with scenario.forcing(tree.pids):
+        result = caller.kill(tree.root.pid, grace=scenario.grace, marker=marker)
     assert result.ok, result.summary()
     assert tree.all_dead()
     found = by_name(tree.pids, result)
@@ -69,12 +70,12 @@ def test_five_hundred_processes_fit_under_sixty_four_descriptors(
         Node(name="root", children=tuple(chain(name) for name in names)), account=caller.account
     )
     few = replace(caller, descriptors=64)
-    result = few.kill(tree.root.pid, grace=PATIENCE)
+    result = few.kill(tree.root.pid, within=2 * BOUND, grace=BOUND)
     assert result.ok, result.summary()
     assert tree.all_dead()
     assert {outcome.identity.pid for outcome in result.outcomes} == set(tree.pids.values())
     assert {outcome.fate for outcome in result.outcomes} == {LEFT}
-    assert result.seconds < PATIENCE
+    assert result.seconds < BOUND
 
 
 def test_a_root_that_is_never_reaped_is_dead_at_once(plant: Planter) -> None:
@@ -139,10 +140,11 @@ def test_a_child_that_became_root_is_denied_and_the_rest_is_gone(
     assert tree.root.stdout
     tree.root.stdin.write(b"the child is root\n")
     assert tree.root.stdout.readline() == b"the child is root\n"
-    result = caller.kill(tree.root.pid, grace=grace, settle=HASTE)
+    result = caller.kill(tree.root.pid, grace=grace, settle=BOUND)
     fates = {outcome.name: outcome.fate for outcome in result.outcomes}
     assert fates.pop("cat") is Fate.DENIED
-    assert set(fates) == {"sh", "sleep"}
+    assert len(result.outcomes) == len(["sh", "sleep", "cat"])
+    assert set(fates) <= {"sh", "sleep"}  # a shell that has not become sleep yet
     assert set(fates.values()) <= {LEFT, KILLED}
     assert not result.ok
     assert [outcome.name for outcome in result.survivors] == ["cat"]

@@ -13,15 +13,14 @@ import psutil
 import pytest
 
 from proctree_kill import TreePopen
-from support.examples import command, options
+from support.examples import command, guard_of, options
+from support.times import BOUND
 
 httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 pytest.importorskip("fastapi", reason="FastAPI is not installed")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 
 pytestmark = pytest.mark.needs("fork")
-
-GUARD = "proctree_kill._guard"
 
 
 class Server:
@@ -38,16 +37,20 @@ class Server:
         self.process = process
         self.started = ""
         while not (found := re.search(r"running on (http://[\d.:]+)", self.started)):
-            line = self.output.readline()
-            assert line, self.started
-            self.started += line
-        self.client = httpx.Client(base_url=found[1])
+            self.started += self.read_line()
+        self.client = httpx.Client(base_url=found[1], timeout=BOUND)
 
     @property
     def output(self) -> IO[str]:
         """What it prints; its agents hold it too, so the end shows that all are dead."""
         assert self.process.stdout
         return self.process.stdout
+
+    def read_line(self) -> str:
+        """Return the next line that it prints."""
+        line = self.output.readline()
+        assert line, self.started
+        return line
 
     def start(self, *names: str) -> list[int]:
         """Start agents; return their pids."""
@@ -132,13 +135,14 @@ def test_after_a_crash_the_guard_ends_the_agents(tmp_path: Path) -> None:
 def test_where_the_guard_dies_too_the_next_start_ends_the_agents(tmp_path: Path) -> None:
     with serving(tmp_path) as crashed:
         agent = psutil.Process(*crashed.start("chat-1"))
-        guards = psutil.Process(crashed.process.pid).children()
-        next(guard for guard in guards if GUARD in " ".join(guard.cmdline())).kill()
+        guard_of(crashed.process.pid).kill()
         crashed.process.send_signal(signal.SIGKILL)
         crashed.process.wait()
         assert agent.is_running()
         with serving(tmp_path) as server:
-            assert "agent.session.recovered chat-1" in server.started
+            # a thread of its own tells it, before or after the server says that it runs
+            while "agent.session.recovered chat-1" not in server.started:
+                server.started += server.read_line()
             crashed.output.read()
             assert server.agents() == {}
             assert server.client.post("/agents/chat-1").status_code == 201

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from support.capabilities import npm_prefix
-from support.examples import command, options
+from support.examples import command, guard_of, options
+from support.times import BOUND
 
 pytest.importorskip("mcp", reason="the MCP SDK is not installed")
 
@@ -37,5 +38,7 @@ def test_the_server_ends_with_an_agent_that_is_killed() -> None:
     with subprocess.Popen(command("mcp_client"), **options()) as agent:
         assert agent.stdout
         assert agent.stdout.readline().startswith("calling")
+        guard = guard_of(agent.pid)
         agent.send_signal(signal.SIGKILL)
         agent.stdout.read()
+        guard.wait(BOUND)  # it looks for more of the tree for a while

@@ -13,7 +13,7 @@ import pytest
 from proctree_kill import Containment, errors
 from proctree_kill._pytest_plugin.starter import TreeStarter
 from support.pipe_holders import PipeHolders
-from support.pytest_runs import PLUGINS, run, run_here, what_it_leaves
+from support.pytest_runs import PLUGINS, run, run_here, run_to_the_end, what_it_leaves
 from support.times import BOUND, LONG
 
 pytestmark = pytest.mark.needs("fork")
@@ -164,7 +164,7 @@ def test_helpers_of_the_standard_library_are_no_leftovers(pytester: pytest.Pytes
         "from multiprocessing.resource_tracker import _resource_tracker as tracker\n"
         "def pytest_unconfigure(): tracker._stop()"
     )
-    run(pytester, source, "--orphans=error").assert_outcomes(passed=1)
+    run_to_the_end(pytester, source, "--orphans=error").assert_outcomes(passed=1)
 
 
 def test_what_the_run_inherited_is_not_a_leftover(
@@ -172,7 +172,7 @@ def test_what_the_run_inherited_is_not_a_leftover(
 ) -> None:
     test = pytester.makepyfile("def test_one(): ...")
     pytest_argv = [sys.executable, "-m", "pytest", *PLUGINS, "--orphans=error", str(test)]
-    script = f'sleep {LONG} & "$@" >{tmp_path}/out; code=$?; kill $!; exit $code'
+    script = f'sleep {LONG} & "$@" >{tmp_path}/out; code=$?; kill $!; wait $!; exit $code'
     ran = pytester.run("sh", "-c", script, "sh", *pytest_argv)
     assert ran.ret == 0
 

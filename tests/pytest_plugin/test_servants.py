@@ -16,7 +16,7 @@ from proctree_kill._containment.guard import PROGRAM
 from proctree_kill._models.tree import TreeMember
 from proctree_kill._pytest_plugin import servants
 from support.capabilities import has
-from support.pytest_runs import run, what_it_leaves
+from support.pytest_runs import run, run_to_the_end, what_it_leaves
 from support.times import BOUND, LONG
 
 INIT, ROOT, CHILD, GRANDCHILD = 1, os.getpid(), 2_000_001, 2_000_002  # no process is touched
@@ -147,7 +147,7 @@ def use():
 LOKY_USE = """
 import loky
 def use():
-    return loky.get_reusable_executor(max_workers=2).submit(abs, -1).result() == 1
+    return loky.get_reusable_executor(2, timeout=1000).submit(abs, -1).result() == 1
 """
 TWICE = """
 def test_that_begins(): assert use() and same_children()
@@ -173,7 +173,7 @@ class TestRuns:
     ) -> None:
         pytest.importorskip("joblib")
         options = ("--orphans=error", "-W", "error", *xdist)
-        run(pytester, CHILDREN + JOBLIB + TWICE, *options).assert_outcomes(passed=2)
+        run_to_the_end(pytester, CHILDREN + JOBLIB + TWICE, *options).assert_outcomes(passed=2)
 
     def test_what_a_task_left_is_a_leftover_and_its_executor_is_none(
         self, pytester: pytest.Pytester
@@ -181,11 +181,11 @@ class TestRuns:
         pytest.importorskip("loky")
         source = f"""
         def test_that_leaves_one():
-            executor = loky.get_reusable_executor(max_workers=2)
+            executor = loky.get_reusable_executor(2, timeout=1000)
             executor.submit(os.spawnlp, os.P_NOWAIT, "sleep", "sleep", "{LONG}").result()
         """
         source = CHILDREN + LOKY_USE + TWICE + textwrap.dedent(source) + AGAIN
-        ran = run(pytester, source, "--orphans=error")
+        ran = run_to_the_end(pytester, source, "--orphans=error")
         ran.assert_outcomes(passed=4, errors=1)
         ran.stdout.re_match_lines([LEFT_ONE])
 
@@ -204,7 +204,7 @@ class TestRuns:
             context.Process(target=time.sleep, args=({LONG},), daemon=True).start()
         """
         source = CHILDREN + TWICE + textwrap.dedent(source) + AGAIN
-        ran = run(pytester, source, "--orphans=error")
+        ran = run_to_the_end(pytester, source, "--orphans=error")
         ran.assert_outcomes(passed=4, errors=1)
         ran.stdout.re_match_lines([LEFT_ONE])
 
@@ -252,7 +252,7 @@ print(tracker._pid)
                 code = f"from multiprocessing.resource_tracker import main;main({reading})"
                 os.execv(sys.executable, [sys.executable, "-c", code])
         """
-        run(pytester, source, "--orphans=error").assert_outcomes(passed=1)
+        run_to_the_end(pytester, source, "--orphans=error").assert_outcomes(passed=1)
 
     @pytest.mark.parametrize("where", ["option", "setting"])
     def test_what_is_named_is_left_alone(self, pytester: pytest.Pytester, where: str) -> None:

@@ -11,6 +11,7 @@ from proctree_kill import SessionManager, TreePopen, errors, recover
 from support.agents import files, killed_after
 from support.callers import in_namespace, make_read_only, mount_disk
 from support.records import write
+from support.threads import running_threads, wait_for_new_threads
 
 pytestmark = pytest.mark.needs("pid namespace")
 
@@ -26,10 +27,12 @@ def children() -> list[str]:
 
 def refusal(folder: Path) -> str:
     """Say why an agent is not started there."""
+    threads = running_threads()
     with pytest.raises(errors.RecordError) as raised:
         SessionManager(folder).spawn_agent("a", AGENT)
     with pytest.raises(errors.RecordError):
         TreePopen(AGENT, record=folder / "session_b.pid")
+    wait_for_new_threads(threads)  # one of them may reap the guard
     return raised.value.reason
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proctree_kill import ProcessIdentity, errors
@@ -44,6 +44,7 @@ RECORD: dict[str, Any] = {
     "session": True,
     "create_time": 1.25,
 }
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 A_RECORD, AN_INTENT = Path("session_a.pid"), Path("session_a.starting")
 numbers = st.none() | st.integers(0, 2**63 - 1)
 seconds = st.floats(allow_nan=False, allow_infinity=False)
@@ -82,12 +83,14 @@ def changed(**fields: object) -> bytes:
     return number + b"\n" + json.dumps(kept).encode()
 
 
+@unhurried
 @given(st.builds(Intent, **common))
 def test_an_intent_is_what_was_written(intent: Intent) -> None:
     path = intent_path(record_path(Path(), intent.session_id))
     assert parse(path, encode(intent)) == intent
 
 
+@unhurried
 @given(
     st.builds(
         Record,
@@ -146,6 +149,7 @@ def test_what_is_in_doubt_is_unreadable(text: bytes, words: str) -> None:
         parse(A_RECORD, text)
 
 
+@unhurried
 @given(st.binary(max_size=200))
 def test_no_bytes_are_worse_than_unreadable(text: bytes) -> None:
     for path in (A_RECORD, AN_INTENT):
@@ -186,6 +190,7 @@ def test_an_id_that_could_leave_the_folder_is_refused(name: object) -> None:
         check_id(name)
 
 
+@unhurried
 @given(st.text())
 def test_no_id_leads_out_of_the_folder(name: str) -> None:
     try:

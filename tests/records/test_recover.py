@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -22,12 +24,14 @@ from proctree_kill import (
     identify,
     recover,
 )
+from proctree_kill._records import assessment
 from proctree_kill._records.recover_record import RecordRecovery
 from proctree_kill._records.report import RecordFate, RecordOutcome
 from proctree_kill._records.trusted_files import Opened
 from support.agents import HASTY, PATIENT, POLITE, STUBBORN, abandon, files
 from support.callers import apart, in_namespace, unprivileged
 from support.nodes import Node, chain
+from support.owners import has_ended
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
 from support.recycling import StrangerMaker, recycle
@@ -151,14 +155,14 @@ class TestReaped:
         assert report.summary() == "4 ended"
         assert all(tree.all_dead() for tree in trees)
 
-    @pytest.mark.needs("procfs")
+    @pytest.mark.needs("procfs", "pidfd")
     def test_a_zombie_owner_is_dead(self, plant: Planter, tmp_path: Path) -> None:
         parent = plant(Node(name="root", reaps=False, children=(chain("owner"),)))
         owner = identify(parent.pids["owner"])
-        victim = psutil.Process(owner.pid)
-        victim.kill()
-        with pytest.raises(psutil.TimeoutExpired):
-            victim.wait(0.05)  # psutil calls a zombie alive
+        descriptor = os.pidfd_open(owner.pid)
+        os.kill(owner.pid, signal.SIGKILL)
+        assert has_ended(descriptor)
+        os.close(descriptor)
         tree, facts = marked(plant)
         write(tmp_path, "a", owner=owner, **facts)
         assert only(recover(tmp_path, policy=PATIENT)).fate is RecordFate.ENDED
@@ -365,7 +369,10 @@ class TestBare:
         self, plant: Planter, tmp_path: Path
     ) -> None:
         tree = plant(POLITE)
-        (tmp_path / "session_a.pid").write_text(f"{tree.root.pid}\n")
+        path = tmp_path / "session_a.pid"
+        path.write_text(f"{tree.root.pid}\n")
+        after = time.time() + 60  # a start that is read late seems to be later
+        os.utime(path, (after, after))
         assert only(recover(tmp_path, policy=PATIENT, bare=True)).fate is RecordFate.ENDED
         assert tree.all_dead()
         assert files(tmp_path) == set()
@@ -381,6 +388,20 @@ class TestBare:
         assert only(recover(tmp_path, bare=True)).fate is RecordFate.RECYCLED
         assert tree.root.poll() is None
         assert files(tmp_path) == set()
+
+    def test_nothing_is_touched_where_the_look_took_too_long_to_tell(
+        self, plant: Planter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tree = plant(POLITE)
+        path = tmp_path / "session_a.pid"
+        path.write_text(str(tree.root.pid))
+        now = time.time()
+        os.utime(path, (now, now))
+        clock = Mock(time=Mock(side_effect=[now, now + 60]))  # held up between its two calls
+        monkeypatch.setattr(assessment, "time", clock)
+        assert only(recover(tmp_path, bare=True)).fate is RecordFate.BARE
+        assert tree.root.poll() is None
+        assert files(tmp_path) == {"session_a.pid"}
 
     @pytest.mark.needs("root", "ordinary user")
     def test_a_process_of_another_user_is_kept(self, plant: Planter, tmp_path: Path) -> None:

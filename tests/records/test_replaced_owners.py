@@ -18,6 +18,7 @@ from support.agents import PATIENT, files
 from support.images import replaced_owner
 from support.pipe_holders import PipeHolders
 from support.records import write
+from support.times import PATIENCE
 from support.vendoring import vendored
 
 pytestmark = pytest.mark.needs("procfs")
@@ -37,9 +38,9 @@ interpreters.run_string(inner, code + chr(10) + sys.argv[1])
 """
 OWNER = f"""
 import sys
-from proctree_kill import SessionManager
+from proctree_kill import KillPolicy, SessionManager
 folder = sys.argv[1]
-manager = SessionManager(folder, guard=False)
+manager = SessionManager(folder, policy=KillPolicy(grace={PATIENCE}), guard=False)
 manager.spawn_agent("a", sys.argv[2:])
 {COPY}
 sys.stdout.flush()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ from proctree_kill._records.format import record_path
 from proctree_kill._records.recover_record import RecordRecovery
 from proctree_kill._records.report import RecordFate, RecordOutcome
 from proctree_kill._records.trusted_files import Opened
-from support.agents import HASTY, PATIENT, files
+from support.agents import FOREVER, HASTY, PATIENT, files
 from support.callers import apart, unprivileged
 from support.cgroups import is_empty, usable_cgroup
 from support.delegation import delegated
@@ -47,6 +47,7 @@ from support.impostors import (
 from support.nodes import Node
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
+from support.threads import in_thread
 from support.times import BOUND
 from support.trees import Tree
 from support.users import Account, ordinary_user
@@ -383,17 +384,23 @@ class TestAnotherUser:
         # A setuid program is that user's until it changes its real uid, here when it is asked.
         script = (
             "import os, signal, sys; uid = int(sys.argv[1]); os.setresuid(uid, uid, 0); "
-            "signal.signal(signal.SIGTERM, lambda *_: os.setresuid(0, 0, 0)); "
-            "print(flush=True)\nwhile True: signal.pause()"
+            "reading, writing = os.pipe(); os.set_blocking(writing, False); "
+            "signal.set_wakeup_fd(writing); "  # a signal just before a pause() would be lost
+            "signal.signal(signal.SIGTERM, lambda *_: (os.setresuid(0, 0, 0), print(flush=True)))\n"
+            "print(flush=True)\nwhile True: os.read(reading, 1)"
         )
         command = [sys.executable, "-c", script, str(stranger.uid)]
         tree = plant.program(command, stdout=subprocess.PIPE)
         assert tree.root.stdout
         tree.root.stdout.readline()
-        tree.root.stdout.close()
         path = write(shared, "a", owner=dead_owner(plant), identity=identify(tree.root.pid))
         os.chown(path, stranger.uid, 0)
-        (outcome,) = recover(shared, policy=HASTY).outcomes
+        recovery = RecordRecovery(path, FOREVER)
+        recovered = in_thread(recovery.run)
+        tree.root.stdout.readline()  # it is another user's now
+        tree.root.stdout.close()
+        recovery.hurry()
+        outcome = recovered()
         assert tree.root.poll() is None
         assert outcome.kill
         assert outcome.kill.outcomes[0].fate is Fate.DENIED
@@ -450,16 +457,22 @@ def name_of(owner: ProcessIdentity) -> str:
 
 
 @contextmanager
-def cgroup_of(owner: ProcessIdentity, parent: Path | None = None) -> Iterator[Path]:
+def cgroup_of(owner: ProcessIdentity) -> Iterator[Path]:
     """Make a cgroup as an owner would, and remove it."""
-    parent = parent or usable_cgroup()
-    assert parent
+    # Below one of the test's own: another owner would sweep an empty one away.
+    with delegated(None) as parent, cgroup_in(parent, owner) as folder:
+        yield folder
+
+
+@contextmanager
+def cgroup_in(parent: Path, owner: ProcessIdentity) -> Iterator[Path]:
+    """Make a cgroup as an owner would in this one, and remove it."""
     folder = parent / name_of(owner)
     folder.mkdir()
     try:
         yield folder
     finally:
-        if folder.exists():
+        with suppress(FileNotFoundError):  # it is gone
             (folder / "cgroup.kill").write_text("1")
             assert is_empty(folder, BOUND)
             folder.rmdir()
@@ -525,7 +538,9 @@ class TestCgroups:
         self, plant: Planter, recorded: Recorded, tmp_path: Path
     ) -> None:
         owner, inside = recorded.facts["owner"], plant(LONER)
-        with cgroup_of(owner) as folder:
+        parent = usable_cgroup()  # an entry is beside it, where the library makes both
+        assert parent
+        with cgroup_in(parent, owner) as folder:
             (folder / "cgroup.procs").write_text(str(inside.root.pid))
             entry = folder.with_name(folder.name + "-entry")
             entry.mkdir()
@@ -550,8 +565,7 @@ class TestCgroups:
             opened.append(flags)
             return look(path, flags, *arguments, **options)
 
-        # Below one of the test's own: another owner would sweep an empty one away.
-        with delegated(None) as parent, cgroup_of(owner, parent) as folder:
+        with cgroup_of(owner) as folder:
             write(tmp_path, "a", **recorded.facts, cgroup=str(folder))
             before = time.time() - 2 * 3600
             draft = tmp_path / ".session_a.pid.00.tmp"
@@ -638,7 +652,8 @@ class TestTheWriter:
     ) -> None:
         with TreePopen(["true"], record=record_path(tmp_path, "a")):
             pass
-        assert caplog.text == ""
+        # asyncio tells of tasks of earlier tests whenever they are collected.
+        assert [record for record in caplog.records if record.name == "proctree_kill"] == []
 
 
 class TestRelativeFolders:

@@ -1,4 +1,4 @@
-"""The session console in a browser; nothing of it is loaded before a test asks for it."""
+"""Events that are waited for, and the session console in a browser, loaded when a test asks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from proctree_kill._sessions import manager as session_manager
 from support.capabilities import has
 from support.consoles import Server, serving
+from support.times import BOUND
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     from support.pages import Open
+
+
+@pytest.fixture(autouse=True)
+def flushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the end of a manager's block wait for all of its events, however busy the machine is."""
+    monkeypatch.setattr(session_manager, "FLUSH", BOUND)
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +41,15 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Open]:
     """Open pages, each in a browser context of its own."""
-    from support.pages import BOUND, expect  # noqa: PLC0415 - as above
+    from support.pages import BOUND as MILLISECONDS  # noqa: PLC0415 - as above
+    from support.pages import expect  # noqa: PLC0415 - as above
 
     contexts = []
 
     def open_page(server: Server, **options: Any) -> Page:
         context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
         contexts.append(context)
-        context.set_default_timeout(BOUND)
+        context.set_default_timeout(MILLISECONDS)
         page = context.new_page()
         page.goto(server.url)
         expect(page.locator("#link")).to_have_text("live")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.consoles import Server, listens, living
-from support.pages import BOUND, Open, expect, family, shown, start, take_picture
+from support.pages import BOUND, Open, expect, names, shown, start, take_picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -72,12 +72,11 @@ def test_two_browsers_see_the_same_events(server: Server, page: Page, open_page:
     seen[1].stop.click()
     for view in seen:
         expect(view.state).to_have_text("Stopped")
-        names = [re.compile(rf"github\.session\.{name}$") for name in EVENTS]
-        expect(view.events).to_have_text(names)
+        expect(view.events).to_have_text([re.compile(rf"github\.session\.{n}$") for n in EVENTS])
         expect(view.message).to_be_visible()
     late = shown(open_page(server))
     expect(late.state).to_have_text("Stopped")
-    assert late.where.inner_text() == card.where.inner_text()
+    expect(late.where).to_have_text(card.where.inner_text(), use_inner_text=True)
 
 
 def test_an_answer_finishes_the_task_by_the_keyboard_alone(server: Server, page: Page) -> None:
@@ -86,7 +85,7 @@ def test_an_answer_finishes_the_task_by_the_keyboard_alone(server: Server, page:
     page.keyboard.press("Enter")
     card = shown(page)
     expect(card.dialog).to_be_visible()
-    expect(card.rows).to_have_count(family())
+    expect(card.names).to_have_text(names())
     members = card.members()
     card.dialog.get_by_label("30 days").focus()
     for key in ("ArrowRight", "Enter"):

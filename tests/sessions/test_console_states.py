@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.consoles import Server, listens, living, serving
-from support.pages import FAMILY, NPX, Open, expect, family, start, take_picture
+from support.pages import Open, expect, names, start, take_picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.needs("chromium", "fork"), pytest.mark.timeout(120)]
 
-NAMES = [FAMILY[0], FAMILY[1], *NPX, FAMILY[2]]
 END = re.compile("^(already gone|died|ended|ended by itself|terminated .*|killed .*)$")
 
 
 def test_a_page_says_that_an_agent_waits_and_names_its_processes(page: Page) -> None:
     card = start(page, "example/waits")
-    names = NAMES if family() == len(NAMES) else FAMILY
-    expect(card.names).to_have_text(names)
+    expect(card.names).to_have_text(names())
     expect(card.state).to_have_text("Waiting for you")
     expect(page).to_have_title("Waiting for you: example/waits - Session console")
     expect(page.locator("#waiting")).to_have_text("1 waiting for you")
@@ -33,7 +31,7 @@ def test_a_page_says_that_an_agent_waits_and_names_its_processes(page: Page) -> 
     expect(announced).to_contain_text("example/waits: Waiting for you: When is an issue of")
     card.stop.click()
     expect(card.state).to_have_text("Stopped")
-    expect(card.names).to_have_text(names)
+    expect(card.names).to_have_text(names())
     expect(page).to_have_title("Session console")
     expect(page.locator("#waiting")).to_be_hidden()
 
@@ -73,7 +71,7 @@ def test_after_a_crash_each_row_says_what_was_ended(
         page = open_page(crashed)
         card = start(page, stubborn=True)
         members, port = card.members(), card.preview()
-        names, log = card.names.all_inner_texts(), card.log.inner_text()
+        log = card.log.inner_text()
         if not guarded:
             crashed.kill_guard()
         crashed.crash()
@@ -81,8 +79,8 @@ def test_after_a_crash_each_row_says_what_was_ended(
         with serving(crashed.folder, port=crashed.port, grace=0.2) as server:
             expect(card.state).to_have_text("Recovered")
             expect(card.message).to_contain_text("The server that started it died.")
-            expect(card.names).to_have_text(names)
-            expect(card.outcomes).to_have_text([END] * len(names))
+            expect(card.names).to_have_text(names())
+            expect(card.outcomes).to_have_text([END] * len(members))
             if not guarded:
                 expect(card.outcomes.first).to_contain_text("killed")
             expect(card.log).to_have_text(log, use_inner_text=True)

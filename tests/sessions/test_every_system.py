@@ -17,7 +17,7 @@ from support.times import BOUND, LONG
 
 # The grace never passes in full: it ends when the last process has left.
 PATIENT = KillPolicy(grace=10)
-# Starts a session; it is killed, or is gone before it could notice that the root has exited.
+# Starts a session; it is killed, or is gone before the root exits, which it would notice.
 OWNER = """
 import os, sys, time
 from proctree_kill import SessionManager
@@ -95,8 +95,11 @@ def test_what_a_killed_owner_left_is_recovered(
     life = 0 if dies else LONG
 
     def by_owner(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        owner = [sys.executable, "-c", OWNER, str(tmp_path), str(life)]
-        return subprocess.Popen([*owner, *command], **options)
+        argv = [sys.executable, "-c", OWNER, str(tmp_path), str(life), *command]
+        owner = subprocess.Popen(argv, **options)
+        if dies:
+            owner.wait(BOUND)
+        return owner
 
     owner = planter.plant(
         Node(name="root", dies=dies, children=(chain("child", "below"),)), start=by_owner

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from proctree_kill import SessionManager, errors
+from proctree_kill._containment import guard as guards
 from support.agents import PATIENT, files
 from support.owners import has_ended
 from support.pipe_holders import PipeHolders
@@ -91,10 +92,17 @@ def test_what_a_stop_spared_outlives_the_manager(holders: PipeHolders, tmp_path:
         os.close(fd)
 
 
-def test_where_no_guard_is_to_be_had_that_is_logged_and_the_session_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def no_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let none start, and none run: that of an earlier test's tree may be there still."""
+    monkeypatch.setattr(guards, "_guard", guards.Guard())
     monkeypatch.setattr(sys, "executable", "")
+
+
+@pytest.mark.usefixtures("no_guard")
+def test_where_no_guard_is_to_be_had_that_is_logged_and_the_session_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with (
         caplog.at_level(logging.WARNING, "proctree_kill"),
         SessionManager(tmp_path, policy=PATIENT) as manager,
@@ -105,10 +113,8 @@ def test_where_no_guard_is_to_be_had_that_is_logged_and_the_session_starts(
     assert caplog.text.count("sessions are recorded, but not guarded") == 1
 
 
-def test_a_guard_that_was_asked_for_by_name_is_insisted_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "executable", "")
+@pytest.mark.usefixtures("no_guard")
+def test_a_guard_that_was_asked_for_by_name_is_insisted_on(tmp_path: Path) -> None:
     with SessionManager(tmp_path, policy=PATIENT) as manager:
         with pytest.raises(errors.ContainmentError, match="needs a Python"):
             manager.spawn_agent("a", ["true"], kill_on_parent_exit=True)

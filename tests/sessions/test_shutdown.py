@@ -57,9 +57,8 @@ def server() -> Iterator[Server]:
     os.close(server.writer)
 
 
-def test_an_agent_that_obeys_the_hook(
-    manager: SessionManager, server: Server, listener: Listener
-) -> None:
+def test_an_agent_that_obeys_the_hook(tmp_path: Path, server: Server, listener: Listener) -> None:
+    manager = SessionManager(tmp_path, policy=FOREVER, event_broadcaster=listener)
     session = manager.spawn_agent(
         "a",
         server.command,
@@ -76,12 +75,13 @@ def test_an_agent_that_obeys_the_hook(
 
 
 @pytest.mark.parametrize(
-    ("command", "method"), [(["cat"], "closed_stdin"), (["sleep", "1000"], "terminated")]
+    ("command", "policy", "method"),
+    [(["cat"], FOREVER, "closed_stdin"), (["sleep", "1000"], BRIEF, "terminated")],
 )
 def test_where_the_hook_raises_the_method_is_what_helped(
-    tmp_path: Path, server: Server, command: list[str], method: str
+    tmp_path: Path, server: Server, command: list[str], policy: KillPolicy, method: str
 ) -> None:
-    manager = SessionManager(tmp_path, policy=BRIEF)
+    manager = SessionManager(tmp_path, policy=policy)
     session = manager.spawn_agent("a", command, shutdown=server.refuse, stdin=subprocess.PIPE)
     result = manager.stop_agent("a")
     assert (result.success, result.method) == (True, method)
@@ -93,8 +93,10 @@ def test_where_the_hook_raises_the_method_is_what_helped(
 
 @on_both
 def test_a_coroutine_function_is_called_on_the_loop_of_the_start(
-    loop: Callable[..., Any], manager: SessionManager, server: Server
+    loop: Callable[..., Any], tmp_path: Path, server: Server
 ) -> None:
+    manager = SessionManager(tmp_path, policy=FOREVER)
+
     async def scene() -> str:
         await manager.aspawn_agent(
             "a", server.command, shutdown=server.ashut_down, pass_fds=[server.reader]

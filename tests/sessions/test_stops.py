@@ -100,7 +100,8 @@ def test_a_process_that_ignores_everything_is_killed(
     assert session.exit_code == -9
 
 
-def test_a_server_that_leaves_when_its_input_is_closed(manager: SessionManager) -> None:
+def test_a_server_that_leaves_when_its_input_is_closed(tmp_path: Path) -> None:
+    manager = SessionManager(tmp_path, policy=FOREVER)  # no signal comes before it has left
     session = manager.spawn_agent("a", ["cat"], stdin=subprocess.PIPE)
     assert manager.stop_agent("a").method == "closed_stdin"
     assert session.exit_code == 0
@@ -150,6 +151,21 @@ def test_an_interrupt_forces_and_is_raised_when_the_session_is_over(
         manager.stop_agent("a")
     assert tree.all_dead()
     assert session.state is SessionState.STOPPED
+
+
+def test_an_id_is_free_once_the_state_says_that_its_session_is_over(
+    manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_stop, seen = ManagedSession.end_stop, []
+
+    def noted(session: ManagedSession, state: SessionState, result: StopResult) -> None:
+        seen.append(dict(manager.sessions))
+        end_stop(session, state, result)
+
+    monkeypatch.setattr(ManagedSession, "end_stop", noted)
+    manager.spawn_agent("a", ["sleep", "1000"])
+    assert manager.stop_agent("a").success
+    assert seen == [{}]
 
 
 def test_hung_sessions_are_stopped_at_the_same_time(

@@ -85,8 +85,9 @@ def test_force_comes_after_the_grace(
 
 
 def test_the_hook_is_called_and_what_it_starts_can_be_signalled(
-    manager: SessionManager, listener: Listener, timers: Timers
+    tmp_path: Path, listener: Listener, timers: Timers
 ) -> None:
+    manager = SessionManager(tmp_path, policy=FOREVER, event_broadcaster=listener)
     called = []
 
     def shut_down(session: Session[TreePopen[bytes]]) -> None:
@@ -113,7 +114,7 @@ def test_a_hook_that_is_awaited_runs_on_its_loop(tmp_path: Path) -> None:
             if event.method == "timed_out":
                 over.set()
 
-        async with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=tell) as manager:
+        async with SessionManager(tmp_path, policy=FOREVER, event_broadcaster=tell) as manager:
             session = await manager.aspawn_agent(
                 "a", ["sleep", "1000"], max_lifetime=0.2, shutdown=shut_down
             )

@@ -13,6 +13,7 @@ import pytest
 
 from proctree_kill import TreePopen, run
 from proctree_kill._spawn.tree_cpu import TreeCpu
+from support.readiness import await_in_starts, has_made
 from support.times import BOUND
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
@@ -59,16 +60,24 @@ def test_the_silent_are_ended_and_named() -> None:
     assert [outcome for outcome in done.kill.outcomes if outcome.signals]
 
 
-def test_a_timeout_ends_the_tree() -> None:
+@pytest.fixture
+def early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return code that writes a word and stays; no time begins before it has."""
+    path = tmp_path / "up"
+    await_in_starts(monkeypatch, has_made(path))
+    return f"print('early', flush=True); open({str(path)!r}, 'x').close(); {SILENT}"
+
+
+def test_a_timeout_ends_the_tree(early: str) -> None:
     with pytest.raises(subprocess.TimeoutExpired) as expired:
-        run([*PYTHON, f"print('early', flush=True); {SILENT}"], timeout=3, capture_output=True)
+        run([*PYTHON, early], timeout=0.3, capture_output=True)
     assert (expired.value.stdout or b"").split() == [b"early"]
 
 
 @pytest.mark.needs("fork")  # in Wine a Python that sleeps uses over 2 % of a core
-def test_an_idle_tree_is_ended() -> None:
+def test_an_idle_tree_is_ended(early: str) -> None:
     with pytest.raises(subprocess.TimeoutExpired, match=r"was idle for 3 seconds") as expired:
-        run([*PYTHON, f"print('early', flush=True); {SILENT}"], idle_timeout=3, stdout=PIPE)
+        run([*PYTHON, early], idle_timeout=3, stdout=PIPE)
     assert (expired.value.stdout or b"").split() == [b"early"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -99,13 +100,20 @@ def test_a_root_is_held_while_the_program_has_descriptors_left(
     import resource  # noqa: PLC0415 - not on every system
 
     def held() -> int:
-        with TreePopen(["cat"], stdin=subprocess.PIPE):
-            files = [file for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
-            return sum("pidfd" in str(file.readlink()) for file in files)
+        with TreePopen(["cat"], stdin=subprocess.PIPE) as process:
+            return sum(held_by(file) == process.pid for file in Path("/proc/self/fdinfo").iterdir())
 
     before = held()
     monkeypatch.setattr(resource, "getrlimit", lambda _: (2, 2))
     assert held() == before - 1
+
+
+def held_by(file: Path) -> int | None:
+    """Return the pid that a descriptor holds, by its fdinfo; it may be closed meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        fields = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
+        return int(fields.get("Pid", 0))
+    return None
 
 
 def test_an_unknown_code_is_no_success() -> None:
@@ -144,7 +152,7 @@ ENDS: dict[str, Callable[[TreePopen[bytes]], object]] = {
     "wait": lambda process: process.wait(),
     "poll": end_by_poll,
     "communicate": lambda process: process.communicate(),
-    "stop": lambda process: process.stop(),
+    "stop": lambda process: process.stop(grace=LONG),
 }
 
 

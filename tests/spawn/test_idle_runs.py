@@ -99,15 +99,18 @@ def await_idle(tree: TreePopen[bytes], spare: Spare | None = None) -> None:
 
 class TestIdle:
     @CONTAINED
+    @pytest.mark.usefixtures("speaks_first")
     def test_a_silent_tree_is_ended(self, containment: str) -> None:
-        script = f"sleep {LONG} & exec sleep {LONG}"
-        error = idle(["sh", "-c", script], SLOW, containment=containment)
+        script = f"sleep {LONG} & echo; exec sleep {LONG}"
+        options = {"containment": containment, "stdout": subprocess.PIPE}
+        error = idle(["sh", "-c", script], SLOW, **options)
         assert error.timeout == SLOW
         assert str(error) == f"Command ['sh', '-c', '{script}'] was idle for 2.0 seconds"
         assert [outcome.fate for outcome in error.kill.outcomes] == [Fate.KILLED] * 2
 
+    @pytest.mark.usefixtures("speaks_first")
     def test_the_output_until_then_is_kept(self) -> None:
-        script = f"echo out; echo err >&2; exec sleep {LONG}"
+        script = f"echo err >&2; echo out; exec sleep {LONG}"
         error = idle(["sh", "-c", script], SLOW, capture_output=True)
         assert (error.stdout, error.stderr) == (b"out\n", b"err\n")
 
@@ -125,16 +128,19 @@ class TestIdle:
     def test_a_stopped_tree_is_idle(self, containment: str) -> None:
         idle(["sh", "-c", "kill -STOP $$"], SHORT, containment=containment)
 
+    @pytest.mark.usefixtures("speaks_first")
     def test_the_grace_applies(self) -> None:
-        polite = f"trap 'echo asked; exit' TERM; while :; do sleep {LONG} & wait; done"
+        polite = f"trap 'echo asked; exit' TERM; echo up; while :; do sleep {LONG} & wait; done"
         error = idle(["sh", "-c", polite], SLOW, grace=BOUND, stdout=subprocess.PIPE)
-        assert error.stdout == b"asked\n"
+        assert error.stdout == b"up\nasked\n"
 
+    @pytest.mark.usefixtures("speaks_first")
     def test_a_hanging_rest_that_is_waited_for_is_idle(self) -> None:
         script = f"sleep {LONG} & echo started"
         error = idle(["sh", "-c", script], SLOW, leftovers="wait", stdout=subprocess.PIPE)
         assert error.stdout == b"started\n"
 
+    @pytest.mark.usefixtures("ends_first")
     def test_a_rest_that_is_idle_ends_its_linger(self) -> None:
         script = f"sleep {LONG} & echo started"
         done = run(

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from proctree_kill._spawn.leftovers import Leftovers
 from support.callers import apart
 from support.counts import LOGS
 from support.logs import zip_log
+from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -75,6 +77,7 @@ class TestAsSubprocess:
             run(["/nonexistent/program"], capture_output=True)
 
     @RUNS
+    @pytest.mark.usefixtures("speaks_first")
     def test_the_output_so_far_at_the_timeout(self, run: Run) -> None:
         script = f"echo early; exec sleep {LONG}"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
@@ -84,6 +87,7 @@ class TestAsSubprocess:
         assert expired.value.stderr is None
 
     @RUNS
+    @pytest.mark.usefixtures("speaks_first")
     def test_a_character_that_was_cut_at_the_timeout(self, run: Run) -> None:
         with pytest.raises(subprocess.TimeoutExpired) as expired:
             run([*PYTHON, HALF], timeout=0.3, encoding="utf-8", stdout=subprocess.PIPE)
@@ -105,34 +109,39 @@ HALF = "import os, signal; os.write(1, b'\\xc3'); signal.pause()"  # write half 
 class TestTheTree:
     """What subprocess.run leaves behind."""
 
+    @pytest.mark.usefixtures("speaks_first")
     def test_the_timeout_ends_grandchildren_that_hold_the_pipes(self) -> None:
-        script = f"echo $$; sleep {LONG} & sleep {LONG}"
+        script = f"sleep {LONG} & echo $$; sleep {LONG}"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
             run(["sh", "-c", script], timeout=0.5, capture_output=True)
         assert_empty(int(expired.value.stdout or 0))
 
+    @pytest.mark.usefixtures("speaks_first")
     def test_the_timeout_forces_what_ignores_the_request(self) -> None:
-        script = f"trap '' TERM; echo $$; sleep {LONG} & sleep {LONG}"
+        script = f"trap '' TERM; sleep {LONG} & echo $$; sleep {LONG}"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
             run(["sh", "-c", script], timeout=0.3, capture_output=True)
         assert_empty(int(expired.value.stdout or 0))
 
+    @pytest.mark.usefixtures("speaks_first")
     def test_a_grace_asks_first(self) -> None:
         polite = f"trap 'echo asked; exit' TERM; echo early; while :; do sleep {LONG} & wait; done"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
             run(["sh", "-c", polite], timeout=0.3, grace=10, capture_output=True)
         assert expired.value.stdout == b"early\nasked\n"
 
+    @pytest.mark.usefixtures("speaks_first")
     def test_a_teardown_asks_by_its_signals(self) -> None:
         polite = f"trap 'echo asked; exit' INT; echo early; while :; do sleep {LONG} & wait; done"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
             run(["sh", "-c", polite], timeout=0.3, teardown=["INT 10"], capture_output=True)
         assert expired.value.stdout == b"early\nasked\n"
 
-    def test_what_is_left_is_asked_as_the_teardown_says(self) -> None:
-        left = f"(trap 'echo asked; exit' USR1; while :; do sleep {LONG} & wait; done) &"
-        command = ["sh", "-c", left]
-        done = run(command, capture_output=True, teardown=["USR1 10"], terminate="tree", linger=0.3)
+    def test_what_is_left_is_asked_as_the_teardown_says(self, tmp_path: Path) -> None:
+        left = "trap 'echo asked; exit' USR1; exec 3<>stay; echo >up; read line <&3"
+        command = ["sh", "-c", f"mkfifo up stay; ({left}) & read line <up"]
+        options: dict[str, Any] = {"teardown": ["USR1 10"], "terminate": "tree", "linger": 0.3}
+        done = run(command, capture_output=True, cwd=tmp_path, **options)
         assert done.stdout == b"asked\n"
 
     def test_a_process_that_holds_a_pipe_after_the_root_delays_no_caller(self) -> None:
@@ -174,7 +183,10 @@ class TestTheTree:
 
 # After the end of the root, which holds the pipe open until then.
 AFTER_THE_ROOT = "mkfifo go; (read word <go; {}) & exec 3>go"
-FOREVER = "(while :; do echo line; sleep 0.1; done)"
+# A child that has its name by the time that the shell goes on.
+SILENT = "mkfifo up; exec 3<>up; tail -fn1 /etc/passwd >&3 2>/dev/null & read line <&3"
+# It lives on when its pipe is closed.
+FOREVER = "(trap '' PIPE; while :; do echo line; sleep 0.1; done)"
 ENOUGH = 1000.0  # seconds of linger; never pass in full
 
 
@@ -183,27 +195,29 @@ class TestLeftovers:
 
     def test_their_output_arrives_whole(self) -> None:
         steps = "for i in $(seq 1 20); do echo step $i; sleep 0.1; done; echo done"
-        done = run(["bash", "-c", f"({steps}) & echo started"], capture_output=True)
+        command = ["bash", "-c", f"({steps}) & echo started"]
+        done = run(command, linger=ENOUGH, capture_output=True)
         assert len(done.stdout.splitlines()) == 22
         assert done.kill is None
 
     @pytest.mark.needs("bash")
     def test_a_log_is_complete(self, tmp_path: Path) -> None:
         for number in range(LOGS):
-            zip_log(tmp_path / str(number), run)
+            zip_log(tmp_path / str(number), partial(run, linger=ENOUGH))
 
-    def test_the_silent_are_ended_after_the_linger(self) -> None:
-        done = run(["sh", "-c", f"sleep {LONG} & echo out"], linger=0.2, capture_output=True)
+    def test_the_silent_are_ended_after_the_linger(self, tmp_path: Path) -> None:
+        command = ["sh", "-c", f"{SILENT}; echo out"]
+        done = run(command, linger=0.2, capture_output=True, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (0, b"out\n")
         assert done.kill
-        assert [outcome.name for outcome in done.kill.outcomes if outcome.signals] == ["sleep"]
+        assert [outcome.name for outcome in done.kill.outcomes if outcome.signals] == ["tail"]
         assert not done.kill.forced
 
     def test_each_byte_begins_the_linger_anew(self, tmp_path: Path) -> None:
         """Longer than the linger in all, and never silent for so long."""
-        steps = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done"
+        steps = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.6; done"
         script = AFTER_THE_ROOT.format(f"{steps}; echo done; exec sleep {LONG}")
-        done = run(["sh", "-c", script], linger=1.5, stdout=subprocess.PIPE, cwd=tmp_path)
+        done = run(["sh", "-c", script], linger=3, stdout=subprocess.PIPE, cwd=tmp_path)
         assert done.stdout == b"1\n2\n3\n4\n5\n6\ndone\n"
         assert done.kill
 
@@ -220,6 +234,7 @@ class TestLeftovers:
         done = run(command, leftovers="wait", linger=0, capture_output=True, cwd=tmp_path)
         assert (done.stdout, done.kill) == (b"late\n", None)
 
+    @pytest.mark.usefixtures("ends_first")
     def test_the_wait_for_the_whole_tree_has_a_timeout(self) -> None:
         with pytest.raises(subprocess.TimeoutExpired) as expired:
             run(["sh", "-c", f"echo $$; sleep {LONG} &"], leftovers="wait", timeout=0.5, stdout=-1)
@@ -228,13 +243,14 @@ class TestLeftovers:
     def test_at_the_timeout_output_that_is_coming_is_cut_off(self) -> None:
         script = f"echo $$; {FOREVER} &"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
-            run(["sh", "-c", script], timeout=1, linger=ENOUGH, stdout=subprocess.PIPE)
+            run(["sh", "-c", script], timeout=3, linger=ENOUGH, stdout=subprocess.PIPE)
         lines = (expired.value.stdout or b"").splitlines()
         assert lines[1]
         assert_empty(int(lines[0]))
         kill = expired.value.kill  # type: ignore[attr-defined] # ours
         assert Fate.KILLED in {outcome.fate for outcome in kill.outcomes}
 
+    @pytest.mark.usefixtures("ends_first")
     def test_at_the_timeout_the_silent_lose_the_rest_of_their_linger(self) -> None:
         script = f"echo $$; sleep {LONG} & exit 3"
         done = run(["sh", "-c", script], timeout=0.5, linger=ENOUGH, capture_output=True)
@@ -246,7 +262,7 @@ class TestLeftovers:
         done = run(["sh", "-c", f"sleep {LONG} & echo $!"], leftovers="leave", capture_output=True)
         assert done.kill is None
         assert psutil.Process(int(done.stdout)).status() != psutil.STATUS_ZOMBIE
-        os.kill(int(done.stdout), signal.SIGKILL)
+        end_left(int(done.stdout))
 
     def test_what_was_printed_before_the_end_is_read_and_the_pipe_closed(
         self, tmp_path: Path
@@ -272,13 +288,13 @@ class TestLeftovers:
         with os.fdopen(reading) as reader:
             left = psutil.Process(int(reader.readline()))
         assert left.status() != psutil.STATUS_ZOMBIE
-        left.kill()
+        end_left(left.pid)
 
     def test_a_tree_that_is_left_has_no_record(self, tmp_path: Path) -> None:
         record = tmp_path / "session_a.pid"
         script = f"sleep {LONG} >&- 2>&- & echo $!"
         done = run(["sh", "-c", script], leftovers="leave", stdout=-1, record=record)
-        os.kill(int(done.stdout), signal.SIGKILL)
+        end_left(int(done.stdout))
         assert list(tmp_path.iterdir()) == []
 
     def test_an_iterator_is_read_once(self) -> None:
@@ -292,17 +308,18 @@ class TestLeftovers:
         pid = int(done.stderr)
         assert done.kill is None
         assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-        psutil.Process(pid).kill()
+        end_left(pid)
 
     @pytest.mark.needs("procfs")
-    def test_output_of_the_spared_does_not_extend_the_linger_of_the_rest(self) -> None:
-        script = f"{FOREVER} & echo $! >&2; sleep {LONG} >/dev/null 2>&1 & exit 0"
-        done = run(
-            ["sh", "-c", script], capture_output=True, linger=0.5, spare=lambda m: m.name == "sh"
-        )
-        psutil.Process(int(done.stderr)).kill()
+    def test_output_of_the_spared_does_not_extend_the_linger_of_the_rest(
+        self, tmp_path: Path
+    ) -> None:
+        command = ["sh", "-c", f"{FOREVER} & echo $! >&2; {SILENT}; exit 0"]
+        options: dict[str, Any] = {"linger": 0.5, "spare": lambda m: m.name == "sh"}
+        done = run(command, capture_output=True, cwd=tmp_path, **options)
+        end_left(int(done.stderr))
         assert done.kill
-        assert [outcome.name for outcome in done.kill.outcomes if outcome.signals] == ["sleep"]
+        assert [outcome.name for outcome in done.kill.outcomes if outcome.signals] == ["tail"]
 
     def test_an_interrupt_ends_the_linger(self, tmp_path: Path) -> None:
         def scene() -> int:
@@ -406,13 +423,13 @@ class TestOptions:
             with pytest.raises(error, match=text):
                 run(["true"], **options)
 
-    def test_a_result_can_be_looked_at(self) -> None:
-        done = run(["sh", "-c", f"sleep {LONG} & exit 3"], linger=0)
+    def test_a_result_can_be_looked_at(self, tmp_path: Path) -> None:
+        done = run(["sh", "-c", f"{SILENT}; exit 3"], linger=0, cwd=tmp_path)
         line = "sh ended with exit code 3; it left processes: 1 terminated in "
         assert repr(done).startswith(f"<CompletedTree not ok: {line}")
-        heads, sleep, *_, last = str(done).splitlines()
+        heads, row, *_, last = str(done).splitlines()
         assert heads.split()[:3] == ["PID", "NAME", "FATE"]
-        assert "sleep" in sleep
+        assert "tail" in row
         assert last.startswith(line)
         assert pickle.loads(pickle.dumps(done)).kill == done.kill  # noqa: S301 - our own
 
@@ -424,8 +441,9 @@ class TestAwaited:
         done = asyncio.run(arun(["sh", "-c", "cat; exit 3"], input=b"in", capture_output=True))
         assert (done.returncode, done.stdout, done.stderr) == (3, b"in", b"")
 
+    @pytest.mark.usefixtures("speaks_first")
     def test_the_timeout(self) -> None:
-        script = f"echo $$; sleep {LONG} & sleep {LONG}"
+        script = f"sleep {LONG} & echo $$; sleep {LONG}"
         with pytest.raises(subprocess.TimeoutExpired) as expired:
             asyncio.run(arun(["sh", "-c", script], timeout=0.3, capture_output=True))
         assert_empty(int(expired.value.stdout or 0))
@@ -487,9 +505,10 @@ class TestAwaited:
                 task.cancel()
             return await asyncio.gather(*tasks, return_exceptions=True)
 
+        before = {*psutil.Process().children()}
         ends = asyncio.run(scene())
         assert {type(end) for end in ends} == {asyncio.CancelledError}
-        assert psutil.Process().children() == []
+        assert {*psutil.Process().children()} <= before
 
 
 class Interruption(Exception):  # noqa: N818 - it is no error
@@ -509,6 +528,14 @@ def kill_when_told(reading: int, number: signal.Signals) -> None:
     TOLD.append(int(os.read(reading, 99)))
     os.close(reading)
     os.kill(os.getpid(), number)
+
+
+def end_left(pid: int) -> None:
+    """Kill what a command has left in one group, and wait until it is dead."""
+    session = os.getsid(pid)
+    left = [process for process in psutil.process_iter() if in_session(process, session)]
+    os.killpg(os.getpgid(pid), signal.SIGKILL)
+    psutil.wait_procs(left, BOUND)
 
 
 def assert_empty(session: int) -> None:

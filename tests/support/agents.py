@@ -12,7 +12,7 @@ from typing import Any
 from proctree_kill import KillPolicy, Session, SessionManager
 
 from .nodes import Node, chain
-from .planter import Planter
+from .planter import NODE, Planter
 from .times import HASTE, LONG, PATIENCE
 from .trees import Tree
 from .users import Account
@@ -43,13 +43,21 @@ def start(
 def abandon(
     plant: Planter, folder: Path, session_id: str, node: Node, account: Account | None = None
 ) -> Tree:
-    """Have an owner start a planted agent, and kill the owner; return the tree that it left."""
+    """Have an owner start a planted agent, and kill the owner; return the tree that it left.
+
+    The agent waits for its program until then: its owner would notice an exit, and end the rest.
+    """
+    reading, writing = os.pipe()
     with plant.prepare(node, account) as prepared:
-        killed_after(
-            lambda: SessionManager(folder, guard=False).spawn_agent(
-                session_id, prepared.argv, **prepared.options
+        options = {**prepared.options, "stdin": reading}
+        with os.fdopen(writing, "wb") as program:
+            killed_after(
+                lambda: SessionManager(folder, guard=False).spawn_agent(
+                    session_id, prepared.argv, **options
+                )
             )
-        )
+            program.write(NODE.read_bytes())
+        os.close(reading)
     prepared.tree.await_started()
     return prepared.tree
 

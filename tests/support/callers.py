@@ -64,8 +64,8 @@ class Caller:
         """Return the user that plants what this caller may end; None is ourselves."""
         return ordinary_user() if self.ordinary else None
 
-    def kill(self, target: int, **options: Any) -> KillResult:
-        """Call ``kill_tree`` as this caller."""
+    def kill(self, target: int, *, within: float = BOUND, **options: Any) -> KillResult:
+        """Call ``kill_tree`` as this caller, which may take so many seconds."""
 
         def call() -> KillResult:
             if self.descriptors:
@@ -73,7 +73,7 @@ class Caller:
             with self.means(), unprivileged(self.account):
                 return kill_tree(target, **options)
 
-        return apart(call)
+        return apart(call, within)
 
     @contextmanager
     def means(self) -> Iterator[None]:

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from .times import BOUND
+
 PREFIX = "proctree-test-"
 
 
@@ -54,7 +56,7 @@ class ScratchCgroup:
                 os._exit(0)
             os._exit(1)
         _, status = os.waitpid(pid, 0)
-        return status == 0 and self.is_empty(within=5)
+        return status == 0 and self.is_empty(BOUND)
 
 
 @functools.cache

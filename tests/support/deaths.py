@@ -16,6 +16,7 @@ from .agents import PATIENT, files, killed_after
 from .interception import before_each
 from .nodes import chain
 from .planter import Planter
+from .times import BOUND
 
 NEVER = -1
 
@@ -62,9 +63,8 @@ def die_at(step: int, plant: Planter, folder: Path) -> Death:
     for name in entries(left):
         parse(folder / name, (folder / name).read_bytes())  # whole, or it raises
     report = recover(folder, policy=PATIENT)
-    return Death(
-        steps[0] if steps else 0, left, report, prepared.tree.all_dead(within=5), files(folder)
-    )
+    dead = prepared.tree.all_dead(within=BOUND)
+    return Death(steps[0] if steps else 0, left, report, dead, files(folder))
 
 
 def _steps() -> Iterator[tuple[object, str]]:

@@ -8,8 +8,11 @@ import subprocess
 import sys
 from typing import Any
 
+import psutil
+
 from .snippets import ROOT, blocks
 
+GUARD = "proctree_kill._guard"
 MODULES = {
     "python": (),
     "pytest": ("-m", "pytest", "-p", "proctree_kill._pytest_plugin"),
@@ -23,6 +26,12 @@ def command(name: str) -> list[str]:
     line = next(line for line in lines if f"docs/examples/{name}" in line.replace(".", "/"))
     program, *arguments = shlex.split(line.removeprefix("$ "))
     return [sys.executable, *MODULES[program], *arguments]
+
+
+def guard_of(pid: int) -> psutil.Process:
+    """Return the guard of a process."""
+    children = psutil.Process(pid).children()
+    return next(child for child in children if GUARD in " ".join(child.cmdline()))
 
 
 def options(**variables: str) -> dict[str, Any]:

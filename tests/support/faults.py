@@ -32,12 +32,13 @@ from proctree_kill import Containment
 from .callers import apart
 from .cgroups import library_left
 from .pidfds import open_pidfd
+from .times import BOUND
 
 PACKAGE = "proctree_kill"
 ERRORS = (errno.EMFILE, errno.ENOMEM, errno.EPERM, errno.EINTR)
-WATCHDOG = 20.0  # seconds after which a case hangs; the longest kill of a scene takes 6
+WATCHDOG = 60.0  # seconds after which a case hangs; the longest kill of a scene takes 6
 # Seconds within which a guard that nothing holds must have read that its pipe has ended.
-LEAVING = 5.0
+LEAVING = BOUND
 VARIABLE = "PROCTREE_FAULTS"  # the environment variable that everything carries which a case starts
 MODULES: tuple[ModuleType, ...] = (os, signal, select, fcntl, resource)
 # Python runs no handler right before these, at the end of a function: it looks for signals where a
@@ -206,9 +207,11 @@ def run(scene: Scene, folder: Path, tracer: Callable[[], Calls | Opcodes]) -> Ca
         case = apart(lambda: _play(scene, folder, tracer(), token), WATCHDOG)
     except TimeoutError:
         case = Case([], None, "nothing", ["it hangs"])
-    for pid in _carriers(token, guards=True):
+    rest = _carriers(token, guards=True)
+    for pid in rest:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    _leave(rest)
     if {*library_left()} - before:
         Containment.prepare().release()
     left = [path.name for path in {*library_left()} - before]

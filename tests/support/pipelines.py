@@ -9,6 +9,8 @@ import subprocess
 
 from proctree_kill import kill_tree
 
+from .times import BOUND
+
 # Says the numbers of a and b of `a | b`, which block until they are killed. They ignore SIGHUP:
 # if the shell dies while a is stopped, the kernel sends that to their group (setpgid(2)).
 PIPELINE = (
@@ -40,4 +42,5 @@ def _is_harmed() -> bool:
             return bool(select.select([other], [], [], 0)[0])
         finally:
             signal.pidfd_send_signal(other, signal.SIGKILL)
+            select.select([other], [], [], BOUND)  # or it would outlive the test
             os.close(other)

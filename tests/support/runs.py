@@ -55,7 +55,6 @@ def running(
             command.kill()
 
 
-# Waits for Ctrl-C, and then asks for its exit code on the terminal.
 @contextmanager
 def shell(
     script: str, *options: str, before: Sequence[str] = ()
@@ -67,11 +66,12 @@ def shell(
 
 @contextmanager
 def shell_as_it_is(
-    script: str, *options: str, before: Sequence[str] = ()
+    script: str, *options: str, before: Sequence[str] = (), stdin: int | None = None
 ) -> Iterator[subprocess.Popen[str]]:
     """Run a shell without a terminal, and yield it when its script says that it is there."""
     with subprocess.Popen(
         [*before, *RUN, *options, "--", "sh", "-c", script],
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

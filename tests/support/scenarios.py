@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
 from proctree_kill import Fate
 
+from .forcing import forced_after
 from .nodes import Node, chain
 from .times import HASTE, PATIENCE
 
@@ -20,6 +23,7 @@ class Scenario:
         name: how it appears in the names of tests.
         node: the tree.
         grace: seconds until the force.
+        mixed: whether the force begins when those have left that leave when they are asked.
         needs: what the machine must have.
         fates: the fates by the names of the nodes.
         codes: with what they leave, by the same names.
@@ -30,11 +34,21 @@ class Scenario:
     name: str
     node: Node
     grace: float = PATIENCE
+    mixed: bool = False
     needs: str = "fork"
     fates: dict[str, Fate] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
     marker: bool = False
     by_session: bool = False
+
+    @contextmanager
+    def forcing(self, pids: Mapping[str, int]) -> Iterator[None]:
+        """Let the force of a kill begin on time, given the pids by the names of the nodes."""
+        if not self.mixed:
+            yield
+            return
+        with forced_after(pids[name] for name, fate in self.fates.items() if fate is LEFT):
+            yield
 
 
 LEFT, KILLED = Fate.TERMINATED, Fate.KILLED
@@ -92,7 +106,7 @@ SCENARIOS = [
         name="one forks a child in its SIGTERM handler and exits",
         by_session=True,
         node=Node(name="root", children=(Node(name="forker", on_term="fork", exit_code=3),)),
-        grace=HASTE,
+        mixed=True,
         fates={"forker": LEFT},
         codes={"forker": 3},
     ),
@@ -106,7 +120,7 @@ SCENARIOS = [
                 ),
             ),
         ),
-        grace=HASTE,
+        mixed=True,
         fates={"middle": KILLED, "worker": LEFT},
     ),
     Scenario(

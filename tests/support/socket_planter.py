@@ -11,6 +11,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -107,6 +108,9 @@ class SocketPlanter:
                 process.kill()
         for root in self._roots:
             root.wait(BOUND)
+        deadline = time.monotonic() + BOUND
+        while self.living() and time.monotonic() < deadline:  # they are no children of ours
+            time.sleep(0.01)
 
     def _read_until(self, enough: Callable[[], bool], within: float = BOUND) -> bool:
         return read_until(enough, lambda: [self._listener, *self._nodes], self._read, within)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from .ports import free_port
 from .times import BOUND
 
 ROOT = Path(__file__).parents[2]
@@ -63,12 +63,17 @@ def serving(folder: Path, *, alive: int = 0) -> Iterator[list[str]]:
     for name in ("host", "user"):
         keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(keygen, check=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (folder / "server").write_text(SERVER.format(folder=folder, port=port, alive=alive))
-    (folder / "client").write_text(CLIENT.format(folder=folder, port=port))
     if not os.geteuid():
         PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)  # it stays: another server may run
+    with free_port() as port, _running(folder, port, alive):
+        yield ["ssh", "-F", str(folder / "client")]
+
+
+@contextmanager
+def _running(folder: Path, port: int, alive: int) -> Iterator[None]:
+    """Run a server on a port, and write the configuration of its client."""
+    (folder / "server").write_text(SERVER.format(folder=folder, port=port, alive=alive))
+    (folder / "client").write_text(CLIENT.format(folder=folder, port=port))
     program = shutil.which("sshd", path=PLACES)
     assert program
     with subprocess.Popen(
@@ -80,7 +85,7 @@ def serving(folder: Path, *, alive: int = 0) -> Iterator[list[str]]:
         assert server.stderr
         try:
             assert "listening" in server.stderr.readline()
-            yield ["ssh", "-F", str(folder / "client")]
+            yield
         finally:
             server.terminate()
             server.communicate(timeout=BOUND)  # its end is that of the last connection

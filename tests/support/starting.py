@@ -171,5 +171,8 @@ def reap_all() -> None:
 
 def own_cgroups() -> set[str]:
     """Return the cgroups in which threads of this process are."""
-    found = (task / "cgroup" for task in Path("/proc/self/task").iterdir())
-    return {line for path in found for line in path.read_text().splitlines() if line[:3] == "0::"}
+    found: set[str] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            found.update((task / "cgroup").read_text().splitlines())
+    return {line for line in found if line[:3] == "0::"}

@@ -25,7 +25,7 @@ import psutil
 from .capabilities import has
 from .cgroups import ScratchCgroup
 from .pidfds import open_pidfd
-from .times import BOUND, LAG
+from .times import BOUND
 from .waiting import read_until
 
 
@@ -99,9 +99,10 @@ class Tree:
         """Whether every member is dead, at the latest after ``within`` seconds.
 
         Nothing is lost by asking at once: a process closes its files before it can be seen dead.
+        Its cgroup is empty a moment after that, for which this waits.
         """
         dead = self._read_until(lambda: self._ended, within)
-        return dead and (self._cgroup is None or self._cgroup.is_empty(max(within, LAG)))
+        return dead and (self._cgroup is None or self._cgroup.is_empty(BOUND))
 
     def state(self, name: str) -> str:
         """Return what psutil calls the state of a node."""

@@ -165,7 +165,7 @@ def test_a_child_that_vanishes_while_it_is_read_is_none(
 ) -> None:
     tree = plant(chain("root"))
     caller = bound(system, os.getpid())
-    assert [child.pid for _, child in system.children([caller], {})] == [tree.root.pid]
+    assert tree.root.pid in {child.pid for _, child in system.children([caller], {})}
     real = psutil.Process.name
 
     def vanish(process: psutil.Process) -> str:
@@ -174,7 +174,7 @@ def test_a_child_that_vanishes_while_it_is_read_is_none(
         return real(process)
 
     monkeypatch.setattr(psutil.Process, "name", vanish)
-    assert system.children([caller], {}) == []
+    assert tree.root.pid not in {child.pid for _, child in system.children([caller], {})}
 
 
 def test_a_number_that_is_used_again_in_the_middle_of_a_read_is_gone(
@@ -432,9 +432,10 @@ def test_a_thread_is_refused_by_the_name_of_its_process(system: PsutilSystem) ->
 def test_a_kernel_thread_is_refused(system: PsutilSystem) -> None:
     if psutil.Process(2).name() != "kthreadd":
         pytest.skip("no kernel thread is to be seen here")
-    threads = [child.pid for child in psutil.Process(2).children()]
-    for pid in (2, *threads):
-        assert "kernel thread" in (system.refusal(pid, bound(system, pid)) or "")
+    assert "kernel thread" in (system.refusal(2, bound(system, 2)) or "")
+    for child in psutil.Process(2).children():
+        if thread := system.bind(child.pid):  # it has not ended meanwhile
+            assert "kernel thread" in (system.refusal(child.pid, thread) or "")
 
 
 def test_nothing_is_refused_where_there_is_no_process(system: PsutilSystem) -> None:

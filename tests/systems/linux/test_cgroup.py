@@ -377,16 +377,15 @@ def test_a_sweep_keeps_what_a_recovery_needs_to_find_an_entry() -> None:
     os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
     assert cgroupfs.is_deserted(name)  # a zombie, too
     dead.wait()
-    parent = usable_cgroup()
-    assert parent
-    cgroup, entry = parent / name, parent / f"{name}-entry"
-    cgroup.mkdir()
-    entry.mkdir()
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as member:
-        (entry / "cgroup.procs").write_text(str(member.pid))
+    with delegated(None) as parent:  # where no other owner sweeps
+        cgroup, entry = parent / name, parent / f"{name}-entry"
+        cgroup.mkdir()
+        entry.mkdir()
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as member:
+            (entry / "cgroup.procs").write_text(str(member.pid))
+            cgroupfs.sweep(str(parent))
+            assert (cgroup.is_dir(), entry.is_dir()) == (True, True)
+        assert is_empty(entry, BOUND)
         cgroupfs.sweep(str(parent))
-        assert (cgroup.is_dir(), entry.is_dir()) == (True, True)
-    assert is_empty(entry, BOUND)
-    cgroupfs.sweep(str(parent))
-    cgroupfs.sweep(str(parent))  # the one before may have looked at the cgroup first
-    assert (cgroup.is_dir(), entry.is_dir()) == (False, False)
+        cgroupfs.sweep(str(parent))  # the one before may have looked at the cgroup first
+        assert (cgroup.is_dir(), entry.is_dir()) == (False, False)

@@ -15,6 +15,7 @@ from proctree_kill._systems.member import ALIVE, Member
 from proctree_kill._systems.posix import system as posix_system
 from proctree_kill._systems.posix.system import PosixSystem
 from support import kqueue
+from support.callers import apart
 from support.nodes import Node, chain
 from support.planter import Planter
 
@@ -237,12 +238,18 @@ def test_everything_is_given_back(monkeypatch: pytest.MonkeyPatch, plant: Plante
     monkeypatch.setattr(posix_system, "KQUEUE", True)
     monkeypatch.setattr(posix_system, "_select", kqueue)
     tree = plant(chain("root"))
-    before = psutil.Process().num_fds()
-    system = PosixSystem()
-    assert system.wait([bound(system, tree.root.pid)], system.now() + 0.01) == []
-    assert psutil.Process().num_fds() > before
-    system.close()
-    assert psutil.Process().num_fds() == before
+
+    def scene() -> list[int]:
+        process = psutil.Process()
+        counts = [process.num_fds()]
+        system = PosixSystem()
+        assert system.wait([bound(system, tree.root.pid)], system.now() + 0.01) == []
+        counts.append(process.num_fds())
+        system.close()
+        return [*counts, process.num_fds()]
+
+    before, meanwhile, after = apart(scene)  # no other thread opens or closes any
+    assert meanwhile > before == after
 
 
 def recycled(system: PosixSystem, pid: int) -> Member:

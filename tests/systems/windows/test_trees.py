@@ -14,6 +14,7 @@ import pytest
 
 from proctree_kill import Fate, kill_tree, snapshot_tree
 from support.counts import KILLS_IN_A_ROW, SOAK_KILLS_IN_A_ROW
+from support.forcing import forced_after
 from support.nodes import Node, chain
 from support.outcomes import fates
 from support.socket_planter import SocketPlanter
@@ -85,7 +86,8 @@ def test_a_group_with_a_spared_process_in_it_is_not_asked(planter: SocketPlanter
 def test_a_group_within_the_tree_is_asked_by_itself(planter: SocketPlanter) -> None:
     inner = Node(name="inner", on_term="exit", exit_code=7, flags=GROUP)
     root = planter.plant(Node(name="root", children=(inner,)))
-    result = kill_tree(root, grace=0.2)
+    with forced_after([planter.pids["inner"]]):
+        result = kill_tree(root, grace=PATIENCE)
     assert fates(planter.pids, result) == {"root": Fate.KILLED, "inner": Fate.TERMINATED}
 
 
