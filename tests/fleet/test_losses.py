@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -171,13 +172,18 @@ def test_a_lost_scheduler_ends_the_sessions(
 def test_a_fleet_goes_on_with_a_new_scheduler_at_the_address(
     pair: Pair, tmp_path: Path, listener: Listener
 ) -> None:
+    async def connection() -> None:
+        while pair.client.status != "running":  # noqa: ASYNC110 - distributed has no event for it
+            await asyncio.sleep(0)
+
     fleet = Fleet(pair.client, tmp_path, event_broadcaster=listener, deadline=BOUND)
     fleet.spawn_agent("a", SLEEP)
     pair.scheduler.process.kill()
     pair.worker.process.wait(BOUND)
     _, _, port = pair.scheduler.address.rpartition(":")
     with part("scheduler", port) as scheduler, part("worker", scheduler.address):
-        pair.client.wait_for_workers(1, timeout=BOUND)  # connects again
+        pair.client.sync(connection)
+        pair.client.wait_for_workers(1, timeout=BOUND)
         assert fleet.sessions() == {}
         fleet.spawn_agent("b", SLEEP)
         listener.wait("started", "b")
