@@ -249,6 +249,9 @@ class Fleet:
             if isinstance(value, int) and value >= 0:
                 text = f"{name} cannot be {value}: it is no descriptor of the process over there"
                 raise ValueError(text)
+        if options.get("pass_fds"):
+            text = "pass_fds cannot be used: the descriptors are none of the process over there"
+            raise ValueError(text)
         payload = dumps((cmd, {"tool": tool, **options}))
         session: FleetSession = await self._ask(
             *("spawn", 0.0), session_id=session_id, tool=tool, host=host, payload=payload

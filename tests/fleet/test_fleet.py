@@ -178,6 +178,7 @@ def test_a_start_that_fails_frees_its_id(fleet: Fleet) -> None:
         (SessionError, ("a", SLEEP), {"tool": ""}),
         (TypeError, ("a", SLEEP), {"no_option": 1}),
         (ValueError, ("a", SLEEP), {"stdout": subprocess.PIPE}),
+        (ValueError, ("a", SLEEP), {"pass_fds": [7]}),
         (ValueError, ("a", SLEEP), {"stderr": 2}),
     ],
 )
