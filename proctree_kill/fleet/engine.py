@@ -79,7 +79,9 @@ class Worker(Protocol):
 class Client(Protocol):
     """A client of distributed."""
 
-    id: str
+    @property
+    def id(self) -> str:
+        """Names it to the scheduler."""
 
     @property
     def asynchronous(self) -> object:

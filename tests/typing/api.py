@@ -412,6 +412,7 @@ def limits(manager: SessionManager, process: TreePopen[bytes]) -> None:
 class ClusterClient:
     """A client of distributed, which has no types where it is not installed."""
 
+    id: Any
     asynchronous: Any
     scheduler: Any
     sync: Any
@@ -430,4 +431,5 @@ def sessions_on_many_machines(client: ClusterClient) -> None:
     assert_type(fleet.stop_agent("a"), StopResult)
     assert_type(fleet.stop_all(), dict[str, StopResult])
     assert_type(fleet.sessions(), dict[str, FleetSession])
+    assert_type(fleet.usage("a"), Usage)
     assert_type(fleet.recover(dry_run=True), FleetRecovery)
