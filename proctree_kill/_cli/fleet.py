@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +18,8 @@ from .tables import age
 
 if TYPE_CHECKING:
     from ..fleet import Fleet, FleetSession
+
+MARGIN = 1.0  # seconds for the reason that distributed itself gives when the time is over
 
 _STYLES = {
     SessionState.RUNNING: "green",
@@ -39,6 +43,9 @@ def run(options: Namespace, screen: Screen) -> Exit:
         return Exit.USAGE
     from distributed import Client  # noqa: PLC0415 - as above
 
+    if (problem := _problem(options.address, options.timeout)) is not None:
+        screen.error(f"no scheduler answers at {options.address}: {problem}")
+        return Exit.USAGE
     try:
         client = Client(options.address, timeout=options.timeout, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -49,13 +56,39 @@ def run(options: Namespace, screen: Screen) -> Exit:
         return _ACTIONS[options.action](fleet, options, screen)
 
 
+def _problem(address: str, seconds: float) -> str | None:
+    """Return why there is no connection to an address; None if there is one.
+
+    A client of distributed waits for ever for one that is accepted and never used.
+    """
+    from distributed.comm import connect  # noqa: PLC0415 - as above
+    from distributed.security import Security  # noqa: PLC0415 - as above
+
+    async def knock() -> None:
+        arguments = Security().get_connection_args("client")
+        (await connect(address, timeout=seconds, **arguments)).abort()
+
+    def call() -> None:
+        try:
+            asyncio.run(knock())
+            problems.append(None)
+        except Exception as error:  # noqa: BLE001 - also what a wrong address or certificate raises
+            problems.append(str(error))
+
+    problems: list[str | None] = []
+    thread = threading.Thread(target=call, name="proctree_kill fleet", daemon=True)
+    thread.start()
+    thread.join(seconds + MARGIN)
+    return problems[0] if problems else f"it did not answer within {seconds:g} s"
+
+
 def _sessions(fleet: Fleet, options: Namespace, screen: Screen) -> Exit:
     sessions = fleet.sessions().values()
     now = time.time()
     if options.json:
         screen.json({"sessions": [_facts(session, now) for session in sessions]})
     elif sessions:
-        screen.table(_table(sessions, now), fold=not options.verbose)
+        screen.table(_table(sessions, now), fold=False)  # each id is needed for a stop
     else:
         screen.info("the fleet has no sessions")
     return Exit.GONE

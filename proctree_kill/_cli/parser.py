@@ -30,6 +30,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.parse_args([found.topic, "--help"] if found.topic else ["--help"])
     if found.command == "fleet" and (found.action == "stop") != (found.session_id is not None):
         found.parser.error("stop needs the ID of a session, and the other actions take none")
+    if found.command == "fleet" and found.dry_run and found.action != "recover":
+        found.parser.error("--dry-run belongs to recover")
     if found.command is None:
         usage = "proctree-kill COMMAND ..."
         start = Parser(usage=usage, add_help=False, description=MAIN.description, epilog=START)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import subprocess
 import weakref
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -42,8 +43,8 @@ _T = TypeVar("_T")
 Broadcaster = Callable[[FleetEvent], object]
 
 CLOSED = "the client is closed"
-PIPE = -1  # subprocess.PIPE
-PIPES = ("stdin", "stdout", "stderr")
+ELSEWHERE = "what this process has open is not open on another machine"
+STREAMS = ("stdin", "stdout", "stderr")
 _NO_POLICY = KillPolicy()
 
 
@@ -79,11 +80,15 @@ class Fleet:
                 order for each session, as that of a :class:`SessionManager`; default none.
                 A client has one: that of its last fleet.
             deadline: the seconds that a machine has to answer; default 10. A stop has the grace
-                and the settle time of the policy besides, and the scheduler 10 seconds more.
+                and the settle time of the policy besides, and as long again to find the machine;
+                the scheduler has 10 seconds more.
 
         Raises:
             TypeError, ValueError: an argument is wrong.
         """
+        if not callable(getattr(client, "register_plugin", None)):
+            text = f"client is {client!r}, expected a distributed.Client"
+            raise TypeError(text)
         if isinstance(deadline, bool) or not isinstance(deadline, int | float):
             text = f"deadline is {deadline!r}, expected seconds"
             raise TypeError(text)
@@ -131,7 +136,7 @@ class Fleet:
             SessionError: the id is not valid, or in use in the fleet.
             UnreachableError: the machine did not answer in time; it says what is known.
             FleetError: no such machine is ready, or the cluster has another fleet.
-            ValueError: a pipe or the number of a descriptor is asked for, which mean nothing there.
+            ValueError: a pipe, a file or a descriptor is asked for, which mean nothing there.
             TypeError, OSError, RecordError, ContainmentError: as there.
         """
         return self._run(self._spawn, session_id, cmd, host, tool, options)
@@ -241,16 +246,14 @@ class Fleet:
         self, session_id: str, cmd: Command, host: str | None, tool: str, options: dict[str, Any]
     ) -> FleetSession:
         check_tool(session_id, tool)
-        for name in PIPES:
-            value = options.get(name)
-            if value == PIPE:
-                text = f"{name} cannot be a pipe: no process on that machine uses its other end"
-                raise ValueError(text)
-            if isinstance(value, int) and value >= 0:
-                text = f"{name} cannot be {value}: it is no descriptor of the process over there"
+        for name in STREAMS:
+            if options.get(name) not in (None, subprocess.DEVNULL, subprocess.STDOUT):
+                text = f"{name} is {options[name]!r}, expected None, DEVNULL or STDOUT: {ELSEWHERE}"
                 raise ValueError(text)
         if options.get("pass_fds"):
-            text = "pass_fds cannot be used: the descriptors are none of the process over there"
+            text = (
+                "pass_fds cannot be used: what this process has open is not open on another machine"
+            )
             raise ValueError(text)
         payload = dumps((cmd, {"tool": tool, **options}))
         session: FleetSession = await self._ask(
@@ -341,7 +344,7 @@ class Fleet:
     async def _send(self, call: str, more: float, **arguments: object) -> Any:  # noqa: ANN401 - as ask()
         scheduler = cast("Remote | None", self._client.scheduler)
         if scheduler is None:
-            raise FleetError(SCHEDULER, CLOSED)
+            raise UnreachableError(SCHEDULER, CLOSED)
         deadline = self._deadline
         seconds = deadline + more + ANSWER_TIME  # the scheduler waits for a machine, we for both
         return await ask(scheduler, SCHEDULER, seconds, call, deadline=deadline, **arguments)
@@ -354,7 +357,7 @@ class Fleet:
             text = "the client is asynchronous: use the awaited twin, whose name begins with a"
             raise RuntimeError(text)
         if self._client.scheduler is None:  # its event loop is closed as well
-            raise FleetError(SCHEDULER, CLOSED)
+            raise UnreachableError(SCHEDULER, CLOSED)
         return cast("_T", self._client.sync(call, *arguments))
 
     async def _await(self, call: Callable[..., Coroutine[Any, Any, _T]], *arguments: object) -> _T:

@@ -143,7 +143,7 @@ async def ask(remote: Remote, address: str, seconds: float, call: str, **argumen
         reply = await within(remote.proctree_kill_fleet(call=call, data=data), seconds)
     except TimeoutError:
         raise UnreachableError(address, f"it did not answer within {seconds:g} s") from None
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: our own end is closed
         raise UnreachableError(address, f"its connection broke: {error}") from error
     if reply is None:
         raise FleetError(address, NO_FLEET)

@@ -212,7 +212,8 @@ class SchedulerSessions(SchedulerPlugin):
         return await self._ask(worker, deadline, call, session_id=session_id)
 
     async def _recover(self, deadline: float, **options: bool) -> FleetRecovery:
-        hosts = sorted({*self._table.hosts.values()})
+        lost = {entry.session.host for entry in self._table.entries() if entry.is_lost}
+        hosts = sorted(lost.union(self._table.hosts.values()))
         found = await asyncio.gather(
             *(self._recover_host(host, deadline, options) for host in hosts)
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -72,9 +73,23 @@ def test_a_fleet_is_listed_stopped_and_recovered(
     assert fleet.sessions() == {}
 
 
-def test_an_address_without_a_scheduler_is_an_error() -> None:
-    # In a process of its own: a client of distributed that fails leaves its event loop open.
-    command = ["fleet", "tcp://127.0.0.1:1", "sessions", "--timeout", "0.1"]
+@pytest.fixture
+def mute() -> Iterator[str]:
+    """Listen at an address at which nothing ever answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("kind", ["free", "mute", "malformed", "without certificates"])
+def test_an_address_without_a_scheduler_is_an_error(kind: str, mute: str) -> None:
+    address = {
+        "free": "tcp://127.0.0.1:1",
+        "mute": mute,
+        "malformed": "nonsense",
+        "without certificates": "tls://127.0.0.1:1",
+    }[kind]
+    # In a process of its own: what fails in distributed leaves an event loop behind.
+    command = ["fleet", address, "sessions", "--timeout", "0.1"]
     done = subprocess.run(
         [sys.executable, "-m", "proctree_kill", *command],
         capture_output=True,
@@ -82,7 +97,8 @@ def test_an_address_without_a_scheduler_is_an_error() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert "no scheduler answers at tcp://127.0.0.1:1" in done.stderr
+    assert f"no scheduler answers at {address}: " in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("arguments", ["stop", "sessions a", "recover a"])
@@ -91,6 +107,14 @@ def test_only_a_stop_takes_an_id(arguments: str, capsys: pytest.CaptureFixture[s
         main(["fleet", "tcp://127.0.0.1:1", *arguments.split()])
     assert end.value.code == 2
     assert "stop needs the ID" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", ["stop a", "sessions"])
+def test_only_a_recovery_can_be_dry(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["fleet", "tcp://127.0.0.1:1", *arguments.split(), "--dry-run"])
+    assert end.value.code == 2
+    assert "--dry-run belongs to recover" in capsys.readouterr().err
 
 
 def test_nothing_else_imports_distributed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 
 from proctree_kill import KillPolicy, RecordOutcome
 from proctree_kill.errors import FleetError, SessionError
@@ -179,6 +179,7 @@ def test_a_start_that_fails_frees_its_id(fleet: Fleet) -> None:
         (TypeError, ("a", SLEEP), {"no_option": 1}),
         (ValueError, ("a", SLEEP), {"stdout": subprocess.PIPE}),
         (ValueError, ("a", SLEEP), {"pass_fds": [7]}),
+        (ValueError, ("a", SLEEP), {"stderr": sys.__stderr__}),
         (ValueError, ("a", SLEEP), {"stderr": 2}),
     ],
 )
@@ -305,6 +306,12 @@ def test_the_first_client_decides(fleet: Fleet, client: Client, folder: Path) ->
     for wrong in (Fleet(client, folder / "other"), Fleet(client, policy=KillPolicy(grace=1))):
         with pytest.raises(FleetError, match="its fleet has the"):
             wrong.sessions()
+
+
+@pytest.mark.parametrize("client", [None, "tcp://10.0.0.1:8786", LocalCluster])
+def test_what_is_no_client_is_refused(client: Any) -> None:  # noqa: ANN401 - refused
+    with pytest.raises(TypeError, match=r"client is .* expected a distributed\.Client"):
+        Fleet(client)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,8 @@ def test_a_lost_session_keeps_its_id_until_its_machine_answers(
     result = fleet.stop_agent("a")
     assert (result.success, result.method) == (False, "unreachable")
     assert fleet.stop_all() == {"a": result}
+    (recovered,) = fleet.recover().hosts
+    assert (recovered.outcome, recovered.ok) == ("unreachable", False)
     with pytest.raises(UnreachableError, match="lost"):
         fleet.usage("a")
     with pytest.raises(SessionError, match="lost"):
