@@ -9,11 +9,11 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from .._models.result import outcome_table
 from .._models.text import Row, Table, printable
 from .._sessions.models import SessionState
 from .exit_codes import Exit
 from .screen import Screen
+from .sessions import show_stop
 from .tables import age
 
 if TYPE_CHECKING:
@@ -95,17 +95,7 @@ def _sessions(fleet: Fleet, options: Namespace, screen: Screen) -> Exit:
 
 
 def _stop(fleet: Fleet, options: Namespace, screen: Screen) -> Exit:
-    result = fleet.stop_agent(options.session_id)
-    code = Exit.GONE if result.success else Exit.ALIVE
-    if result.method == "not_found":
-        code = Exit.NO_SESSION
-    if options.json:
-        screen.json(result.model_dump(mode="json"))
-        return code
-    screen.table(result if result.ok else outcome_table(result.kill), fold=not options.verbose)
-    if not result.ok:
-        screen.error(result.summary())
-    return code
+    return show_stop(fleet.stop_agent(options.session_id), options, screen)
 
 
 def _recover(fleet: Fleet, options: Namespace, screen: Screen) -> Exit:

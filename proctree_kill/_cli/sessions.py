@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from .._models.result import outcome_table
 from .._records.recover import recover
 from .._sessions.manager import SessionManager
+from .._sessions.models import StopResult
 from .exit_codes import Exit
 from .kill import policy_of
 from .screen import Screen
@@ -56,6 +57,11 @@ def _stop(options: Namespace, screen: Screen) -> Exit:
     manager = SessionManager(options.directory, policy=policy)
     with screen.grace(policy.grace, verbose=options.verbose):
         result = manager.stop_agent(options.session_id)
+    return show_stop(result, options, screen)
+
+
+def show_stop(result: StopResult, options: Namespace, screen: Screen) -> Exit:
+    """Print the result of a stop, and return its exit code."""
     code = Exit.GONE if result.success else Exit.ALIVE
     if result.method == "not_found":
         code = Exit.NO_SESSION

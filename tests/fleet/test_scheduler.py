@@ -123,7 +123,7 @@ def test_a_worker_that_is_lost_during_its_setup_is_no_error() -> None:
             raise ConnectionResetError
 
         scheduler = Scheduler()
-        scheduler.register_worker_plugin = broken  # type: ignore[method-assign]
+        scheduler.register_worker_plugin = broken  # type: ignore[method-assign] # its connection breaks
         settings = Settings("/records", KillPolicy())
         await SchedulerSessions(settings).start(scheduler)
         assert await scheduler.ask("join", deadline=BOUND) == settings
