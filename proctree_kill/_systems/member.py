@@ -94,11 +94,11 @@ def is_same(member: Member, identity: ProcessIdentity) -> bool | None:
 def identity_of(member: Member) -> ProcessIdentity:
     """Return the identity of a member; it is made once."""
     if member.identity is None:
-        member.identity = ProcessIdentity.model_validate(identity_fields(member))
+        member.identity = ProcessIdentity(**identity_fields(member))
     return member.identity
 
 
-def identity_fields(member: Member) -> dict[str, int | float | str | None]:
+def identity_fields(member: Member) -> dict[str, Any]:
     """Return the fields of a ``ProcessIdentity``; the boot only beside a start or an inode."""
     return {
         "pid": member.pid,

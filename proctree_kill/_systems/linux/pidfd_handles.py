@@ -223,13 +223,16 @@ class PidfdHandles:
         self._budget = len(self._held)
 
     def _open(self, pid: int) -> Member | None:
-        fd = pidfd.open(pid)
-        if fd is None:
+        if (fd := pidfd.open(pid)) is None:
             return None
         member = None
         try:
-            member = _facts(pid, fd)
-            if member is not None and (self._room() or _is_known_by_descriptor(member)):
+            member = procfs.member(pid) or _hidden(pid, fd)
+            if member is None:
+                return None
+            member.inode = pidfd.inode(fd)
+            has_room = len(self._held) < self._budget or self._room()
+            if has_room or _is_known_by_descriptor(member):
                 member.handle = fd
                 self._held[member] = None
             elif pidfd.readable([fd], 0):
@@ -274,7 +277,7 @@ class PidfdHandles:
 
     def _room(self) -> bool:
         """Whether another descriptor may be kept."""
-        if len(self._held) >= self._budget and not self._measured:
+        if not self._measured and len(self._held) >= self._budget:
             self._measured = True
             soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
             try:
@@ -321,18 +324,12 @@ class PidfdHandles:
         return [held[fd] for fd in ready if fd != self._wake]
 
 
-def _facts(pid: int, fd: int) -> Member | None:
-    """Read the facts of a process; None if it is dead and ``/proc`` does not show it."""
-    found = procfs.stat(pid)
-    if found is not None:
-        member = procfs.from_stat(pid, found)
-    elif pidfd.readable([fd], 0):
+def _hidden(pid: int, fd: int) -> Member | None:
+    """Make a member that is known by its descriptor alone; None if it is dead."""
+    if pidfd.readable([fd], 0):
         return None
-    else:  # it lives, and is known by its descriptor alone
-        info = pidfd.info(fd)
-        member = procfs.hidden_member(pid, info.ppid if info else None)
-    member.inode = pidfd.inode(fd)
-    return member
+    info = pidfd.info(fd)
+    return procfs.hidden_member(pid, info.ppid if info else None)
 
 
 def _is_known_by_descriptor(member: Member) -> bool:

@@ -141,13 +141,12 @@ def is_thread(pid: int) -> bool:
 
 def stat(pid: int | str) -> Stat | None:
     """Read the stat line of a process or of "self"; None where there is none."""
-    data = _of(pid, "stat")
-    if not data:
+    if not (line := _of(pid, "stat")):
         return None
-    head, _, tail = data.rpartition(b")")  # the last: a name may hold brackets and spaces
+    head, _, tail = line.rpartition(b")")  # the last: a name may hold brackets and spaces
     fields = tail.split(None, 22)
     return Stat(
-        head[head.index(b"(") + 1 :].decode(errors="replace"),
+        head.partition(b"(")[2].decode("utf-8", "replace"),
         fields[0],
         int(fields[1]),
         int(fields[2]),
@@ -159,16 +158,24 @@ def stat(pid: int | str) -> Stat | None:
     )
 
 
-def from_stat(pid: int, found: Stat) -> Member:
-    """Make a member of a stat line."""
-    member = Member(pid, found.ppid)
+def member(pid: int) -> Member | None:
+    """Make a member of the stat line of a process; None where there is none.
+
+    It is :func:`stat` in one step, because large trees spend most of their time here.
+    """
+    line = read(f"/proc/{pid}/stat") if usable() else b""
+    if not line:
+        return None
+    head, _, tail = line.rpartition(b")")
+    fields = tail.split(None, 22)
+    member = Member(pid, int(fields[1]))
     member.boot_id = _boot_id
-    member.name, member.sid, member.pgid = found.name, found.sid, found.pgid
-    member.start, member.threads = found.start, found.threads
-    member.kernel = bool(found.flags & PF_KTHREAD)
-    member.stopped = found.state == b"T"
-    if fields := found.fields:
-        member.used = (fields[11], fields[12], fields[13], fields[14], fields[21])
+    member.name = head.partition(b"(")[2].decode("utf-8", "replace")
+    member.pgid, member.sid = int(fields[2]), int(fields[3])
+    member.threads, member.start = int(fields[17]), int(fields[19])
+    member.kernel = bool(int(fields[6]) & PF_KTHREAD)
+    member.stopped = fields[0] == b"T"
+    member.used = (fields[11], fields[12], fields[13], fields[14], fields[21])
     return member
 
 
@@ -247,6 +254,22 @@ def tasks(pid: int) -> list[str]:
         return os.listdir(f"/proc/{pid}/task") if usable() else []
     except _HIDDEN:
         return []
+
+
+def not_stopped(members: Iterable[Member]) -> list[Member]:
+    """Return those members that are not seen to be stopped with their only thread.
+
+    :func:`may_fork` judges those. Here is one short loop, because large trees pay for each line.
+    """
+    left = []
+    for member in members:
+        _, _, tail = read(f"/proc/{member.pid}/stat").rpartition(b") ")
+        fields = tail.split(b" ", 18)
+        if fields[0] in STOPPED and fields[17] == b"1":
+            member.threads = 1
+        else:
+            left.append(member)
+    return left
 
 
 def may_fork(member: Member, *, looks_again: bool = False) -> bool:
@@ -385,8 +408,10 @@ def carries(pid: int, markers: Collection[bytes], since: int = 0) -> bool | None
     process has neither environment nor arguments, and in uninterruptible sleep it may hold the
     lock of its memory, so that the read blocks.
     """
+    if since and _is_older(pid, since):
+        return False
     found = stat(pid)
-    if found is None or found.flags & PF_KTHREAD or found.start < since:
+    if found is None or found.flags & PF_KTHREAD:
         return False
     if found.state == b"D" and not _is_parked(pid):
         return None
@@ -400,6 +425,11 @@ def carries(pid: int, markers: Collection[bytes], since: int = 0) -> bool | None
         environment = read(path)  # an execve(2) may have replaced the memory of the first read
     environment = b"\0" + environment + b"\0"
     return any(b"\0" + marker + b"\0" in environment for marker in markers)
+
+
+def _is_older(pid: int, since: int) -> bool:
+    _, _, tail = _of(pid, "stat").rpartition(b")")
+    return bool(tail) and int(tail.split(None, 20)[19]) < since
 
 
 def with_memory(pid: int, found: Stat) -> str | None:

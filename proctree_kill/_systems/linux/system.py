@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import signal
@@ -151,7 +152,7 @@ class LinuxSystem(System):
             return
         if CHILDREN_FILE:
             if self._processes is None:
-                self._processes = sys.maxsize if procfs.hides_processes() else procfs.count()
+                self._processes = sys.maxsize if self._hides else procfs.count()
             if self._processes - len(known) >= self._asked:
                 return
         self._processes = sys.maxsize  # once in a scan
@@ -163,6 +164,10 @@ class LinuxSystem(System):
             self._table = table
         elif not CHILDREN_FILE:
             self._table, self.disturbed = table, True
+
+    @functools.cached_property
+    def _hides(self) -> bool:
+        return procfs.hides_processes()
 
     def owns_number(self, member: Member) -> bool:
         """Whether it lives or is a zombie."""
@@ -196,7 +201,7 @@ class LinuxSystem(System):
             self._reapers = reapers = {1}
             for line in lines:  # up to where another one has been
                 reapers.update(itertools.takewhile(lambda pid: pid not in reapers, line))
-            hidden = any(procfs.stat(pid) is None for pid in reapers)
+            hidden = any(procfs.parent(pid) is None for pid in reapers)
             if hidden:
                 self.unseen |= SESSION | GROUP | MARKER
             self._everywhere = hidden or any(procfs.namespace(root.pid) != here for root in roots)
@@ -261,9 +266,8 @@ class LinuxSystem(System):
         """Read the states of all threads until none may be in fork(2)."""
         pause = FIRST_STOP_POLL
         looks_again = self.now() > self._begun + FRESH
-        for member in members:
-            if member.start is None:  # unseen already
-                continue
+        seen = [member for member in members if member.start is not None]
+        for member in seen if looks_again else procfs.not_stopped(seen):
             while (
                 procfs.may_fork(member, looks_again=looks_again)
                 and self.owns_number(member)
@@ -378,10 +382,10 @@ class LinuxSystem(System):
 
     def _parent(self, pid: int) -> int | None:
         """Return the parent of a process, also where ``/proc`` does not show it."""
-        if (found := procfs.stat(pid)) is not None:
-            return found.ppid
         if pid == os.getpid():
             return os.getppid()
+        if (parent := procfs.parent(pid)) is not None:
+            return parent
         if (member := self._handles.open(pid)) is None:
             return None
         self.drop(member)

@@ -42,8 +42,7 @@ class TickHandles:
             return procfs.hidden_member(pid) if hidden else None
         if leader != pid:  # a thread, which can be read in /proc as well
             return None
-        found = procfs.stat(pid)
-        return None if found is None else procfs.from_stat(pid, found)
+        return procfs.member(pid)
 
     def look(self, members: Sequence[Member]) -> list[Member]:
         """Return the dead, each with its state."""
