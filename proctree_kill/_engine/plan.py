@@ -158,16 +158,17 @@ class Escalation:
     def _make_requests(self) -> Steps:
         signal, seconds = self.policy.requests[0]
         until = self.start + seconds
-        looks = 0
-        while True:
+        for _ in range(LAST_LOOKS):
             before = self._meant()  # what is born later helps to clean up, and is never asked
             request = yield from self._prepare(signal, before, until)
             # Only now: a child that is born after this look is lost if its parent dies at once
             # of the signal, and no session, group or marker shows it.
             facts = yield from self._do(Rescan(light=True))
-            looks += 1
-            if not facts.appeared or looks == LAST_LOOKS:
+            if not facts.appeared:
                 break
+        else:
+            before = self._meant()
+            request = yield from self._prepare(signal, before, until)
         if self.living and self.now < until and not self.hurry:
             yield from self._request(request, before)
         for signal, seconds in self.policy.requests[1:]:

@@ -26,6 +26,7 @@ from proctree_kill import (
 )
 from proctree_kill._engine import killing, rest
 from proctree_kill._engine.markers import HIDDEN_TIME
+from proctree_kill._engine.plan import LAST_LOOKS
 from proctree_kill._engine.rest import BIRTH_PAUSE, RestWaiter
 from proctree_kill._engine.scan import scan
 from proctree_kill._engine.spare import Spare, sparing
@@ -456,21 +457,23 @@ def test_what_a_member_starts_as_the_signal_comes_is_asked_too(
     assert fates(result)["late"] is (Fate.KILLED if leads else Fate.TERMINATED)
 
 
+@pytest.mark.parametrize("births", [1, LAST_LOOKS])
 def test_what_is_born_while_a_request_is_prepared_is_asked_too(
-    system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+    system: FakeSystem, monkeypatch: pytest.MonkeyPatch, births: int
 ) -> None:
     root = system.spawn("root")
     system.spawn("child", root)
-    read = system.read_responses
+    read, names = system.read_responses, [f"late {number}" for number in range(births)]
+    unborn = iter(names)
 
     def read_late(members: Iterable[Member], signal_name: str) -> None:
-        monkeypatch.setattr(system, "read_responses", read)
-        system.spawn("late", root)
+        if name := next(unborn, None):
+            system.spawn(name, root)
         read(members, signal_name)
 
     monkeypatch.setattr(system, "read_responses", read_late)
     result = kill_tree(root.pid, grace=GRACE)
-    assert fates(result) == dict.fromkeys(("root", "child", "late"), Fate.TERMINATED)
+    assert fates(result) == dict.fromkeys(("root", "child", *names), Fate.TERMINATED)
     assert not system.living()
 
 
