@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import startup
-from benchmarks.cases import CASES, CROWD, Case
+from benchmarks.cases import CASES, CROWD, DESK, Case
 from benchmarks.measure import PlantTools, run
 from benchmarks.peers import OURS, Peer, available
 from benchmarks.plant import PlantedTree, Shape
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 class Bench:
-    """One run: the chosen cases, first alone, then beside many other processes."""
+    """One run: the chosen cases, first alone, then beside ever more other processes."""
 
     def __init__(
         self, options: argparse.Namespace, tools: PlantTools, peers: dict[str, Peer]
@@ -57,8 +57,8 @@ class Bench:
 
     def run_all(self) -> None:
         """Run all that was chosen."""
-        self._run([case for case in self._cases if not case.crowd])
-        self._run_crowded([case for case in self._cases if case.crowd])
+        for others, count in ((0, 0), (DESK, DESK), (CROWD, self._options.crowd)):
+            self._run_beside(count, [case for case in self._cases if case.others == others])
         if self._is_chosen(STARTS):
             _note(STARTS)
             with PlantedTree(self._tools.plant, Shape(1)) as tree:
@@ -81,15 +81,14 @@ class Bench:
             for reason in failures:
                 _note(f"left out: {reason}")
 
-    def _run_crowded(self, cases: list[Case]) -> None:
-        count = self._options.crowd
-        reason = missing_room(count)
-        if cases and reason:
+    def _run_beside(self, count: int, cases: list[Case]) -> None:
+        if not count:
+            self._run(cases)
+        elif cases and (reason := missing_room(count)):
             _note(f"left out: all cases beside {count:,} others: {reason}")
         elif cases:
-            with PlantedTree(
-                self._tools.plant, Shape(count, depth=1, below_init=self._options.below_init)
-            ):
+            others = Shape(count, depth=1, below_init=self._options.below_init)
+            with PlantedTree(self._tools.plant, others):
                 self._run(cases)
 
 

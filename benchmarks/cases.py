@@ -8,6 +8,7 @@ from benchmarks.plant import Shape
 POLITE = 2.0  # seconds: our default grace
 PATIENT = 3.0  # seconds: psutil's documented grace
 CROWD = 20_000
+DESK = 300  # processes, as many as a desktop runs
 SLOW_ROUNDS = 3  # at most, for a slow killer
 THREADS = 8
 
@@ -23,7 +24,7 @@ class Case:
 
     Attributes:
         grace: seconds; 0 is force at once.
-        crowd: whether many other processes run.
+        others: how many other processes run beside; for ``CROWD`` the command line has the say.
         slow: the killers that get few rounds, and whose system calls are not counted.
         quick: whether ``--quick`` runs it.
         descriptors: the limit of open files for the killer; None is that of the machine.
@@ -37,7 +38,7 @@ class Case:
     shape: Shape
     grace: float = 0.0
     killers: tuple[str, ...] = FORCERS
-    crowd: bool = False
+    others: int = 0
     slow: tuple[str, ...] = ()
     quick: bool = True
     descriptors: int | None = None
@@ -91,14 +92,17 @@ CASES = (
     Case("polite 10, root not reaped", Shape(10, reaped=False), PATIENT, ASKERS, slow=(PSUTIL,)),
     Case("polite 1,500, gone in 0.5 s", Shape(1500, linger=500), PATIENT, (OURS,)),
     Case("polite 1,500, gone in 1.5 s", Shape(1500, linger=1500), PATIENT, ASKERS, slow=(PSUTIL,)),
+    Case("force 10, desk", Shape(10), others=DESK),
+    Case("force 100, desk", Shape(100), others=DESK),
+    Case("force 1,000, desk", Shape(1000), others=DESK),
     Case(
-        "force 10, crowd", Shape(10), killers=(*FORCERS, TREE_KILL), crowd=True, slow=(TREE_KILL,)
+        "force 10, crowd", Shape(10), killers=(*FORCERS, TREE_KILL), others=CROWD, slow=(TREE_KILL,)
     ),
     Case(
         "force 10, crowd, own session",
         Shape(10, session=True),
         killers=PYTHONS,
-        crowd=True,
+        others=CROWD,
         quick=False,
     ),
 )
