@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from .._engine import markers, usage
 from .._engine.kill import look
 from .._engine.pids import HasPid, started_pid
-from .._engine.spare import check_texts
+from .._engine.spare import check_texts, refuse_given
 from .._engine.target import Aim, Claim, Contained, member_claims
 from .._engine.tree import Tree
 from .._models.errors import ContainmentError, PolicyError
@@ -186,9 +186,15 @@ class Containment(Contained):
 
         Args:
             env: the environment of the process; default that of this process.
+
+        Raises:
+            TargetRefusedError: it carries a marker of ``spare``, and so would the whole tree.
         """
+        given = os.environ if env is None else env
+        if self.spare:
+            refuse_given(given, self.spare)
         name, _, value = self.marker.partition("=")
-        options: dict[str, Any] = {"env": {**(os.environ if env is None else env), name: value}}
+        options: dict[str, Any] = {"env": {**given, name: value}}
         if self._new_session and HAS_SESSIONS:
             options["start_new_session"] = True
         flags = self._cell.flags() | (NEW_GROUP if self._new_session else 0)

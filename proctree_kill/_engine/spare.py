@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 from .._models.errors import TargetRefusedError
 from .._models.identity import ProcessIdentity
@@ -21,6 +22,7 @@ Spare = Predicate | Iterable[int | str | ProcessIdentity | HasPid]
 
 SPARED_PATTERN = r"^([^=/\x00]*[^=/\x000-9][^=/\x00]*|[^=\x00]+=[^\x00]+)$"
 """The pattern of names and of markers, as a record holds them."""
+ALL_SPARED = "all that it starts would be spared"
 NO_NAME = "its name cannot be read"
 NO_ENVIRONMENT = "its environment cannot be read"
 
@@ -139,7 +141,7 @@ def check_spare(spare: Spare | None) -> Spare | None:
     found = sparing(spare)
     if found is not None and found.markers:
         with current() as system:
-            refuse_carried(system, found.markers, "all that it starts would be spared")
+            refuse_carried(system, found.markers, ALL_SPARED)
     return spare if spare is None or callable(spare) else CheckedSpare(spare)
 
 
@@ -156,6 +158,20 @@ def refuse_carried(system: System, markers: Iterable[bytes], detail: str | None 
         if os.environ.get(name, "") == value or system.carries(caller, [marker]):
             text = f"the caller itself carries the marker {name}"
             raise TargetRefusedError(caller, ", so ".join(filter(None, [text, detail])))
+
+
+def refuse_given(env: Mapping[Any, Any], spare: Iterable[str]) -> None:
+    """Refuse an environment for what is not started yet, if it carries a marker to spare.
+
+    Raises:
+        TargetRefusedError: it carries one, and so would all that is started in it.
+    """
+    fold = os.path.normcase  # on Windows the case of a name means nothing
+    given = {(fold(os.fsdecode(name)), os.fsdecode(value)) for name, value in env.items()}
+    for name, is_marker, value in (text.partition("=") for text in spare):
+        if is_marker and (fold(name), value) in given:
+            text = f"its environment carries the marker {name}, so {ALL_SPARED}"
+            raise TargetRefusedError(os.getpid(), text)
 
 
 def check_texts(spare: Iterable[str]) -> tuple[str, ...]:

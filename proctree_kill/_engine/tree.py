@@ -319,8 +319,9 @@ class Tree:
             return self._why_program(member)
         try:
             return "by the predicate" if spared.predicate(candidate(member)) else None
-        except Exception:
+        except Exception as error:
             if not self.scanned:  # nothing was touched yet
+                error.add_note(f"the spare predicate {spared.predicate!r} raised it")
                 raise
             _log.exception("the spare predicate raised for process %s, which is spared", member.pid)
         except BaseException as error:

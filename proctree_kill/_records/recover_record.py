@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from .._engine.kill import snapshot_tree
+from .._engine.gather import gather, refuse_caller
 from .._engine.killing import Hurry
 from .._engine.presence import Presence
-from .._engine.target import Target
+from .._engine.target import Target, aim
 from .._models.errors import TargetRefusedError
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult
+from .._systems import current
+from .._systems.member import ALIVE
 from .assessment import Assessment, assess, assess_bare
 from .format import (
     PREFIX,
@@ -142,10 +144,14 @@ class RecordRecovery:
 
     def _foresee(self, target: Target, assessment: Assessment) -> RecordOutcome:
         """Return what :meth:`_end` would."""
-        snapshot = snapshot_tree(target)
-        if snapshot.refusal is not None:
-            return self._refused(snapshot.refusal, assessment)
-        found = any(member.spared is None for member in snapshot.members)
+        try:
+            with current() as system:
+                gathered = gather(system, aim(target), include_root=self._policy.include_root)
+                refuse_caller(gathered)
+        except TargetRefusedError as error:
+            return self._refused(str(error), assessment)
+        members = gathered.tree.members
+        found = any(member.state == ALIVE and member.spared is None for member in members)
         fate = RecordFate.ENDED if found else assessment.fate_if_empty
         return self._outcome(fate, assessment.new_owner or assessment.detail, assessment)
 

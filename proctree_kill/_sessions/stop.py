@@ -111,7 +111,8 @@ class SessionStop:
             result = _failed(session, str(error))
         except Exception as error:  # noqa: BLE001 - the result reports it; a stop raises nothing
             _log.exception("a stop failed", extra={"session_id": session.session_id})
-            result = _failed(session, f"{type(error).__name__}: {error}")
+            notes = getattr(error, "__notes__", ())
+            result = _failed(session, "; ".join([f"{type(error).__name__}: {error}", *notes]))
         finally:  # also after an interrupt: other stops wait for the result
             self._finish(ongoing, self._with_reason(result))
 
@@ -208,11 +209,12 @@ def _method(session: ManagedSession, kill: KillResult, hook: ShutdownHook | None
         return "killed"
     if any(outcome.signals for outcome in kill.outcomes):
         return "terminated"
-    if any(outcome.fate is Fate.TERMINATED for outcome in kill.outcomes):
-        had_input = session.process is not None and session.process.stdin is not None
-        failed = hook is None or (hook.problem is not None and had_input)
-        return "closed_stdin" if failed else "shutdown"
-    return "nothing_to_stop"
+    had_input = session.process is not None and session.process.stdin is not None
+    if all(outcome.fate is not Fate.TERMINATED for outcome in kill.outcomes):
+        return "nothing_to_stop"
+    if hook is not None and not (hook.problem and had_input):
+        return "shutdown"
+    return "closed_stdin" if had_input else "nothing_to_stop"  # it left by itself just then
 
 
 def _of_record(session: ManagedSession, outcome: RecordOutcome) -> StopResult:

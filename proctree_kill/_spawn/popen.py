@@ -138,6 +138,8 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
         Raises:
             ContainmentError: the requested containment is not available, or the limits are not.
             RecordError: the record cannot be written.
+            TargetRefusedError: ``env`` or this process carries a marker of ``spare``, so that
+                nothing of the tree could be ended; nothing was run.
             TypeError, ValueError: an option is unknown or wrong, or ``"leave"`` is given together
                 with ``kill_on_parent_exit``, or ``"session"`` with limits; nothing was run.
             OSError, subprocess.SubprocessError: as for ``subprocess.Popen``.

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from proctree_kill import ProcessIdentity, errors, identify, kill_tree, snapshot_tree
+from proctree_kill import (
+    ProcessIdentity,
+    TreeSnapshot,
+    errors,
+    identify,
+    kill_tree,
+    snapshot_tree,
+)
+from proctree_kill._cli.tables import tree_table
 from support.capabilities import has
 from support.nodes import Node
 from support.planter import Planter
@@ -46,6 +55,20 @@ def test_a_zombie_still_has_an_identity(plant: Planter) -> None:
     tree.root.kill()
     assert tree.all_dead(within=10)
     assert identify(tree.root.pid).same_process(before) is True
+
+
+def test_a_zombie_is_drawn_as_dead(plant: Planter) -> None:
+    tree = plant(Node(name="root"))
+    tree.root.kill()
+    assert tree.all_dead(within=10)
+    found = snapshot_tree(tree.root.pid)
+    (member,) = found.members
+    assert found.render() == f"{member}\nno process to end, 1 dead"
+    assert str(member).endswith(", dead (zombie)]")
+    assert [row.cells[0] for row in tree_table(found, {}).rows] in ([], ["-"])
+    copy = TreeSnapshot.model_validate_json(found.model_dump_json())
+    assert copy == found == pickle.loads(pickle.dumps(found))  # noqa: S301 - our own
+    assert [outcome.fate for outcome in kill_tree(found).outcomes] == ["already_gone"]
 
 
 def test_identifying_no_process_is_a_lookup_error() -> None:

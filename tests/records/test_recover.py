@@ -298,6 +298,17 @@ class TestLeftAlone:
 
 
 class TestDropped:
+    @pytest.mark.needs("procfs")
+    def test_a_dry_run_foresees_that_a_dead_root_is_gone(
+        self, plant: Planter, tmp_path: Path
+    ) -> None:
+        tree, facts = marked(plant, Node(name="root"))
+        write(tmp_path, "a", owner=dead_owner(plant), **facts)
+        tree.root.kill()
+        os.waitid(os.P_PID, tree.root.pid, os.WEXITED | os.WNOWAIT)
+        for dry_run in (True, False):
+            assert only(recover(tmp_path, dry_run=dry_run)).fate is RecordFate.GONE
+
     def test_a_tree_without_living_members_is_gone(self, plant: Planter, tmp_path: Path) -> None:
         owner = dead_owner(plant)
         write(tmp_path, "a", owner=owner, identity=dead_owner(plant))

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ import pytest
 
 from proctree_kill import KillPolicy, Session, SessionManager, TreeMember, errors, kill_tree
 from proctree_kill._sessions.session import StopOptions
+from proctree_kill._systems import current
+from proctree_kill._systems.contract import Reply, System
+from proctree_kill._systems.member import Member
 from support.agents import FOREVER, POLITE, files, start
 from support.listener import Listener
 from support.loops import on_both
@@ -89,6 +92,29 @@ def test_where_the_hook_raises_the_method_is_what_helped(
     assert result.kill.root
     assert "the shutdown hook raised ConnectionError" in str(result.kill.root.detail)
     close_input(session)
+
+
+def test_without_an_input_pipe_none_was_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with current() as system:
+        kind = type(system)
+    ask = kind.ask
+
+    def leave_then_ask(system: System, members: Iterable[Member], *request: Any) -> Reply:
+        found = [*members]
+        for member in found:
+            os.kill(member.pid, signal.SIGKILL)
+            os.waitpid(member.pid, 0)  # a zombie would take the signal
+        return ask(system, found, *request)
+
+    monkeypatch.setattr(kind, "ask", leave_then_ask)
+    manager = SessionManager(tmp_path, policy=FOREVER)
+    manager.spawn_agent("a", ["sleep", "1000"], stdin=subprocess.DEVNULL)
+    result = manager.stop_agent("a")
+    assert result.kill
+    assert [(found.fate, found.signals) for found in result.kill.outcomes] == [("terminated", ())]
+    assert (result.success, result.method) == (True, "nothing_to_stop")
 
 
 @on_both

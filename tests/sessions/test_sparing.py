@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import psutil
 import pytest
@@ -18,13 +19,14 @@ from proctree_kill import (
     SessionManager,
     SpareCandidate,
     TreePopen,
+    arun,
     errors,
     recover,
     run,
 )
 from proctree_kill._containment.guard import guard
 from proctree_kill._records.report import RecordFate
-from support.agents import PATIENT, files
+from support.agents import PATIENT, POLITE, files, start
 from support.callers import apart
 from support.daemons import MARKER, REPORT, command, contained, daemon_lives
 from support.owners import has_ended
@@ -228,6 +230,49 @@ def test_a_marker_that_the_owner_carries_is_refused_before_the_start(
     ):
         manager.spawn_agent("a", ["touch", str(tmp_path / "ran")], spare=[MARKER])
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_marker_in_the_given_environment_is_refused_before_the_start(tmp_path: Path) -> None:
+    touch = ["touch", str(tmp_path / "ran")]
+    options: dict[str, Any] = {"spare": [NAME, MARKER]}
+    options["env"] = {**os.environ, **dict([MARKER.split("=")])}
+    words = "its environment carries the marker PLANTED_DAEMON, so all that it starts"
+    record = tmp_path / "sessions" / "session_b.pid"
+    manager = SessionManager(tmp_path / "sessions")
+
+    def prepare() -> None:
+        Containment.prepare(spare=options["spare"]).popen_kwargs(options["env"])
+
+    for begin in (
+        lambda: run(touch, **options),
+        lambda: asyncio.run(arun(touch, **options)),
+        lambda: TreePopen[bytes](touch, record=record, **options),
+        lambda: manager.spawn_agent("a", touch, **options),
+        prepare,
+    ):
+        with pytest.raises(errors.TargetRefusedError, match=words):
+            begin()
+    assert not (tmp_path / "ran").exists()
+    assert files(tmp_path / "sessions") == set()
+    assert dict(manager.sessions) == {}
+    options["env"]["PLANTED_DAEMON"] = "another value"
+    assert run(touch, **options).returncode == 0
+
+
+def test_a_predicate_that_raises_is_named_by_the_stop_that_fails(
+    plant: Planter, tmp_path: Path
+) -> None:
+    def is_daemon(candidate: SpareCandidate) -> bool:
+        raise LookupError(candidate.name)
+
+    manager = SessionManager(tmp_path / "sessions", policy=PATIENT)
+    _, tree = start(manager, plant, "a", POLITE, spare=is_daemon)
+    result = manager.stop_agent("a")
+    assert not result.success
+    assert result.message.startswith("session a: LookupError: ")
+    assert result.message.endswith(f"; the spare predicate {is_daemon!r} raised it")
+    assert psutil.pid_exists(tree.pids["root"])
+    assert result.kill is None
 
 
 def abandoned(

@@ -157,9 +157,13 @@ def _requests(name: str, value: float | None) -> list[tuple[str, str]]:
 
 
 def _missing_file(name: str, path: str) -> str:
-    if not os.path.exists(os.path.dirname(path)):
-        return _cannot(name, f"the cgroup {os.path.dirname(path)} is gone")
-    return _cannot(name, f"this kernel has no {os.path.basename(path)}")
+    (folder, file), controller = os.path.split(path), CONTROLLERS[name]
+    if not os.path.exists(folder):
+        return _cannot(name, f"the cgroup {folder} is gone")
+    if _offers(folder, controller):
+        return _cannot(name, f"this kernel has no {file}")
+    control = f"{os.path.dirname(folder)}/cgroup.subtree_control"
+    return _cannot(name, f"{control} does not pass on the controller {controller!r}")
 
 
 def _cannot(name: str, reason: str) -> str:

@@ -32,6 +32,7 @@ class Cgroups:
             (self.leaf / name).write_text("before")
         for name in ("cgroup.procs", "cgroup.subtree_control"):
             (self.parent / name).touch()
+        (self.leaf / "cgroup.controllers").write_text("memory pids cpu\n")
         (self.parent / "cgroup.controllers").write_text("cpuset cpu memory pids\n")
         self.written: list[tuple[str, str]] = []
         self.refusals: dict[str, int] = {}
@@ -140,8 +141,20 @@ def test_a_kernel_without_a_file_is_told(cgroups: Cgroups) -> None:
     assert cgroups.refused(cpu=1) == "cpu cannot be limited: this kernel has no cpu.max"
 
 
+@pytest.mark.parametrize("value", [2, None])
+def test_a_controller_that_was_disabled_later_is_told(
+    cgroups: Cgroups, value: float | None
+) -> None:
+    (cgroups.leaf / "pids.max").unlink()
+    (cgroups.leaf / "cgroup.controllers").write_text("memory cpu\n")
+    assert cgroups.refused(processes=value) == (
+        f"processes cannot be limited: {cgroups.parent}/cgroup.subtree_control "
+        "does not pass on the controller 'pids'"
+    )
+
+
 def test_a_tree_that_has_ended_is_told(cgroups: Cgroups) -> None:
-    for name in LEAF_FILES:
+    for name in (*LEAF_FILES, "cgroup.controllers"):
         (cgroups.leaf / name).unlink()
     cgroups.leaf.rmdir()
     assert cgroups.refused(cpu=1) == f"cpu cannot be limited: the cgroup {cgroups.leaf} is gone"
