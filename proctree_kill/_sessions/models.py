@@ -78,7 +78,7 @@ class StopResult(Shown, Model):
             ``terminated`` (a signal asked it), ``killed`` (force),
             ``timed_out`` (any of these, after its ``idle_timeout`` or ``max_lifetime``),
             ``recovered_record`` (its record led to it),
-            ``nothing_to_stop`` (no process was left),
+            ``nothing_to_stop`` (no process was left to ask),
             ``not_found`` (no session has this id; no success),
             ``unreachable`` (its machine did not answer; only of a fleet, no success).
         message: what happened, as a sentence.

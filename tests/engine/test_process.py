@@ -65,7 +65,7 @@ def test_a_zombie_is_drawn_as_dead(plant: Planter) -> None:
     (member,) = found.members
     assert found.render() == f"{member}\nno process to end, 1 dead"
     assert str(member).endswith(", dead (zombie)]")
-    assert [row.cells[0] for row in tree_table(found, {}).rows] in ([], ["-"])
+    assert "1" not in [row.cells[0] for row in tree_table(found, {}).rows]  # nothing is asked
     copy = TreeSnapshot.model_validate_json(found.model_dump_json())
     assert copy == found == pickle.loads(pickle.dumps(found))  # noqa: S301 - our own
     assert [outcome.fate for outcome in kill_tree(found).outcomes] == ["already_gone"]

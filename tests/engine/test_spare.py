@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import ntpath
+import os
 import re
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 
 import pytest
 
-from proctree_kill import Evidence, ProcessIdentity, SpareCandidate
-from proctree_kill._engine.spare import SPARED_PATTERN, Spare, check_texts, sparing, texts_of
+from proctree_kill import Evidence, ProcessIdentity, SpareCandidate, errors
+from proctree_kill._engine.spare import (
+    SPARED_PATTERN,
+    Spare,
+    check_texts,
+    refuse_given,
+    sparing,
+    texts_of,
+)
 from proctree_kill._engine.target import Aim
 from proctree_kill._engine.tree import Tree
 from proctree_kill._systems.member import DESCENDANT, SESSION, Member, model_of
@@ -169,6 +178,19 @@ def test_what_only_this_process_knows_cannot_be_recorded(
 def test_a_number_that_no_process_has_is_refused(number: int) -> None:
     with pytest.raises(ValueError, match=f"process {number} is refused"):
         sparing([number])
+
+
+@pytest.mark.parametrize("env", [{"Keep": "1"}, {b"Keep": b"1"}, {"A": "B", "Keep": b"1"}])
+def test_an_environment_that_spares_all_is_refused(
+    env: dict[str | bytes, str | bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = f"process {os.getpid()} is refused: its environment carries the marker Keep, so all"
+    with pytest.raises(errors.TargetRefusedError, match=words):
+        refuse_given(env, ["Keep", "Keep=1"])
+    monkeypatch.setattr(os.path, "normcase", ntpath.normcase)
+    with pytest.raises(errors.TargetRefusedError, match="the marker KEEP, so all"):
+        refuse_given(env, ["KEEP=1"])
+    refuse_given(env, ["Keep", "Keep=2", "Kept=1"])
 
 
 def test_a_member_without_a_start_is_shown_without_a_boot() -> None:

@@ -262,8 +262,12 @@ def test_a_marker_in_the_given_environment_is_refused_before_the_start(tmp_path:
 def test_a_predicate_that_raises_is_named_by_the_stop_that_fails(
     plant: Planter, tmp_path: Path
 ) -> None:
+    wrong = [True]
+
     def is_daemon(candidate: SpareCandidate) -> bool:
-        raise LookupError(candidate.name)
+        if wrong:
+            raise LookupError(candidate.name)
+        return False
 
     manager = SessionManager(tmp_path / "sessions", policy=PATIENT)
     _, tree = start(manager, plant, "a", POLITE, spare=is_daemon)
@@ -271,8 +275,10 @@ def test_a_predicate_that_raises_is_named_by_the_stop_that_fails(
     assert not result.success
     assert result.message.startswith("session a: LookupError: ")
     assert result.message.endswith(f"; the spare predicate {is_daemon!r} raised it")
-    assert psutil.pid_exists(tree.pids["root"])
     assert result.kill is None
+    wrong.clear()
+    assert manager.stop_agent("a").method == "terminated"
+    assert tree.all_dead()
 
 
 def abandoned(
