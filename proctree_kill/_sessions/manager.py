@@ -76,7 +76,7 @@ class SessionManager:
                 and only :meth:`recover` ends what a crash leaves.
 
         Raises:
-            TypeError: an argument has the wrong type.
+            TypeError, ValueError: an argument is wrong.
         """
         policy = policy_or_default(policy).but(include_root=True)
         folder = absolute("directory", directory)

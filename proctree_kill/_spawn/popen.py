@@ -27,6 +27,7 @@ from .._models.usage import Usage
 from .._records.recording import Recording
 from .._running import threads
 from .._systems import child_exit
+from .idle import check_timeout
 from .leftovers import LINGER, Choice, Leftovers, Rest
 from .signature import check_names, options_of
 from .start import ProcessStart
@@ -144,6 +145,9 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 No process is left after any exception, also after that of a signal handler.
         """
         check_names(type(self).__name__, popen, OPTIONS)
+        if not args and not isinstance(args, str | bytes):  # the system refuses empty text
+            text = f"the command is {args!r}, expected a program and its arguments"
+            raise ValueError(text)
         self._leftovers = Leftovers.read(
             leftovers, linger, spare, kill_on_parent_exit=kill_on_parent_exit
         )
@@ -238,10 +242,12 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
 
         Raises:
             subprocess.TimeoutExpired: the root still runs.
+            TypeError, ValueError: the timeout is no number of seconds.
             TargetRefusedError: this process is a fork of the one that started the tree.
         """
         if self.returncode is None:
             self._refuse_forked()
+            check_timeout(timeout)
             if not self._ends_within(timeout):
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
             threads.do(self._reap)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +64,14 @@ def test_identifying_a_thread_names_its_process() -> None:
     refused = pytest.raises(errors.TargetRefusedError, match=f"of that thread is {os.getpid()}")
     with other_thread() as tid, refused:
         identify(tid)
+
+
+@pytest.mark.parametrize("text", [":8000", "nginx"])
+@pytest.mark.parametrize("call", [identify, kill_tree, snapshot_tree])
+def test_a_port_and_a_name_are_for_the_command_line(call: Callable[..., Any], text: str) -> None:
+    words = rf"must be an int, not str \('{text}'\); only the command line takes a name or :PORT"
+    with pytest.raises(TypeError, match=words):
+        call(text)
 
 
 @pytest.mark.parametrize("bad", [True, 1.5, "1", None])
