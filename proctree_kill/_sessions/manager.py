@@ -358,6 +358,9 @@ class SessionManager:
     ) -> SessionStart:
         self._refuse_forked(session_id)
         check_names("spawn_agent", popen, AGENT_OPTIONS)
+        if not cmd and not isinstance(cmd, str | bytes):  # the system refuses empty text
+            text = f"cmd is {cmd!r}, expected a program and its arguments"
+            raise ValueError(text)
         session = self._registry.new(session_id, tool, options)
         return SessionStart(self._registry, session, cmd, popen)
 

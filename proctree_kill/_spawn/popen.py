@@ -145,9 +145,6 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
                 No process is left after any exception, also after that of a signal handler.
         """
         check_names(type(self).__name__, popen, OPTIONS)
-        if not args and not isinstance(args, str | bytes):  # the system refuses empty text
-            text = f"the command is {args!r}, expected a program and its arguments"
-            raise ValueError(text)
         self._leftovers = Leftovers.read(
             leftovers, linger, spare, kill_on_parent_exit=kill_on_parent_exit
         )
