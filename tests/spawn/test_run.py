@@ -131,10 +131,11 @@ class TestTheTree:
         assert expired.value.stdout == b"early\nasked\n"
 
     @pytest.mark.usefixtures("speaks_first")
-    def test_a_teardown_asks_by_its_signals(self) -> None:
-        polite = f"trap 'echo asked; exit' INT; echo early; while :; do sleep {LONG} & wait; done"
+    def test_a_teardown_asks_by_its_signals(self, tmp_path: Path) -> None:
+        polite = "trap 'echo asked; exit' INT; mkfifo stay; exec 3<>stay; echo early; read line <&3"
+        options: dict[str, Any] = {"teardown": ["INT 10"], "cwd": tmp_path}
         with pytest.raises(subprocess.TimeoutExpired) as expired:
-            run(["sh", "-c", polite], timeout=0.3, teardown=["INT 10"], capture_output=True)
+            run(["sh", "-c", polite], timeout=0.3, capture_output=True, **options)
         assert expired.value.stdout == b"early\nasked\n"
 
     def test_what_is_left_is_asked_as_the_teardown_says(self, tmp_path: Path) -> None:
