@@ -21,6 +21,7 @@ from proctree_kill import Containment, SessionManager
 from support.agents import PATIENT
 from support.capabilities import has
 from support.cgroups import is_empty, library_left, own_left
+from support.commands import Invoke, invoker
 from support.listener import Listener
 from support.planter import Planter
 from support.readiness import await_in_starts, has_exited, has_written
@@ -112,6 +113,12 @@ def manager(tmp_path: Path, listener: Listener) -> Iterator[SessionManager]:
     """Manage sessions of agents that leave when they are asked, and stop them all at the end."""
     with SessionManager(tmp_path, policy=PATIENT, event_broadcaster=listener) as manager:
         yield manager
+
+
+@pytest.fixture
+def invoke(capsys: pytest.CaptureFixture[str]) -> Invoke:
+    """Run commands in this process."""
+    return invoker(capsys)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,23 +36,23 @@ WRONG: dict[str, tuple[object, ...]] = {
     "shutdown": ({}, "print", 1),
     "event_broadcaster": ({}, "print", 1),
     "marker": ({}, b"A=1", 1),
-    "directory": (None, 1, b"folder", {}),
-    "record": (1, b"session_a.pid", {}),
+    "directory": (None, 1, b"folder", {}, ""),
+    "record": (1, b"session_a.pid", {}, ""),
     "dry_run": (None, "no", 1),
     "bare": (None, "no", 1),
     "containment": ({}, 1, "cgroup", None),
     "limits": ({}, {"memory": "2G"}, "2G", 1, True, Limits),
     "leftovers": ({}, 1, "keep"),
     "linger": ({}, "1", True, -1, float("nan"), float("inf"), 10**400),
-    "timeout": ({}, "1"),
+    "timeout": ({}, "1", float("nan"), 10**400),
     "idle_timeout": ({}, "1", True, 0, -1, float("nan"), float("inf"), 10**400),
-    "max_lifetime": ({}, "1", True, 0, -1, float("nan"), float("inf")),
-    "grace": ({}, "1", True, -1, float("nan")),
-    "settle": ({}, "1", True, -1),
+    "max_lifetime": ({}, "1", True, 0, -1, float("nan"), float("inf"), 10**400),
+    "grace": ({}, "1", True, -1, float("nan"), 10**400),
+    "settle": ({}, "1", True, -1, 10**400),
     "terminate": ({}, "all", 1),
-    "teardown": (1, "SIGINT", [1], {"SIGINT": 3}),
+    "teardown": (1, "SIGINT", [1], {"SIGINT": 3}, [("SIGINT", 10**400)]),
     "include_root": ({}, "yes", 1),
-    "helper_timeout": ({}, "1", 0),
+    "helper_timeout": ({}, "1", 0, 10**400),
     "tool": (1, b"mcp", {}, None),
     "config": (None, 1, "grace", []),
     "section": (None, 1, b"kill", ["kill"]),
@@ -71,6 +72,7 @@ ENTRIES: dict[str, tuple[str, ...]] = {
     "TreePopen": TREE,
     "run": (*TREE, "timeout", "max_lifetime", "idle_timeout", "grace"),
     "arun": (*TREE, "timeout", "max_lifetime", "idle_timeout", "grace"),
+    "wait": ("timeout",),
     "prepare": ("containment", "limits"),
     "SessionManager": ("directory", "policy", "event_broadcaster"),
     "spawn_agent": AGENT,
@@ -106,6 +108,7 @@ def entries(tree: TreePopen[bytes], tmp_path: Path) -> dict[str, Callable[..., o
         "TreePopen": lambda **given: TreePopen(touch, **given),
         "run": lambda **given: run(touch, **given),
         "arun": lambda **given: arun(touch, **given),
+        "wait": tree.wait,
         "prepare": Containment.prepare,
         "SessionManager": lambda **given: SessionManager(**{"directory": tmp_path, **given}),
         "spawn_agent": lambda **given: manager.spawn_agent("a", touch, **given),
@@ -135,6 +138,14 @@ def test_a_wrong_argument_is_named_before_anything_is_touched(
         assert not any(words in text for words in WORDS_OF_PYDANTIC)
         assert {"config": "configuration", "spare": ""}.get(name, name) in text
     assert tree.poll() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_without_a_program_is_refused(tmp_path: Path) -> None:
+    manager = SessionManager(tmp_path)
+    for entry in (manager.spawn_agent, manager.aspawn_agent):
+        with pytest.raises(ValueError, match=r"cmd is \[\], expected a program"):
+            call(partial(entry, "a", []), {})
     assert list(tmp_path.iterdir()) == []
 
 

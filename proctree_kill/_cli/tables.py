@@ -7,7 +7,7 @@ from typing import Literal
 
 from .._models.result import Fate, KillEvent, KillResult
 from .._models.text import Row, Table, printable
-from .._models.tree import TreeMember, TreeSnapshot, branches, is_dead, named, reasons
+from .._models.tree import TreeMember, TreeSnapshot, branches, named, reasons
 from .._systems.contract import Details
 
 COMMAND = "COMMAND"  # the head of a column of command lines, which may be long
@@ -50,8 +50,8 @@ def tree_table(
         head: the head of the column of the command lines, or of what stands in their place.
         fold: whether many alike siblings without children share a row.
     """
-    to_end = [m for m in snapshot.members if m.spared is None and not is_dead(m)]
-    order = {member.identity.pid: place for place, member in enumerate(to_end, 1)}
+    to_end = [member.identity.pid for member in snapshot.members if member.spared is None]
+    order = {pid: place for place, pid in enumerate(to_end, 1)}
 
     def facts_of(member: TreeMember) -> Details:
         return shown.get(member.identity.pid, Details())

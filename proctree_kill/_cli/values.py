@@ -128,7 +128,7 @@ def marker(text: str) -> str:
 def folder(text: str) -> Path:
     """Read the path of a folder that exists."""
     # a wrong path would look like a folder without sessions
-    if not Path(text).is_dir():
+    if not (text and Path(text).is_dir()):
         message = f"{text!r} is not a folder"
         raise argparse.ArgumentTypeError(message)
     return Path(text)

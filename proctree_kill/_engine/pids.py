@@ -42,6 +42,8 @@ def check_pid(pid: object) -> int:
     """
     if isinstance(pid, bool) or not isinstance(pid, int):
         text = f"a pid must be an int, not {type(pid).__name__} ({pid!r})"
+        if isinstance(pid, str):
+            text += "; only the command line takes a name or :PORT"
         raise TypeError(text)
     if not 0 < pid <= LARGEST_PID:
         raise TargetRefusedError(pid, f"the numbers of processes are from 1 to {LARGEST_PID}")

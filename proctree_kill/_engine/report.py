@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .._models.result import Fate, KillResult, ProcessOutcome
-from .._models.tree import Evidence, TreeSnapshot, note_dead
+from .._models.tree import Evidence, TreeSnapshot
 from .._models.usage import Usage
-from .._systems.member import EVIDENCE, ROOT, ZOMBIE, leaves_first, member_fields
+from .._systems.member import EVIDENCE, ROOT, leaves_first, member_fields
 from .gather import Gathered, Missing
 from .steps import Outcome
 
@@ -63,15 +63,10 @@ def with_reasons(result: KillResult) -> KillResult:
 
 def snapshot(gathered: Gathered, refusal: str | None) -> TreeSnapshot:
     """Return the members in the order in which they would be asked."""
-    members = leaves_first(gathered.tree.members)
-    fields = tuple(map(member_fields, members))
-    taken = TreeSnapshot.model_validate(
-        {"target": tuple(gathered.target), "members": fields, "refusal": refusal}
+    members = map(member_fields, leaves_first(gathered.tree.members))
+    return TreeSnapshot.model_validate(
+        {"target": tuple(gathered.target), "members": tuple(members), "refusal": refusal}
     )
-    for member, found in zip(members, taken.members, strict=True):
-        if member.state == ZOMBIE:
-            note_dead(found)
-    return taken
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ConfigDict, ValidationError
 
@@ -25,6 +25,14 @@ class Options(Model):
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     if not TYPE_CHECKING:  # a type checker reads the fields as the signature
+        # Pydantic would show *values of __init__ in the signature.
+        def __new__(cls, *values: object, **_: object) -> Self:
+            """Refuse values without names."""
+            if values:
+                name = next(iter(cls.model_fields))
+                text = f"{cls.__name__}() takes options by name, as {name}=..., not {values[0]!r}"
+                raise TypeError(text)
+            return super().__new__(cls)
 
         def __init__(self, **options: Any) -> None:
             """Validate the options; one error names all problems."""

@@ -183,7 +183,7 @@ def _request(entry: object) -> tuple[str, float]:
         raise ValueError(text) from None
     try:
         seconds = float(parts[1])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not 0 < seconds < math.inf:
         text = f"teardown holds {entry!r}: {parts[1]!r} is no number of seconds above 0"

@@ -15,7 +15,6 @@ from .shown import Shown
 from .text import FEW, TIMES, in_ascii, printable, wrapped
 
 _CHILD, _LAST_CHILD = "├─ ", "└─ "
-_DEAD = "dead (zombie)"
 _BELOW = {"": "", _CHILD: "│  ", _LAST_CHILD: "   "}  # what stands below each of these
 
 
@@ -101,17 +100,10 @@ class TreeSnapshot(Shown, Model):
         """Return the snapshot in one line."""
         if self.refusal is not None:
             return printable(self.refusal)
-        dead = sum(map(is_dead, self.members))
-        spared = sum(member.spared is not None and not is_dead(member) for member in self.members)
-        count = len(self.members) - spared - dead
+        spared = sum(member.spared is not None for member in self.members)
+        count = len(self.members) - spared
         to_end = f"{count:,} processes" if count > 1 else f"{count or 'no'} process"
-        others = {"spared": spared, "dead": dead}
-        return ", ".join(
-            [
-                f"{to_end} to end",
-                *(f"{number:,} {word}" for word, number in others.items() if number),
-            ]
-        )
+        return f"{to_end} to end" + (f", {spared:,} spared" if spared else "")
 
     def lines(
         self, width: int | None = None, *, ascii_only: bool = False, fold: bool = True
@@ -148,7 +140,8 @@ def branches(
         member = branch[1]
         if member.identity.pid in parents:
             return member.identity.pid
-        return (member.ppid, member.depth, member.name, reasons(member), shown(member))
+        facts = (member.ppid, member.depth, member.name, member.evidence, member.spared)
+        return (*facts, shown(member))
 
     for _, group in groupby(_branches(members), key):
         alike = list(group)
@@ -189,17 +182,6 @@ def named(member: TreeMember, *others: TreeMember) -> str:
 
 
 def reasons(member: TreeMember) -> str:
-    """Return the evidence for a process, why it is spared, and whether it is dead."""
+    """Return the evidence for a process, and why it is spared."""
     spared = [] if member.spared is None else [f"spared: {printable(member.spared)}"]
-    return ", ".join([*member.evidence, *spared, *([_DEAD] if is_dead(member) else [])])
-
-
-def note_dead(member: TreeMember) -> None:
-    """Note that a process was dead when it was found: its number alone is left."""
-    # Beside the fields: no part of the JSON, nor of equality.
-    vars(member)[_DEAD] = True
-
-
-def is_dead(member: TreeMember) -> bool:
-    """Whether a process was dead when it was found; a snapshot from JSON does not know."""
-    return _DEAD in vars(member)
+    return ", ".join([*member.evidence, *spared])

@@ -24,10 +24,14 @@ def absolute(name: str, place: object) -> Path:
 
     Raises:
         TypeError: it is no path.
+        ValueError: it is empty, which pathlib takes for the current folder.
     """
     if not isinstance(place, str | os.PathLike):
         text = f"{name} must be a path (str or os.PathLike), not {place!r}"
         raise TypeError(text)
+    if not os.fspath(place):
+        text = f"{name} is {place!r}, expected a path"
+        raise ValueError(text)
     return Path(place).absolute()
 
 

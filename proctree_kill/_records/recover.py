@@ -49,7 +49,7 @@ def recover(
 
     Raises:
         RecordError: the folder cannot be read.
-        TypeError: an argument has the wrong type; nothing was touched.
+        TypeError, ValueError: an argument is wrong; nothing was touched.
     """
     return threads.run(Recovery(directory, policy, dry_run=dry_run, bare=bare))
 
@@ -83,11 +83,11 @@ class Recovery:
 
         Raises:
             RecordError: the folder cannot be read.
-            TypeError: an argument has the wrong type.
+            TypeError, ValueError: an argument is wrong.
         """
         self._path = absolute("directory", directory)
         policy = policy_or_default(policy)
-        _check_choices(dry_run=dry_run, bare=bare)
+        check_choices(dry_run=dry_run, bare=bare)
         self._dry_run = dry_run
         self._folder, paths = _open(self._path)
         self._recoveries = Parallel(
@@ -114,7 +114,12 @@ class Recovery:
         self._recoveries.hurry()
 
 
-def _check_choices(**choices: object) -> None:
+def check_choices(**choices: object) -> None:
+    """Check options that are true or false.
+
+    Raises:
+        TypeError: a value is neither.
+    """
     for name, value in choices.items():
         if not isinstance(value, bool):  # bare="no" must end no process
             text = f"{name} is {value!r}, expected True or False"

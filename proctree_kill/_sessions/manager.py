@@ -76,7 +76,7 @@ class SessionManager:
                 and only :meth:`recover` ends what a crash leaves.
 
         Raises:
-            TypeError: an argument has the wrong type.
+            TypeError, ValueError: an argument is wrong.
         """
         policy = policy_or_default(policy).but(include_root=True)
         folder = absolute("directory", directory)
@@ -358,6 +358,9 @@ class SessionManager:
     ) -> SessionStart:
         self._refuse_forked(session_id)
         check_names("spawn_agent", popen, AGENT_OPTIONS)
+        if not cmd and not isinstance(cmd, str | bytes):  # the system refuses empty text
+            text = f"cmd is {cmd!r}, expected a program and its arguments"
+            raise ValueError(text)
         session = self._registry.new(session_id, tool, options)
         return SessionStart(self._registry, session, cmd, popen)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Hashable, Mapping
+from numbers import Real
 from typing import NamedTuple
 
 SHARE = 0.02  # of one core; a server with a timer uses up to 0.005
@@ -120,3 +122,22 @@ def check_seconds(name: str, seconds: float | None) -> float | None:
     if not 0 < seconds <= sys.float_info.max:  # an int may be more
         raise ValueError(text)
     return seconds
+
+
+def check_timeout(timeout: object) -> None:
+    """Check a timeout as ``subprocess`` has it: any number of seconds, an infinite one too.
+
+    Raises:
+        TypeError, ValueError: it is neither None nor a number that a float can hold.
+    """
+    if timeout is None:
+        return
+    text = f"timeout is {timeout!r}, expected a number of seconds or None"
+    if not isinstance(timeout, Real):
+        raise TypeError(text)
+    try:
+        is_number = not math.isnan(timeout)
+    except OverflowError:  # an int may be more than any float
+        is_number = False
+    if not is_number:
+        raise ValueError(text)

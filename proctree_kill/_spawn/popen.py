@@ -27,6 +27,7 @@ from .._models.usage import Usage
 from .._records.recording import Recording
 from .._running import threads
 from .._systems import child_exit
+from .idle import check_timeout
 from .leftovers import LINGER, Choice, Leftovers, Rest
 from .signature import check_names, options_of
 from .start import ProcessStart
@@ -240,10 +241,12 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
 
         Raises:
             subprocess.TimeoutExpired: the root still runs.
+            TypeError, ValueError: the timeout is no number of seconds.
             TargetRefusedError: this process is a fork of the one that started the tree.
         """
         if self.returncode is None:
             self._refuse_forked()
+            check_timeout(timeout)
             if not self._ends_within(timeout):
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
             threads.do(self._reap)

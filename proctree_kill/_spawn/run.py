@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import subprocess
 import time
-from numbers import Real
 from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
@@ -15,7 +14,7 @@ from .._models.usage import Usage
 from .._running import loops, threads
 from .completed import CompletedTree
 from .expired import IdleTimeoutExpired
-from .idle import check_seconds
+from .idle import check_seconds, check_timeout
 from .leftovers import FORCE, LINGER, Leftovers, Rest
 from .popen import TreePopen
 from .signature import check_names, options_of, with_options
@@ -73,7 +72,7 @@ class Running:
         if timeout is not None and max_lifetime is not None:
             text = "max_lifetime is another word for timeout: give one of the two"
             raise ValueError(text)
-        _check_timeout(timeout)
+        check_timeout(timeout)
         check_seconds("max_lifetime", max_lifetime)
         check_seconds("idle_timeout", idle_timeout)
         if capture_output:
@@ -194,16 +193,6 @@ def _check_input(data: object, popen: dict[str, Any]) -> None:
         except TypeError:
             error = f"input must be bytes where the pipes are not text, not {type(data).__name__}"
             raise TypeError(error) from None
-
-
-def _check_timeout(timeout: object) -> None:
-    if timeout is None:
-        return
-    text = f"timeout is {timeout!r}, expected a number of seconds or None"
-    if not isinstance(timeout, Real):
-        raise TypeError(text)
-    if math.isnan(timeout):
-        raise ValueError(text)
 
 
 RUN_OPTIONS = options_of(Running.__init__, TreePopen.__init__)

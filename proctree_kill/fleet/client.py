@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import subprocess
+import sys
 import weakref
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -15,6 +15,7 @@ from .._models.policy import KillPolicy, policy_or_default
 from .._models.usage import Usage
 from .._records.files import absolute
 from .._records.format import DEFAULT_TOOL
+from .._records.recover import check_choices
 from .._running.loops import caller_here
 from .._sessions.events import Broadcaster as AnyBroadcaster
 from .._sessions.events import EventQueue
@@ -92,7 +93,7 @@ class Fleet:
         if isinstance(deadline, bool) or not isinstance(deadline, int | float):
             text = f"deadline is {deadline!r}, expected seconds"
             raise TypeError(text)
-        if not 0 < deadline < math.inf:
+        if not 0 < deadline <= sys.float_info.max:  # an int may be more
             text = f"deadline is {deadline!r}, expected seconds, more than 0"
             raise ValueError(text)
         self._client = client
@@ -234,6 +235,7 @@ class Fleet:
             bare: whether to use files that hold only a pid, as there; default False.
 
         Raises:
+            TypeError: an argument is no bool; nothing was touched.
             FleetError: the scheduler did not answer, or has no fleet.
         """
         return self._run(self._recover, dry_run, bare)
@@ -287,6 +289,7 @@ class Fleet:
         await self._ask("touch", 0.0, session_id=session_id)
 
     async def _recover(self, dry_run: bool, bare: bool) -> FleetRecovery:  # noqa: FBT001 - passed on
+        check_choices(dry_run=dry_run, bare=bare)
         settings = await self._join()
         seconds = settings.stop_time + self._deadline  # a machine is sought, then asked
         found: FleetRecovery = await self._ask("recover", seconds, dry_run=dry_run, bare=bare)
@@ -299,7 +302,11 @@ class Fleet:
                 return self._settings
             if self._directory is not None:
                 settings = Settings(self._directory, self._policy or _NO_POLICY)
-                await self._register(SchedulerSessions(settings))
+                plugin = SchedulerSessions(settings)
+                await self._answered(self._client.register_plugin(plugin, name=NAME))
+            # distributed logs a traceback for a call that nothing handles.
+            elif not await self._answered(self._client.get_metadata(NAME, default=False)):
+                raise FleetError(SCHEDULER, NO_FLEET)
             found: Settings = await self._send("join", 0.0)
             self._check(found)
             if self._queue is not None:
@@ -309,9 +316,9 @@ class Fleet:
             self._settings = found
             return found
 
-    async def _register(self, plugin: SchedulerSessions) -> None:
+    async def _answered(self, work: Coroutine[Any, Any, _T]) -> _T:
         try:
-            await within(self._client.register_plugin(plugin, name=NAME), ANSWER_TIME)
+            return await within(work, ANSWER_TIME)
         except (OSError, TimeoutError) as error:
             reason = f"it did not answer: {error!r}"
             raise UnreachableError(SCHEDULER, reason) from error

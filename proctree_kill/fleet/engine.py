@@ -59,6 +59,9 @@ class Scheduler(Protocol):
     def subscribe_topic(self, topic: str, client: str) -> None:
         """Send the events of a topic to a client."""
 
+    def set_metadata(self, keys: list[str], value: object) -> None:
+        """Keep a value for all clients."""
+
     def log_event(self, topic: str, msg: object) -> None:
         """Send an event to the subscribers of a topic."""
 
@@ -98,6 +101,10 @@ class Client(Protocol):
     @property
     def register_plugin(self) -> Callable[..., Any]:
         """Sets a plugin up."""
+
+    @property
+    def get_metadata(self) -> Callable[..., Any]:
+        """Returns what a scheduler was told by a name."""
 
     @property
     def subscribe_topic(self) -> Callable[..., Any]:

@@ -65,6 +65,7 @@ class SchedulerSessions(SchedulerPlugin):
             "event": self._event,
         }
         scheduler.handlers[NAME] = self.handle
+        scheduler.set_metadata([NAME], value=True)
         plugin = dumps(WorkerSessions(self._settings))
         self._setup = asyncio.ensure_future(
             scheduler.register_worker_plugin(None, plugin, NAME, idempotent=False)

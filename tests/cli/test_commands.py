@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from proctree_kill._engine.process import details
 from proctree_kill._systems.contract import Details
 from support import daemons
 from support.callers import apart, unprivileged
+from support.commands import Invoke
 from support.nodes import Node, chain
 from support.planter import Planter
 from support.socket_planter import SocketPlanter
@@ -46,8 +47,6 @@ from support.threads import other_thread
 from support.times import BOUND
 from support.trees import Tree
 from support.users import ordinary_user
-
-Invoke = Callable[..., subprocess.CompletedProcess[str]]
 
 PATIENCE = "60"  # seconds of grace; never pass in full
 HASTE = "0.2"  # seconds of grace; pass in full
@@ -680,18 +679,6 @@ class TestLive:
         identity = identify(child.pid)
         child.wait()
         assert details(identity) == Details()
-
-
-@pytest.fixture
-def invoke(capsys: pytest.CaptureFixture[str]) -> Invoke:
-    """Run commands in this process, which takes a tenth of the time."""
-
-    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-        code = main([str(argument) for argument in arguments])
-        told = capsys.readouterr()
-        return subprocess.CompletedProcess([], code, told.out, told.err)
-
-    return call
 
 
 def lives(tree: Tree, *names: str) -> bool:

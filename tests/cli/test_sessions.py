@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from proctree_kill import RecoveryReport, SessionManager, StopResult, identify
 from proctree_kill._cli import main
 from proctree_kill._records.format import record_path
 from support.agents import POLITE, STUBBORN, files, start
+from support.commands import Invoke
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
 from support.times import BOUND
@@ -24,20 +24,7 @@ from support.trees import Tree
 
 pytestmark = pytest.mark.needs("fork")
 
-Invoke = Callable[..., tuple[int, str, str]]
 PATIENCE = "60"  # seconds of grace; never pass in full
-
-
-@pytest.fixture
-def invoke(capsys: pytest.CaptureFixture[str]) -> Invoke:
-    """Run commands in this process; return the exit code and the output."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
 
 
 @pytest.fixture
@@ -203,13 +190,14 @@ class TestRecover:
         assert (told.out, told.err) == ("", f"proctree-kill: {report.summary()}\n")
 
 
+@pytest.mark.parametrize("folder", ["nothing", ""])
 @pytest.mark.parametrize("command", [["sessions"], ["stop", "a"], ["recover"]])
 def test_what_is_no_folder_is_a_wrong_argument(
-    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: list[str], folder: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, *rest = command
     with pytest.raises(SystemExit) as ended:
-        main([first, str(tmp_path / "nothing"), *rest])
+        main([first, folder, *rest])
     assert ended.value.code == 2
     assert "is not a folder" in capsys.readouterr().err
 

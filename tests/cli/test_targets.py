@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from proctree_kill._systems import listeners, named, psutil_lookup
 from proctree_kill._systems.contract import Listener
 from support.callers import apart, in_namespace, unprivileged
 from support.capabilities import NPM_PACKAGE, npm_prefix
+from support.commands import Invoke
 from support.nodes import chain
 from support.planter import Planter
 from support.ports import free_port
@@ -34,19 +34,6 @@ from support.times import BOUND
 from support.users import ordinary_user
 
 FORCE = ("--force",)
-Invoke = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def invoke(capsys: pytest.CaptureFixture[str]) -> Invoke:
-    """Run commands in this process."""
-
-    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-        code = main([str(argument) for argument in arguments])
-        told = capsys.readouterr()
-        return subprocess.CompletedProcess([], code, told.out, told.err)
-
-    return call
 
 
 @pytest.mark.needs("fork", "procfs")

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import os
-import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from proctree_kill import (
-    ProcessIdentity,
-    TreeSnapshot,
-    errors,
-    identify,
-    kill_tree,
-    snapshot_tree,
-)
-from proctree_kill._cli.tables import tree_table
+from proctree_kill import ProcessIdentity, errors, identify, kill_tree, snapshot_tree
 from support.capabilities import has
 from support.nodes import Node
 from support.planter import Planter
@@ -57,20 +50,6 @@ def test_a_zombie_still_has_an_identity(plant: Planter) -> None:
     assert identify(tree.root.pid).same_process(before) is True
 
 
-def test_a_zombie_is_drawn_as_dead(plant: Planter) -> None:
-    tree = plant(Node(name="root"))
-    tree.root.kill()
-    assert tree.all_dead(within=10)
-    found = snapshot_tree(tree.root.pid)
-    (member,) = found.members
-    assert found.render() == f"{member}\nno process to end, 1 dead"
-    assert str(member).endswith(", dead (zombie)]")
-    assert "1" not in [row.cells[0] for row in tree_table(found, {}).rows]  # nothing is asked
-    copy = TreeSnapshot.model_validate_json(found.model_dump_json())
-    assert copy == found == pickle.loads(pickle.dumps(found))  # noqa: S301 - our own
-    assert [outcome.fate for outcome in kill_tree(found).outcomes] == ["already_gone"]
-
-
 def test_identifying_no_process_is_a_lookup_error() -> None:
     with subprocess.Popen([sys.executable, "-I", "-S", "-c", ""]) as child:
         pid = child.pid
@@ -85,6 +64,14 @@ def test_identifying_a_thread_names_its_process() -> None:
     refused = pytest.raises(errors.TargetRefusedError, match=f"of that thread is {os.getpid()}")
     with other_thread() as tid, refused:
         identify(tid)
+
+
+@pytest.mark.parametrize("text", [":8000", "nginx"])
+@pytest.mark.parametrize("call", [identify, kill_tree, snapshot_tree])
+def test_a_port_and_a_name_are_for_the_command_line(call: Callable[..., Any], text: str) -> None:
+    words = rf"must be an int, not str \('{text}'\); only the command line takes a name or :PORT"
+    with pytest.raises(TypeError, match=words):
+        call(text)
 
 
 @pytest.mark.parametrize("bad", [True, 1.5, "1", None])

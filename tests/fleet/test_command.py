@@ -7,7 +7,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,26 +15,13 @@ from distributed import Client
 
 from proctree_kill._cli import main
 from proctree_kill.fleet import Fleet
+from support.commands import Invoke
 from support.fleets import SLEEP, Part
 from support.times import BOUND
 
 pytestmark = pytest.mark.timeout(120)  # seconds; the first test starts a cluster
 
 DOCS = Path(__file__).parents[2] / "docs"
-
-Invoke = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def invoke(capsys: pytest.CaptureFixture[str]) -> Invoke:
-    """Run commands in this process; return the exit code and the output."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
 
 
 def test_a_fleet_is_listed_stopped_and_recovered(

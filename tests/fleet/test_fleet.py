@@ -176,6 +176,7 @@ def test_a_start_that_fails_frees_its_id(fleet: Fleet) -> None:
     [
         (SessionError, ("a/b", SLEEP), {}),
         (SessionError, ("a", SLEEP), {"tool": ""}),
+        (ValueError, ("a", []), {}),
         (TypeError, ("a", SLEEP), {"no_option": 1}),
         (ValueError, ("a", SLEEP), {"stdout": subprocess.PIPE}),
         (ValueError, ("a", SLEEP), {"pass_fds": [7]}),
@@ -297,6 +298,13 @@ def test_what_a_dead_owner_left_is_ended(fleet: Fleet, folder: Path, plant: Plan
     assert "orphan" in str(found)
 
 
+@pytest.mark.parametrize("name", ["dry_run", "bare"])
+def test_a_recovery_refuses_what_is_no_bool(name: str, fleet: Fleet) -> None:
+    options: dict[str, Any] = {name: "yes"}
+    with pytest.raises(TypeError, match=f"{name} is 'yes', expected True or False"):
+        fleet.recover(**options)
+
+
 def reports(recovery: FleetRecovery) -> list[RecordOutcome]:
     return [outcome for host in recovery.hosts if host.report for outcome in host.report.outcomes]
 
@@ -318,11 +326,13 @@ def test_what_is_no_client_is_refused(client: Any) -> None:  # noqa: ANN401 - re
     ("error", "name", "value"),
     [
         (TypeError, "directory", 1),
+        (ValueError, "directory", ""),
         (TypeError, "policy", {"grace": 1}),
         (TypeError, "event_broadcaster", "print"),
         (TypeError, "deadline", "1"),
         (ValueError, "deadline", 0),
         (ValueError, "deadline", float("inf")),
+        (ValueError, "deadline", 10**400),
     ],
 )
 def test_a_wrong_argument_is_refused_by_name(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,16 @@ def pair() -> Iterator[Pair]:
         client_of(scheduler.address) as client,
     ):
         yield Pair(scheduler, worker, client)
+
+
+def test_a_scheduler_without_a_fleet_logs_no_traceback() -> None:
+    with (
+        part("scheduler", stderr=subprocess.PIPE) as scheduler,
+        client_of(scheduler.address) as client,
+        pytest.raises(FleetError, match="it has no fleet"),
+    ):
+        Fleet(client).sessions()
+    assert "Traceback" not in scheduler.log
 
 
 def test_the_sessions_of_a_killed_worker_end_and_it_recovers(

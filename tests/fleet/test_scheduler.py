@@ -46,6 +46,8 @@ class Scheduler:
 
     def subscribe_topic(self, topic: str, client: str) -> None: ...
 
+    def set_metadata(self, keys: list[str], value: object) -> None: ...
+
     def log_event(self, _topic: str, msg: object) -> None:
         self.events.append(msg)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from proctree_kill import Limits
+from proctree_kill import KillPolicy, Limits
 from proctree_kill._models.errors import PolicyError
 from proctree_kill._models.limits import limits_or_none
 
@@ -106,3 +106,10 @@ def test_changes_replace_and_lift() -> None:
 def test_what_is_no_limits_says_how_to_make_some(given: object) -> None:
     with pytest.raises(TypeError, match=r'limits must be Limits, as Limits\(memory="2G"\), not '):
         limits_or_none(given)
+
+
+@pytest.mark.parametrize(("options", "name"), [(Limits, "memory"), (KillPolicy, "grace")])
+def test_options_without_names_are_refused_by_their_class(options: Any, name: str) -> None:  # noqa: ANN401 - called wrongly
+    words = rf"^{options.__name__}\(\) takes options by name, as {name}=..., not '2G'$"
+    with pytest.raises(TypeError, match=words):
+        options("2G")

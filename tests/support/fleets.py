@@ -29,16 +29,19 @@ class Part:
     Attributes:
         address: that of its scheduler or worker.
         process: the process.
+        log: what it wrote to its standard error, once it has ended; empty if that is no pipe.
     """
 
-    def __init__(self, *role: str) -> None:
+    log = ""
+
+    def __init__(self, *role: str, stderr: int = subprocess.DEVNULL) -> None:
         """Start it; return when it can be reached."""
         command = [sys.executable, str(PROGRAM), *role]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
             text=True,
         )
         assert self.process.stdout is not None
@@ -47,13 +50,14 @@ class Part:
 
 
 @contextmanager
-def part(*role: str) -> Iterator[Part]:
+def part(*role: str, stderr: int = subprocess.DEVNULL) -> Iterator[Part]:
     """Run a process of a cluster; end it and what it started."""
-    running = Part(*role)
+    running = Part(*role, stderr=stderr)
     try:
         yield running
     finally:
-        running.process.communicate(timeout=2 * BOUND)  # workers that hang are killed first
+        # Workers that hang are killed first.
+        running.log = running.process.communicate(timeout=2 * BOUND)[1] or ""
 
 
 @contextmanager

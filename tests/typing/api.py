@@ -418,6 +418,7 @@ class ClusterClient:
     sync: Any
     register_plugin: Any
     subscribe_topic: Any
+    get_metadata: Any
 
 
 def sessions_on_many_machines(client: ClusterClient) -> None:
