@@ -6,15 +6,17 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
 import pytest
 
 from proctree_kill import Fate, KillResult, TreePopen, kill_tree
 from support.counts import SAVES, TASKS
-from support.times import PATIENCE
+from support.times import BOUND, PATIENCE
 
 pytestmark = [pytest.mark.needs("fork", "procfs"), pytest.mark.timeout(90)]
 
@@ -105,10 +107,20 @@ def test_the_child_of_a_wrapper_is_asked_once_and_saves(
             assert wrapper.stdout
             for _ in range(2):
                 wrapper.stdout.readline()
+            await_sleep(wrapper.pid)
             result = end(wrapper, caller)
         assert saved.exists()
         assert {outcome.fate for outcome in result.outcomes} == {Fate.TERMINATED}
-        assert [outcome.signals for outcome in result.outcomes] == [(), ("SIGTERM", "SIGCONT")]
+        signals = [outcome.signals for outcome in result.outcomes]
+        assert signals == [(), ("SIGTERM", "SIGCONT")], result
+
+
+def await_sleep(pid: int) -> None:
+    """Wait until bash sleeps in its ``wait``: a signal just before that is not passed on."""
+    deadline = time.monotonic() + BOUND
+    while psutil.Process(pid).status() != psutil.STATUS_SLEEPING:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def end(process: TreePopen[Any], caller: str) -> KillResult:
