@@ -322,7 +322,7 @@ def last_pid() -> int | None:
     # lxcfs mounts a file over it; gVisor shows 0.
     if not _is_kernels("/proc/loadavg"):
         return None
-    return int(read("/proc/loadavg").rpartition(b" ")[2]) or None
+    return int(read("/proc/loadavg").rpartition(b" ")[2] or b"0") or None
 
 
 @functools.cache
