@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import subprocess
@@ -73,6 +74,24 @@ def test_a_snapshot_names_what_psutil_names(way: str, shape: Node) -> None:
         with walking(way):
             assert kill_tree(tree.root, grace=0).ok
         assert tree.all_dead()
+
+
+def test_a_tree_is_ended_where_the_youngest_number_is_refused(
+    monkeypatch: pytest.MonkeyPatch, plant: Planter
+) -> None:
+    real = os.open
+
+    def refused(path: str, *args: Any, **options: Any) -> int:
+        if path == "/proc/loadavg":
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+        return real(path, *args, **options)
+
+    tree = plant(Node(name="root", children=(Node(name="a"), Node(name="b"))))
+    monkeypatch.setattr(os, "open", refused)
+    result = kill_tree(tree.root, grace=0)
+    assert result.ok
+    assert len(result.outcomes) == 3
+    assert tree.all_dead()
 
 
 def test_a_process_whose_parent_ends_while_the_table_is_read_is_read_again(

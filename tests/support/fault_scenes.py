@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -85,22 +85,18 @@ STARTS = {
 
 
 def failing(scene: Scene, folder: Path, count: int | None) -> list[str]:
-    """Let so many calls of a scene fail, or each in every way; return the promises that break.
+    """Let so many calls of a scene fail, or each; return the promises that break.
 
-    Of the calls at one line of the library the first and the last one fail.
-    Few are spread over all lines, and the errors are taken in turn.
+    Calls are alike if the same lines of the library led there: the first and the last of alike
+    ones fail. Few are spread over all, and the errors are taken in turn.
     """
     whole = run(scene, _new(folder), lambda: Calls(None, 0))
     numbered = list(enumerate(whole.calls))
     first = {call: number for number, call in reversed(numbered)}
     last = {call: number for number, call in numbered}
-    positions = sorted({*first.values(), *last.values()})
-    if count is None:
-        faults = [(position, error) for position in positions for error in ERRORS]
-    else:
-        faults = list(zip(_spread(positions, count), cycle(ERRORS), strict=False))
-    found = whole.faults
-    for position, error in faults:
+    positions = _spread(sorted({*first.values(), *last.values()}), count)
+    found = whole.faults if positions else ["no call was seen"]
+    for position, error in zip(positions, cycle(ERRORS), strict=False):
         case = run(scene, _new(folder), partial(Calls, position, error))
         found += [f"{position}, {error}, {case.hit}: {fault}; {case.said}" for fault in case.faults]
     return found
@@ -109,16 +105,16 @@ def failing(scene: Scene, folder: Path, count: int | None) -> list[str]:
 def interrupted(scene: Scene, folder: Path, count: int | None) -> list[str]:
     """Interrupt a scene after so many of its bytecodes, or after each; return what broke."""
     whole = run(scene, _new(folder), lambda: Opcodes(None))
-    positions = range(len(whole.calls))
+    positions = _spread(range(len(whole.calls)), count)
     found = whole.faults if positions else ["no bytecode was seen"]
-    for position in positions if count is None else _spread(positions, count):
+    for position in positions:
         case = run(scene, _new(folder), partial(Opcodes, position))
         found += [f"{position}, {case.hit}: {fault}; {case.said}" for fault in case.faults]
     return found
 
 
-def _spread(positions: Sequence[int], count: int) -> Iterator[int]:
-    return islice(positions, 0, None, max(len(positions) // count, 1))
+def _spread(positions: Sequence[int], count: int | None) -> Sequence[int]:
+    return positions if count is None else positions[:: max(len(positions) // count, 1)]
 
 
 def _new(folder: Path) -> Path:

@@ -63,7 +63,7 @@ class Case(NamedTuple):
     """The result of one position.
 
     Args:
-        calls: what was called, in order: the function and the line of the library.
+        calls: what was called, in order: the function, and the lines of the library that led there.
         hit: the call that failed; None where there were fewer.
         said: what the act returned or raised, as text.
         faults: the promises that were broken.
@@ -124,8 +124,8 @@ class Calls:
     def _wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def call(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - any function's
-            where = _library(sys._getframe(1))
-            if where is None:
+            where = " < ".join(_library(sys._getframe(1)))
+            if not where:
                 return function(*args, **options)
             self._count(name, where)
             if name in SENDS and args[1] not in (0, signal.SIGCONT):
@@ -182,7 +182,7 @@ class Opcodes:
             sys.settrace(before)
 
     def _trace(self, frame: FrameType, what: str, _: object) -> Any:  # noqa: ANN401 - itself
-        if _library(frame) is None:
+        if not any(_library(frame)):
             return None
         frame.f_trace_opcodes = True
         if what == "opcode" and opname[frame.f_code.co_code[frame.f_lasti]] not in NEVER:
@@ -271,14 +271,13 @@ def _is_ok(result: object) -> bool:
     return bool(getattr(result, "ok", getattr(result, "success", False)))
 
 
-def _library(frame: FrameType | None) -> str | None:
-    """Return the line of the library that is nearest to a frame, None where none is below it."""
+def _library(frame: FrameType | None) -> Iterator[str]:
+    """Yield the lines of the library that led to a frame, the nearest first."""
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         if name == PACKAGE or name.startswith(PACKAGE + "."):
-            return f"{name.removeprefix(PACKAGE + '.')}.{frame.f_code.co_name}:{frame.f_lineno}"
+            yield f"{name.removeprefix(PACKAGE + '.')}.{frame.f_code.co_name}:{frame.f_lineno}"
         frame = frame.f_back
-    return None
 
 
 def _path(descriptor: int) -> str:
