@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("fcntl", reason="what is for Linux needs POSIX to be imported")
 
 from proctree_kill import TreePopen
-from proctree_kill._systems.linux import procfs
+from proctree_kill._systems.linux import memory, procfs
 from proctree_kill._systems.linux.system import LinuxSystem
 
 pytestmark = pytest.mark.needs("procfs")
@@ -55,7 +55,7 @@ def test_an_environment_that_could_block_the_reader_or_is_none_is_not_read(
     assert found
     monkeypatch.setattr(procfs, "stat", lambda _: found._replace(**facts))
     monkeypatch.setattr(procfs, "read", no_environment)
-    assert procfs.carries(os.getpid(), [b"A=1"]) is carries
+    assert memory.carries(os.getpid(), [b"A=1"]) is carries
 
 
 def no_environment(path: str) -> bytes:

@@ -30,16 +30,16 @@ def other() -> Iterator[TreePopen[bytes]]:
 def test_the_stop_of_one_tree_reads_no_other(
     other: TreePopen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from proctree_kill._systems.linux import procfs  # noqa: PLC0415 - not on every system
+    from proctree_kill._systems.linux import memory  # noqa: PLC0415 - not on every system
 
     asked: set[int] = set()
-    carries = procfs.carries
+    carries = memory.carries
 
     def noted(pid: int, markers: Collection[bytes], since: int) -> bool | None:
         asked.add(pid)
         return carries(pid, markers, since)
 
-    monkeypatch.setattr(procfs, "carries", noted)
+    monkeypatch.setattr(memory, "carries", noted)
     assert TreePopen(SLEEP).stop().ok
     assert asked
     assert other.pid not in asked

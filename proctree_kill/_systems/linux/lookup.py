@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
 from ..contract import Listener
-from . import procfs
+from . import memory, procfs
 
 LISTENING = {"tcp": b"0A", "tcp6": b"0A", "udp": b"07", "udp6": b"07"}
 """The state of a listening socket (include/net/tcp_states.h), of an unconnected one for UDP."""
@@ -48,9 +48,9 @@ def names_of(pid: int) -> set[str]:
     found = procfs.stat(pid)
     if found is None or found.flags & procfs.PF_KTHREAD:
         return set()
-    if (folder := procfs.with_memory(pid, found)) is None:
+    if (folder := memory.with_memory(pid, found)) is None:
         return set()
-    arguments = [os.path.basename(argument) for argument in procfs.arguments(pid)[:3]]
+    arguments = [os.path.basename(argument) for argument in memory.arguments(pid)[:3]]
     program = ""
     with contextlib.suppress(OSError):  # another user's
         program = os.path.basename(os.readlink(f"{folder}/exe").removesuffix(" (deleted)"))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 assert sys.platform == "linux" or not TYPE_CHECKING  # what follows is for Linux
 
-from ..contract import CpuSeconds, Details
+from ..contract import CpuSeconds
 from ..member import DIES, HANDLES, IGNORES, Member
 from ..pid import peek
 
@@ -24,23 +24,14 @@ PF_KTHREAD = 0x00200000
 """The flag of kernel threads in field 9 of ``stat`` (include/linux/sched.h)."""
 KTHREADD, FIRST_NAMESPACE = 2, 0xEFFFFFFC
 """The parent of kernel threads, and the pid namespace in which it is that (PROC_PID_INIT_INO)."""
-STOPPED = (b"T", b"t", b"Z", b"X")
-"""The states of a thread that is stopped or traced, or has ended (proc(5))."""
-PARKED = (
-    b"kernel_clone",  # waits until its vfork(2) child, attached by then, has called exec
-    b"_do_fork",  # the same before Linux 5.10
-    b"wait_for_vfork_done",  # the same where the compiler does not inline it
-    b"get_signal",  # frozen by its cgroup (v2) on its way out of the kernel
-    b"do_freezer_trap",  # the same where the compiler does not inline it
-)
-"""Where a thread can sleep (``wchan``, proc(5)) outside of fork(2) and with its memory unlocked."""
 _PAGE = 4096
 """Bytes; most files are shorter."""
 _TABLE_PASSES = 3
 """Of a table, at most: a process whose parent has ended meanwhile is read again."""
 _SHORT = 2048
 """Bytes; a shorter read is the last: the kernel fills a page up to its last small record."""
-_HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
+HIDDEN = (FileNotFoundError, ProcessLookupError, PermissionError)
+"""What is raised where ``/proc`` has no such file, or hides it."""
 UNREAD = "/proc does not show it: what it started could not be looked for"
 """The note of a process that is known only by its descriptor or number."""
 
@@ -81,14 +72,14 @@ def read(path: str) -> bytes:
     """Return a whole file; b"" where the process is gone or hides it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except _HIDDEN:
+    except HIDDEN:
         return b""
     try:
         data = part = os.read(fd, _PAGE)  # a large buffer costs more than such a read
         while len(part) >= _SHORT:
             part = os.read(fd, 1 << 17)
             data += part
-    except _HIDDEN:
+    except HIDDEN:
         return b""
     finally:
         os.close(fd)
@@ -105,7 +96,7 @@ def usable() -> bool:
     try:
         if os.readlink("/proc/self") != str(os.getpid()):
             return False
-    except _HIDDEN:  # not mounted, or of a pid namespace that does not contain this one
+    except HIDDEN:  # not mounted, or of a pid namespace that does not contain this one
         return False
     # NSpid lists our numbers from the namespace of the mount down to our own
     # (proc_pid_status(5)); two may be equal. A kernel without pid namespaces has no such line.
@@ -244,7 +235,7 @@ def threads(pid: int | str) -> int:
     """Count the threads of a process or of "self"; 0 where it is gone."""
     try:
         return os.stat(f"/proc/{pid}/task").st_nlink - 2 if usable() else 0
-    except _HIDDEN:
+    except HIDDEN:
         return 0
 
 
@@ -252,58 +243,8 @@ def tasks(pid: int) -> list[str]:
     """List the threads of a process."""
     try:
         return os.listdir(f"/proc/{pid}/task") if usable() else []
-    except _HIDDEN:
+    except HIDDEN:
         return []
-
-
-def not_stopped(members: Iterable[Member]) -> list[Member]:
-    """Return those members that are not seen to be stopped with their only thread.
-
-    :func:`may_fork` judges those. Here is one short loop, because large trees pay for each line.
-    """
-    left = []
-    for member in members:
-        _, _, tail = read(f"/proc/{member.pid}/stat").rpartition(b") ")
-        fields = tail.split(b" ", 18)
-        if fields[0] in STOPPED and fields[17] == b"1":
-            member.threads = 1
-        else:
-            left.append(member)
-    return left
-
-
-def may_fork(member: Member, *, looks_again: bool = False) -> bool:
-    """Whether a thread of a process that was sent SIGSTOP may still be in fork(2).
-
-    The member's threads are noted where none can be added, and what it used if it ``looks_again``.
-    """
-    found = stat(member.pid)
-    if found is None:  # gone or hidden
-        return True
-    if looks_again:
-        look_again(member, found)
-    if found.threads == 1 and found.state in STOPPED:
-        member.threads = 1
-        return False
-    if found.start != member.start:
-        return False
-    if found.threads == 1:
-        return _may_fork(member.pid, found)
-    threads = [int(task) for task in tasks(member.pid)]
-    return any(_may_fork(thread, stat(thread)) for thread in threads)
-
-
-def _may_fork(thread: int, found: Stat | None) -> bool:
-    if found is None or found.state in STOPPED:
-        return False
-    return found.state == b"R" or not _is_parked(thread)
-
-
-def _is_parked(thread: int) -> bool:
-    place = read(f"/proc/{thread}/wchan")
-    if place == b"0":  # of every thread before Linux 5.16 (ORC unwinder); root may read the stack
-        place = read(f"/proc/{thread}/stack").partition(b"+")[0].rpartition(b" ")[2]
-    return place in PARKED
 
 
 def children(pid: int, *, alone: bool) -> list[int]:
@@ -330,7 +271,7 @@ def _is_kernels(path: str) -> bool:
     """Whether a file of ``/proc`` is the kernel's: no other file system's is mounted over it."""
     try:
         return os.stat(path).st_dev == os.stat("/proc").st_dev
-    except _HIDDEN:
+    except HIDDEN:
         return False
 
 
@@ -343,7 +284,7 @@ def count() -> int:
     """Return the number of processes of the machine, and a few more; 0 where it is not known."""
     try:
         return os.stat("/proc").st_nlink  # proc_root_getattr, fs/proc/root.c
-    except _HIDDEN:
+    except HIDDEN:
         return 0
 
 
@@ -399,58 +340,10 @@ def parent(pid: int) -> int | None:
     return int(tail.split(None, 2)[1]) if tail else None
 
 
-def carries(pid: int, markers: Collection[bytes], since: int = 0) -> bool | None:
-    """Whether the environment that a process was started with holds one of these.
-
-    False for a process that started before ``since``, in clock ticks since boot.
-
-    None where we may not read it (ptrace(2), access modes), or cannot now: during execve(2) a
-    process has neither environment nor arguments, and in uninterruptible sleep it may hold the
-    lock of its memory, so that the read blocks.
-    """
-    if since and _is_older(pid, since):
-        return False
-    found = stat(pid)
-    if found is None or found.flags & PF_KTHREAD:
-        return False
-    if found.state == b"D" and not _is_parked(pid):
-        return None
-    if (folder := with_memory(pid, found)) is None:
-        return False
-    path = f"{folder}/environ"
-    environment = read(path)
-    if not environment:
-        if _is_forbidden(path) or not read(f"{folder}/cmdline"):
-            return None if os.path.exists(path) else False
-        environment = read(path)  # an execve(2) may have replaced the memory of the first read
-    environment = b"\0" + environment + b"\0"
-    return any(b"\0" + marker + b"\0" in environment for marker in markers)
-
-
-def _is_older(pid: int, since: int) -> bool:
+def is_older(pid: int, since: int) -> bool:
+    """Whether a process started before this time, in clock ticks since boot."""
     _, _, tail = _of(pid, "stat").rpartition(b")")
     return bool(tail) and int(tail.split(None, 20)[19]) < since
-
-
-def with_memory(pid: int, found: Stat) -> str | None:
-    """Return the folder that shows what is in the memory of a process; None where it has none.
-
-    Where the main thread has ended, that of another thread does.
-    """
-    if found.state != b"Z":
-        return f"/proc/{pid}"
-    others = [task for task in tasks(pid) if task != str(pid)] if found.threads > 1 else []
-    return f"/proc/{pid}/task/{others[0]}" if others else None
-
-
-def _is_forbidden(path: str) -> bool:
-    try:
-        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-    except PermissionError:
-        return True
-    except _HIDDEN:
-        return False
-    return False
 
 
 def status(pid: int | str) -> dict[bytes, bytes]:
@@ -482,31 +375,6 @@ def leader_of(thread: int) -> int | None:
     return None if leader is None else int(leader)
 
 
-def arguments(pid: int) -> list[str]:
-    """Read the arguments of a process; none in uninterruptible sleep.
-
-    There the memory may be locked, and the read would block.
-    """
-    found = stat(pid)
-    if found is None or found.state == b"D":
-        return []
-    folder = with_memory(pid, found)
-    data = read(f"{folder}/cmdline") if folder else b""
-    return os.fsdecode(data).removesuffix("\0").split("\0")
-
-
-def details(member: Member) -> Details:
-    """Read user, command line and age."""
-    uid = status(member.pid).get(b"Uid", b"")
-    age = None if member.start is None else (ticks() - member.start) / os.sysconf("SC_CLK_TCK")
-    return Details(_user(uid), " ".join(arguments(member.pid)).rstrip() or None, age)
-
-
-def _user(uids: bytes) -> str | None:
-    """Return the effective user, the second of the four."""
-    return user_name(int(uids.split()[1])) if uids else None
-
-
 def user_name(uid: int) -> str:
     """Return the name of a user; its uid where it has none."""
     try:
@@ -519,7 +387,7 @@ def namespace(pid: int | str) -> int | None:
     """Return the inode of the pid namespace of a process (pid_namespaces(7)); None where hidden."""
     try:
         return os.stat(f"/proc/{pid}/ns/pid").st_ino if pid == "self" or usable() else None
-    except _HIDDEN:
+    except HIDDEN:
         return None
 
 

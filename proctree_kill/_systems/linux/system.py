@@ -18,7 +18,7 @@ from ..contract import CpuSeconds, Details, Reply, System
 from ..member import ALIVE, DESCENDANT, GONE, GROUP, MARKER, SESSION, ZOMBIE, Member
 from ..pid import may_signal
 from ..signals import number_of
-from . import freezer, pidfd, procfs, survival
+from . import freezer, memory, pidfd, procfs, stops, survival
 from .pidfd_handles import PidfdHandles
 from .tick_handles import TickHandles
 
@@ -229,7 +229,7 @@ class LinuxSystem(System):
 
     def carries(self, pid: int, markers: Collection[bytes], since: int = 0) -> bool | None:
         """Read the environment that the process was started with."""
-        found = self._handles.with_room(lambda: procfs.carries(pid, markers, since))
+        found = self._handles.with_room(lambda: memory.carries(pid, markers, since))
         return False if found is None and not may_signal(pid) else found
 
     def ancestors(self, pid: int) -> Iterator[int]:
@@ -267,9 +267,9 @@ class LinuxSystem(System):
         pause = FIRST_STOP_POLL
         looks_again = self.now() > self._begun + FRESH
         seen = [member for member in members if member.start is not None]
-        for member in seen if looks_again else procfs.not_stopped(seen):
+        for member in seen if looks_again else stops.not_stopped(seen):
             while (
-                procfs.may_fork(member, looks_again=looks_again)
+                stops.may_fork(member, looks_again=looks_again)
                 and self.owns_number(member)
                 and not self._is_frozen(member)
             ):
@@ -350,7 +350,7 @@ class LinuxSystem(System):
 
     def arguments(self, member: Member) -> Sequence[str]:
         """Read ``cmdline`` (proc_pid_cmdline(5))."""
-        return procfs.arguments(member.pid)
+        return memory.arguments(member.pid)
 
     def name_among(self, member: Member, names: Collection[str]) -> str | None:
         """Read ``stat``, ``exe`` and ``cmdline``: the kernel cuts a name after 15 bytes."""
@@ -362,8 +362,13 @@ class LinuxSystem(System):
         return next((name for name in names if name in found), "")
 
     def details(self, member: Member) -> Details:
-        """Read ``/proc``."""
-        return procfs.details(member)
+        """Read user, command line and age."""
+        uids = self.uids(member)
+        arguments = " ".join(self.arguments(member)).rstrip()
+        age = None
+        if member.start is not None:
+            age = (procfs.ticks() - member.start) / os.sysconf("SC_CLK_TCK")
+        return Details(procfs.user_name(uids[1]) if uids else None, arguments or None, age)
 
     def wake(self) -> None:
         """Wake the wait."""

@@ -13,7 +13,7 @@ from support.capabilities import has
 if not has("procfs"):
     pytest.skip("this machine has no procfs", allow_module_level=True)
 
-from proctree_kill._systems.linux import procfs  # it cannot be imported elsewhere
+from proctree_kill._systems.linux import memory, procfs  # it cannot be imported elsewhere
 
 
 def test_the_marker_is_read_of_the_new_program(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +41,7 @@ def test_the_marker_is_read_of_the_new_program(monkeypatch: pytest.MonkeyPatch) 
                 return file.read()
 
         monkeypatch.setattr(procfs, "read", read_late)
-        assert procfs.carries(process.pid, [b"MARK=1"])
+        assert memory.carries(process.pid, [b"MARK=1"])
         process.communicate(b"\n")
     assert not files
 
@@ -62,5 +62,5 @@ def test_the_environment_of_a_process_that_is_older_than_the_marker_is_not_read(
     marker = next(iter(os.environb.items()))
     for since, environment_is_read in ((found.start, True), (found.start + 1, False)):
         paths.clear()
-        procfs.carries(os.getpid(), [b"=".join(marker)], since)
+        memory.carries(os.getpid(), [b"=".join(marker)], since)
         assert (f"/proc/{os.getpid()}/environ" in paths) is environment_is_read

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("fcntl", reason="what is for Linux needs POSIX to be imported")
 
-from proctree_kill._systems.linux import procfs
+from proctree_kill._systems.linux import procfs, stops
 from proctree_kill._systems.member import Member
 
 pytestmark = pytest.mark.needs("procfs")
@@ -44,7 +44,7 @@ def test_a_fork_is_ruled_out_once_every_thread_is_stopped(
     monkeypatch.setattr(procfs, "stat", lines.get)
     monkeypatch.setattr(procfs, "tasks", lambda _: [str(pid) for pid in lines])
     monkeypatch.setattr(procfs, "read", lambda _: place)
-    assert procfs.may_fork(member_of(found)) is may
+    assert stops.may_fork(member_of(found)) is may
 
 
 @pytest.mark.parametrize(("stack", "may"), [(VFORK, False), (FORK, True), (b"", True)])
@@ -56,13 +56,13 @@ def test_the_stack_says_it_where_the_kernel_names_no_place(
     files = {f"/proc/{LEADER}/wchan": b"0", f"/proc/{LEADER}/stack": stack}
     monkeypatch.setattr(procfs, "stat", lambda _: found._replace(state=b"D", threads=1))
     monkeypatch.setattr(procfs, "read", files.get)
-    assert procfs.may_fork(member_of(found)) is may
+    assert stops.may_fork(member_of(found)) is may
 
 
 def test_a_later_owner_of_the_number_is_not_waited_for() -> None:
     found = procfs.stat(LEADER)
     assert found
-    assert not procfs.may_fork(member_of(found._replace(start=found.start - 1)))
+    assert not stops.may_fork(member_of(found._replace(start=found.start - 1)))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_only_what_is_stopped_with_its_only_thread_needs_no_second_look(
 ) -> None:
     member = Member(5, threads=0)
     monkeypatch.setattr(procfs, "read", {"/proc/5/stat": line}.get)
-    assert procfs.not_stopped([member]) == ([] if is_stopped else [member])
+    assert stops.not_stopped([member]) == ([] if is_stopped else [member])
     assert member.threads == is_stopped
 
 
