@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .._containment.recalled import RecalledTree
 from .._engine.kill import kill_tree
@@ -27,10 +28,16 @@ GRACE = 0.5  # seconds between asking a tree and the force: its owner is dead, n
 STARTING_TIME = 0.5
 """Seconds within which a process that the owner was just starting has become its program."""
 STARTING_POLL = 0.05  # seconds between two looks for such a process
+PATIENCE, PAUSE = 10.0, 0.1
+"""Seconds for which a call that fails is tried again, and between two tries.
+
+Descriptors and memory come back; an owner that was killed for want of memory leaves little.
+"""
 LOOKS, LOOK_POLL = 10, 0.05  # seconds between two looks
 """How often the owner is looked at after the end of its pipe: macOS ends it early in an exec."""
 
 WatchedTree = dict[str, Any]
+_T = TypeVar("_T")
 
 
 class GuardProcess:
@@ -120,9 +127,21 @@ def end(trees: list[WatchedTree]) -> list[WatchedTree]:
     if others := [tree for tree in trees if tree["spare"] != trees[0]["spare"]]:
         return end([tree for tree in trees if tree not in others]) + end(others)
     with contextlib.suppress(Exception):  # where one cannot be ended the others must be
-        if kill_tree([_recall(tree) for tree in trees], grace=GRACE).ok:
+        if _retry(lambda: kill_tree([_recall(tree) for tree in trees], grace=GRACE)).ok:
             return trees
     return [] if len(trees) == 1 else [ended for tree in trees for ended in end([tree])]
+
+
+def _retry(act: Callable[[], _T], patience: float = PATIENCE) -> _T:
+    """Act, and again while the system refuses what that needs."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return act()
+        except OSError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(PAUSE)
 
 
 def _recall(tree: WatchedTree) -> RecalledTree:
@@ -135,16 +154,21 @@ def run(owner: str) -> None:
     """Read messages from the standard input until the owner is dead, and end its trees then."""
     described, ran = json.loads(owner)
     identity = ProcessIdentity.model_validate(described)
-    waiter = ExitWaiter(identity.pid)
+    waiter = _retry(lambda: ExitWaiter(identity.pid))
     death, dying = os.pipe()
 
     def await_death() -> None:
         if waiter.is_of(identity):
-            waiter.wait()
+            _retry(waiter.wait, math.inf)
         os.close(dying)
+
+    def is_replaced() -> bool:
+        with contextlib.suppress(OSError):  # it is asked again
+            return look_up(identity, ran).presence is Presence.REPLACED
+        return False
 
     threading.Thread(target=await_death, daemon=True).start()
     process = GuardProcess(0)
-    process.read_until(death, lambda: look_up(identity, ran).presence is Presence.REPLACED)
+    process.read_until(death, is_replaced)
     process.end_all()
     tidy_cells()

@@ -35,6 +35,17 @@ def absolute(name: str, place: object) -> Path:
     return Path(place).absolute()
 
 
+def may_exist(path: Path) -> bool:
+    """Whether something has this path; True also where that cannot be seen."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def create(path: Path, data: bytes) -> None:
     """Put a new file in its place, whole and on disk.
 
@@ -48,7 +59,7 @@ def create(path: Path, data: bytes) -> None:
         except FileExistsError:
             raise
         except OSError:  # no hard links: a file may still come between this look and the renaming
-            if path.exists():
+            if may_exist(path):
                 raise FileExistsError(path) from None
             draft.rename(path)
 

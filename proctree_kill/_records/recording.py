@@ -101,7 +101,7 @@ class Recording:
                 record_files.create(path, encode(intent))
                 self._intent = intent
                 _warn_if_untrusted(path)
-                taken = os.path.lexists(self.path)  # after the intent: now the id is ours
+                taken = record_files.may_exist(self.path)  # after the intent: now the id is ours
             except FileExistsError:
                 taken = True
         if taken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from .._models.result import Fate, KillResult
 from .._systems import current
 from .._systems.member import ALIVE
 from .assessment import Assessment, assess, assess_bare
+from .files import may_exist
 from .format import (
     PREFIX,
     Bare,
@@ -34,7 +36,9 @@ from .trusted_files import Folder, Opened, UntrustedError
 DROPPED = {RecordFate.ENDED, RecordFate.GONE, RecordFate.RECYCLED}
 """The fates with which the file is removed."""
 RECORD_POLL = 0.01
-"""Seconds between two looks for the record of a tree that is just being started."""
+"""Seconds between two looks at a record: its tree is just being started, or a look has failed."""
+SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What is raised where no descriptor or no memory is left, for a while."""
 FORK_TIME = 0.1
 """Seconds within which a fork becomes its program and carries the marker."""
 
@@ -71,6 +75,7 @@ class RecordRecovery:
         self._bare = bare
         self._owned = owned
         self._entry: Entry | None = None
+        self._has_begun = False  # to end the tree
         self._hurry = hurry or Hurry()
 
     def hurry(self) -> None:
@@ -80,16 +85,24 @@ class RecordRecovery:
     def run(self) -> RecordOutcome:
         """Look, act, and drop the file where nothing of its tree is left.
 
+        While the system refuses what that needs it is tried again, for as long as a kill may take.
         A tree that a living owner is just starting is ended once its record is there.
         """
         until = time.monotonic() + self._policy.grace + self._policy.settle
-        outcome = self._look()
-        while self._is_starting(outcome) and time.monotonic() < until:
+        while True:
+            try:
+                outcome = self._look()
+            except OSError as error:  # descriptors and memory come back: others need them, too
+                fate = RecordFate.SURVIVED if self._has_begun else RecordFate.UNREADABLE
+                outcome = self._outcome(fate, error.strerror or str(error))
+            else:
+                if not self._is_starting(outcome):
+                    return outcome
+                record = record_path(self._path.parent, id_of(self._path))
+                self._path = record if may_exist(record) else intent_path(record)
+            if time.monotonic() >= until:
+                return outcome
             time.sleep(RECORD_POLL)
-            record = record_path(self._path.parent, id_of(self._path))
-            self._path = record if record.exists() else intent_path(record)
-            outcome = self._look()
-        return outcome
 
     def _is_starting(self, outcome: RecordOutcome) -> bool:
         """Whether the file is an intent, and its owner lives and is to be ended all the same."""
@@ -104,6 +117,8 @@ class RecordRecovery:
         except UntrustedError as error:
             return self._outcome(RecordFate.UNTRUSTED, str(error))
         except OSError as error:
+            if error.errno in SCARCE:
+                raise
             return self._outcome(RecordFate.UNREADABLE, str(error.strerror or error))
         with opened:
             if opened.untrusted is not None:
@@ -134,8 +149,6 @@ class RecordRecovery:
                 return assess(entry, owned=self._owned, writer=opened.writer, uid=opened.uid)
         except UnreadableError as error:
             return Assessment(RecordFate.UNREADABLE, str(error))
-        except OSError as error:  # no descriptor is left to look at its processes
-            return Assessment(RecordFate.UNREADABLE, error.strerror)
         if opened.uid is not None:
             return Assessment(RecordFate.BARE, "another program of another user wrote it")
         if not self._bare:
@@ -156,6 +169,7 @@ class RecordRecovery:
         return self._outcome(fate, assessment.new_owner or assessment.detail, assessment)
 
     def _end(self, target: Target, assessment: Assessment) -> RecordOutcome:
+        self._has_begun = True
         try:
             kill = self._hurry.kill(target, self._policy)
             if not (_found(kill) or isinstance(self._entry, Record | Bare)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from .._systems.member import ALIVE, Member, is_same
 from .timers import Timer
 
 RECHECK = 60.0  # seconds; a process that got no descriptor is noticed by such a check only
+RETRY = 0.1  # seconds until it is tried again what failed for want of descriptors or memory
 
 _log = logging.getLogger("proctree_kill")
 
@@ -42,6 +44,7 @@ class ExitWatcher:
         self._new: list[Watch] = []
         self._system: System | None = None
         self._watched: dict[Member, Watch] = {}
+        self._unbound: list[Watch] = []  # what could not be looked at yet
 
     def watch(
         self, identity: ProcessIdentity, ended: Callable[[], object], timer: Timer | None = None
@@ -67,7 +70,7 @@ class ExitWatcher:
 
     def _run(self) -> None:
         while (system := self._bind_new()) is not None:
-            for member in system.wait(list(self._watched), self._next(system.now())):
+            for member in self._wait(system):
                 watch = self._watched.pop(member)
                 system.drop(member)
                 _call_logged(watch.ended)
@@ -76,26 +79,38 @@ class ExitWatcher:
                 if timer.due <= now:
                     _call_logged(timer.ring, now)
 
-    def _next(self, now: float) -> float:
+    def _wait(self, system: System) -> list[Member]:
+        """Wait until a process is dead, a timer is due, or a process is to be bound."""
         # The wait looks at each process as well: a heap would save little, and keep what is over.
-        return min([now + RECHECK, *(timer.due for timer in self._timers())])
+        pause = RETRY if self._unbound else RECHECK
+        until = min([system.now() + pause, *(timer.due for timer in self._timers())])
+        try:
+            return system.wait(list(self._watched), until)
+        except OSError:  # descriptors and memory come back
+            time.sleep(RETRY)
+            return []
 
     def _timers(self) -> list[Timer]:
-        return [watch.timer for watch in self._watched.values() if watch.timer is not None]
+        watches = [*self._watched.values(), *self._unbound]
+        return [watch.timer for watch in watches if watch.timer is not None]
 
     def _bind_new(self) -> System | None:
         """Bind what is to be watched; return the system, or None once no process is watched."""
+        again, self._unbound = self._unbound, []
         while True:
             with self._changing:
-                new, self._new = self._new, []
-                system = self._system
-                if system is None or not (new or self._watched):
+                new, self._new = [*again, *self._new], []
+                system, again = self._system, []
+                if system is None or not (new or self._unbound or self._watched):
                     self._close_system()
                     return None
             if not new:
                 return system
             for watch in new:
-                _call_logged(self._bind, system, watch)
+                try:
+                    self._bind(system, watch)
+                except OSError:
+                    self._unbound.append(watch)
 
     def _close_system(self) -> None:
         if self._system is not None:
@@ -103,7 +118,11 @@ class ExitWatcher:
             self._system = None
 
     def _bind(self, system: System, watch: Watch) -> None:
-        """Begin to watch a process; call ``ended`` at once if it is gone."""
+        """Begin to watch a process; call ``ended`` at once if it is gone.
+
+        Raises:
+            OSError: it cannot be looked at now.
+        """
         member = system.bind(watch.identity.pid)
         if member is not None:
             try:
@@ -113,7 +132,7 @@ class ExitWatcher:
             finally:
                 if member not in self._watched:
                     system.drop(member)
-        watch.ended()
+        _call_logged(watch.ended)
 
 
 def _call_logged(call: Callable[..., object], *args: object) -> None:

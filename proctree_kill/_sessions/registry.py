@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
 from pathlib import Path
 
 from .._models.errors import SessionError
 from .._models.policy import KillPolicy
+from .._records.files import may_exist
 from .._records.format import (
     DEFAULT_TOOL,
     Entry,
@@ -106,9 +106,12 @@ class Registry:
         return self._table.setdefault(session_id, _from_entry(session_id, path))
 
     def entry_path(self, session_id: str) -> Path | None:
-        """Return the path of a session's record, or of its intent; None where there is neither."""
+        """Return the path of a session's record, or of its intent; None where there is neither.
+
+        In a folder that cannot be searched there may be one: a read of it says why not.
+        """
         record = record_path(self.folder, session_id)
-        found = [path for path in (record, intent_path(record)) if os.path.lexists(path)]
+        found = [path for path in (record, intent_path(record)) if may_exist(path)]
         # A trusted intent comes before an untrusted record.
         return next(filter(is_trusted, found), next(iter(found), None))
 

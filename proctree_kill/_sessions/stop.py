@@ -66,7 +66,6 @@ class SessionStop:
         if self._hurried.is_set() or not is_new:
             ongoing.hurry()
         if is_new:
-            self._registry.announce(session, "stopping")
             self._carry_out(ongoing)
         return ongoing.result.result()
 
@@ -76,11 +75,17 @@ class SessionStop:
         process = self._session.process
         if ongoing is None or not is_new or process is None:
             return
-        process.poll()
-        if process.containment.is_empty:
-            self._finish(ongoing, _of_exit(self._session.session_id, process))
-            return
-        self._carry_out_in_thread(ongoing)
+        result = None
+        try:
+            process.poll()
+            if process.containment.is_empty:
+                result = _of_exit(self._session.session_id, process)
+        except Exception:  # noqa: BLE001 - the kill tries again, and reports what is wrong
+            _log.debug("the exit of an agent could not be looked at", exc_info=True)
+        if result is None:
+            self._carry_out_in_thread(ongoing)
+        else:
+            self._finish(ongoing, result)
 
     def time_out(self, reason: TimeoutReason) -> None:
         """Stop a session whose time is over; do nothing beside another stop."""
@@ -88,8 +93,6 @@ class SessionStop:
         if ongoing is None or not is_new:
             return
         self._reason = reason
-        self._registry.announce(self._session, "timed_out", reason=reason)
-        self._registry.announce(self._session, "stopping")
         self._carry_out_in_thread(ongoing)
 
     def _carry_out_in_thread(self, ongoing: OngoingStop) -> None:
@@ -106,6 +109,10 @@ class SessionStop:
         session = self._session
         result = _failed(session, "the stop was abandoned")
         try:
+            if self._reason is not None:
+                self._registry.announce(session, "timed_out", reason=self._reason)
+            if self._success is SessionState.STOPPED:
+                self._registry.announce(session, "stopping")
             result = self._end_tree(ongoing.hurry)
         except TargetRefusedError as error:
             result = _failed(session, str(error))
@@ -222,8 +229,8 @@ def _of_record(session: ManagedSession, outcome: RecordOutcome) -> StopResult:
         return nothing_to_stop(session.session_id, outcome.detail)
     summary = outcome.kill.summary() if outcome.kill else None
     detail = "; ".join(filter(None, (summary, outcome.detail))) or outcome.fate
-    if outcome.fate is RecordFate.UNTRUSTED:
-        detail = f"its record is untrusted: {detail}"
+    if outcome.fate in (RecordFate.UNTRUSTED, RecordFate.UNREADABLE):
+        detail = f"its record is {outcome.fate}: {detail}"
     error = None if outcome.fate is RecordFate.ENDED else detail
     if outcome.fate not in (RecordFate.ENDED, RecordFate.SURVIVED):
         return _result(session.session_id, "nothing_to_stop", detail, error, outcome.kill)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -17,9 +18,18 @@ from typing import Any
 import psutil
 import pytest
 
-from proctree_kill import Containment, Evidence, TreePopen, errors, kill_tree
+from proctree_kill import (
+    Containment,
+    Evidence,
+    KillResult,
+    TreePopen,
+    errors,
+    identify,
+    kill_tree,
+)
 from proctree_kill._containment import guard as containment_guard
 from proctree_kill._containment.recalled import RecalledTree
+from proctree_kill._engine.process import ExitWaiter
 from proctree_kill._guard import process as guard_process
 from proctree_kill._guard.process import LOOKS, GuardProcess, end
 from proctree_kill._records.format import Intent, encode, intent_path
@@ -259,6 +269,52 @@ def test_a_tree_that_cannot_be_ended_does_not_keep_the_others_alive(plant: Plant
     assert end(trees) == trees[1:]
     assert tree.all_dead(BOUND)
     process.stop()
+
+
+def test_a_tree_is_ended_though_memory_was_used_up_for_a_while(
+    plant: Planter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, tree = plant.contained(FAMILY)
+    errors = [OSError(errno.ENOMEM, "Cannot allocate memory") for _ in range(3)]
+
+    def scarce(*args: Any, **options: Any) -> KillResult:
+        if errors:
+            raise errors.pop()
+        return kill_tree(*args, **options)
+
+    monkeypatch.setattr(guard_process, "kill_tree", scarce)
+    marker = process.containment.marker
+    trees: list[dict[str, Any]] = [
+        {"marker": marker, "cgroup": None, "identity": None, "records": [], "spare": []}
+    ]
+    assert end(trees) == trees
+    assert tree.all_dead(BOUND)
+    process.stop()
+
+
+@pytest.mark.parametrize("call", ["__init__", "wait"])
+def test_the_death_of_the_owner_is_noticed_though_memory_was_used_up_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    errors = [OSError(errno.ENOMEM, "Cannot allocate memory") for _ in range(3)]
+    real = getattr(ExitWaiter, call)
+
+    def scarce(*args: Any) -> object:
+        if errors:
+            raise errors.pop()
+        found: object = real(*args)
+        return found
+
+    def scene() -> int:
+        """Run a guard whose pipe a fork of the owner keeps open."""
+        monkeypatch.setattr(ExitWaiter, call, scarce)
+        reading, _ = os.pipe()
+        os.dup2(reading, 0)
+        guard_process.run(json.dumps([identify(owner.pid).model_dump(mode="json"), None]))
+        return len(errors)
+
+    with subprocess.Popen(["true"]) as owner:
+        assert apart(scene) == 0
 
 
 class TestTheGuard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -42,6 +43,21 @@ def test_a_file_that_is_there_is_not_written_over(place: Path) -> None:
         record_files.create(place, NEW)
     assert place.read_bytes() == OLD
     assert files(place.parent) == {place.name}
+
+
+@pytest.mark.parametrize(
+    ("error", "may"),
+    [(None, True), (errno.ENOENT, False), (errno.ENOTDIR, False), (errno.EACCES, True)],
+)
+def test_what_cannot_be_seen_may_exist(
+    place: Path, monkeypatch: pytest.MonkeyPatch, error: int | None, *, may: bool
+) -> None:
+    def look(_: Path) -> None:
+        if error is not None:
+            raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(Path, "lstat", look)
+    assert record_files.may_exist(place) is may
 
 
 def test_a_file_is_replaced_as_a_whole(place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from proctree_kill import (
     KillPolicy,
+    KillResult,
     ProcessIdentity,
     RecoveryReport,
     arecover,
@@ -24,12 +26,13 @@ from proctree_kill import (
     identify,
     recover,
 )
+from proctree_kill._engine.killing import Hurry
 from proctree_kill._records import assessment
 from proctree_kill._records.recover_record import RecordRecovery
 from proctree_kill._records.report import RecordFate, RecordOutcome
 from proctree_kill._records.trusted_files import Opened
 from support.agents import HASTY, PATIENT, POLITE, STUBBORN, abandon, files
-from support.callers import apart, in_namespace, unprivileged
+from support.callers import apart, in_namespace, limit_descriptors, unprivileged
 from support.nodes import Node, chain
 from support.owners import has_ended
 from support.planter import Planter
@@ -49,6 +52,8 @@ import sys
 from proctree_kill import KillPolicy, recover
 print(recover(sys.argv[1], policy=KillPolicy(grace=0.5)).model_dump_json())
 """
+MANY, FEW_DESCRIPTORS = 12, 32
+"""Trees that are ended at the same time, by a process that may open so few files."""
 HEADLESS = Node(name="root", dies=True, children=(Node(name="loner", session=True),))
 
 
@@ -451,6 +456,40 @@ class TestCalls:
         assert set(fates) <= {RecordFate.ENDED, RecordFate.OWNED, RecordFate.GONE}
         assert all(tree.all_dead() for tree in trees)
         assert files(tmp_path) == set()
+
+    def test_many_trees_are_ended_with_few_descriptors(
+        self, plant: Planter, tmp_path: Path
+    ) -> None:
+        owner = dead_owner(plant)
+        trees = []
+        for index in range(MANY):
+            tree, facts = marked(plant, DAEMON)
+            write(tmp_path, str(index), owner=owner, **facts)
+            trees.append(tree)
+
+        def scene() -> list[RecoveryReport]:
+            limit_descriptors(FEW_DESCRIPTORS)
+            return [recover(tmp_path, policy=HASTY, dry_run=dry_run) for dry_run in (True, False)]
+
+        for report in apart(scene):
+            assert [outcome.fate for outcome in report.outcomes] == [RecordFate.ENDED] * MANY
+        assert all(tree.all_dead() for tree in trees)
+
+    def test_a_tree_that_could_not_be_ended_is_no_success(
+        self, plant: Planter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tree, facts = marked(plant)
+        write(tmp_path, "a", owner=dead_owner(plant), **facts)
+
+        def fail(*_: object) -> KillResult:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+        monkeypatch.setattr(Hurry, "kill", fail)
+        report = recover(tmp_path, policy=KillPolicy(grace=0, settle=0.1))
+        assert not report.ok
+        assert only(report).detail == "Cannot allocate memory"
+        assert files(tmp_path) == {"session_a.pid"}
+        assert tree.root.poll() is None
 
     def test_a_second_recovery_leaves_alone_what_the_first_works_on(
         self, plant: Planter, tmp_path: Path

@@ -103,7 +103,7 @@ def stranger() -> Account:
 
 def only(folder: Path, **options: Any) -> RecordOutcome:
     """Recover a folder, and return its only outcome."""
-    (outcome,) = recover(folder, policy=PATIENT, **options).outcomes
+    (outcome,) = recover(folder, **{"policy": PATIENT, **options}).outcomes
     return outcome
 
 
@@ -243,7 +243,7 @@ class TestContents:
             raise OSError(24, "Too many open files")
 
         monkeypatch.setattr("proctree_kill._records.recover_record.assess", fail)
-        outcome = only(tmp_path)
+        outcome = only(tmp_path, policy=KillPolicy(grace=0, settle=0.1))
         assert (outcome.fate, outcome.detail) == (RecordFate.UNREADABLE, "Too many open files")
         assert recorded.lives
         assert files(tmp_path) == {"session_a.pid"}

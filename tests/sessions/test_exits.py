@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import subprocess
 import threading
 import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from proctree_kill import SessionManager
+from proctree_kill import SessionManager, TreePopen
 from proctree_kill._sessions.session import ManagedSession
+from proctree_kill._systems import current
 from support.agents import FOREVER, HASTY, PATIENT, files, start
 from support.churn import churn
 from support.counts import CHURN
 from support.listener import Listener
 from support.nodes import Node
 from support.planter import Planter
-from support.threads import running_threads, wait_for_new_threads
+from support.threads import in_thread, running_threads, wait_for_new_threads
 from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork")
+
+FAILURES = 3
+with current() as system:
+    SYSTEM = type(system)
+
+
+def failing_in_the_watch(
+    monkeypatch: pytest.MonkeyPatch, kind: type[object], method: str
+) -> list[OSError]:
+    """Have the first calls of a method fail in the thread that watches; return what is left."""
+    errors = [OSError(errno.EMFILE, "Too many open files") for _ in range(FAILURES)]
+    real = getattr(kind, method)
+
+    def scarce(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - what the method returns
+        if errors and threading.current_thread().name == "proctree_kill watch":
+            raise errors.pop()
+        return real(*args, **options)
+
+    monkeypatch.setattr(kind, method, scarce)
+    return errors
 
 
 def test_an_agent_that_leaves_by_itself_is_noticed(
@@ -67,6 +91,41 @@ def test_an_exit_is_noticed_whichever_code_reaps_it(
     session = manager.spawn_agent("a", ["true"])
     assert session.process.wait() == 0
     listener.wait("exited")
+
+
+@pytest.mark.parametrize("method", ["bind", "wait"])
+def test_exits_are_noticed_though_descriptors_were_used_up_for_a_while(
+    manager: SessionManager, listener: Listener, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    errors = failing_in_the_watch(monkeypatch, SYSTEM, method)
+    first = manager.spawn_agent("a", ["sh", "-c", "read line"], stdin=subprocess.PIPE)
+    assert first.process.stdin
+    first.process.stdin.close()
+    listener.wait("exited")
+    assert errors == []
+    manager.spawn_agent("b", ["true"])
+    listener.wait("exited", "b")
+
+
+@pytest.mark.parametrize("method", ["bind", "wait"])
+def test_a_lifetime_is_over_though_descriptors_were_used_up_for_a_while(
+    manager: SessionManager, listener: Listener, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    errors = failing_in_the_watch(monkeypatch, SYSTEM, method)
+    manager.spawn_agent("a", ["sleep", "1000"], max_lifetime=0.3)
+    listener.wait("stopped")
+    assert errors == []
+
+
+@pytest.mark.parametrize("method", ["poll", "usage"])
+def test_what_an_exit_left_is_ended_though_it_could_not_be_looked_at(
+    manager: SessionManager, listener: Listener, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    errors = failing_in_the_watch(monkeypatch, TreePopen, method)
+    manager.spawn_agent("a", ["true"])
+    listener.wait("exited")
+    assert len(errors) < FAILURES
+    assert in_thread(lambda: manager.stop_agent("a").method)() == "nothing_to_stop"
 
 
 def test_nothing_is_watched_when_there_is_no_process(

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from proctree_kill import KillPolicy, SessionManager, SessionState, identify
+from proctree_kill import KillPolicy, SessionManager, SessionState, StopResult, identify
 from proctree_kill._records.format import record_path
 from proctree_kill._records.recover_record import RecordRecovery
 from proctree_kill._records.report import RecordOutcome
 from proctree_kill._sessions import registry
 from support.agents import FOREVER, PATIENT, POLITE, STUBBORN, files, start
+from support.callers import apart, unprivileged
 from support.listener import Listener
 from support.planter import Planter
 from support.records import dead_owner, new_marker, write
 from support.threads import in_thread
+from support.users import ordinary_user
 
 pytestmark = pytest.mark.needs("fork")
 
@@ -123,6 +125,21 @@ def test_what_may_not_be_acted_upon_is_a_failure_that_says_why(
     assert path.read_bytes() == text
     assert listener.wait("stop_failed").error == result.error
     assert dict(manager.sessions) == {}
+
+
+@pytest.mark.needs("root", "ordinary user")
+def test_where_records_cannot_be_read_a_stop_says_so(open_folder: Path) -> None:
+    closed = open_folder / "closed"
+    closed.mkdir(mode=0o700)
+
+    def scene() -> StopResult:
+        with unprivileged(ordinary_user()):
+            return SessionManager(closed, guard=False).stop_agent("a")
+
+    result = apart(scene)
+    closed.rmdir()
+    assert not result.success
+    assert result.error == "its record is unreadable: Permission denied"
 
 
 def test_a_second_stop_of_a_lost_session_forces_too(

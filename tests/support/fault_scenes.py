@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Sequence
 from functools import partial
 from itertools import cycle
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from types import SimpleNamespace
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from proctree_kill import KillPolicy, SessionManager, TreePopen, kill_tree
+from proctree_kill import (
+    KillPolicy,
+    Session,
+    SessionEvent,
+    SessionManager,
+    StopResult,
+    TreePopen,
+    kill_tree,
+    recover,
+)
+from proctree_kill._records.report import RecordFate
 
+from .callers import apart
 from .faults import ERRORS, Calls, Opcodes, Scene, run
 
 Root = TypeVar("Root", bound="subprocess.Popen[bytes]")
@@ -47,6 +60,57 @@ def started(folder: Path) -> SessionManager:
     return manager
 
 
+class Leaving(NamedTuple):
+    """An agent that leaves by itself, and leaves processes behind.
+
+    Args:
+        session: its session; it leaves when its input ends.
+        noticed: set when what follows its exit has been done.
+    """
+
+    session: Session[TreePopen[bytes]]
+    noticed: threading.Event
+
+
+def leaving(folder: Path) -> Leaving:
+    """Start such an agent."""
+    noticed = threading.Event()
+
+    def note(event: SessionEvent) -> None:
+        if event.event.endswith((".exited", ".stop_failed")):
+            noticed.set()
+
+    manager = SessionManager(folder, policy=FORCE, event_broadcaster=note)
+    command = [*FAMILY[:2], FAMILY[2].replace("wait", "read x")]
+    session = manager.spawn_agent("a", command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    _when_ready(session.process)
+    return Leaving(session, noticed)
+
+
+def _leave(agent: Leaving) -> StopResult | None:
+    """Have the agent leave, and wait until that has been noticed."""
+    assert agent.session.process.stdin
+    agent.session.process.stdin.close()
+    agent.noticed.wait()
+    return agent.session.result
+
+
+def abandoned(folder: Path) -> Path:
+    """Start a tree whose owner is dead."""
+
+    def start() -> None:
+        contained(folder, record=folder / "session_a.pid")
+
+    apart(start)
+    return folder
+
+
+def _recover(folder: Path) -> SimpleNamespace:
+    """Recover a record; it is said to be dead where the tree was ended."""
+    (outcome,) = recover(folder, policy=FORCE).outcomes
+    return SimpleNamespace(ok=outcome.fate in (RecordFate.ENDED, RecordFate.GONE))
+
+
 def started_in(containment: Literal["auto", "session", "kernel"], **options: Any) -> Scene:
     """Start a tree by TreePopen, with a record if that is among the options."""
 
@@ -72,6 +136,8 @@ KILLS = {
         lambda tree: tree.stop(grace=0),
     ),
     "stop_agent": Scene(started, lambda manager: manager.stop_agent("a")),
+    "exit": Scene(leaving, _leave),
+    "recover": Scene(abandoned, _recover),
 }
 STARTS = {
     "session": started_in("session"),

@@ -11,6 +11,8 @@ from typing import IO, Any
 
 from .times import BOUND
 
+PENDING = re.compile(r"^(Sig|Shd)Pnd:.*[^0\s]", re.MULTILINE)
+
 
 class Terminal:
     """A terminal, and the leader of the session on it."""
@@ -48,11 +50,14 @@ class Terminal:
         self._screen.send(keys)
 
     def press_ctrl_c(self) -> None:
-        """Interrupt, and wait until the leader has taken the signal: two at once are one."""
+        """Interrupt, and wait until the leader has taken the signal: two at once are one.
+
+        What a signal has ended keeps it pending (proc_pid_status(5)).
+        """
         self.type("\3")
         self.expect("^C")
         status = Path(f"/proc/{self._leader.pid}/status")
-        while re.search(r"^(Sig|Shd)Pnd:.*[^0\s]", status.read_text(), re.MULTILINE):
+        while PENDING.search(found := status.read_text()) and "zombie" not in found:
             os.sched_yield()
 
     def expect(self, text: str) -> None:
