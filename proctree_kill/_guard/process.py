@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from .._containment.recalled import RecalledTree
 from .._engine.kill import kill_tree
@@ -23,21 +23,19 @@ from .._engine.process import ExitWaiter
 from .._models.identity import ProcessIdentity
 from .._records.recording import forget
 from .._systems import tidy_cells
+from .._systems.scarcity import retry
 
 GRACE = 0.5  # seconds between asking a tree and the force: its owner is dead, no caller waits
 STARTING_TIME = 0.5
 """Seconds within which a process that the owner was just starting has become its program."""
 STARTING_POLL = 0.05  # seconds between two looks for such a process
-PATIENCE, PAUSE = 10.0, 0.1
-"""Seconds for which a call that fails is tried again, and between two tries.
-
-Descriptors and memory come back; an owner that was killed for want of memory leaves little.
+PATIENCE = 10.0
+"""Seconds for which it is waited for memory: an owner that was killed for want of it leaves little.
 """
 LOOKS, LOOK_POLL = 10, 0.05  # seconds between two looks
 """How often the owner is looked at after the end of its pipe: macOS ends it early in an exec."""
 
 WatchedTree = dict[str, Any]
-_T = TypeVar("_T")
 
 
 class GuardProcess:
@@ -127,21 +125,10 @@ def end(trees: list[WatchedTree]) -> list[WatchedTree]:
     if others := [tree for tree in trees if tree["spare"] != trees[0]["spare"]]:
         return end([tree for tree in trees if tree not in others]) + end(others)
     with contextlib.suppress(Exception):  # where one cannot be ended the others must be
-        if _retry(lambda: kill_tree([_recall(tree) for tree in trees], grace=GRACE)).ok:
+        recalled = [_recall(tree) for tree in trees]
+        if retry(lambda: kill_tree(recalled, grace=GRACE), PATIENCE).ok:
             return trees
     return [] if len(trees) == 1 else [ended for tree in trees for ended in end([tree])]
-
-
-def _retry(act: Callable[[], _T], patience: float = PATIENCE) -> _T:
-    """Act, and again while the system refuses what that needs."""
-    until = time.monotonic() + patience
-    while True:
-        try:
-            return act()
-        except OSError:
-            if time.monotonic() >= until:
-                raise
-            time.sleep(PAUSE)
 
 
 def _recall(tree: WatchedTree) -> RecalledTree:
@@ -154,12 +141,12 @@ def run(owner: str) -> None:
     """Read messages from the standard input until the owner is dead, and end its trees then."""
     described, ran = json.loads(owner)
     identity = ProcessIdentity.model_validate(described)
-    waiter = _retry(lambda: ExitWaiter(identity.pid))
+    waiter = retry(lambda: ExitWaiter(identity.pid), PATIENCE)
     death, dying = os.pipe()
 
     def await_death() -> None:
         if waiter.is_of(identity):
-            _retry(waiter.wait, math.inf)
+            retry(waiter.wait, math.inf)
         os.close(dying)
 
     def is_replaced() -> bool:

@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from .._containment.containment import Containment
@@ -17,6 +18,7 @@ from .._models.errors import RecordError
 from .._models.identity import Image, ProcessIdentity
 from .._systems.image import image
 from .._systems.machine import machine_id, pid_namespace
+from .._systems.scarcity import retry
 from . import files as record_files
 from .files import absolute
 from .format import (
@@ -36,6 +38,7 @@ from .trusted_files import LARGEST, Folder, Opened, UntrustedError
 
 _log = logging.getLogger("proctree_kill")
 
+FORGET_TIME = 1.0  # seconds for which a descriptor is waited for that the removal of a file needs
 LONGEST_SPARE = LARGEST // 2  # bytes; the rest of a record is far smaller
 _checked: set[Path] = set()
 """The folders in which a file of ours was read back."""
@@ -138,7 +141,7 @@ class Recording:
             return True
         try:
             for path in self.files:
-                forget(path, intent.marker)
+                retry(partial(forget, path, intent.marker), FORGET_TIME)
         except OSError:
             return False
         self._intent = None

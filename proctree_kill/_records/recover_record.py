@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult
 from .._systems import current
 from .._systems.member import ALIVE
+from .._systems.scarcity import SCARCE, retry
 from .assessment import Assessment, assess, assess_bare
 from .files import may_exist
 from .format import (
@@ -36,9 +36,7 @@ from .trusted_files import Folder, Opened, UntrustedError
 DROPPED = {RecordFate.ENDED, RecordFate.GONE, RecordFate.RECYCLED}
 """The fates with which the file is removed."""
 RECORD_POLL = 0.01
-"""Seconds between two looks at a record: its tree is just being started, or a look has failed."""
-SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-"""What is raised where no descriptor or no memory is left, for a while."""
+"""Seconds between two looks for the record of a tree that is just being started."""
 FORK_TIME = 0.1
 """Seconds within which a fork becomes its program and carries the marker."""
 
@@ -85,24 +83,21 @@ class RecordRecovery:
     def run(self) -> RecordOutcome:
         """Look, act, and drop the file where nothing of its tree is left.
 
-        While the system refuses what that needs it is tried again, for as long as a kill may take.
+        While that lacks descriptors or memory it is tried again, for as long as a kill may take.
         A tree that a living owner is just starting is ended once its record is there.
         """
         until = time.monotonic() + self._policy.grace + self._policy.settle
         while True:
             try:
-                outcome = self._look()
-            except OSError as error:  # descriptors and memory come back: others need them, too
+                outcome = retry(self._look, until - time.monotonic())
+            except OSError as error:
                 fate = RecordFate.SURVIVED if self._has_begun else RecordFate.UNREADABLE
-                outcome = self._outcome(fate, error.strerror or str(error))
-            else:
-                if not self._is_starting(outcome):
-                    return outcome
-                record = record_path(self._path.parent, id_of(self._path))
-                self._path = record if may_exist(record) else intent_path(record)
-            if time.monotonic() >= until:
+                return self._outcome(fate, error.strerror or str(error))
+            if not self._is_starting(outcome) or time.monotonic() >= until:
                 return outcome
             time.sleep(RECORD_POLL)
+            record = record_path(self._path.parent, id_of(self._path))
+            self._path = record if may_exist(record) else intent_path(record)
 
     def _is_starting(self, outcome: RecordOutcome) -> bool:
         """Whether the file is an intent, and its owner lives and is to be ended all the same."""

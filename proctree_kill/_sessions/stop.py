@@ -16,6 +16,7 @@ from .._models.usage import remarks
 from .._records.recover_record import RecordRecovery
 from .._records.report import RecordFate, RecordOutcome
 from .._spawn.popen import TreePopen
+from .._systems.scarcity import retry
 from .models import SessionState, StopMethod, StopResult, TimeoutReason
 from .registry import Registry
 from .session import ManagedSession, OngoingStop
@@ -137,7 +138,11 @@ class SessionStop:
             # An agent that has exited by itself cannot obey the hook.
             exited = self._success is SessionState.EXITED
             hook = None if exited else session.options.hook(session)
-            kill = hurry.kill(session.process, policy, session.options.spare, hook)
+            process, spare = session.process, session.options.spare
+            # Other stops need descriptors at the same time.
+            kill = retry(
+                lambda: hurry.kill(process, policy, spare, hook), policy.grace + policy.settle
+            )
             return _of_kill(session, kill, hook)
         path = self._registry.entry_path(session.session_id)
         if path is None:

@@ -1,4 +1,4 @@
-"""Real: a cold program that has hardly a descriptor left kills, or refuses before it touches."""
+"""Real: kills with hardly a descriptor left; a cold program refuses before it touches."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import subprocess
 import sys
 
 import pytest
+
+from proctree_kill import Fate, kill_tree
+from support.nodes import Node, chain
+from support.planter import Planter
+from support.times import LONG
 
 pytestmark = pytest.mark.needs("fork", "pidfd")
 
@@ -55,3 +60,16 @@ def test_three_free_descriptors_are_enough_and_fewer_touch_nothing(kind: str, fr
     killed = "[<Fate.KILLED: 'killed'>, <Fate.KILLED: 'killed'>];-9\n"
     assert ran.stderr == ""
     assert ran.stdout == (killed if free >= 3 else "Too many open files;None\nalive\n")
+
+
+def test_deaths_are_noticed_though_no_descriptor_can_be_kept(
+    monkeypatch: pytest.MonkeyPatch, plant: Planter
+) -> None:
+    from proctree_kill._systems.linux import pidfd_handles  # noqa: PLC0415 - not on every system
+
+    monkeypatch.setattr(pidfd_handles, "FIRST_BUDGET", 0)
+    monkeypatch.setattr(pidfd_handles.PidfdHandles, "_room", lambda _: False)
+    tree = plant(Node(name="root", children=(chain("a", "b"),)))
+    result = kill_tree(tree.root.pid, grace=LONG)
+    assert [outcome.fate for outcome in result.outcomes] == [Fate.TERMINATED] * 3
+    assert tree.all_dead()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -29,6 +29,7 @@ from proctree_kill._records.format import record_path
 from proctree_kill._sessions import start as starts
 from proctree_kill._sessions.session import ManagedSession
 from support.agents import FOREVER, HASTY, PATIENT, POLITE, STUBBORN, files, start
+from support.callers import apart, limit_descriptors
 from support.counts import HUNG
 from support.listener import Listener
 from support.nodes import Node
@@ -37,6 +38,9 @@ from support.threads import in_thread
 from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork")
+
+MANY, SPARE_DESCRIPTORS = 12, 8
+"""Sessions that are stopped at the same time, by a process that may open so many more files."""
 
 
 def test_a_session_from_its_start_to_its_end(
@@ -248,3 +252,20 @@ def test_the_record_of_a_session_names_no_command(
     told = record_path(tmp_path, "a").read_bytes()
     assert sys.executable.encode() not in told
     assert b"argv_digest" in told
+
+
+@pytest.mark.needs("procfs")
+@pytest.mark.parametrize("containment", ["session", "auto"])
+def test_many_sessions_are_stopped_with_few_descriptors(
+    tmp_path: Path, containment: Literal["session", "auto"]
+) -> None:
+    def scene() -> tuple[set[str | None], set[str]]:
+        with SessionManager(tmp_path, policy=PATIENT, guard=False) as manager:
+            for index in range(MANY):
+                command = ["sh", "-c", "sleep 1000 & sleep 1000 & wait"]
+                manager.spawn_agent(str(index), command, containment=containment)
+            limit_descriptors(len(list(Path("/proc/self/fd").iterdir())) + SPARE_DESCRIPTORS)
+            results = manager.stop_all()
+        return {result.error for result in results.values()}, files(tmp_path)
+
+    assert apart(scene) == ({None}, set())

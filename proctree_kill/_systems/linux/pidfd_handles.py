@@ -28,6 +28,8 @@ HIGHEST = 8192
 PAUSE_FACTOR = 20
 """After a death the next look comes after this many times what a look costs."""
 
+UNHELD_POLL = 0.05
+"""Seconds between two looks at members of which none has a descriptor."""
 LONGEST_WAIT = 86_400.0
 """Seconds that are handed to poll(2) at most, which counts milliseconds in 32 bits."""
 _FULL = {errno.EMFILE, errno.ENFILE}
@@ -154,6 +156,8 @@ class PidfdHandles:
         """Wait until one of these is dead, until this time, or for a hurry; return the dead."""
         unheld = [member for member in members if member.handle is None]
         dead = [member for member in unheld if not self._hold(member)]
+        if unheld and all(member.handle is None for member in members):
+            until = min(until, time.monotonic() + UNHELD_POLL)
         if not dead:
             dead = self._wait(members, until)
         if unheld and time.monotonic() >= until:
