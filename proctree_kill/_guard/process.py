@@ -30,8 +30,7 @@ STARTING_TIME = 0.5
 """Seconds within which a process that the owner was just starting has become its program."""
 STARTING_POLL = 0.05  # seconds between two looks for such a process
 PATIENCE = 10.0
-"""Seconds for which it is waited for memory: an owner that was killed for want of it leaves little.
-"""
+"""Seconds for which it waits for memory: an owner that was killed for want of it leaves little."""
 LOOKS, LOOK_POLL = 10, 0.05  # seconds between two looks
 """How often the owner is looked at after the end of its pipe: macOS ends it early in an exec."""
 

@@ -38,7 +38,7 @@ from .trusted_files import LARGEST, Folder, Opened, UntrustedError
 
 _log = logging.getLogger("proctree_kill")
 
-FORGET_TIME = 1.0  # seconds for which a descriptor is waited for that the removal of a file needs
+FORGET_TIME = 1.0  # seconds for which the removal of a file waits for a descriptor
 LONGEST_SPARE = LARGEST // 2  # bytes; the rest of a record is far smaller
 _checked: set[Path] = set()
 """The folders in which a file of ours was read back."""

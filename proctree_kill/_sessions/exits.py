@@ -16,7 +16,7 @@ from .._systems.member import ALIVE, Member, is_same
 from .timers import Timer
 
 RECHECK = 60.0  # seconds; a process that got no descriptor is noticed by such a check only
-RETRY = 0.1  # seconds until it is tried again what failed for want of descriptors or memory
+RETRY = 0.1  # seconds between two tries of what fails for want of descriptors or memory
 
 _log = logging.getLogger("proctree_kill")
 
@@ -86,7 +86,8 @@ class ExitWatcher:
         until = min([system.now() + pause, *(timer.due for timer in self._timers())])
         try:
             return system.wait(list(self._watched), until)
-        except OSError:  # descriptors and memory come back
+        except OSError as error:  # descriptors and memory come back
+            _log.debug("no exit of an agent can be waited for now: %s", error)
             time.sleep(RETRY)
             return []
 
