@@ -80,7 +80,7 @@ def run(options: Namespace, screen: Screen) -> int:
             with screen.grace(policy.grace, lines=lines, pauses=ask_times(policy)):
                 result = command.finish()
         except BaseException:
-            process.stop(grace=0, spare=leftovers.spare)
+            process.abort()
             terminal.reclaim(modes=True)
             raise
         killed = result is not None and result.forced
@@ -149,7 +149,7 @@ def start(argv: list[str], terminal: Terminal, **popen: Any) -> TreePopen[Any]:
             process = TreePopen(command, close_fds=False, start_new_session=new_session, **popen)
     except OSError:
         if process is not None:
-            process.stop(grace=0)
+            process.abort()
         raise
     return process
 

@@ -17,6 +17,7 @@ from .._engine.rest import RestWaiter
 from .._engine.spare import check_spare, sparing
 from .._models.policy import KillPolicy
 from .._models.result import Fate, KillResult
+from .._systems.scarcity import retry
 from .time_limit import TimeLimit
 from .transfer import Transfer
 
@@ -206,6 +207,9 @@ class Rest:
 
     def end(self, policy: KillPolicy) -> KillResult | None:
         """End what is left; return None if no process was left."""
+        return retry(lambda: self._end(policy))
+
+    def _end(self, policy: KillPolicy) -> KillResult | None:
         process = self._process
         if process.poll() is not None and process.containment.is_empty:
             process.forget()

@@ -27,6 +27,8 @@ from .._models.usage import Usage
 from .._records.recording import Recording
 from .._running import threads
 from .._systems import child_exit
+from .._systems.pid import peek
+from .._systems.scarcity import retry
 from .idle import check_timeout
 from .leftovers import LINGER, Choice, Leftovers, Rest
 from .signature import check_names, options_of
@@ -305,7 +307,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             return
         if kind is not None:
             try:
-                self.stop(grace=0, spare=self._leftovers.spare)
+                self.abort()
             finally:
                 self.close_pipes()
             return
@@ -326,7 +328,7 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
             else:
                 threads.run(Rest(self, self._leftovers))
         except BaseException:
-            self.stop(grace=0, spare=self._leftovers.spare)
+            self.abort()
             raise
 
     def end_kill(self, result: KillResult) -> KillResult:
@@ -358,6 +360,20 @@ class TreePopen(subprocess.Popen[AnyStr], Contained):
     def _signal(self, way: Literal["ask", "force"]) -> None:
         if not self.containment.is_empty:
             signal_tree(self, way)
+
+    def abort(self) -> None:
+        """End the tree after an error; without a free descriptor at least the root and its group.
+
+        Raises:
+            OSError: no descriptor or no memory was left to look for all.
+        """
+        spare = self._leftovers.spare
+        try:
+            retry(lambda: self.stop(grace=0, spare=spare))
+        except OSError:
+            if spare is None and peek(self.pid) is not False:
+                self.kill_root()
+            raise
 
     def kill_root(self) -> None:
         """Kill the root and its group by their number, and reap the root; open no descriptor."""

@@ -114,7 +114,7 @@ class Running:
             try:
                 ended = self._finish(process, transfer, self._limit(process, transfer, until))
             except BaseException:
-                process.stop(grace=0, spare=self._leftovers.spare)
+                process.abort()
                 raise
             finally:
                 transfer.stop()
