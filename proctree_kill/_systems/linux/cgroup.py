@@ -176,9 +176,10 @@ class TreeCgroup(Cell):
 
     def abandon(self) -> None:
         """Remove it now, when another one is made, or at exit."""
-        _abandoned.add(self)  # first: without a free descriptor it cannot be looked at
-        if self.remove():
-            _abandoned.discard(self)
+        _abandoned.add(self)
+        with contextlib.suppress(OSError):  # without a free descriptor it cannot be looked at
+            if self.remove():
+                _abandoned.discard(self)
 
 
 class _EntryCgroup:
