@@ -469,7 +469,7 @@ class TestCalls:
 
         def scene() -> list[RecoveryReport]:
             limit_descriptors(FEW_DESCRIPTORS)
-            return [recover(tmp_path, policy=HASTY, dry_run=dry_run) for dry_run in (True, False)]
+            return [recover(tmp_path, policy=PATIENT, dry_run=dry_run) for dry_run in (True, False)]
 
         for report in apart(scene):
             assert [outcome.fate for outcome in report.outcomes] == [RecordFate.ENDED] * MANY

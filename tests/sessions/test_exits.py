@@ -26,25 +26,28 @@ from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork")
 
-FAILURES = 3
 with current() as system:
     SYSTEM = type(system)
 
 
 def failing_in_the_watch(
-    monkeypatch: pytest.MonkeyPatch, kind: type[object], method: str
-) -> list[OSError]:
-    """Have the first calls of a method fail in the thread that watches; return what is left."""
-    errors = [OSError(errno.EMFILE, "Too many open files") for _ in range(FAILURES)]
+    monkeypatch: pytest.MonkeyPatch, kind: type[object], method: str, times: int = 1
+) -> threading.Event:
+    """Have the first calls of a method fail in the thread that watches; return when they have."""
+    errors = [OSError(errno.EMFILE, "Too many open files") for _ in range(times)]
+    over = threading.Event()
     real = getattr(kind, method)
 
     def scarce(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - what the method returns
         if errors and threading.current_thread().name == "proctree_kill watch":
-            raise errors.pop()
+            error = errors.pop()
+            if not errors:
+                over.set()
+            raise error
         return real(*args, **options)
 
     monkeypatch.setattr(kind, method, scarce)
-    return errors
+    return over
 
 
 def test_an_agent_that_leaves_by_itself_is_noticed(
@@ -97,12 +100,12 @@ def test_an_exit_is_noticed_whichever_code_reaps_it(
 def test_exits_are_noticed_though_descriptors_were_used_up_for_a_while(
     manager: SessionManager, listener: Listener, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    errors = failing_in_the_watch(monkeypatch, SYSTEM, method)
+    over = failing_in_the_watch(monkeypatch, SYSTEM, method, times=3)
     first = manager.spawn_agent("a", ["sh", "-c", "read line"], stdin=subprocess.PIPE)
+    assert over.wait(BOUND)
     assert first.process.stdin
     first.process.stdin.close()
     listener.wait("exited")
-    assert errors == []
     manager.spawn_agent("b", ["true"])
     listener.wait("exited", "b")
 
@@ -111,20 +114,20 @@ def test_exits_are_noticed_though_descriptors_were_used_up_for_a_while(
 def test_a_lifetime_is_over_though_descriptors_were_used_up_for_a_while(
     manager: SessionManager, listener: Listener, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    errors = failing_in_the_watch(monkeypatch, SYSTEM, method)
+    over = failing_in_the_watch(monkeypatch, SYSTEM, method)
     manager.spawn_agent("a", ["sleep", "1000"], max_lifetime=0.3)
     listener.wait("stopped")
-    assert errors == []
+    assert over.is_set()
 
 
 @pytest.mark.parametrize("method", ["poll", "usage"])
 def test_what_an_exit_left_is_ended_though_it_could_not_be_looked_at(
     manager: SessionManager, listener: Listener, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    errors = failing_in_the_watch(monkeypatch, TreePopen, method)
+    over = failing_in_the_watch(monkeypatch, TreePopen, method)
     manager.spawn_agent("a", ["true"])
     listener.wait("exited")
-    assert len(errors) < FAILURES
+    assert over.is_set()
     assert in_thread(lambda: manager.stop_agent("a").method)() == "nothing_to_stop"
 
 

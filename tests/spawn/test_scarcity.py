@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
 from proctree_kill import TreePopen, run
+from proctree_kill._spawn.time_limit import TimeLimit
 from proctree_kill._systems import scarcity
 from proctree_kill._systems.pid import peek
 from support.callers import apart, limit_descriptors
@@ -30,9 +31,21 @@ def use_up() -> list[int]:
         return found
 
 
+def use_up_in_runs(patch: pytest.MonkeyPatch) -> list[int]:
+    """Have all descriptors used up as soon as a command runs: its limit is asked for then."""
+    held: list[int] = []
+    ask = TimeLimit.__call__
+
+    def ask_in_want(limit: TimeLimit) -> float:
+        held.extend(use_up())
+        return ask(limit)
+
+    patch.setattr(TimeLimit, "__call__", ask_in_want)
+    return held
+
+
 def run_to_its_timeout() -> None:
-    threading.Timer(0.2, use_up).start()
-    run(SLEEP, timeout=1, grace=0)
+    run(SLEEP, timeout=0.2, grace=0)
 
 
 def leave_the_block() -> None:
@@ -46,15 +59,16 @@ def test_without_a_descriptor_the_root_is_killed(act: Callable[[], None]) -> Non
     def scene() -> list[object]:
         limit_descriptors(64)
         roots: list[TreePopen[bytes]] = []
-        start = TreePopen.kill_root
+        kill_root = TreePopen.kill_root
 
         def note(root: TreePopen[bytes]) -> None:
             roots.append(root)
-            start(root)
+            kill_root(root)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(scarcity, "PATIENCE", 0.1)
             patch.setattr(TreePopen, "kill_root", note)
+            use_up_in_runs(patch)
             with pytest.raises(OSError, match="Too many open files"):
                 act()
         return [(root.returncode, peek(root.pid)) for root in roots]
@@ -65,20 +79,17 @@ def test_without_a_descriptor_the_root_is_killed(act: Callable[[], None]) -> Non
 def test_a_descriptor_that_comes_back_is_waited_for() -> None:
     def scene() -> bool:
         limit_descriptors(64)
-        held: list[int] = []
+        with pytest.MonkeyPatch.context() as patch:
+            held = use_up_in_runs(patch)
 
-        def give_back() -> None:
-            time.sleep(0.8)
-            for descriptor in held:
-                os.close(descriptor)
+            def give_back(_: float) -> None:
+                while held:
+                    os.close(held.pop())
 
-        def take() -> None:
-            held.extend(use_up())
-            give_back()
-
-        threading.Timer(0.2, take).start()
-        with pytest.raises(subprocess.TimeoutExpired) as expired:
-            run(SLEEP, timeout=0.5, grace=0)
+            clock = SimpleNamespace(monotonic=time.monotonic, sleep=give_back)
+            patch.setattr(scarcity, "time", clock)
+            with pytest.raises(subprocess.TimeoutExpired) as expired:
+                run(SLEEP, timeout=0.2, grace=0)
         return expired.value.kill.ok  # type: ignore[attr-defined,no-any-return] # ours
 
     assert apart(scene)
