@@ -108,10 +108,7 @@ class ExitWatcher:
             if not new:
                 return system
             for watch in new:
-                try:
-                    self._bind(system, watch)
-                except OSError:
-                    self._unbound.append(watch)
+                _call_logged(self._bind, system, watch)
 
     def _close_system(self) -> None:
         if self._system is not None:
@@ -119,12 +116,12 @@ class ExitWatcher:
             self._system = None
 
     def _bind(self, system: System, watch: Watch) -> None:
-        """Begin to watch a process; call ``ended`` at once if it is gone.
-
-        Raises:
-            OSError: it cannot be looked at now.
-        """
-        member = system.bind(watch.identity.pid)
+        """Begin to watch a process, now or later; call ``ended`` at once if it is gone."""
+        try:
+            member = system.bind(watch.identity.pid)
+        except OSError:
+            self._unbound.append(watch)
+            return
         if member is not None:
             try:
                 if is_same(member, watch.identity) is not False and member.state == ALIVE:
@@ -133,7 +130,7 @@ class ExitWatcher:
             finally:
                 if member not in self._watched:
                     system.drop(member)
-        _call_logged(watch.ended)
+        watch.ended()
 
 
 def _call_logged(call: Callable[..., object], *args: object) -> None:

@@ -26,22 +26,28 @@ from support.times import BOUND
 
 pytestmark = pytest.mark.needs("fork")
 
+FULL = OSError(errno.EMFILE, "Too many open files")
 with current() as system:
     SYSTEM = type(system)
 
 
 def failing_in_the_watch(
-    monkeypatch: pytest.MonkeyPatch, kind: type[object], method: str, times: int = 1
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[object],
+    method: str,
+    times: int = 1,
+    error: Exception = FULL,
 ) -> threading.Event:
     """Have the first calls of a method fail in the thread that watches; return when they have."""
-    errors = [OSError(errno.EMFILE, "Too many open files") for _ in range(times)]
+    left = times
     over = threading.Event()
     real = getattr(kind, method)
 
     def scarce(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - what the method returns
-        if errors and threading.current_thread().name == "proctree_kill watch":
-            error = errors.pop()
-            if not errors:
+        nonlocal left
+        if left and threading.current_thread().name == "proctree_kill watch":
+            left -= 1
+            if not left:
                 over.set()
             raise error
         return real(*args, **options)
@@ -106,6 +112,16 @@ def test_exits_are_noticed_though_descriptors_were_used_up_for_a_while(
     assert first.process.stdin
     first.process.stdin.close()
     listener.wait("exited")
+    manager.spawn_agent("b", ["true"])
+    listener.wait("exited", "b")
+
+
+def test_a_look_at_one_agent_that_goes_wrong_hides_no_other(
+    manager: SessionManager, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = failing_in_the_watch(monkeypatch, SYSTEM, "bind", error=ValueError("no number"))
+    manager.spawn_agent("a", ["sleep", "1000"])
+    assert over.wait(BOUND)
     manager.spawn_agent("b", ["true"])
     listener.wait("exited", "b")
 
